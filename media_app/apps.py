@@ -1,0 +1,8 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class MediaConfig(AppConfig):
+    name = "media_app"
+    verbose_name = "Media"

@@ -1,0 +1,122 @@
+"""Ids, owners and keys of files: computed from what the provider says, never allocated.
+
+Pure functions. Two processes that see the same announcement compute the same id
+and the same key, so there is no counter to race and nothing to lock.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+NAMESPACE = uuid5(NAMESPACE_URL, "mediahub")
+
+UNKNOWN_OWNER = "whatsapp:unknown"
+
+# A provider's time outside these bounds says more about its clock than about the photo.
+OLDEST_BELIEVED = timedelta(days=30)
+NEWEST_BELIEVED = timedelta(days=1)
+# 10¹² seconds is the year 33658; at that size the number is milliseconds.
+MILLISECONDS_FROM = 10**12
+
+_NUMBER = re.compile(r"\+?([1-9][0-9]{6,14})")
+_HIDDEN = re.compile(r"[A-Z]{2}\.[A-Za-z0-9]+(?:\.[A-Za-z0-9]+)*")
+_MAX_HIDDEN = 160
+_KEY = re.compile(
+    r"(?P<owner>whatsapp:[^/]+)/(?P<timestamp>[0-9]{1,12})-(?P<index>[0-9]{1,4})-(?P<hex>[0-9a-f]{12})"
+    r"\.(?P<ext>[a-z0-9]{1,8})"
+)
+_HEX = 12
+
+
+def computed_id(*parts: str) -> UUID:
+    """The uuid5 of the parts joined by ``|``; in a part ``%`` and ``|`` are percent-encoded."""
+    return uuid5(NAMESPACE, "|".join(part.replace("%", "%25").replace("|", "%7C") for part in parts))
+
+
+def media_id(
+    *, source: str, account: str, provider_media_id: str = "", provider_message_id: str = "", position: int = 0
+) -> UUID:
+    """A file's id: by the provider's media id, or by its place where the source gives none.
+
+    Raises ValueError when neither a media id nor a message id is given.
+    """
+    if provider_media_id:
+        return computed_id(source, account, provider_media_id)
+    if not provider_message_id:
+        raise ValueError("a file needs the provider's media id or its message id")
+    return computed_id(source, account, provider_message_id, str(position))
+
+
+def owner_of(address: str) -> str | None:
+    """The canonical owner for a sender's address, or None where it names nobody.
+
+    >>> owner_of("14335551212"), owner_of("whatsapp:+14335551212")
+    ('whatsapp:+14335551212', 'whatsapp:+14335551212')
+    >>> owner_of("US.13491208655302741918")
+    'whatsapp:US.13491208655302741918'
+    """
+    text = unicodedata.normalize("NFKC", address).strip().removeprefix("whatsapp:").strip()
+    if number := _NUMBER.fullmatch(text):
+        return f"whatsapp:+{number[1]}"
+    if len(text) <= _MAX_HIDDEN and _HIDDEN.fullmatch(text):
+        return f"whatsapp:{text}"
+    return None
+
+
+def occurred_at(timestamp: str | int | None, received_at: datetime) -> tuple[datetime, bool]:
+    """When it happened, and whether that had to be assumed.
+
+    ``timestamp`` is the provider's, in seconds (from 10¹² on: milliseconds). Missing,
+    unreadable, over 30 days old or over a day ahead: ``received_at``, and True.
+    """
+    text = str(timestamp if timestamp is not None else "").strip()
+    if not re.fullmatch(r"[0-9]{1,15}", text, re.ASCII):
+        return received_at, True
+    seconds = int(text) / 1000 if int(text) >= MILLISECONDS_FROM else int(text)
+    moment = datetime.fromtimestamp(seconds, UTC)
+    if not received_at - OLDEST_BELIEVED <= moment <= received_at + NEWEST_BELIEVED:
+        return received_at, True
+    return moment, False
+
+
+def media_key(*, owner: str, occurred_at: datetime, index: int, id: UUID, extension: str) -> str:
+    """The object's key: ``{owner}/{timestamp}-{index}-{12 hex of the id}.{extension}``."""
+    return f"{owner}/{int(occurred_at.timestamp())}-{index}-{id.hex[:_HEX]}.{extension}"
+
+
+def owner_prefix(owner: str) -> str:
+    """The prefix of all objects of one owner. It ends in ``/``: +1433 is not +14335."""
+    return f"{owner}/"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Key:
+    """A key read back."""
+
+    owner: str
+    timestamp: int
+    index: int
+    hex: str
+    extension: str
+
+    def names(self, id: UUID) -> bool:
+        """Whether the key belongs to the file with this id."""
+        return self.hex == id.hex[:_HEX]
+
+
+def parse_key(key: str) -> Key | None:
+    """Read a key of ours; None for anything else."""
+    match = _KEY.fullmatch(key)
+    if match is None:
+        return None
+    return Key(
+        owner=match["owner"],
+        timestamp=int(match["timestamp"]),
+        index=int(match["index"]),
+        hex=match["hex"],
+        extension=match["ext"],
+    )

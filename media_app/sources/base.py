@@ -1,0 +1,52 @@
+"""The contract of a source: how a file is opened where it lives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from media_app.sources.http import Deadline
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """Where one file lives, in its source's own words."""
+
+    account: str
+    provider_media_id: str
+    #: The message that announced it first.
+    provider_message_id: str
+    #: Its place in that message.
+    position: int
+    #: The link that came with the announcement, or "".
+    url: str
+    #: When the announcement reached us: links age from here.
+    announced_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenedFile:
+    """A file being read from its source, with what the source says of it."""
+
+    #: The body as it arrives. Raises SourceError subclasses when it breaks off or the deadline passes.
+    chunks: Iterator[bytes]
+    content_type: str
+    #: The length announced by the source, or None.
+    size: int | None
+    #: The hex digest announced by the source, or "".
+    sha256: str
+
+
+class Source(Protocol):
+    """A vendor's door to its files."""
+
+    #: The name that rows carry: part of each file's identity, never to be changed.
+    name: str
+    #: How long the provider keeps a file after its message; None: until it is deleted there.
+    lifetime: timedelta | None
+
+    def open(self, origin: Origin, deadline: Deadline) -> AbstractContextManager[OpenedFile]:
+        """Open the file. Raises SourceError subclasses; leaving the context closes the connection."""

@@ -1,0 +1,49 @@
+"""What can go wrong at a provider, by what it means for the file.
+
+``media_app.retry`` reads only these classes; vendor words stop in the source that raises.
+Messages are shown to staff: what happened, without secrets or links.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+
+class SourceError(Exception):
+    """Fetching failed. Raised as itself only by mistake; use a subclass."""
+
+
+class UnavailableError(SourceError):
+    """The provider could not answer just now: network, time-out, 5xx, a link gone stale."""
+
+
+class ThrottledError(SourceError):
+    """The provider asks the whole account to slow down."""
+
+    def __init__(self, message: str, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class UnauthorizedError(SourceError):
+    """The provider's own API refuses our credentials: nothing of this account can be fetched."""
+
+
+class ForbiddenError(SourceError):
+    """The provider refuses this one file."""
+
+
+class GoneError(SourceError):
+    """The provider says that it does not have the file (it may be early, or past its time)."""
+
+
+class WrongBytesError(SourceError):
+    """What came is not the file that was announced: digest, length, type or transfer."""
+
+
+class TooLargeError(SourceError):
+    """The file is larger than this hub accepts."""
+
+
+class RefusedAddressError(SourceError):
+    """The file's address is not one this hub may call."""

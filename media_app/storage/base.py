@@ -1,0 +1,110 @@
+"""The contract of a place that keeps bytes: put, open_range, head, list, delete.
+
+Absent is an answer (None); broken is an error (StorageError). The two are never mixed:
+taking an outage for a miss would send every viewer to the provider.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import BinaryIO, Protocol
+
+CHUNK = 256 * 1024
+
+
+class StorageError(Exception):
+    """The storage did not do what it was asked; the same call may work later."""
+
+
+class ObjectExistsError(Exception):
+    """A create-only put found an object under its key."""
+
+
+class DeleteError(StorageError):
+    """Some objects of a delete remain; ``keys`` names them."""
+
+    def __init__(self, message: str, keys: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.keys = keys
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredObject:
+    """What the storage knows of one object."""
+
+    key: str
+    size: int
+    #: When the storage took it in, aware.
+    modified: datetime
+    #: Empty and None in a listing, which does not carry them.
+    content_type: str = ""
+    metadata: Mapping[str, str] | None = None
+
+
+class OpenedObject(Protocol):
+    """A part of an object, being read. Close it: it may hold a connection."""
+
+    #: The first byte and the one after the last, within the whole object.
+    start: int
+    stop: int
+    #: The size of the whole object.
+    total: int
+
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes from ``start`` to ``stop``, no more than CHUNK at a time.
+
+        Raises StorageError when the storage breaks off; never ends short in silence.
+        """
+
+    def close(self) -> None: ...
+
+
+class Storage(ABC):
+    """One place that keeps objects by key. Thread-safe."""
+
+    @abstractmethod
+    def put(
+        self,
+        key: str,
+        body: BinaryIO,
+        *,
+        size: int,
+        content_type: str,
+        metadata: Mapping[str, str],
+        replace: bool = False,
+    ) -> None:
+        """Write ``size`` bytes of the seekable ``body`` from its start: whole or not at all.
+
+        ``metadata`` is ASCII with lower-case names, 2 KB at most. Without ``replace``
+        an object already there stays as it is: ObjectExistsError (where the server
+        supports conditional writes).
+        Raises StorageError.
+        """
+
+    @abstractmethod
+    def open_range(self, key: str, start: int = 0, stop: int | None = None) -> OpenedObject | None:
+        """Open the bytes from ``start`` up to but without ``stop`` (None: to the end); None if absent.
+
+        ``stop`` past the end is cut to it. Reads no more from the storage than asked.
+        Raises ValueError when ``start`` is not within the object (an empty object opens
+        at 0), StorageError.
+        """
+
+    @abstractmethod
+    def head(self, key: str) -> StoredObject | None:
+        """The object's facts with its metadata; None if absent. Raises StorageError."""
+
+    @abstractmethod
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        """All objects below a folder, every page, by key. Raises StorageError.
+
+        ``prefix`` must end in ``/`` (ValueError otherwise): without it one sender's
+        number matches all numbers that begin like it. "" lists everything.
+        """
+
+    @abstractmethod
+    def delete(self, keys: Iterable[str]) -> None:
+        """Remove the objects; an absent one counts as removed. Raises DeleteError, StorageError."""

@@ -1,0 +1,241 @@
+"""Django's settings. Every value that a deployment chooses comes from ``mediahub.env``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import environ
+from botocore.config import Config
+from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+
+from mediahub import env
+from mediahub.env import BASE_DIR
+
+DEBUG = env.flag("DEBUG")
+SECRET_KEY = env.text("SECRET_KEY") or ("insecure-development-key" if DEBUG else "")
+if not SECRET_KEY:
+    raise ImproperlyConfigured("SECRET_KEY is not set. Put a long random text there (or DEBUG=1 to just look around).")
+SECRET_KEY_FALLBACKS = env.names("SECRET_KEY_FALLBACKS")
+ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS")
+# Where the outside reaches this hub; Twilio signs this address, not the one behind a proxy.
+PUBLIC_URL = env.text("PUBLIC_URL", "http://localhost:8000").rstrip("/")
+
+INSTALLED_APPS = [
+    "mediahub.apps.MediahubConfig",
+    "messages_app.apps.MessagesConfig",
+    "media_app.apps.MediaConfig",
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_rq",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "mediahub.urls"
+WSGI_APPLICATION = "mediahub.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LOGIN_URL = reverse_lazy("admin:login")
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- database ---------------------------------------------------------------
+
+
+def _database(url: str) -> dict[str, Any]:
+    config: dict[str, Any] = dict(environ.Env.db_url_config(url))
+    if config["ENGINE"] == "django.db.backends.sqlite3":
+        # IMMEDIATE: a read that turns into a write fails at once under DEFERRED, whatever the timeout.
+        # FULL: an answered webhook must survive a power cut.
+        config["OPTIONS"] = {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=20000;",
+        }
+    else:
+        config["CONN_HEALTH_CHECKS"] = True
+        config["OPTIONS"] = {
+            **config.get("OPTIONS", {}),
+            "connect_timeout": 5,
+            "pool": {"min_size": 1, "max_size": 16, "timeout": 5},
+        }
+    return config
+
+
+DATABASES = {"default": _database(env.text("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}"))}
+
+# --- files ------------------------------------------------------------------
+
+MEDIA_STORAGE_BACKEND = env.choice("MEDIA_STORAGE_BACKEND", ("local", "s3", "r2"))
+MEDIA_ROOT = env.text("MEDIA_ROOT", str(BASE_DIR / "media"))
+# Keys for the metadata that travels with each object (Fernet, the new one first). Empty: readable base64.
+MEDIA_METADATA_KEYS = env.names("MEDIA_METADATA_KEYS")
+# Meta lets customers send documents of up to 100 MB.
+MEDIA_MAX_BYTES = env.number("MEDIA_MAX_BYTES", 100 * 1024 * 1024)
+R2_PUBLIC_URL = env.text("R2_PUBLIC_URL").rstrip("/")
+
+
+def _s3_storage(*, bucket: str, key_id: str, secret: str, region: str, endpoint: str | None) -> dict[str, Any]:
+    return {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": bucket,
+            "access_key": key_id,
+            "secret_key": secret,
+            "region_name": region,
+            "endpoint_url": endpoint,
+            "default_acl": None,
+            # django-storages ignores its own signature and addressing options beside a client_config.
+            "client_config": Config(
+                signature_version="s3v4",
+                s3={"addressing_style": "path"} if endpoint else {},
+                # The default checksum trailers break R2 and other S3 servers.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+                retries={"mode": "standard", "total_max_attempts": 2},
+                connect_timeout=5,
+                read_timeout=30,
+                max_pool_connections=160,
+            ),
+        },
+    }
+
+
+def _media_storage() -> dict[str, Any]:
+    if MEDIA_STORAGE_BACKEND == "s3":
+        return _s3_storage(
+            bucket=env.text("AWS_S3_BUCKET"),
+            key_id=env.text("AWS_ACCESS_KEY_ID"),
+            secret=env.text("AWS_SECRET_ACCESS_KEY"),
+            region=env.text("AWS_REGION", "us-east-1"),
+            endpoint=env.text("AWS_S3_ENDPOINT_URL") or None,
+        )
+    if MEDIA_STORAGE_BACKEND == "r2":
+        account = env.text("R2_ACCOUNT_ID")
+        return _s3_storage(
+            bucket=env.text("R2_BUCKET"),
+            key_id=env.text("R2_ACCESS_KEY_ID"),
+            secret=env.text("R2_SECRET_ACCESS_KEY"),
+            region="auto",
+            endpoint=env.text("R2_ENDPOINT") or f"https://{account}.r2.cloudflarestorage.com",
+        )
+    return {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": MEDIA_ROOT}}
+
+
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": MEDIA_ROOT}},
+    "media": _media_storage(),
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+# Without a collectstatic run the files of the packages are served as they lie.
+WHITENOISE_USE_FINDERS = True
+
+# --- providers --------------------------------------------------------------
+
+META_APP_SECRET = env.names("META_APP_SECRET")
+META_VERIFY_TOKEN = env.names("META_VERIFY_TOKEN")
+META_ACCESS_TOKEN = env.names("META_ACCESS_TOKEN")
+META_GRAPH_URL = env.text("META_GRAPH_URL", "https://graph.facebook.com").rstrip("/")
+META_GRAPH_VERSION = env.text("META_GRAPH_VERSION", "v25.0")
+META_MEDIA_HOSTS = env.names("META_MEDIA_HOSTS", "fbsbx.com,fbcdn.net,whatsapp.net")
+
+TWILIO_ACCOUNT_SID = env.text("TWILIO_ACCOUNT_SID")
+TWILIO_AUTH_TOKEN = env.names("TWILIO_AUTH_TOKEN")
+TWILIO_API_KEY = env.text("TWILIO_API_KEY")
+TWILIO_API_SECRET = env.names("TWILIO_API_SECRET")
+TWILIO_API_URL = env.text("TWILIO_API_URL", "https://api.twilio.com").rstrip("/")
+TWILIO_MEDIA_HOSTS = env.names("TWILIO_MEDIA_HOSTS", "twiliocdn.com,s3-external-1.amazonaws.com")
+
+# --- jobs -------------------------------------------------------------------
+
+REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
+# One queue for each worker process: with several, a worker that dies between taking
+# a job and starting it loses the job for good.
+RQ_QUEUES = {
+    name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 600, "SERIALIZER": "rq.serializers.JSONSerializer"}
+    for name in ("inbox", "ingest", "previews")
+}
+RQ_SHOW_ADMIN_LINK = False
+
+# --- web --------------------------------------------------------------------
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = env.text("TIME_ZONE", "UTC")
+USE_TZ = True
+USE_I18N = True
+
+_HTTPS = PUBLIC_URL.startswith("https://")
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _HTTPS else None
+SECURE_SSL_REDIRECT = _HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_HSTS_SECONDS = 31_536_000 if _HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = _HTTPS
+SECURE_HSTS_PRELOAD = _HTTPS
+SESSION_COOKIE_SECURE = _HTTPS
+CSRF_COOKIE_SECURE = _HTTPS
+X_FRAME_OPTIONS = "SAMEORIGIN"
+
+LOG_LEVEL = env.text("LOG_LEVEL", "INFO").upper()
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {
+            "()": "pythonjsonlogger.json.JsonFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+        }
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {
+        # Each job's start and end; our own lines say what a job did.
+        "rq": {"level": "WARNING"},
+        "botocore": {"level": "WARNING"},
+        "urllib3": {"level": "WARNING"},
+    },
+}
+
+UNFOLD = {
+    "SITE_TITLE": "Mediahub",
+    "SITE_HEADER": "Mediahub",
+    "SITE_SYMBOL": "perm_media",
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "STYLES": [lambda request: static("mediahub/admin.css")],
+}

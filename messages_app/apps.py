@@ -1,0 +1,8 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class MessagesConfig(AppConfig):
+    name = "messages_app"
+    verbose_name = "Messages"

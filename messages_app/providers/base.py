@@ -1,0 +1,46 @@
+"""The contract of a provider: tell its deliveries from forgeries, read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from messages_app.providers.events import Event
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IncomingRequest:
+    """A webhook request as bytes: all that a signature is made from."""
+
+    #: Path and query exactly as they came, e.g. ``/webhooks/twilio/?x=1``.
+    path: str
+    content_type: str
+    #: Header names in lower case.
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RawDelivery:
+    """A kept delivery, ready to be read."""
+
+    #: The name of the door it came through, e.g. ``meta``, ``twilio``, ``twilio-status``.
+    endpoint: str
+    content_type: str
+    query: str
+    body: bytes
+    received_at: datetime
+
+
+class Provider(Protocol):
+    """A vendor's way of talking. No models, no database."""
+
+    name: str
+
+    def is_genuine(self, request: IncomingRequest) -> bool:
+        """Whether the request bears the vendor's signature. No secret set: False. Never raises."""
+
+    def read(self, delivery: RawDelivery) -> Iterator[Event]:
+        """All that a delivery says. Yields Unreadable for what can't be read; never raises."""

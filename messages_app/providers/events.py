@@ -1,0 +1,89 @@
+"""The one vocabulary that all providers are translated into."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AttachedMedia:
+    """A file that a message brings along. Its place in the tuple is its index."""
+
+    #: The vendor's id, or "" where it gives none.
+    provider_media_id: str
+    content_type: str = ""
+    #: Lower-case hex, or "".
+    sha256: str = ""
+    size: int | None = None
+    filename: str = ""
+    #: The link that came with the announcement, or "".
+    url: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MessageReceived:
+    """A customer said something."""
+
+    account: str
+    provider_message_id: str
+    #: Meta's type names for every vendor: text, image, video, audio, document, sticker, location, …
+    kind: str
+    occurred_at: datetime
+    #: Whether the provider's time was missing or unbelievable and the receipt's was taken.
+    time_assumed: bool = False
+    #: All canonical owners that the message names for its sender, the number first; may be empty.
+    owners: tuple[str, ...] = ()
+    #: The sender's profile name, or "".
+    name: str = ""
+    #: The business's own number as the provider writes it, or "".
+    business: str = ""
+    #: Caption, text, button title, or what was said in words.
+    text: str = ""
+    #: A button's or list row's id, or "".
+    payload: str = ""
+    #: The provider's id of the message that this one is about (reply, reaction, edit, revoke), or "".
+    refers_to: str = ""
+    media: tuple[AttachedMedia, ...] = ()
+    #: The message as the provider sent it.
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StatusChanged:
+    """A message that the business sent has come further."""
+
+    account: str
+    provider_message_id: str
+    #: Meta's names: sent, delivered, read, played, failed; others as the vendor says them.
+    status: str
+    occurred_at: datetime
+    #: What the provider says went wrong, or "".
+    error: str = ""
+    #: What we attached when sending (biz_opaque_callback_data), or "".
+    reference: str = ""
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OwnersLinked:
+    """The provider says that these owners are one person."""
+
+    owners: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unreadable:
+    """One part of a delivery that could not be read; its neighbours live."""
+
+    #: Where it stands, e.g. ``entry[0].changes[1].messages[2]``; "" for the whole body.
+    path: str
+    #: Why, in words for staff.
+    error: str
+    #: The part as it came, for the eye.
+    payload: Any = None
+
+
+Event = MessageReceived | StatusChanged | OwnersLinked | Unreadable

