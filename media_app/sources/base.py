@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, Self
 
-from media_app.sources.http import Deadline
+from media_app.sources.http import Deadline, Response
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +38,20 @@ class OpenedFile:
     size: int | None
     #: The hex digest announced by the source, or "".
     sha256: str
+    #: Whether the transfer marks its own end (Content-Length or a last chunk). If it
+    #: does not, a body that was cut looks like one that ended.
+    delimited: bool = False
+
+    @classmethod
+    def arriving(cls, response: Response, *, content_type: str = "", size: int | None = None, sha256: str = "") -> Self:
+        """The body of a response; what the source said elsewhere fills or overrides its headers."""
+        return cls(
+            chunks=response.chunks,
+            content_type=response.headers.get("Content-Type") or content_type,
+            size=response.size if size is None else size,
+            sha256=sha256,
+            delimited=response.delimited,
+        )
 
 
 class Source(Protocol):

@@ -6,6 +6,7 @@ taking an outage for a miss would send every viewer to the provider.
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from datetime import datetime
 from typing import BinaryIO, Protocol
 
 CHUNK = 256 * 1024
+# What S3 allows: bytes of a key, bytes of all names and values of an object's metadata.
+MAX_KEY = 1024
+MAX_METADATA = 2048
 
 
 class StorageError(Exception):
@@ -20,7 +24,7 @@ class StorageError(Exception):
 
 
 class ObjectExistsError(Exception):
-    """A create-only put found an object under its key."""
+    """A create-only put found an object under its key, or one just being written there."""
 
 
 class DeleteError(StorageError):
@@ -81,7 +85,7 @@ class Storage(ABC):
         ``metadata`` is ASCII with lower-case names, 2 KB at most. Without ``replace``
         an object already there stays as it is: ObjectExistsError (where the server
         supports conditional writes).
-        Raises StorageError.
+        Raises StorageError; ValueError where ``check_put`` does.
         """
 
     @abstractmethod
@@ -89,6 +93,7 @@ class Storage(ABC):
         """Open the bytes from ``start`` up to but without ``stop`` (None: to the end); None if absent.
 
         ``stop`` past the end is cut to it. Reads no more from the storage than asked.
+        ``stop`` at ``start`` opens no bytes.
         Raises ValueError when ``start`` is not within the object (an empty object opens
         at 0), StorageError.
         """
@@ -108,3 +113,47 @@ class Storage(ABC):
     @abstractmethod
     def delete(self, keys: Iterable[str]) -> None:
         """Remove the objects; an absent one counts as removed. Raises DeleteError, StorageError."""
+
+
+def is_key(key: str) -> bool:
+    """Whether every storage can keep an object under this key, and none would look for it outside its own place."""
+    return (
+        key.isprintable()
+        and len(key.encode()) <= MAX_KEY
+        and "\\" not in key
+        and all(segment and not segment.startswith(".") for segment in key.split("/"))
+    )
+
+
+def check_key(key: str) -> None:
+    if not is_key(key):
+        raise ValueError(f"not a key: {key!r}")
+
+
+def check_prefix(prefix: str) -> None:
+    if prefix and not prefix.endswith("/"):
+        raise ValueError(f"a prefix must end in '/': {prefix!r}")
+
+
+def check_range(start: int, stop: int | None) -> None:
+    if start < 0 or (stop is not None and stop < start):
+        raise ValueError(f"not a range: {start} to {stop}")
+
+
+def check_put(key: str, body: BinaryIO, *, size: int, content_type: str, metadata: Mapping[str, str]) -> None:
+    """Raise ValueError for what some storage would refuse or change; leave ``body`` at its start.
+
+    The strictest storage decides for all, so that what works on a disk works in a bucket:
+    metadata travels in HTTP headers there.
+    """
+    check_key(key)
+    for text in (content_type, *metadata, *metadata.values()):
+        if not (text.isascii() and text.isprintable() and text == text.strip()):
+            raise ValueError(f"not fit for a header: {text!r}")
+    if any(name != name.lower() for name in metadata):
+        raise ValueError("metadata names are lower-case")
+    if sum(len(name) + len(value) for name, value in metadata.items()) > MAX_METADATA:
+        raise ValueError(f"metadata is over {MAX_METADATA} bytes")
+    if body.seek(0, os.SEEK_END) != size:
+        raise ValueError(f"the body is {body.tell()} bytes, not {size}")
+    body.seek(0)

@@ -38,6 +38,13 @@ class Provider(Protocol):
     """A vendor's way of talking. No models, no database."""
 
     name: str
+    #: What a kept delivery is answered with: body and content type.
+    acknowledgement: tuple[str, str]
+    #: Whether the vendor asks by GET, before it sends anything, if the address is ours.
+    has_handshake: bool
+
+    def challenge(self, query: Mapping[str, str]) -> str | None:
+        """The answer to that question; None: refuse it."""
 
     def is_genuine(self, request: IncomingRequest) -> bool:
         """Whether the request bears the vendor's signature. No secret set: False. Never raises."""

@@ -1,0 +1,41 @@
+# Two commands need nothing but Python 3.11+ with venv: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: install demo test check lock burst bench
+
+install: $(INSTALLED) ## create .venv with all that development needs
+
+$(INSTALLED): requirements/dev.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	touch $@
+
+demo: $(INSTALLED) ## start everything, send a burst, show the outcome; ARGS=--once to exit after it
+	$(BIN)/python manage.py demo $(ARGS)
+
+test: $(INSTALLED) check ## all checks and tests; REQUIRE_ALL=1 makes every omission a failure
+	$(BIN)/python -m pytest $(ARGS)
+	TEST_DATABASE=postgres $(BIN)/python -m pytest -m both_databases $(ARGS)
+
+check: $(INSTALLED) ## style, types, the direction of imports, migrations, deployment settings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	SECRET_KEY=check DEBUG=1 $(BIN)/mypy .
+	SECRET_KEY=check DEBUG=1 $(BIN)/python manage.py makemigrations --check --dry-run
+	SECRET_KEY=a-key-as-long-and-as-varied-as-the-deployment-check-asks-for-0123456789 PUBLIC_URL=https://hub.example \
+		$(BIN)/python manage.py check --deploy --fail-level WARNING
+
+burst: $(INSTALLED) ## the three-photos bug, ten times on each database: RUNS=10
+	$(BIN)/python -m tests.burst --runs $(or $(RUNS),10)
+
+bench: $(INSTALLED) ## the webhook beside a bare view, in one run
+	$(BIN)/python -m tests.bench_webhook
+
+lock: ## renew requirements/ from pyproject.toml (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--no-header --no-annotate --upgrade -q pyproject.toml --extra demo -o requirements/base.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--no-header --no-annotate --upgrade -q pyproject.toml --extra dev -o requirements/dev.txt

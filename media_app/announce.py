@@ -1,0 +1,94 @@
+"""Files that are known to exist become rows, before anything is fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from media_app import identity, retry
+from media_app.filetypes import extension_for
+from media_app.inserts import insert_once
+from media_app.models import Media
+from media_app.sources import source
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Announcement:
+    """One file, as its source told us of it."""
+
+    source: str
+    account: str
+    provider_media_id: str
+    provider_message_id: str
+    position: int
+    owner: str
+    occurred_at: datetime
+    time_assumed: bool
+    #: When we learnt of it.
+    announced_at: datetime
+    content_type: str = ""
+    sha256: str = ""
+    size: int | None = None
+    filename: str = ""
+    url: str = ""
+
+    @property
+    def id(self) -> UUID:
+        return identity.media_id(
+            source=self.source,
+            account=self.account,
+            provider_media_id=self.provider_media_id,
+            provider_message_id=self.provider_message_id,
+            position=self.position,
+        )
+
+    def as_row(self) -> Media:
+        lifetime = source(self.source).lifetime
+        expires_at = self.occurred_at + lifetime if lifetime else None
+        return Media(
+            id=self.id,
+            source=self.source,
+            account=self.account,
+            provider_media_id=self.provider_media_id,
+            provider_message_id=self.provider_message_id,
+            position=self.position,
+            owner=self.owner,
+            occurred_at=self.occurred_at,
+            time_assumed=self.time_assumed,
+            key=identity.media_key(
+                owner=self.owner,
+                occurred_at=self.occurred_at,
+                index=self.position,
+                id=self.id,
+                extension=extension_for(self.content_type),
+            ),
+            announced_type=self.content_type[:200],
+            announced_sha256=self.sha256,
+            announced_size=self.size,
+            announced_at=self.announced_at,
+            filename=self.filename[:255],
+            url=self.url,
+            expires_at=expires_at,
+            give_up_at=retry.give_up_at(self.announced_at, expires_at),
+        )
+
+
+def announce(announcements: Sequence[Announcement], *, anew: Collection[UUID] = ()) -> None:
+    """Make a pending row for each file, in the caller's transaction.
+
+    A file that is already known keeps its row: owner, time and key are those of its
+    first announcement. Those in ``anew`` (ids) come with a message never seen before,
+    and start over where they had been given up, lost or deleted.
+    """
+    if not transaction.get_connection().in_atomic_block:
+        raise RuntimeError("announce() belongs into the transaction that keeps the message")
+    rows: dict[UUID, Media] = {}
+    for announcement in announcements:
+        rows.setdefault(announcement.id, announcement.as_row())
+    insert_once(list(rows.values()), unchanged="source")
+    if anew:
+        Media.objects.filter(id__in=list(anew)).revive()

@@ -1,0 +1,53 @@
+"""Byte ranges of RFC 9110 §14, as pure rules."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# ASCII digits only: int() would take "+0", "1_0" and Arabic digits too. Eighteen digits
+# are more than any file has bytes, and less than what int() refuses.
+_SINGLE = re.compile(r"bytes=[ \t]*(?:([0-9]+)-([0-9]*)|-([0-9]+))[ \t]*", re.ASCII | re.IGNORECASE)
+_MOST_DIGITS = 18
+
+
+@dataclass(frozen=True, slots=True)
+class ByteRange:
+    """The bytes from ``start`` up to but without ``stop``; never empty."""
+
+    start: int
+    stop: int
+
+    def content_range(self, total: int) -> str:
+        return f"bytes {self.start}-{self.stop - 1}/{total}"
+
+
+class UnsatisfiableError(ValueError):
+    """The range lies outside the file: 416."""
+
+
+def parse_range(header: str | None, total: int) -> ByteRange | None:
+    """The one range that a Range header asks of ``total`` bytes; None: serve it whole.
+
+    Other units, malformed and reversed ranges are ignored, and so is a list of ranges
+    (RFC 9110 §14.2 leaves both to the server). Raises UnsatisfiableError.
+    """
+    match = _SINGLE.fullmatch(header or "")
+    if match is None:
+        return None
+    first, last, suffix = (_number(digits) for digits in match.groups())
+    if suffix is not None:
+        if suffix == 0:
+            raise UnsatisfiableError("a suffix of no bytes")
+        return ByteRange(max(total - suffix, 0), total) if total else None
+    if first is None or (last is not None and last < first):
+        return None
+    if first >= total:
+        raise UnsatisfiableError("it begins after the end")
+    return ByteRange(first, min(last + 1, total) if last is not None else total)
+
+
+def _number(digits: str | None) -> int | None:
+    if not digits:
+        return None
+    return int(digits) if len(digits) <= _MOST_DIGITS else 10**_MOST_DIGITS

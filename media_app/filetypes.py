@@ -1,0 +1,144 @@
+"""File types: their extensions, what bytes really are, and what a browser may show."""
+
+from __future__ import annotations
+
+import re
+
+import filetype
+
+UNKNOWN = "application/octet-stream"
+
+# The extension of an object's key. It tells people what to expect and is never trusted.
+_EXTENSIONS = {
+    "image/jpeg": "jpeg",
+    "image/png": "png",
+    "image/webp": "webp",
+    "image/gif": "gif",
+    "image/heic": "heic",
+    "image/heif": "heif",
+    "image/avif": "avif",
+    "image/tiff": "tiff",
+    "image/bmp": "bmp",
+    "image/svg+xml": "svg",
+    "video/mp4": "mp4",
+    "video/3gpp": "3gp",
+    "video/quicktime": "mov",
+    "video/webm": "webm",
+    "audio/ogg": "ogg",
+    "audio/opus": "opus",
+    "audio/mpeg": "mp3",
+    "audio/mp4": "m4a",
+    "audio/x-m4a": "m4a",
+    "audio/aac": "aac",
+    "audio/amr": "amr",
+    "audio/wav": "wav",
+    "audio/x-wav": "wav",
+    "application/pdf": "pdf",
+    "application/zip": "zip",
+    "application/json": "json",
+    "application/rtf": "rtf",
+    "application/msword": "doc",
+    "application/vnd.ms-excel": "xls",
+    "application/vnd.ms-powerpoint": "ppt",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation": "pptx",
+    "application/vnd.oasis.opendocument.text": "odt",
+    "application/vnd.oasis.opendocument.spreadsheet": "ods",
+    "application/vnd.android.package-archive": "apk",
+    "text/plain": "txt",
+    "text/csv": "csv",
+    "text/html": "html",
+    "text/vcard": "vcf",
+    "text/x-vcard": "vcf",
+}
+
+# One container, several names: where the bytes are the first, the announced second is believed.
+_SAME_CONTAINER = {
+    "video/mp4": {"audio/mp4", "video/3gpp", "video/quicktime", "audio/x-m4a", "audio/3gpp", "audio/aac"},
+    "audio/mp4": {"audio/x-m4a", "audio/m4a", "video/mp4", "audio/aac"},
+    "audio/ogg": {"audio/opus", "application/ogg"},
+    "audio/x-wav": {"audio/wav", "audio/wave"},
+    "application/zip": {
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+        "application/vnd.oasis.opendocument.text",
+        "application/vnd.oasis.opendocument.spreadsheet",
+        "application/vnd.android.package-archive",
+    },
+}
+
+# Types that a browser shows without running anything. Everything else is a download.
+INLINE = frozenset(
+    {
+        "image/jpeg",
+        "image/png",
+        "image/webp",
+        "image/gif",
+        "video/mp4",
+        "video/3gpp",
+        "audio/ogg",
+        "audio/aac",
+        "audio/amr",
+        "audio/mp4",
+        "audio/mpeg",
+    }
+)
+
+# How much of a file's beginning the sniffing looks at.
+HEAD = 8192
+
+_MARKUP = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html|head|body|script|title)\b", re.IGNORECASE)
+_SVG = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*(?:<!doctype svg[^>]*>\s*)?<svg\b", re.IGNORECASE | re.DOTALL)
+_XML = re.compile(rb"\s*(?:\xef\xbb\xbf)?<\?xml\b", re.IGNORECASE)
+_JSON = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*[\[{]\s*(?:[\"\]}\[{0-9tfn-])")
+
+
+def base_type(content_type: str) -> str:
+    """The type without parameters, in lower case: ``audio/ogg; codecs=opus`` is ``audio/ogg``."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def extension_for(content_type: str) -> str:
+    """The key's extension for an announced type; ``bin`` where the table has none."""
+    return _EXTENSIONS.get(base_type(content_type), "bin")
+
+
+def sniff(head: bytes) -> str:
+    """What the first bytes say the file is, or "" (plain text, for one, says nothing)."""
+    if kind := filetype.guess(head):
+        mime: str = kind.mime
+        return mime
+    if _MARKUP.match(head):
+        return "text/html"
+    if _SVG.match(head):
+        return "image/svg+xml"
+    if _XML.match(head):
+        return "application/xml"
+    if _JSON.match(head):
+        return "application/json"
+    return ""
+
+
+def settle_type(announced: str, sniffed: str) -> tuple[str, bool]:
+    """The type to keep for a file, and whether it differs from the announced one.
+
+    Where the bytes say nothing, the announced type stands, unless it is one that bytes
+    do speak of: a JPEG that does not look like one is not served as one.
+    """
+    announced = base_type(announced)
+    if sniffed == announced or announced in _SAME_CONTAINER.get(sniffed, ()):
+        return announced, False
+    if sniffed:
+        return sniffed, announced not in ("", UNKNOWN)
+    if not announced or announced == UNKNOWN:
+        return UNKNOWN, False
+    if announced in INLINE or announced.partition("/")[0] in {"image", "video", "audio"}:
+        return UNKNOWN, True
+    return announced, False
+
+
+def looks_like_an_error_page(sniffed: str, announced: str) -> bool:
+    """Whether the bytes are what servers say instead of a file: HTML or JSON that nobody announced."""
+    return sniffed in {"text/html", "application/json"} and base_type(announced) not in {sniffed, "text/plain"}

@@ -1,0 +1,81 @@
+"""Telling workers that there is work. A hint may be lost: the sweeper finds the work by itself."""
+
+from __future__ import annotations
+
+import logging
+from functools import lru_cache
+
+from django.conf import settings
+from redis import Redis, RedisError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+log = logging.getLogger(__name__)
+
+# A webhook must be answered within a second even where Redis does not answer at all.
+PATIENCE_SECONDS = 0.3
+# A job that never ran is of no use after this; what matters is in the database.
+FAILURES_KEPT_SECONDS = 24 * 3600
+
+
+@lru_cache(maxsize=1)
+def connection() -> Redis:
+    """This process's impatient connection, for giving hints. Workers have their own, patient ones."""
+    return Redis.from_url(
+        settings.REDIS_URL,
+        socket_timeout=PATIENCE_SECONDS,
+        socket_connect_timeout=PATIENCE_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+@lru_cache(maxsize=8)
+def _queue(name: str) -> Queue:
+    # Building a queue per call costs four times the enqueueing itself.
+    return Queue(name, connection=connection(), serializer=JSONSerializer)
+
+
+def give(queue: str, job: str, *args: str, times: int = 1, timeout: int = 600) -> bool:
+    """Queue ``job`` (a dotted path) ``times`` times. False, and no error, when Redis can't take it."""
+    try:
+        target = _queue(queue)
+        target.enqueue_many(
+            [
+                Queue.prepare_data(
+                    job, args=args, timeout=timeout, result_ttl=0, failure_ttl=FAILURES_KEPT_SECONDS
+                )
+                for _ in range(times)
+            ]
+        )
+    except RedisError as error:
+        log.warning("no hint given: the queue is down", extra={"queue": queue, "error": type(error).__name__})
+        return False
+    return True
+
+
+def give_once(queue: str, job: str, *, seconds: int = 2) -> bool:
+    """Like ``give``, unless the same was done within the last seconds and not yet taken up.
+
+    The job must call ``taken_up`` before it looks for work: what comes after that look gives a new hint.
+    """
+    try:
+        if not connection().set(_wake_key(job), 1, nx=True, ex=seconds):
+            return True
+    except RedisError as error:
+        log.warning("no hint given: the queue is down", extra={"queue": queue, "error": type(error).__name__})
+        return False
+    return give(queue, job)
+
+
+def taken_up(job: str) -> None:
+    """The job has started; hints from now on count again."""
+    try:
+        connection().delete(_wake_key(job))
+    except RedisError:
+        log.info("the wake key stays until it runs out: the queue is down")
+
+
+def _wake_key(job: str) -> str:
+    return f"mediahub:wake:{job}"

@@ -1,0 +1,262 @@
+"""One file from its provider into the bucket: claim, open, spool, verify, put, mark.
+
+Any step may be the last one before the process dies, and any file may be worked on
+twice at once. The order makes that harmless: the object is put before the row says
+stored, and an object that is already there is adopted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import random
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from django.conf import settings
+
+from media_app import filetypes, identity, retry
+from media_app.lease import kept
+from media_app.models import Lease, Media
+from media_app.record import Record, encode
+from media_app.sources import source
+from media_app.sources.base import OpenedFile, Origin
+from media_app.sources.errors import SourceError, UnavailableError, WrongBytesError
+from media_app.sources.http import Deadline
+from media_app.spool import Spool, too_large
+from media_app.storage import ObjectExistsError, Storage, StorageError, StoredObject, media_storage
+
+log = logging.getLogger(__name__)
+
+# 100 MB, the largest file that Meta takes in, at a third of a megabyte a second.
+DEADLINE_SECONDS = 300
+
+
+class UnconfirmedError(UnavailableError):
+    """The body ended without saying that it was whole: only a second fetch can confirm it."""
+
+    def __init__(self, sha256: str) -> None:
+        super().__init__("The provider did not say how long the file is. It is fetched again to compare.")
+        self.sha256 = sha256
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kept:
+    """A file that lies in the bucket, known to be whole and right."""
+
+    key: str
+    sha256: str
+    size: int
+    content_type: str
+    type_differs: bool
+
+
+def ingest_next() -> Media | None:
+    """Fetch the most urgent due file; None when nothing is due. Failures end on the row, not here.
+
+    The returned file is ``is_stored`` when it was fetched.
+    """
+    lease = Media.objects.claim()
+    if lease is None:
+        return None
+    deadline = Deadline(DEADLINE_SECONDS)
+    try:
+        with kept(lease, deadline):
+            found = _bring(lease.media, deadline, media_storage())
+    except (SourceError, StorageError) as error:
+        _fail(lease, error)
+    except Exception:
+        # A defect of ours, or the job's own time-out: the file is still there to be had.
+        _fail(lease, UnavailableError("Fetching stopped with an internal error; the log has the details."))
+        raise
+    else:
+        _finish(lease, found)
+    return lease.media
+
+
+def _bring(media: Media, deadline: Deadline, storage: Storage) -> Kept:
+    existing = _find(storage, media)
+    if existing is not None and (kept_before := _adopt(storage, existing, media)) is not None:
+        return kept_before
+    with Spool(settings.MEDIA_MAX_BYTES) as spool:
+        with source(media.source).open(_origin(media), deadline) as opened:
+            if opened.size is not None and opened.size > settings.MEDIA_MAX_BYTES:
+                raise too_large(settings.MEDIA_MAX_BYTES)
+            spool.fill(opened.chunks)
+        sniffed = filetypes.sniff(spool.head())
+        verify(media, opened, spool, sniffed)
+        content_type, type_differs = filetypes.settle_type(media.announced_type or opened.content_type, sniffed)
+        fetched = Kept(
+            key=media.key, sha256=spool.sha256, size=spool.size, content_type=content_type, type_differs=type_differs
+        )
+        return _put(storage, media, fetched, spool, existing)
+
+
+def verify(media: Media, opened: OpenedFile, spool: Spool, sniffed: str) -> None:
+    """Whether what came is what was announced: its digest, else its length, else a proper end.
+
+    Raises WrongBytesError, UnavailableError (an error page in its place), UnconfirmedError.
+    """
+    digests = {media.announced_sha256, opened.sha256} - {""}
+    if digests:
+        if spool.sha256 not in digests:
+            raise WrongBytesError("What came is not the file that was announced: its SHA-256 differs.")
+        return
+    if spool.size == 0:
+        raise UnavailableError("The provider sent an empty file.")
+    if filetypes.looks_like_an_error_page(sniffed, media.announced_type):
+        raise UnavailableError(f"The provider sent {sniffed} where a file was announced.")
+    if media.announced_size is not None:
+        if spool.size != media.announced_size:
+            raise WrongBytesError(f"{media.announced_size:,} bytes were announced, {spool.size:,} came.")
+        return
+    if not opened.delimited and spool.sha256 != media.unconfirmed_sha256:
+        raise UnconfirmedError(spool.sha256)
+
+
+def _find(storage: Storage, media: Media) -> StoredObject | None:
+    """The object of this file, under whatever key below its owner; with its metadata.
+
+    A row made anew (the database was lost, the provider sends no time) may have got
+    another key than the object that is already there.
+    """
+    for candidate in storage.list(identity.owner_prefix(media.owner)):
+        key = identity.parse_key(candidate.key)
+        if key is not None and key.names(media.id):
+            return storage.head(candidate.key)
+    return None
+
+
+def _adopt(storage: Storage, found: StoredObject, media: Media) -> Kept | None:
+    """Take over an object that is already there, if it is whole and right; else None."""
+    sha256 = (found.metadata or {}).get("sha256") or media.announced_sha256
+    if not sha256 or (media.announced_sha256 and sha256 != media.announced_sha256):
+        return None
+    head = _digest_matches(storage, found, sha256)
+    if head is None:
+        return None
+    content_type, type_differs = filetypes.settle_type(media.announced_type, filetypes.sniff(head))
+    return Kept(
+        key=found.key, sha256=sha256, size=found.size, content_type=content_type, type_differs=type_differs
+    )
+
+
+def _digest_matches(storage: Storage, found: StoredObject, sha256: str) -> bytes | None:
+    """The object's first bytes if its content has this digest, else None. Reads it whole: adopting is rare."""
+    opened = storage.open_range(found.key)
+    if opened is None:
+        return None
+    digest, head = hashlib.sha256(), b""
+    try:
+        for chunk in opened.chunks():
+            digest.update(chunk)
+            head = head or chunk[: filetypes.HEAD]
+    finally:
+        opened.close()
+    return head if digest.hexdigest() == sha256 else None
+
+
+def _put(storage: Storage, media: Media, fetched: Kept, spool: Spool, existing: StoredObject | None) -> Kept:
+    metadata = encode(
+        _record(media, fetched), id=media.id, sha256=fetched.sha256, keys=settings.MEDIA_METADATA_KEYS
+    )
+
+    def write(replace: bool) -> None:
+        storage.put(
+            fetched.key,
+            spool.file,
+            size=fetched.size,
+            content_type=fetched.content_type,
+            metadata=metadata,
+            replace=replace,
+        )
+
+    if existing is not None and _digest_matches(storage, existing, fetched.sha256) is not None:
+        return Kept(
+            key=existing.key,
+            sha256=fetched.sha256,
+            size=fetched.size,
+            content_type=fetched.content_type,
+            type_differs=fetched.type_differs,
+        )
+    try:
+        write(replace=False)
+    except ObjectExistsError:
+        there = storage.head(fetched.key)
+        if there is None or _digest_matches(storage, there, fetched.sha256) is None:
+            write(replace=True)
+    return fetched
+
+
+def _finish(lease: Lease, found: Kept) -> None:
+    media = lease.media
+    stored = Media.objects.mark_stored(
+        lease,
+        key=found.key,
+        sha256=found.sha256,
+        size=found.size,
+        content_type=found.content_type,
+        type_differs=found.type_differs,
+    )
+    if not stored:
+        media_storage().delete([found.key])
+        log.info("deleted while it was fetched: the object is removed again", extra={"media": str(media.id)})
+        return
+    media.state = Media.State.STORED
+    log.info("stored", extra={"media": str(media.id), "size": found.size, "attempts": media.attempts})
+
+
+def _fail(lease: Lease, error: SourceError | StorageError) -> None:
+    media = lease.media
+    decision = retry.decide(
+        error,
+        attempts=media.attempts,
+        announced_at=media.announced_at,
+        expires_at=media.expires_at,
+        give_up_at=media.give_up_at,
+        now=datetime.now(UTC),
+        luck=random.random(),  # noqa: S311
+    )
+    reason = str(error)
+    if isinstance(error, UnconfirmedError):
+        Media.objects.mark_retrying(lease, reason, timedelta(seconds=1), unconfirmed_sha256=error.sha256)
+    elif isinstance(decision, retry.Again):
+        Media.objects.mark_retrying(lease, reason, decision.after)
+    elif decision is retry.End.EXPIRED:
+        Media.objects.mark_expired(lease, reason)
+    else:
+        Media.objects.mark_rejected(lease, reason)
+    log.warning(
+        "not fetched", extra={"media": str(media.id), "error": type(error).__name__, "attempts": media.attempts}
+    )
+
+
+def _origin(media: Media) -> Origin:
+    return Origin(
+        account=media.account,
+        provider_media_id=media.provider_media_id,
+        provider_message_id=media.provider_message_id,
+        position=media.position,
+        url=media.url,
+        announced_at=media.announced_at,
+    )
+
+
+def _record(media: Media, fetched: Kept) -> Record:
+    return Record(
+        source=media.source,
+        account=media.account,
+        provider_media_id=media.provider_media_id,
+        provider_message_id=media.provider_message_id,
+        position=media.position,
+        owner=media.owner,
+        occurred_at=media.occurred_at.timestamp(),
+        time_assumed=media.time_assumed,
+        announced_at=media.announced_at.timestamp(),
+        announced_type=media.announced_type,
+        filename=media.filename,
+        url=media.url,
+        size=fetched.size,
+        content_type=fetched.content_type,
+        type_differs=fetched.type_differs,
+    )

@@ -1,0 +1,47 @@
+"""RQ's entry points, and the one place that queues them. A job is a permit to work, not an order."""
+
+from __future__ import annotations
+
+import logging
+
+from django.db import close_old_connections
+
+from media_app import hints
+from media_app.ingest import DEADLINE_SECONDS, ingest_next
+from media_app.models import Media
+from media_app.previews import SIZES, PreviewError, can_preview, ensure_preview
+from media_app.storage import StorageError
+
+log = logging.getLogger(__name__)
+
+# RQ's own time-out is the last resort, behind the deadline of the transfer.
+TIMEOUT_SECONDS = DEADLINE_SECONDS + 60
+
+
+def ingest() -> None:
+    """Fetch one file: whichever is the most urgent when the permit is used."""
+    close_old_connections()
+    media = ingest_next()
+    if media is not None and media.is_stored:
+        hints.give("previews", "media_app.jobs.make_preview", str(media.id))
+
+
+def make_preview(media_id: str) -> None:
+    """Make the small preview of a stored file before anybody asks for it."""
+    close_old_connections()
+    media = Media.objects.filter(id=media_id).first()
+    if media is None or not can_preview(media):
+        return
+    try:
+        ensure_preview(media, SIZES[0])
+    except (PreviewError, StorageError) as error:
+        log.info("no preview", extra={"media": media_id, "error": str(error)})
+
+
+def queue_due(limit: int = 1000) -> int:
+    """Give a permit for each due file that has none; returns how many. Nothing is lost when Redis is down."""
+    ids = Media.objects.take_unqueued(limit)
+    if ids and not hints.give("ingest", "media_app.jobs.ingest", times=len(ids), timeout=TIMEOUT_SECONDS):
+        Media.objects.all().unqueue(ids)
+        return 0
+    return len(ids)

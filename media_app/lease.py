@@ -1,0 +1,51 @@
+"""Keeping a lease alive while the work goes on, and ending the work when it is lost."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from django.db import Error, connection
+
+from media_app.models import Lease, Media
+from media_app.sources.http import Deadline
+
+log = logging.getLogger(__name__)
+
+RENEW_EVERY = timedelta(seconds=10)
+
+
+@contextmanager
+def kept(lease: Lease, deadline: Deadline, *, every: timedelta = RENEW_EVERY) -> Iterator[None]:
+    """Renew ``lease`` from a thread of its own until the block ends or the deadline passes.
+
+    When another worker has taken the file over, the transfer is cut: its result would
+    be as right as ours, so there is no use in both.
+    """
+    done = threading.Event()
+
+    def renew() -> None:
+        try:
+            while not done.wait(every.total_seconds()) and deadline.remaining() > 0:
+                try:
+                    held = Media.objects.renew(lease)
+                except Error as error:
+                    # The lease runs on for a while; the database may be back by the next turn.
+                    log.warning("lease not renewed", extra={"media": str(lease.media.id), "error": str(error)})
+                    continue
+                if not held:
+                    deadline.cut("Another worker has taken this file over.")
+                    return
+        finally:
+            connection.close()
+
+    keeper = threading.Thread(target=renew, name=f"lease-{lease.media.id}", daemon=True)
+    keeper.start()
+    try:
+        yield
+    finally:
+        done.set()
+        keeper.join()

@@ -1,0 +1,255 @@
+"""Files: what was announced, where it is kept, and how far it has come."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from django.db import models, transaction
+from django.db.models import F, Q
+from django.db.models.functions import Greatest, Now
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+# A claim is a lease: renewed while the work goes on, free for others when its holder is gone.
+LEASE = timedelta(seconds=45)
+# How long a queued hint is trusted before the sweeper queues the same file again.
+HINT = timedelta(seconds=60)
+# A file that starts anew is tried for so long, however old it is.
+ANEW = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to work on one file, until it runs out."""
+
+    media: Media
+    token: UUID
+
+
+class MediaQuerySet(models.QuerySet["Media"]):
+    """The verbs. Each state is entered by exactly one of them; nothing else writes a state.
+
+    Time is the database's (``Now()``): workers on several hosts need not agree on theirs.
+    """
+
+    def due(self) -> MediaQuerySet:
+        """Files that wait to be fetched, whose time has come and that nobody works on."""
+        return self.filter(
+            Q(lease_until=None) | Q(lease_until__lt=Now()),
+            state__in=Media.WAITING,
+            next_attempt_at__lte=Now(),
+        )
+
+    def take_unqueued(self, limit: int) -> list[UUID]:
+        """Due files without a fresh hint, the most urgent first; they count as queued from now."""
+        with transaction.atomic():
+            unqueued = self.due().filter(Q(queued_until=None) | Q(queued_until__lt=Now()))
+            ids = list(unqueued.by_urgency().select_for_update(skip_locked=True).values_list("id", flat=True)[:limit])
+            self.filter(id__in=ids).update(queued_until=Now() + HINT)
+        return ids
+
+    def unqueue(self, ids: Iterable[UUID]) -> None:
+        """The hint could not be given: the sweeper may try again at once."""
+        self.filter(id__in=list(ids)).update(queued_until=None)
+
+    def by_urgency(self) -> MediaQuerySet:
+        """What the provider forgets first comes first."""
+        return self.order_by("give_up_at", "next_attempt_at", "id")
+
+    def claim(self) -> Lease | None:
+        """Take the most urgent due file, or None. Enters ``fetching`` and counts an attempt."""
+        token = uuid.uuid4()
+        with transaction.atomic():
+            media = self.due().by_urgency().select_for_update(skip_locked=True).first()
+            if media is None:
+                return None
+            self.filter(id=media.id).update(
+                state=Media.State.FETCHING,
+                attempts=F("attempts") + 1,
+                lease_token=token,
+                lease_until=Now() + LEASE,
+            )
+        media.state = Media.State.FETCHING
+        media.attempts += 1
+        return Lease(media, token)
+
+    def renew(self, lease: Lease) -> bool:
+        """Prolong a lease; False when it is no longer ours."""
+        return self._held(lease).update(lease_until=Now() + LEASE) == 1
+
+    def mark_stored(
+        self, lease: Lease, *, key: str, sha256: str, size: int, content_type: str, type_differs: bool
+    ) -> bool:
+        """Enter ``stored``; False when the file was deleted meanwhile.
+
+        Not bound to the lease: the bytes are verified and in place, so a job that
+        comes late is right as well.
+        """
+        return (
+            self.filter(id=lease.media.id)
+            .exclude(state=Media.State.DELETED)
+            .update(
+                state=Media.State.STORED,
+                key=key,
+                sha256=sha256,
+                size=size,
+                content_type=content_type,
+                type_differs=type_differs,
+                stored_at=Now(),
+                last_error="",
+                unconfirmed_sha256="",
+                lease_token=None,
+                lease_until=None,
+                queued_until=None,
+            )
+            == 1
+        )
+
+    def mark_retrying(self, lease: Lease, error: str, after: timedelta, *, unconfirmed_sha256: str = "") -> bool:
+        """Enter ``retrying``: the reason is kept, the next attempt is ``after`` from now."""
+        return self._release(
+            lease,
+            state=Media.State.RETRYING,
+            last_error=error,
+            next_attempt_at=Now() + after,
+            unconfirmed_sha256=unconfirmed_sha256,
+        )
+
+    def mark_expired(self, lease: Lease, error: str) -> bool:
+        """Enter ``expired``: the provider no longer has the file."""
+        return self._release(lease, state=Media.State.EXPIRED, last_error=error)
+
+    def mark_rejected(self, lease: Lease, error: str) -> bool:
+        """Enter ``rejected``: what the provider has can't be kept."""
+        return self._release(lease, state=Media.State.REJECTED, last_error=error)
+
+    def mark_missing(self, id: UUID) -> bool:
+        """Enter ``missing``: the row says stored, the bucket has nothing."""
+        return (
+            self.filter(id=id, state=Media.State.STORED).update(
+                state=Media.State.MISSING, last_error="The bucket no longer has the file."
+            )
+            == 1
+        )
+
+    def revive(self) -> int:
+        """Files given up or lost enter ``pending`` and start anew. Their key stays."""
+        return self.filter(state__in=Media.REVIVABLE).update(
+            state=Media.State.PENDING,
+            attempts=0,
+            last_error="",
+            unconfirmed_sha256="",
+            give_up_at=Greatest("give_up_at", Now() + ANEW),
+            next_attempt_at=Now(),
+            queued_until=None,
+            lease_token=None,
+            lease_until=None,
+        )
+
+    def retry_now(self) -> int:
+        """Staff ask again: given-up files start anew, waiting ones are tried at once. Returns how many."""
+        failed = self.filter(state__in=(Media.State.EXPIRED, Media.State.REJECTED, Media.State.MISSING))
+        revived = failed.revive()
+        return revived + self.filter(state=Media.State.RETRYING).update(next_attempt_at=Now(), queued_until=None)
+
+    def _held(self, lease: Lease) -> MediaQuerySet:
+        return self.filter(id=lease.media.id, lease_token=lease.token, state=Media.State.FETCHING)
+
+    def _release(self, lease: Lease, **values: object) -> bool:
+        return (
+            self._held(lease).update(**{"lease_token": None, "lease_until": None, "queued_until": None, **values}) == 1
+        )
+
+
+class Media(models.Model):
+    """One file that a provider announced (or that came another way), once and for all."""
+
+    class State(models.TextChoices):
+        PENDING = "pending", "waiting"
+        FETCHING = "fetching", "being fetched"
+        STORED = "stored", "stored"
+        RETRYING = "retrying", "trying again"
+        EXPIRED = "expired", "gone at the provider"
+        REJECTED = "rejected", "not accepted"
+        MISSING = "missing", "lost by the bucket"
+        DELETED = "deleted", "deleted"
+
+    WAITING = (State.PENDING, State.FETCHING, State.RETRYING)
+    REVIVABLE = (State.EXPIRED, State.REJECTED, State.MISSING, State.DELETED)
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    # Who announced it, in the source's own words: the id is made from these.
+    source = models.CharField(max_length=32)
+    account = models.TextField(blank=True)
+    provider_media_id = models.TextField(blank=True)
+    provider_message_id = models.TextField(blank=True)
+    position = models.PositiveSmallIntegerField(default=0)
+    # Fixed by the first announcement, never computed again.
+    owner = models.CharField(max_length=200, db_index=True)
+    occurred_at = models.DateTimeField()
+    time_assumed = models.BooleanField(
+        default=False, help_text="The provider's time was missing or unbelievable; the time of receipt stands instead."
+    )
+    key = models.CharField(max_length=300, unique=True)
+    # What the provider said of it.
+    announced_type = models.CharField(max_length=200, blank=True)
+    announced_sha256 = models.CharField(max_length=64, blank=True)
+    announced_size = models.BigIntegerField(null=True, blank=True)
+    announced_at = models.DateTimeField()
+    filename = models.CharField(max_length=255, blank=True)
+    url = models.TextField(blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="When the provider forgets the file.")
+    give_up_at = models.DateTimeField(help_text="Until when it is asked for: somewhat longer than the provider keeps it.")
+    # How far it has come.
+    state = models.CharField(max_length=16, choices=State, default=State.PENDING)
+    last_error = models.TextField(blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(db_default=Now())
+    unconfirmed_sha256 = models.CharField(
+        max_length=64, blank=True, help_text="What the last fetch brought, where only a second one can confirm it."
+    )
+    queued_until = models.DateTimeField(null=True, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    lease_token = models.UUIDField(null=True, blank=True)
+    # What we hold.
+    sha256 = models.CharField(max_length=64, blank=True, db_index=True)
+    size = models.BigIntegerField(null=True, blank=True)
+    content_type = models.CharField(max_length=200, blank=True)
+    type_differs = models.BooleanField(
+        default=False, help_text="The file is of another type than announced; it is served as what it is."
+    )
+    stored_at = models.DateTimeField(null=True, blank=True)
+
+    objects = MediaQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "file"
+        verbose_name_plural = "media"
+        ordering = ("-occurred_at", "position", "id")
+        indexes = [
+            models.Index(fields=["-occurred_at", "position", "id"], name="media_newest"),
+            models.Index(fields=["state", "-occurred_at"], name="media_by_state"),
+            models.Index(
+                fields=["give_up_at", "next_attempt_at", "id"],
+                name="media_by_urgency",
+                condition=Q(state__in=("pending", "fetching", "retrying")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.key
+
+    @property
+    def is_stored(self) -> bool:
+        return self.state == self.State.STORED
+
+    def expires_in(self, now: datetime) -> timedelta | None:
+        """The rescue clock: how long the provider still has a file that we don't; None where it does not run."""
+        if self.expires_at is None or self.state in (self.State.STORED, self.State.DELETED):
+            return None
+        return self.expires_at - now

@@ -1,0 +1,85 @@
+"""What travels with each object, so that its row can be rebuilt from the bucket alone.
+
+Two entries are readable for other tools (``media-id``, ``sha256``); the rest is one
+entry, ``record``: JSON, deflated, then base64url (``b1.…``), or encrypted with Fernet
+when MEDIA_METADATA_KEYS are set (``f1.…``). All ASCII, within the 2 KB that S3 allows.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from uuid import UUID
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+# S3 counts names and values, 2,048 bytes in all; the other entries need about 150.
+_LIMIT = 1800
+# Given up in this order when a record is too long: the file is worth more than its name.
+_EXPENDABLE = ("url", "filename", "provider_message_id", "provider_media_id")
+
+
+class RecordError(ValueError):
+    """The metadata can't be read: damaged, or encrypted with a key we don't have."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """The lasting facts of a stored file."""
+
+    source: str
+    account: str
+    provider_media_id: str
+    provider_message_id: str
+    position: int
+    owner: str
+    #: Seconds since 1970, with fractions.
+    occurred_at: float
+    time_assumed: bool
+    announced_at: float
+    announced_type: str
+    filename: str
+    url: str
+    size: int
+    content_type: str
+    type_differs: bool
+
+
+def encode(record: Record, *, id: UUID, sha256: str, keys: Sequence[str]) -> dict[str, str]:
+    """The object metadata of a file. ``keys`` are Fernet keys, the first encrypts."""
+    fields = asdict(record)
+    value = _pack(fields, keys)
+    for name in _EXPENDABLE:
+        if len(value) <= _LIMIT:
+            break
+        fields[name] = ""
+        value = _pack(fields, keys)
+    return {"media-id": str(id), "sha256": sha256, "record": value}
+
+
+def decode(metadata: Mapping[str, str], *, keys: Sequence[str]) -> Record:
+    """Read a record back. Raises RecordError."""
+    version, _, packed = metadata.get("record", "").partition(".")
+    try:
+        if version == "f1":
+            if not keys:
+                raise RecordError("the record is encrypted and MEDIA_METADATA_KEYS is empty")
+            data = MultiFernet([Fernet(key) for key in keys]).decrypt(packed)
+        elif version == "b1":
+            data = base64.urlsafe_b64decode(packed)
+        else:
+            raise RecordError("no record of ours")
+        return Record(**json.loads(zlib.decompress(data)))
+    except (InvalidToken, binascii.Error, zlib.error, json.JSONDecodeError, UnicodeError, TypeError) as error:
+        raise RecordError(f"the record can't be read: {type(error).__name__}") from error
+
+
+def _pack(fields: Mapping[str, object], keys: Sequence[str]) -> str:
+    data = zlib.compress(json.dumps(fields, separators=(",", ":")).encode())
+    if keys:
+        return "f1." + MultiFernet([Fernet(key) for key in keys]).encrypt(data).decode()
+    return "b1." + base64.urlsafe_b64encode(data).decode()

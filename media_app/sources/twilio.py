@@ -1,0 +1,96 @@
+"""Twilio: the API answers a MediaUrl with a redirect to a signed link on another host.
+
+https://www.twilio.com/docs/messaging/api/media-resource
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from media_app.sources.base import OpenedFile, Origin
+from media_app.sources.errors import ForbiddenError, GoneError, UnauthorizedError, UnavailableError
+from media_app.sources.http import Deadline, Hosts, Response, address_of, basic, get
+
+_API_HOST = re.compile(r"api(\.[a-z0-9-]+)*\.twilio\.com")
+_MEDIA_PATH = re.compile(r"/2010-04-01/Accounts/(?P<account>\w+)/Messages/\w+/Media/[\w-]+", re.ASCII)
+
+
+class TwilioSource:
+    """Files of WhatsApp messages that came by Twilio."""
+
+    name = "twilio"
+    # Twilio keeps media until they are deleted there.
+    lifetime: timedelta | None = None
+
+    @contextmanager
+    def open(self, origin: Origin, deadline: Deadline) -> Iterator[OpenedFile]:
+        """Open ``origin.url``, the MediaUrl of the webhook. Raises SourceError subclasses."""
+        with ExitStack() as stack:
+            yield OpenedFile.arriving(_open(origin, deadline, stack))
+
+
+def _open(origin: Origin, deadline: Deadline, stack: ExitStack) -> Response:
+    url = _api_url(origin)
+    if url is None:
+        # A link that needs no credentials, or an address that the hosts refuse.
+        hosts = Hosts(settings.TWILIO_MEDIA_HOSTS)
+        return _opened(stack.enter_context(get(origin.url, hosts=hosts, deadline=deadline)))
+    hosts = Hosts([*settings.TWILIO_MEDIA_HOSTS, "api.twilio.com"], base=settings.TWILIO_API_URL)
+    refusal = UnauthorizedError("Neither TWILIO_AUTH_TOKEN nor TWILIO_API_KEY with TWILIO_API_SECRET is set.")
+    for authorization in _credentials():
+        try:
+            return _opened(stack.enter_context(get(url, hosts=hosts, deadline=deadline, authorization=authorization)))
+        except UnauthorizedError as error:
+            stack.close()
+            refusal = error
+    raise refusal
+
+
+def _api_url(origin: Origin) -> str | None:
+    """The address of this file at the API, if our credentials may go there; else None.
+
+    Raises UnauthorizedError when it is not said whose credentials ours are.
+    """
+    scheme, host, port = address_of(origin.url)
+    path = urlsplit(origin.url).path
+    media = _MEDIA_PATH.fullmatch(path)
+    configured = address_of(settings.TWILIO_API_URL)
+    at_twilio = (scheme, port) == ("https", 443) and _API_HOST.fullmatch(host) is not None
+    if media is None or not (at_twilio or (scheme, host, port) == configured):
+        return None
+    if not settings.TWILIO_ACCOUNT_SID:
+        raise UnauthorizedError("TWILIO_ACCOUNT_SID is not set.")
+    if not media["account"] == origin.account == settings.TWILIO_ACCOUNT_SID:
+        return None
+    if at_twilio and not _API_HOST.fullmatch(configured[1]):
+        return f"{settings.TWILIO_API_URL}{path}"
+    return origin.url
+
+
+def _credentials() -> list[str]:
+    """The Authorization headers to try: an API key's secrets, or the account's own tokens, never mixed."""
+    if settings.TWILIO_API_KEY and settings.TWILIO_API_SECRET:
+        return [basic(settings.TWILIO_API_KEY, secret) for secret in settings.TWILIO_API_SECRET]
+    return [basic(settings.TWILIO_ACCOUNT_SID, token) for token in settings.TWILIO_AUTH_TOKEN]
+
+
+def _opened(response: Response) -> Response:
+    """The response, if it brings the file. Else raises what it means: only the API knows whether a file is there."""
+    who = "Twilio's API" if response.authorized else "The link"
+    response.raise_if_busy(who)
+    if response.status == 200:
+        return response
+    what = f"{who} answered {response.status}."
+    if response.authorized and response.status == 401:
+        raise UnauthorizedError(f"{what} The credentials of TWILIO_ACCOUNT_SID are refused.")
+    if response.authorized and response.status == 403:
+        raise ForbiddenError(what)
+    if response.authorized and response.status in {404, 410}:
+        raise GoneError(f"{what} It does not have the file.")
+    raise UnavailableError(what)

@@ -1,0 +1,55 @@
+"""A file on its way: kept aside until it is known to be whole and right."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterable
+from types import TracebackType
+from typing import BinaryIO, Self, cast
+
+from media_app.filetypes import HEAD
+from media_app.sources.errors import TooLargeError
+
+# Photos stay in memory; what is larger goes to disk.
+IN_MEMORY = 2 * 1024 * 1024
+
+
+class Spool:
+    """A temporary file that measures and hashes what is written to it."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._digest = hashlib.sha256()
+        self.size = 0
+        self.file = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=IN_MEMORY))  # noqa: SIM115
+
+    def fill(self, chunks: Iterable[bytes]) -> None:
+        """Take in a body. Raises TooLargeError as soon as it passes the cap, and what ``chunks`` raises."""
+        for chunk in chunks:
+            self.size += len(chunk)
+            if self.size > self._max_bytes:
+                raise too_large(self._max_bytes)
+            self._digest.update(chunk)
+            self.file.write(chunk)
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+    def head(self) -> bytes:
+        """The first bytes, to tell the type by."""
+        self.file.seek(0)
+        return self.file.read(HEAD)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.file.close()
+
+
+def too_large(max_bytes: int) -> TooLargeError:
+    return TooLargeError(f"The file is larger than the {max_bytes:,} bytes that MEDIA_MAX_BYTES allows.")

@@ -1,0 +1,123 @@
+"""The whole hub as it runs in production, in one folder on this machine: the Procfile's processes and Redis."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from mediahub.env import BASE_DIR
+from mediahub.simulator.accounts import Accounts
+from mediahub.simulator.processes import Process, accepts_connections, free_port
+from mediahub.simulator.redis_server import redis_server
+
+
+class Hub:
+    """Web, worker, sweeper and Redis as child processes; the provider stands apart and must be told of.
+
+    ``env`` overrides what the processes see; by default SQLite and local disk in ``directory``.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        api_url: str,
+        cdn_host: str,
+        accounts: Accounts | None = None,
+        env: Mapping[str, str] | None = None,
+        port: int | None = None,
+        web_processes: int = 2,
+        worker_options: Sequence[str] = (),
+        sweep_every: float = 20,
+    ) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.directory = directory
+        self.port = port or free_port()
+        redis_port = free_port()
+        accounts = accounts or Accounts()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.env = {
+            **os.environ,
+            "HOST": "127.0.0.1",
+            "PORT": str(self.port),
+            "WEB_CONCURRENCY": str(web_processes),
+            "SECRET_KEY": secrets.token_urlsafe(50),
+            "DEBUG": "0",
+            "ALLOWED_HOSTS": "127.0.0.1,localhost",
+            "PUBLIC_URL": self.url,
+            "DATABASE_URL": f"sqlite:///{directory / 'db.sqlite3'}",
+            "REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
+            "MEDIA_STORAGE_BACKEND": "local",
+            "MEDIA_ROOT": str(directory / "media"),
+            "META_APP_SECRET": accounts.meta_app_secret,
+            "META_VERIFY_TOKEN": "simulated-verify-token",
+            "META_ACCESS_TOKEN": accounts.meta_access_token,
+            "META_GRAPH_URL": api_url,
+            "META_MEDIA_HOSTS": cdn_host,
+            "TWILIO_ACCOUNT_SID": accounts.twilio_account_sid,
+            "TWILIO_AUTH_TOKEN": accounts.twilio_auth_token,
+            "TWILIO_API_URL": api_url,
+            "TWILIO_MEDIA_HOSTS": cdn_host,
+            **(env or {}),
+        }
+        manage = [sys.executable, BASE_DIR / "manage.py"]
+        self.redis = redis_server(directory / "redis", redis_port)
+        self.web = self._process(
+            "web", [sys.executable, "-m", "gunicorn", "mediahub.wsgi"], ready=accepts_connections(self.port)
+        )
+        self.worker = self._process("worker", [*manage, "worker", *worker_options])
+        self.sweeper = self._process("sweeper", [*manage, "sweep", "--every", str(sweep_every)])
+
+    @property
+    def processes(self) -> tuple[Process, ...]:
+        return (self.redis, self.web, self.worker, self.sweeper)
+
+    def _process(self, name: str, argv: Sequence[str | Path], **options: object) -> Process:
+        return Process(
+            name,
+            argv,
+            log=self.directory / f"{name}.log",
+            env=self.env,
+            cwd=BASE_DIR,
+            **options,  # type: ignore[arg-type]
+        )
+
+    def manage(self, *arguments: str, **env: str) -> str:
+        """Run a management command in the hub's environment; returns what it printed. Raises CalledProcessError."""
+        return subprocess.run(
+            [sys.executable, str(BASE_DIR / "manage.py"), *arguments],
+            check=True,
+            env={**self.env, **env},
+            cwd=BASE_DIR,
+            stdout=subprocess.PIPE,
+            text=True,
+        ).stdout
+
+    def start(self) -> None:
+        """Prepare the database and start every process. Raises RuntimeError with the log of one that fails."""
+        self.manage("migrate", "--noinput", "--verbosity", "0")
+        for process in self.processes:
+            process.start()
+
+    def stop(self) -> None:
+        for process in reversed(self.processes):
+            process.stop()
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

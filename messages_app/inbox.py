@@ -1,0 +1,254 @@
+"""Kept deliveries become contacts, messages, attachments and announced files.
+
+One drainer at a time, in batches, one transaction a batch. The end state does not
+depend on the order of deliveries: ids are computed, names and times only move forwards.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, takewhile
+from uuid import UUID
+
+from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import F
+from django.db.models.functions import Length
+
+from media_app import jobs as media_jobs
+from media_app.announce import Announcement, announce
+from media_app.identity import UNKNOWN_OWNER, computed_id
+from media_app.inserts import insert_once
+from messages_app.contacts import Sighting, resolve
+from messages_app.models import Attachment, Delivery, DrainLease, Message, MessageStatus, QuarantinedItem
+from messages_app.providers import RawDelivery, provider_of
+from messages_app.providers.events import Event, MessageReceived, OwnersLinked, StatusChanged, Unreadable
+from messages_app.providers.statuses import status_rank
+
+log = logging.getLogger(__name__)
+
+BATCH = 100
+BATCH_BYTES = 8 * 1024 * 1024
+# A delivery whose batches failed this often is taken alone, so that its neighbours live …
+ALONE_FROM = 2
+# … and after this many tries it is put aside for staff.
+QUARANTINED_FROM = 5
+
+
+def drain() -> int:
+    """Read all deliveries that are due; returns how many. Returns at once while another drainer is at work.
+
+    Raises django.db.Error when the database fails: the rest stays due.
+    """
+    total = 0
+    while (token := DrainLease.take()) is not None:
+        try:
+            total += _drain_under(token)
+        finally:
+            DrainLease.release(token)
+        # What came between the last look and the release found the lease taken: look once more.
+        if not Delivery.objects.due().exists():
+            break
+    return total
+
+
+def _drain_under(token: UUID) -> int:
+    total = 0
+    while batch := _next_batch():
+        Delivery.objects.filter(id__in=[delivery.id for delivery in batch]).update(attempts=F("attempts") + 1)
+        try:
+            with transaction.atomic():
+                _read(batch)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:
+            log.exception("a batch could not be kept", extra={"deliveries": [delivery.id for delivery in batch]})
+        else:
+            total += len(batch)
+        if not DrainLease.renew(token):
+            break
+    return total
+
+
+def _next_batch() -> list[Delivery]:
+    """The oldest due deliveries, bounded in number and bytes; a troublesome one comes alone."""
+    rows = Delivery.objects.due().annotate(bytes=Length("body")).values_list("id", "attempts", "bytes")[:BATCH]
+    oldest = list(rows)
+    if not oldest:
+        return []
+    calm = list(takewhile(lambda row: row[1] < ALONE_FROM, oldest))
+    totals = accumulate(row[2] for row in calm)
+    ids = [row[0] for row, sum_of_bytes in zip(calm, totals, strict=True) if sum_of_bytes <= BATCH_BYTES]
+    return list(Delivery.objects.due().filter(id__in=ids or [oldest[0][0]]))
+
+
+def _read(batch: Sequence[Delivery]) -> None:
+    events: dict[str, list[Event]] = {}
+    for delivery in batch:
+        if delivery.attempts >= QUARANTINED_FROM:
+            error = f"Given up after {delivery.attempts} tries: reading it stopped the reader each time."
+            events[delivery.id] = [Unreadable(path="", error=error)]
+        else:
+            events[delivery.id] = list(provider_of(delivery.endpoint).read(_raw(delivery)))
+    alone = len(batch) == 1 and batch[0].attempts >= ALONE_FROM
+    if alone:
+        events = {batch[0].id: _keep_one_by_one(batch[0], events[batch[0].id])}
+    else:
+        _keep([(delivery, event) for delivery in batch for event in events[delivery.id]])
+    _conclude(batch, events)
+    transaction.on_commit(_queue)
+
+
+def _queue() -> None:
+    media_jobs.queue_due()
+
+
+def _keep_one_by_one(delivery: Delivery, events: Iterable[Event]) -> list[Event]:
+    """Keep each event by itself; one that the database refuses turns Unreadable."""
+    kept: list[Event] = []
+    for event in events:
+        try:
+            with transaction.atomic():
+                _keep([(delivery, event)])
+            kept.append(event)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:
+            log.exception("an event could not be kept", extra={"delivery": delivery.id})
+            path = f"message {event.provider_message_id}" if isinstance(event, MessageReceived) else "event"
+            kept.append(Unreadable(path=path[:255], error=f"It could not be kept: {type(error).__name__}."))
+    return kept
+
+
+def _keep(pairs: Sequence[tuple[Delivery, Event]]) -> None:
+    """Write what the events say, idempotently, in the caller's transaction."""
+    messages: dict[UUID, tuple[Delivery, MessageReceived]] = {}
+    statuses: dict[UUID, MessageStatus] = {}
+    sightings: list[Sighting] = []
+    for delivery, event in pairs:
+        name = provider_of(delivery.endpoint).name
+        if isinstance(event, MessageReceived):
+            messages.setdefault(computed_id(name, event.account, event.provider_message_id), (delivery, event))
+            sightings.append(Sighting(owners=event.owners, name=event.name, at=event.occurred_at))
+        elif isinstance(event, StatusChanged):
+            status = _status(name, event)
+            statuses.setdefault(status.id, status)
+        elif isinstance(event, OwnersLinked):
+            sightings.append(Sighting(owners=event.owners))
+    contacts = resolve(sightings)
+    known = set(Message.objects.filter(id__in=messages).values_list("id", flat=True))
+    insert_once(
+        [_message(id, delivery, event, contacts) for id, (delivery, event) in messages.items()], unchanged="provider"
+    )
+    insert_once(list(statuses.values()), unchanged="message_id")
+    _attach(messages, new=messages.keys() - known)
+
+
+def _attach(messages: dict[UUID, tuple[Delivery, MessageReceived]], *, new: set[UUID]) -> None:
+    announcements: list[Announcement] = []
+    attachments: list[Attachment] = []
+    anew: set[UUID] = set()
+    for message_id, (delivery, event) in messages.items():
+        for announcement in _announcements(delivery, event):
+            announcements.append(announcement)
+            attachments.append(
+                Attachment(message_id=message_id, position=announcement.position, media_id=announcement.id)
+            )
+            if message_id in new:
+                anew.add(announcement.id)
+    announce(announcements, anew=anew)
+    insert_once(attachments, unchanged="position", on=("message_id", "position"))
+
+
+def _conclude(batch: Sequence[Delivery], events: dict[str, list[Event]]) -> None:
+    """Write down how each delivery ended, and what of it could not be read."""
+    items: list[QuarantinedItem] = []
+    ends: defaultdict[str, list[str]] = defaultdict(list)
+    for delivery in batch:
+        unread = [event for event in events[delivery.id] if isinstance(event, Unreadable)]
+        items.extend(
+            QuarantinedItem(
+                id=computed_id("quarantine", delivery.id, event.path),
+                delivery=delivery,
+                path=event.path[:255],
+                error=event.error,
+                payload=event.payload,
+            )
+            for event in unread
+        )
+        if any(event.path == "" for event in unread):
+            ends[Delivery.State.FAILED].append(delivery.id)
+        else:
+            ends[Delivery.State.PARTIAL if unread else Delivery.State.PROCESSED].append(delivery.id)
+    # What a replay could read now is no longer in quarantine.
+    QuarantinedItem.objects.filter(delivery__in=batch).delete()
+    QuarantinedItem.objects.bulk_create({item.id: item for item in items}.values())
+    for state, ids in ends.items():
+        Delivery.objects.filter(id__in=ids).update(state=state)
+
+
+def _raw(delivery: Delivery) -> RawDelivery:
+    return RawDelivery(
+        endpoint=delivery.endpoint,
+        content_type=delivery.content_type,
+        query=delivery.query,
+        body=bytes(delivery.body),
+        received_at=delivery.received_at,
+    )
+
+
+def _message(id: UUID, delivery: Delivery, event: MessageReceived, contacts: dict[str, UUID]) -> Message:
+    owner = event.owners[0] if event.owners else ""
+    return Message(
+        id=id,
+        provider=provider_of(delivery.endpoint).name,
+        account=event.account,
+        provider_message_id=event.provider_message_id,
+        contact_id=contacts.get(owner),
+        owner=owner,
+        business=event.business[:200],
+        kind=event.kind[:32],
+        text=event.text,
+        payload=event.payload,
+        refers_to=event.refers_to,
+        occurred_at=event.occurred_at,
+        time_assumed=event.time_assumed,
+        received_at=delivery.received_at,
+        delivery=delivery,
+        raw=dict(event.raw),
+    )
+
+
+def _status(provider: str, event: StatusChanged) -> MessageStatus:
+    return MessageStatus(
+        id=computed_id("status", provider, event.account, event.provider_message_id, event.status),
+        message_id=computed_id(provider, event.account, event.provider_message_id),
+        status=event.status[:32],
+        rank=status_rank(event.status),
+        occurred_at=event.occurred_at,
+        error=event.error,
+        reference=event.reference,
+    )
+
+
+def _announcements(delivery: Delivery, event: MessageReceived) -> list[Announcement]:
+    return [
+        Announcement(
+            source=provider_of(delivery.endpoint).name,
+            account=event.account,
+            provider_media_id=media.provider_media_id,
+            provider_message_id=event.provider_message_id,
+            position=position,
+            owner=event.owners[0] if event.owners else UNKNOWN_OWNER,
+            occurred_at=event.occurred_at,
+            time_assumed=event.time_assumed,
+            announced_at=delivery.received_at,
+            content_type=media.content_type,
+            sha256=media.sha256,
+            size=media.size,
+            filename=media.filename,
+            url=media.url,
+        )
+        for position, media in enumerate(event.media)
+    ]

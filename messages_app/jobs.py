@@ -1,0 +1,22 @@
+"""RQ's entry points of this floor, and the one place that queues them."""
+
+from __future__ import annotations
+
+from django.db import close_old_connections
+
+from media_app import hints
+from messages_app import inbox
+
+DRAIN = "messages_app.jobs.drain"
+
+
+def drain() -> None:
+    """Read what came in."""
+    close_old_connections()
+    hints.taken_up(DRAIN)
+    inbox.drain()
+
+
+def wake_inbox() -> bool:
+    """Tell a worker that something came in. False, and no error, when Redis can't take it."""
+    return hints.give_once("inbox", DRAIN)

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from argparse import RawDescriptionHelpFormatter
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import Error, close_old_connections
+
+from media_app import jobs as media_jobs
+from messages_app import inbox
+
+log = logging.getLogger(__name__)
+
+
+class Command(BaseCommand):
+    help = """Find the work that no hint told of: read what came in, queue the files that are due.
+
+Everything waiting is in the database, so this alone makes the hub whole again after
+Redis, workers or web servers were lost. Any number of sweepers may run.
+
+  python manage.py sweep              one pass, then exit 0
+  python manage.py sweep --every 20   a pass every 20 seconds, until SIGTERM
+"""
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        return super().create_parser(prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--every", type=float, metavar="SECONDS", help="repeat until stopped")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        every: float | None = options["every"]
+        if every is None:
+            self.stdout.write("{} deliveries read, {} files queued".format(*_sweep()))
+            return
+        stopped = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stopped.set())
+        while not stopped.is_set():
+            try:
+                read, queued = _sweep()
+                if read or queued:
+                    log.info("swept", extra={"read": read, "queued": queued})
+            except Error as error:
+                log.warning("no sweep this time: the database failed", extra={"error": str(error)})
+            stopped.wait(every)
+
+
+def _sweep() -> tuple[int, int]:
+    close_old_connections()
+    return inbox.drain(), media_jobs.queue_due()

@@ -1,0 +1,147 @@
+"""Meta's WhatsApp Cloud API: its signature, its handshake, and the envelope of its deliveries.
+
+https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/overview
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from hashlib import sha256
+
+from django.conf import settings
+
+from messages_app.providers.base import IncomingRequest, RawDelivery
+from messages_app.providers.events import Event, StatusChanged, Unreadable
+from messages_app.providers.meta_message import (
+    Envelope,
+    Json,
+    UnreadableError,
+    envelope_of,
+    error_words,
+    moment_of,
+    read_message,
+)
+from messages_app.providers.text import KIND_LIMIT, TEXT_LIMIT, keepable, keepable_id, keepable_json
+
+log = logging.getLogger(__name__)
+
+
+class MetaProvider:
+    """Reads what Meta sends for all numbers of one app."""
+
+    name = "meta"
+    acknowledgement = ("", "text/plain")
+    has_handshake = True
+
+    def is_genuine(self, request: IncomingRequest) -> bool:
+        """``X-Hub-Signature-256: sha256=<hex>``, an HMAC-SHA256 of the raw body with the app's secret."""
+        # As bytes: compare_digest raises on text that is not ASCII.
+        claimed = request.headers.get("x-hub-signature-256", "").encode(errors="replace")
+        secrets = [secret.encode() for secret in settings.META_APP_SECRET if secret]
+        return any(hmac.compare_digest(_signature(secret, request.body), claimed) for secret in secrets)
+
+    def challenge(self, query: Mapping[str, str]) -> str | None:
+        """The answer to the handshake that Meta makes before it sends anything; None: refuse it."""
+        claimed = query.get("hub.verify_token", "").encode(errors="replace")
+        tokens = [token.encode() for token in settings.META_VERIFY_TOKEN if token]
+        if query.get("hub.mode") != "subscribe" or not any(hmac.compare_digest(token, claimed) for token in tokens):
+            return None
+        return query.get("hub.challenge")
+
+    def read(self, delivery: RawDelivery) -> Iterator[Event]:
+        """Every entry, every change, every message and status: Meta sends up to a thousand at once."""
+        try:
+            body = json.loads(delivery.body, parse_constant=_refuse)
+        except (ValueError, RecursionError) as error:
+            text = delivery.body.decode(errors="replace")
+            yield Unreadable(path="", error=f"not JSON: {error}", payload=keepable(text, TEXT_LIMIT))
+            return
+        if not isinstance(body, dict):
+            yield _unreadable("", "not an object", body)
+            return
+        broken: list[Unreadable] = []
+        for entry_path, entry in _objects(body, "entry", "", broken):
+            for path, change in _objects(entry, "changes", entry_path, broken):
+                yield from _change(change, path, delivery.received_at, broken)
+        yield from broken
+
+
+def _signature(secret: bytes, body: bytes) -> bytes:
+    return b"sha256=" + hmac.new(secret, body, sha256).hexdigest().encode()
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not a number")
+
+
+def _change(change: Json, path: str, received_at: datetime, broken: list[Unreadable]) -> Iterator[Event]:
+    field, value = change.get("field"), change.get("value")
+    if not isinstance(field, str):
+        broken.append(_unreadable(f"{path}.field", "not a name", change))
+        return
+    # Meta has some thirty other fields, of templates, accounts and other apps' messages. They are not for us.
+    if field != "messages":
+        return
+    if not isinstance(value, dict):
+        broken.append(_unreadable(f"{path}.value", "not an object", value))
+        return
+    envelope = envelope_of(value, received_at)
+    for name, read in _READERS.items():
+        if value.get(name) is not None:
+            for at, part in _objects(value, name, path, broken):
+                yield from _attempt(read, part, envelope, at)
+
+
+def _read_status(status: Json, envelope: Envelope) -> list[StatusChanged]:
+    """https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/status"""
+    id, name = keepable_id(status.get("id")), keepable(status.get("status"), KIND_LIMIT)
+    if not id or not name:
+        raise UnreadableError("the status has no id" if not id else "the status has no name")
+    moment, _ = moment_of(status.get("timestamp"), envelope.received_at)
+    changed = StatusChanged(
+        account=envelope.account,
+        provider_message_id=id,
+        status=name,
+        occurred_at=moment,
+        error=error_words(status.get("errors")),
+        reference=keepable(status.get("biz_opaque_callback_data"), TEXT_LIMIT),
+        raw=keepable_json(status),
+    )
+    return [changed]
+
+
+_Reader = Callable[[Json, Envelope], Sequence[Event]]
+_READERS: Mapping[str, _Reader] = {"messages": read_message, "statuses": _read_status}
+
+
+def _attempt(read: _Reader, part: Json, envelope: Envelope, path: str) -> Sequence[Event]:
+    """What one message or status says. Whatever goes wrong in it, its neighbours live."""
+    try:
+        return read(part, envelope)
+    except UnreadableError as error:
+        return [_unreadable(path, str(error), part)]
+    except Exception as error:
+        log.exception("A fault of ours in reading %s", path)
+        return [_unreadable(path, f"a fault of ours: {type(error).__name__}", part)]
+
+
+def _objects(parent: Json, name: str, path: str, broken: list[Unreadable]) -> Iterator[tuple[str, Json]]:
+    """The objects of a list, each with its path. What has another shape goes to ``broken``."""
+    at = f"{path}.{name}" if path else name
+    parts = parent.get(name)
+    if not isinstance(parts, list):
+        broken.append(_unreadable(at, "not a list", parts))
+        return
+    for index, part in enumerate(parts):
+        if isinstance(part, dict):
+            yield f"{at}[{index}]", part
+        else:
+            broken.append(_unreadable(f"{at}[{index}]", "not an object", part))
+
+
+def _unreadable(path: str, error: str, part: object) -> Unreadable:
+    return Unreadable(path=path, error=keepable(error, TEXT_LIMIT), payload=keepable_json(part))

@@ -1,0 +1,86 @@
+"""A provider's words, made fit to be kept: what PostgreSQL refuses is mended, never a reason to lose a photo.
+
+Pure functions. PostgreSQL takes neither NUL nor lone surrogates, in text as in jsonb,
+and no infinite number in jsonb (https://www.postgresql.org/docs/current/datatype-json.html).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import sys
+from typing import Any
+
+# As long as the columns that keep them, or longer than any that a provider sends.
+NAME_LIMIT = 255
+KIND_LIMIT = 32
+TEXT_LIMIT = 65_536
+TYPE_LIMIT = 200
+LINK_LIMIT = 4_000
+# PostgreSQL indexes 2,700 bytes at most; a character takes up to four.
+ID_LIMIT = 500
+# Deeper than any message; PostgreSQL and Python both give up on a thousand levels.
+DEPTH_LIMIT = 64
+
+_REFUSED = re.compile("[\x00\ud800-\udfff]")
+_DIGEST = 64
+
+
+def keepable(value: object, limit: int) -> str:
+    """The value as text of at most ``limit`` characters that a database keeps.
+
+    NUL and lone surrogates become U+FFFD; numbers are written out; what is neither
+    text nor a number has no words: "".
+    """
+    if isinstance(value, str):
+        return _REFUSED.sub("\ufffd", value[:limit])
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)[:limit]
+    return ""
+
+
+def keepable_id(value: object) -> str:
+    """An id that a database keeps and indexes; "" where there is none.
+
+    One too long to index ends in the digest of its whole: two different ones stay different.
+    """
+    text = keepable(value, sys.maxsize)
+    if len(text) <= ID_LIMIT:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return f"{text[: ID_LIMIT - _DIGEST - 1]}~{digest}"
+
+
+def keepable_link(value: object) -> str:
+    """A link in its full length, or "": a part of a link leads elsewhere."""
+    text = keepable(value, LINK_LIMIT + 1)
+    return text if len(text) <= LINK_LIMIT else ""
+
+
+def keepable_json(value: object, depth: int = DEPTH_LIMIT) -> Any:
+    """A JSON value that a database keeps: all its strings and numbers mended, ``depth`` levels of it."""
+    if isinstance(value, str):
+        return _REFUSED.sub("\ufffd", value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict | list) and depth == 0:
+        return "…"
+    if isinstance(value, dict):
+        return {_REFUSED.sub("\ufffd", name): keepable_json(part, depth - 1) for name, part in value.items()}
+    if isinstance(value, list):
+        return [keepable_json(part, depth - 1) for part in value]
+    return value
+
+
+def place(name: str, address: str, latitude: str, longitude: str) -> str:
+    """A location in one line.
+
+    >>> place("Harbour Hall", "1 Quay St", "52.37", "4.89")
+    'Harbour Hall, 1 Quay St (52.37, 4.89)'
+    >>> place("", "", "52.37", "4.89")
+    '52.37, 4.89'
+    """
+    words = ", ".join(part for part in (name, address) if part)
+    point = ", ".join(part for part in (latitude, longitude) if part)
+    return f"{words} ({point})" if words and point else words or point

@@ -1,0 +1,236 @@
+"""Twilio's WhatsApp: its signature, and its forms of messages and statuses.
+
+https://www.twilio.com/docs/messaging/guides/webhook-request
+https://www.twilio.com/docs/usage/security#validating-requests
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha1, sha256
+from typing import Any
+from urllib.parse import parse_qs, unquote_to_bytes
+
+from django.conf import settings
+
+from messages_app.providers.base import IncomingRequest, RawDelivery
+from messages_app.providers.events import AttachedMedia, Event, MessageReceived, StatusChanged, Unreadable
+from messages_app.providers.owners import owners_among
+from messages_app.providers.text import (
+    KIND_LIMIT,
+    NAME_LIMIT,
+    TEXT_LIMIT,
+    TYPE_LIMIT,
+    keepable,
+    keepable_id,
+    keepable_link,
+    place,
+)
+
+MAX_MEDIA = 10
+# Twilio sends some forty fields. Splitting millions of them would cost a gigabyte before the signature is known.
+MAX_FIELDS = 1_000
+
+# Twilio's MessageType, where it is not Meta's name already.
+KINDS = {"voice": "audio", "contact": "contacts", "vcard": "contacts"}
+META_KINDS = frozenset(
+    {"text", "image", "video", "audio", "document", "sticker", "location", "contacts", "reaction"}
+    | {"interactive", "button", "order", "system", "unsupported"}
+)
+# Twilio's MessageStatus, where it is not Meta's name already.
+STATUSES = {"undelivered": "failed", "canceled": "failed"}
+INBOUND = frozenset({"receiving", "received"})
+
+_ADDRESS = re.compile(r"(?P<scheme>https?)://(?P<host>[^/?#]*?)(?P<port>:[0-9]+)?(?P<rest>[/?#].*)?", re.DOTALL)
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+_MEDIA_PATH = re.compile(r".*/Accounts/AC[0-9A-Za-z]+/Messages/[0-9A-Za-z]+/Media/(?P<sid>ME[0-9A-Za-z]+)")
+
+Form = Mapping[str, Sequence[str]]
+
+
+class TwilioProvider:
+    """Reads what Twilio sends for all WhatsApp senders of one account."""
+
+    name = "twilio"
+    # TwiML that says nothing: replies go out through the API.
+    acknowledgement = ('<?xml version="1.0" encoding="UTF-8"?><Response/>', "text/xml")
+    has_handshake = False
+
+    def challenge(self, query: Mapping[str, str]) -> str | None:
+        return None
+
+    def is_genuine(self, request: IncomingRequest) -> bool:
+        """``X-Twilio-Signature``: the base64 HMAC-SHA1 of the address and the sorted fields, with the auth token."""
+        signed = _signed_fields(request)
+        if signed is None:
+            return False
+        claimed = request.headers.get("x-twilio-signature", "").encode(errors="replace")
+        texts = [address.encode(errors="replace") + signed for address in _addresses(request.path)]
+        tokens = [token.encode() for token in settings.TWILIO_AUTH_TOKEN if token]
+        return any(hmac.compare_digest(_signature(token, text), claimed) for token in tokens for text in texts)
+
+    def read(self, delivery: RawDelivery) -> Iterator[Event]:
+        """The one message or status of a form, and what its message lacks."""
+        fields = _fields(delivery.body)
+        if fields is None:
+            yield _unreadable(f"more than {MAX_FIELDS} fields", delivery.body)
+            return
+        form: dict[str, list[str]] = {}
+        for name, value in fields:
+            form.setdefault(_text(name), []).append(_text(value))
+        id = keepable_id(_first(form, "MessageSid", "SmsMessageSid", "SmsSid"))
+        if not id:
+            yield _unreadable("the form has no MessageSid", delivery.body)
+        elif _is_inbound(form, delivery.endpoint):
+            yield from _message(form, id, delivery)
+        else:
+            yield _status(form, id, delivery)
+
+
+def _signature(token: bytes, text: bytes) -> bytes:
+    return base64.b64encode(hmac.new(token, text, sha1).digest())
+
+
+def _signed_fields(request: IncomingRequest) -> bytes | None:
+    """The fields as they are signed: each name once, in order, each of its values once, in order, after it.
+
+    Another body than a form is signed by its digest in the address, and adds nothing here.
+    None where the body is not what was signed.
+    """
+    if not request.content_type.lower().startswith("application/x-www-form-urlencoded"):
+        digest = sha256(request.body).hexdigest()
+        claimed = _query(request.path).get("bodySHA256", [""])[0]
+        return b"" if hmac.compare_digest(digest.encode(), claimed.encode(errors="replace")) else None
+    fields = _fields(request.body)
+    if fields is None:
+        return None
+    return b"".join(name + value for name, value in sorted(set(fields)))
+
+
+def _addresses(path: str) -> list[str]:
+    """The address that Twilio called, with its port and without: Twilio is not consistent about it."""
+    address = f"{settings.PUBLIC_URL}{path}"
+    match = _ADDRESS.fullmatch(address)
+    if match is None:
+        return [address]
+    start, rest = f"{match['scheme']}://{match['host']}", match["rest"] or ""
+    return [f"{start}{match['port'] or _DEFAULT_PORTS[match['scheme']]}{rest}", f"{start}{rest}"]
+
+
+def _query(path: str) -> Mapping[str, list[str]]:
+    return parse_qs(path.partition("?")[2])
+
+
+def _fields(body: bytes) -> list[tuple[bytes, bytes]] | None:
+    """The fields of a form byte for byte, empty ones too; None where they are too many for one of Twilio's."""
+    parts = body.split(b"&", MAX_FIELDS)
+    if len(parts) > MAX_FIELDS:
+        return None
+    pairs = [part.partition(b"=") for part in parts if part]
+    return [(_unquoted(name), _unquoted(value)) for name, _, value in pairs]
+
+
+def _unquoted(text: bytes) -> bytes:
+    return unquote_to_bytes(text.replace(b"+", b" "))
+
+
+def _text(value: bytes) -> str:
+    return keepable(value.decode(errors="replace"), len(value))
+
+
+def _first(form: Form, *names: str) -> str:
+    """The first of these fields that has a value; "" where none has."""
+    return next((form[name][0] for name in names if form.get(name, [""])[0]), "")
+
+
+def _raw(form: Form) -> dict[str, Any]:
+    return {name: values[0] if len(values) == 1 else list(values) for name, values in form.items()}
+
+
+def _is_inbound(form: Form, endpoint: str) -> bool:
+    """Whether a customer wrote it. The form tells: a message sent to the wrong address is still a message."""
+    if not INBOUND.isdisjoint({_first(form, "MessageStatus"), _first(form, "SmsStatus")}):
+        return True
+    return endpoint != "twilio-status" and not _first(form, "MessageStatus")
+
+
+def _status(form: Form, id: str, delivery: RawDelivery) -> Event:
+    """https://www.twilio.com/docs/messaging/guides/track-outbound-message-status"""
+    status = _first(form, "MessageStatus", "SmsStatus").lower()
+    if not status:
+        return _unreadable("the form has no MessageStatus", delivery.body)
+    error = ": ".join(part for part in (_first(form, "ErrorCode"), _first(form, "ErrorMessage")) if part)
+    return StatusChanged(
+        account=keepable_id(_first(form, "AccountSid")),
+        provider_message_id=id,
+        status=keepable(STATUSES.get(status, status), KIND_LIMIT),
+        occurred_at=delivery.received_at,
+        error=keepable(error, TEXT_LIMIT),
+        raw=_raw(form),
+    )
+
+
+def _message(form: Form, id: str, delivery: RawDelivery) -> Iterator[Event]:
+    urls = [_first(form, f"MediaUrl{index}") for index in range(MAX_MEDIA)]
+    yield MessageReceived(
+        account=keepable_id(_first(form, "AccountSid")),
+        provider_message_id=id,
+        kind=_kind(form),
+        # The form has no time of its own.
+        occurred_at=delivery.received_at,
+        time_assumed=True,
+        owners=owners_among(*(_first(form, name) for name in ("From", "ExternalUserId", "WaId"))),
+        name=keepable(_first(form, "ProfileName"), NAME_LIMIT),
+        business=keepable(_first(form, "To").removeprefix("whatsapp:"), TYPE_LIMIT),
+        text=keepable(_first(form, "Body", "ButtonText", "ListTitle") or _place(form), TEXT_LIMIT),
+        payload=keepable(_first(form, "ButtonPayload", "ListId"), TEXT_LIMIT),
+        refers_to=keepable_id(_first(form, "OriginalRepliedMessageSid")),
+        media=tuple(_media(form, index, url) for index, url in enumerate(urls) if keepable_link(url)),
+        raw=_raw(form),
+    )
+    for index, url in enumerate(urls):
+        if not keepable_link(url) and (url or index < _announced(form)):
+            yield Unreadable(path=f"MediaUrl{index}", error="a file is announced without its link", payload=_raw(form))
+
+
+def _kind(form: Form) -> str:
+    sent = _first(form, "MessageType").lower()
+    kind = KINDS.get(sent, sent)
+    if kind in META_KINDS:
+        return kind
+    if _announced(form) or _first(form, "MediaUrl0"):
+        family = _first(form, "MediaContentType0").partition("/")[0].lower()
+        return family if family in {"image", "video", "audio"} else "document"
+    if _first(form, "Latitude"):
+        return "location"
+    if _first(form, "ButtonText", "ButtonPayload"):
+        return "button"
+    return "interactive" if _first(form, "ListTitle", "ListId") else "text"
+
+
+def _announced(form: Form) -> int:
+    """How many files the form says there are."""
+    text = _first(form, "NumMedia")
+    return int(text) if re.fullmatch("[0-9]{1,4}", text) else 0
+
+
+def _media(form: Form, index: int, url: str) -> AttachedMedia:
+    path = url.partition("#")[0].partition("?")[0]
+    match = _MEDIA_PATH.fullmatch(path)
+    return AttachedMedia(
+        provider_media_id=match["sid"] if match else "",
+        content_type=keepable(_first(form, f"MediaContentType{index}"), TYPE_LIMIT),
+        url=url,
+    )
+
+
+def _place(form: Form) -> str:
+    return place(*(_first(form, name) for name in ("Label", "Address", "Latitude", "Longitude")))
+
+
+def _unreadable(error: str, body: bytes) -> Unreadable:
+    """The whole form, for the eye."""
+    return Unreadable(path="", error=error, payload=keepable(body.decode(errors="replace"), TEXT_LIMIT))

@@ -1,0 +1,11 @@
+from __future__ import annotations
+
+from django.urls import path
+
+from messages_app import webhooks
+
+urlpatterns = [
+    path("webhooks/meta/", webhooks.receive, {"endpoint": "meta"}, name="webhook-meta"),
+    path("webhooks/twilio/", webhooks.receive, {"endpoint": "twilio"}, name="webhook-twilio"),
+    path("webhooks/twilio/status/", webhooks.receive, {"endpoint": "twilio-status"}, name="webhook-twilio-status"),
+]

@@ -1,0 +1,98 @@
+"""The door for deliveries: verify, keep, answer. Nothing is parsed here.
+
+What can't be read today is replayed tomorrow; what is not committed is not acknowledged.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import BinaryIO, cast
+
+from django.db import Error
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.views.decorators.csrf import csrf_exempt
+
+from messages_app import jobs
+from messages_app.models import Delivery
+from messages_app.providers import IncomingRequest, provider_of
+
+log = logging.getLogger(__name__)
+
+# Meta sends up to 3 MB.
+MAX_BYTES = 16 * 1024 * 1024
+# Of a body over the cap, so much is read that an honest sender gets to see the answer.
+DRAINED_BYTES = 1024 * 1024
+RETRY_AFTER_SECONDS = 10
+_CHUNK = 64 * 1024
+
+
+class BodyTooLargeError(Exception):
+    """The body is over the cap."""
+
+
+@csrf_exempt
+def receive(request: HttpRequest, endpoint: str) -> HttpResponse:
+    """Keep a signed delivery and answer 200; 403 unsigned, 413 too large, 503 when it can't be committed."""
+    provider = provider_of(endpoint)
+    if request.method == "GET" and provider.has_handshake:
+        challenge = provider.challenge(request.GET)
+        if challenge is None:
+            return _refuse(403, "The verify token is not ours.")
+        return HttpResponse(challenge, content_type="text/plain")
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["GET", "POST"] if provider.has_handshake else ["POST"])
+    try:
+        body = _read(request)
+    except BodyTooLargeError:
+        # What is left of the body stays unread; the server closes the connection over it.
+        return _refuse(413, f"A delivery may have {MAX_BYTES:,} bytes.")
+    content_type = request.headers.get("Content-Type", "")
+    query = request.META.get("QUERY_STRING", "")
+    if not provider.is_genuine(_incoming(request, content_type, body)):
+        return _refuse(403, "The signature is missing or wrong.")
+    try:
+        Delivery.objects.keep(endpoint=endpoint, content_type=content_type, query=query, body=body)
+    except Error as error:
+        log.error("a delivery could not be kept", extra={"endpoint": endpoint, "error": str(error)})
+        response = _refuse(503, "The delivery could not be kept. Send it again.")
+        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        return response
+    jobs.wake_inbox()
+    answer, answer_type = provider.acknowledgement
+    return HttpResponse(answer, content_type=answer_type)
+
+
+def _incoming(request: HttpRequest, content_type: str, body: bytes) -> IncomingRequest:
+    # The path as it came: the signature covers its bytes, not what Django makes of them.
+    path = request.META.get("RAW_URI") or request.get_full_path()
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    return IncomingRequest(path=path, content_type=content_type, headers=headers, body=body)
+
+
+def _read(request: HttpRequest) -> bytes:
+    """The whole body, chunked ones included. Raises BodyTooLargeError after draining a little of it."""
+    stream: BinaryIO = cast(BinaryIO, request)
+    length = request.META.get("CONTENT_LENGTH") or ""
+    if not length and request.META.get("wsgi.input_terminated"):
+        # Django takes a body without a length for an empty one; the server knows where it ends.
+        stream = request.META["wsgi.input"]
+    if length.isdecimal() and int(length) > MAX_BYTES:
+        _take(stream, DRAINED_BYTES)
+        raise BodyTooLargeError
+    body = _take(stream, MAX_BYTES + 1)
+    if len(body) > MAX_BYTES:
+        _take(stream, DRAINED_BYTES)
+        raise BodyTooLargeError
+    return body
+
+
+def _take(stream: BinaryIO, limit: int) -> bytes:
+    parts: list[bytes] = []
+    while limit > 0 and (part := stream.read(min(_CHUNK, limit))):
+        parts.append(part)
+        limit -= len(part)
+    return b"".join(parts)
+
+
+def _refuse(status: int, reason: str) -> HttpResponse:
+    return HttpResponse(reason, status=status, content_type="text/plain")

@@ -1,0 +1,243 @@
+"""What Meta's deliveries say, file by file: ``meta/<label>.json`` is read as the events beside its label."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from messages_app.providers.events import (
+    AttachedMedia,
+    Event,
+    MessageReceived,
+    OwnersLinked,
+    StatusChanged,
+    Unreadable,
+)
+from tests.providers.deliveries import ADA, ADA_HIDDEN, BOB, RECEIVED, SENT, bare, body, labels, read
+
+
+
+def sha256_of(content: str) -> str:
+    """The digest of a file that holds these words, as hex; the files spell it in base64."""
+    return sha256(content.encode()).hexdigest()
+
+
+ACCOUNT = "700000000000001"
+HARBOUR = AttachedMedia(
+    provider_media_id="9000000000000001",
+    content_type="image/jpeg",
+    sha256=sha256_of("harbour"),
+)
+MESSAGE = "entry[0].changes[0].messages[0]"
+
+
+def said(kind: str, text: str = "", **fields: Any) -> MessageReceived:
+    """What Ada said in message wamid.A1, but for the fields."""
+    ada: dict[str, Any] = {
+        "account": ACCOUNT,
+        "provider_message_id": "wamid.A1",
+        "occurred_at": SENT,
+        "owners": (ADA,),
+        "name": "Ada",
+        "business": "15550100200",
+    }
+    return MessageReceived(kind=kind, text=text, **{**ada, **fields})
+
+
+def photo(text: str = "", **fields: Any) -> MessageReceived:
+    return said("image", text, **{"media": (HARBOUR,), **fields})
+
+
+def came(status: str, occurred_at: datetime = SENT, **fields: Any) -> StatusChanged:
+    return StatusChanged(
+        account=ACCOUNT, provider_message_id="wamid.OUR1", status=status, occurred_at=occurred_at, **fields
+    )
+
+
+def broken(path: str, error: str) -> Unreadable:
+    return Unreadable(path=path, error=error)
+
+
+def file(id: str, content_type: str, sha256: str = "", **fields: Any) -> tuple[AttachedMedia]:
+    return (AttachedMedia(provider_media_id=id, content_type=content_type, sha256=sha256, **fields),)
+
+
+GOOD_MORNING = said("text", "Good morning")
+NOBODY: dict[str, Any] = {"owners": (), "name": ""}
+
+CASES: dict[str, list[Event]] = {
+    # Kinds of messages.
+    "text": [GOOD_MORNING],
+    "text_reply": [said("text", "This one", refers_to="wamid.OUR1")],
+    "text_body_missing": [said("text")],
+    "image": [photo()],
+    "image_captioned": [
+        photo(
+            "The harbour",
+            media=(
+                replace(
+                    HARBOUR,
+                    size=48213,
+                    url="https://lookaside.fbsbx.com/whatsapp_business/attachments/"
+                    "?mid=9000000000000001&source=webhook&ext=1795176290&hash=ARa1",
+                ),
+            ),
+        )
+    ],
+    "video": [said("video", "Waves", media=file("2701", "video/mp4", sha256_of("waves"), size=913000))],
+    "voice_note": [said("audio", media=file("2702", "audio/ogg; codecs=opus", sha256_of("hello")))],
+    "voice_legacy": [said("audio", media=file("2703", "audio/ogg; codecs=opus", sha256_of("hello")))],
+    "document": [
+        said("document", "Here it is", media=file("2704", "application/pdf", sha256_of("invoice"), filename="Invoice 7.pdf"))
+    ],
+    "sticker": [said("sticker", media=file("2705", "image/webp", sha256_of("cat")))],
+    "digest_unreadable": [photo(media=(replace(HARBOUR, sha256=""),))],
+    "location": [said("location", "Harbour Hall, 1 Quay St (52.37, 4.89)")],
+    "location_bare": [said("location", "52.37, 4.89")],
+    "contacts": [said("contacts", "Grace H., Alan T.")],
+    "reaction": [said("reaction", "👍", refers_to="wamid.OUR1")],
+    "reaction_removed": [said("reaction", refers_to="wamid.OUR1")],
+    "button": [said("button", "Done", payload="done-42", refers_to="wamid.OUR1")],
+    "button_reply": [said("interactive", "Done", payload="done")],
+    "list_reply": [said("interactive", "Garden", payload="row-3")],
+    "form_reply": [said("interactive", "Sent")],
+    "interactive_empty": [said("interactive")],
+    "order": [said("order", "For Friday: 2 × SKU-1 (10.5 EUR), 1 × SKU-2")],
+    "system_changed_number": [
+        said("system", "User Ada changed from 14335551212 to 14335559898", name=""),
+        OwnersLinked(owners=(ADA, "whatsapp:+14335559898")),
+    ],
+    "system_changed_user_id": [
+        said(
+            "system",
+            "User Ada changed from US.111 to US.222",
+            owners=(ADA, "whatsapp:US.111", "whatsapp:US.222"),
+            name="",
+        ),
+        OwnersLinked(owners=(ADA, "whatsapp:US.111", "whatsapp:US.222")),
+    ],
+    "system_identity_changed": [said("system", "User Ada's identity changed", name="")],
+    "system_of_another_kind": [said("system", "User Ada joined", name="")],
+    "unsupported": [
+        said("unsupported", "131051: Message type unknown — Message type is currently not supported.")
+    ],
+    "too_large": [said("document", "131052: Media download error — The file is too large to download.")],
+    "caption_beside_errors": [photo("The harbour")],
+    "edit": [said("edit", "Good evening", refers_to="wamid.A0")],
+    "edit_image": [said("edit", "The old harbour", refers_to="wamid.A0", media=(HARBOUR,))],
+    "edit_caption": [said("edit", "The old harbour", refers_to="wamid.A0")],
+    "revoke": [said("revoke", refers_to="wamid.A0")],
+    "request_welcome": [said("request_welcome")],
+    "unknown_type": [said("hologram_of_a_length_that_no_col", "Hi")],
+    "unknown_type_with_file": [said("hologram", "Turn me", media=file("2706", "model/gltf-binary"))],
+    "type_missing": [photo()],
+    "type_not_text": [photo()],
+    "type_and_all_missing": [said("unknown")],
+    # Who sent it. A parent id (US.ENT.…) is shared by many people and names none of them.
+    "from_hidden": [photo(owners=(ADA_HIDDEN,))],
+    "from_hidden_in_from": [said("text", "Hi", owners=(ADA_HIDDEN,), name="")],
+    "from_number_and_hidden": [said("text", "Hi", owners=(ADA, ADA_HIDDEN))],
+    "from_card_alone": [photo(owners=(ADA_HIDDEN,))],
+    "from_card_adds_hidden": [photo(owners=(ADA, ADA_HIDDEN))],
+    "from_card_of_another": [photo(name="")],
+    "from_nobody": [photo(**NOBODY)],
+    "from_number_as_integer": [photo(name="")],
+    "from_two_people": [
+        said("text", "I am Ada"),
+        said("text", "I am Bob", provider_message_id="wamid.B1", owners=(BOB,), name="Bob"),
+    ],
+    "from_two_people_one_card": [
+        said("text", "I am Ada"),
+        said("text", "Who am I?", provider_message_id="wamid.B1", **NOBODY),
+    ],
+    "name_is_username": [said("text", "Hi", name="ada.l")],
+    # When.
+    "time_in_milliseconds": [photo()],
+    "time_as_number": [photo()],
+    "time_missing": [photo(occurred_at=RECEIVED, time_assumed=True)],
+    "time_too_old": [photo(occurred_at=RECEIVED, time_assumed=True)],
+    "time_of_no_calendar": [photo(occurred_at=RECEIVED, time_assumed=True)],
+    "time_not_a_time": [photo(occurred_at=RECEIVED, time_assumed=True)],
+    # Mended: no photo is lost for what stands beside it.
+    "caption_is_a_number": [photo("42")],
+    "caption_with_nul": [photo("The\ufffdharbour")],
+    "caption_with_half_an_emoji": [photo("The harbour \ufffd")],
+    "media_id_is_a_number": [photo()],
+    "metadata_missing": [photo(account="", business="")],
+    "contacts_not_a_list": [photo(name="")],
+    # Accidents.
+    "image_missing": [broken(MESSAGE, "the message has no image with an id")],
+    "image_not_an_object": [broken(MESSAGE, "the message has no image with an id")],
+    "image_without_id": [broken(MESSAGE, "the message has no image with an id")],
+    "message_without_id": [broken(MESSAGE, "the message has no id")],
+    "message_not_an_object": [
+        GOOD_MORNING,
+        broken(MESSAGE, "not an object"),
+    ],
+    "messages_not_a_list": [broken("entry[0].changes[0].messages", "not a list")],
+    "entry_missing": [broken("entry", "not a list")],
+    "entry_not_a_list": [broken("entry", "not a list")],
+    "entry_not_an_object": [GOOD_MORNING, broken("entry[0]", "not an object")],
+    "changes_not_a_list": [GOOD_MORNING, broken("entry[0].changes", "not a list")],
+    "change_not_an_object": [GOOD_MORNING, broken("entry[0].changes[0]", "not an object")],
+    "value_not_an_object": [GOOD_MORNING, broken("entry[0].changes[0].value", "not an object")],
+    "field_missing": [GOOD_MORNING, broken("entry[0].changes[0].field", "not a name")],
+    # Statuses.
+    "status_sent": [came("sent", reference="reply-7")],
+    "status_failed": [came("failed", error="131047: Re-engagement message — More than 24 hours have passed.")],
+    "status_many": [came("delivered"), came("read"), came("played"), came("deleted"), came("warp")],
+    "status_broken": [
+        came("delivered"),
+        broken("entry[0].changes[0].statuses[1]", "the status has no id"),
+        broken("entry[0].changes[0].statuses[2]", "the status has no name"),
+        came("read"),
+        broken("entry[0].changes[0].statuses[3]", "not an object"),
+    ],
+    # Not for us.
+    "field_account_update": [],
+    "field_message_echoes": [],
+    "field_history": [],
+    "contacts_only": [],
+    "account_errors": [],
+}
+BURSTS = {"burst", "burst_third_broken"}
+
+
+def test_every_file_is_in_the_table() -> None:
+    assert labels("meta") == CASES.keys() | BURSTS
+
+
+@pytest.mark.parametrize("label", CASES)
+def test_a_delivery_says(label: str) -> None:
+    assert bare(read(body("meta", label), "meta")) == CASES[label]
+
+
+def test_a_batch_of_two_entries_with_two_changes_of_five_photos_is_twenty_photos() -> None:
+    events = read(body("meta", "burst"), "meta")
+    files = [event.media[0].provider_media_id for event in events if isinstance(event, MessageReceived)]
+    assert files == [f"9{number:03}" for number in range(1, 21)]
+    assert len(events) == 20
+
+
+def test_a_broken_photo_leaves_its_nineteen_neighbours_alone() -> None:
+    events = read(body("meta", "burst_third_broken"), "meta")
+    assert [event.path for event in events if isinstance(event, Unreadable)] == ["entry[0].changes[1].messages[2]"]
+    assert len({event.provider_message_id for event in events if isinstance(event, MessageReceived)}) == 19
+
+
+def test_a_message_is_kept_as_it_came() -> None:
+    sent = json.loads(body("meta", "image_captioned"))["entry"][0]["changes"][0]["value"]["messages"][0]
+    (message,) = read(body("meta", "image_captioned"), "meta")
+    assert isinstance(message, MessageReceived)
+    assert message.raw == sent
+
+
+def test_a_broken_part_is_shown_as_it_came() -> None:
+    (part,) = read(body("meta", "image_without_id"), "meta")
+    assert isinstance(part, Unreadable)
+    assert part.payload["image"] == {"mime_type": "image/jpeg"}

@@ -1,0 +1,69 @@
+"""The three places under one contract: a folder, a strict S3 server (moto) and a fast one (rclone)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from media_app.storage import DiskStorage, S3Storage, Storage
+from mediahub.simulator.processes import Process, free_port
+from tests.servers import moto_server, rclone_server
+from tests.storage.buckets import connect
+
+
+@contextmanager
+def _running(server: Process) -> Iterator[None]:
+    server.start()
+    try:
+        yield
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def moto_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    port = free_port()
+    with _running(moto_server(tmp_path_factory.mktemp("moto"), port)):
+        yield port
+
+
+@pytest.fixture(scope="session")
+def rclone_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    port = free_port()
+    with _running(rclone_server(tmp_path_factory.mktemp("rclone"), port)):
+        yield port
+
+
+@contextmanager
+def _new_bucket(port: int) -> Iterator[S3Storage]:
+    with connect(port, f"media-{uuid4().hex[:12]}") as storage:
+        storage.client.create_bucket(Bucket=storage.bucket)
+        yield storage
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> DiskStorage:
+    return DiskStorage(tmp_path / "media")
+
+
+@pytest.fixture
+def moto(moto_port: int) -> Iterator[S3Storage]:
+    with _new_bucket(moto_port) as storage:
+        yield storage
+
+
+@pytest.fixture
+def rclone(rclone_port: int) -> Iterator[S3Storage]:
+    with _new_bucket(rclone_port) as storage:
+        yield storage
+
+
+@pytest.fixture(params=["disk", "moto", "rclone"])
+def storage(request: pytest.FixtureRequest) -> Storage:
+    found = request.getfixturevalue(request.param)
+    assert isinstance(found, Storage)
+    return found
