@@ -74,7 +74,7 @@ def occurred_at(timestamp: str | int | None, received_at: datetime) -> tuple[dat
     unreadable, over 30 days old or over a day ahead: ``received_at``, and True.
     """
     text = str(timestamp if timestamp is not None else "").strip()
-    if not re.fullmatch(r"[0-9]{1,15}", text, re.ASCII):
+    if not re.fullmatch(r"[0-9]{1,14}", text, re.ASCII):
         return received_at, True
     seconds = int(text) / 1000 if int(text) >= MILLISECONDS_FROM else int(text)
     moment = datetime.fromtimestamp(seconds, UTC)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from typing import Any
 
 import environ
@@ -152,19 +154,23 @@ def _media_storage() -> dict[str, Any]:
     return {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": MEDIA_ROOT}}
 
 
+STATIC_ROOT = BASE_DIR / "staticfiles"
+# After `collectstatic` files are compressed and cached for ever; before it they are served as they lie.
+_COLLECTED = (STATIC_ROOT / "staticfiles.json").exists()
+
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": MEDIA_ROOT}},
     "media": _media_storage(),
     "staticfiles": {
-        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
-        if DEBUG
-        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if _COLLECTED or "collectstatic" in sys.argv
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },
 }
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
-# Without a collectstatic run the files of the packages are served as they lie.
-WHITENOISE_USE_FINDERS = True
+WHITENOISE_USE_FINDERS = not _COLLECTED
+if not _COLLECTED:
+    warnings.filterwarnings("ignore", message="No directory at", category=UserWarning)
 
 # --- providers --------------------------------------------------------------
 

@@ -273,7 +273,7 @@ def retry_after(headers: Mapping[str, str]) -> timedelta | None:
         return min(timedelta(seconds=int(text)), LONGEST_RETRY_AFTER)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return min(max(moment - datetime.now(UTC), timedelta(0)), LONGEST_RETRY_AFTER)
@@ -314,11 +314,8 @@ def _exchange(request: requests.PreparedRequest, permit: Permit, deadline: Deadl
         try:
             deadline.check()
             left = deadline.remaining()
-            raw = (
-                _adapter()
-                .send(request, stream=True, timeout=(min(CONNECT_SECONDS, left), min(READ_SECONDS, left)), proxies={})
-                .raw
-            )
+            timeout = (min(CONNECT_SECONDS, left), min(READ_SECONDS, left))
+            raw = _adapter().send(request, stream=True, timeout=timeout, proxies={}).raw
         # ValueError: what http.client thinks of a header that it can't encode; its text has the header.
         except (requests.RequestException, urllib3.exceptions.HTTPError, HTTPException, OSError, ValueError) as error:
             deadline.check()

@@ -21,7 +21,6 @@ from messages_app.providers.events import (
 from tests.providers.deliveries import ADA, ADA_HIDDEN, BOB, RECEIVED, SENT, bare, body, labels, read
 
 
-
 def sha256_of(content: str) -> str:
     """The digest of a file that holds these words, as hex; the files spell it in base64."""
     return sha256(content.encode()).hexdigest()
@@ -93,7 +92,11 @@ CASES: dict[str, list[Event]] = {
     "voice_note": [said("audio", media=file("2702", "audio/ogg; codecs=opus", sha256_of("hello")))],
     "voice_legacy": [said("audio", media=file("2703", "audio/ogg; codecs=opus", sha256_of("hello")))],
     "document": [
-        said("document", "Here it is", media=file("2704", "application/pdf", sha256_of("invoice"), filename="Invoice 7.pdf"))
+        said(
+            "document",
+            "Here it is",
+            media=file("2704", "application/pdf", sha256_of("invoice"), filename="Invoice 7.pdf"),
+        )
     ],
     "sticker": [said("sticker", media=file("2705", "image/webp", sha256_of("cat")))],
     "digest_unreadable": [photo(media=(replace(HARBOUR, sha256=""),))],
@@ -123,9 +126,7 @@ CASES: dict[str, list[Event]] = {
     ],
     "system_identity_changed": [said("system", "User Ada's identity changed", name="")],
     "system_of_another_kind": [said("system", "User Ada joined", name="")],
-    "unsupported": [
-        said("unsupported", "131051: Message type unknown — Message type is currently not supported.")
-    ],
+    "unsupported": [said("unsupported", "131051: Message type unknown — Message type is currently not supported.")],
     "too_large": [said("document", "131052: Media download error — The file is too large to download.")],
     "caption_beside_errors": [photo("The harbour")],
     "edit": [said("edit", "Good evening", refers_to="wamid.A0")],

@@ -1,0 +1,139 @@
+"""What machines write, staff read: pages that show everything, change nothing, and offer verbs."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from django.contrib.admin.utils import flatten_fieldsets
+from django.contrib.auth import get_permission_codename
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import redirect
+from django.urls import URLPattern, path, reverse
+from unfold.admin import ModelAdmin, TabularInline
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class LookOnly:
+    """No adding, changing or deleting, not even for superusers. The view permission lets one in."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+class LookOnlyInline(LookOnly, TabularInline):
+    extra = 0
+    max_num = 0
+
+
+class MachineOwnedAdmin(LookOnly, ModelAdmin):
+    """Rows that only machines write.
+
+    A verb is an ordinary list action with ``permissions=["verb"]``: it takes the
+    model's change permission, although nothing can be edited. Those named in
+    ``page_verbs`` have a button on the row's own page as well.
+    """
+
+    change_form_template = "admin/machine_owned/page.html"
+    list_filter_submit = True
+    list_per_page = 50
+    page_verbs: tuple[str, ...] = ()
+    #: What stands above the facts of a page, with what ``page_context`` gives it.
+    head_template = ""
+    #: The field where fragments of telephone numbers are looked for, however they are typed.
+    number_field = ""
+
+    def has_verb_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return request.user.has_perm(f"{self.opts.app_label}.{get_permission_codename('change', self.opts)}")
+
+    def may_view(self, request: HttpRequest, model: type[Model]) -> bool:
+        """Whether this user may see another model's rows on this page."""
+        return self.admin_site.get_model_admin(model).has_view_permission(request)
+
+    def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """What the head of the row's page needs."""
+        return {}
+
+    def offers(self, verb: str, row: Any) -> bool:
+        """Whether the verb makes sense for this row."""
+        return True
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Sequence[Any]:
+        return flatten_fieldsets(self.get_fieldsets(request, obj))
+
+    def get_urls(self) -> list[URLPattern]:
+        verb = path(
+            "<path:object_id>/verb/<slug:verb>/", self.admin_site.admin_view(self.run_verb), name=self._verb_url_name
+        )
+        return [verb, *super().get_urls()]
+
+    def run_verb(self, request: HttpRequest, object_id: str, verb: str) -> HttpResponse:
+        """A list action for the one row whose page it was pressed on."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        actions = self.get_actions(request)
+        if verb not in self.page_verbs or verb not in actions:
+            raise PermissionDenied
+        row = self.get_object(request, object_id)
+        if row is None:
+            raise Http404("There is no such row.")
+        actions[verb][0](self, request, self.get_queryset(request).filter(pk=row.pk))
+        return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", object_id)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
+    ) -> HttpResponse:
+        actions = self.get_actions(request)
+        context["head_template"] = self.head_template
+        context["verbs"] = [
+            {"label": actions[verb][2], "url": reverse(f"admin:{self._verb_url_name}", args=[obj.pk, verb])}
+            for verb in self.page_verbs
+            if verb in actions and self.offers(verb, obj)
+        ]
+        context.update(self.page_context(request, obj))
+        response: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)
+        return response
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        found, duplicates = super().get_search_results(request, queryset, search_term)
+        digits = number_fragment(search_term)
+        if digits and self.number_field:
+            found |= queryset.filter(**{f"{self.number_field}__contains": digits})
+            duplicates = duplicates or "__" in self.number_field
+        return found, duplicates
+
+    @property
+    def _verb_url_name(self) -> str:
+        return f"{self.opts.app_label}_{self.opts.model_name}_verb"
+
+
+def number_fragment(term: str) -> str:
+    """The digits of what looks like a written telephone number or a part of one, else ""."""
+    if not re.fullmatch(r"\+?[\d\s()./-]+", term.strip()):
+        return ""
+    digits = re.sub(r"\D", "", term)
+    return digits if len(digits) >= 3 else ""
+
+
+def change_url(row: Model) -> str:
+    """The address of a row's page."""
+    return reverse(f"admin:{row._meta.label_lower.replace('.', '_')}_change", args=[row.pk])
+
+
+def list_url(model: type[Model], **filters: object) -> str:
+    """The address of a model's list, filtered."""
+    url = reverse(f"admin:{model._meta.label_lower.replace('.', '_')}_changelist")
+    return f"{url}?{urlencode(filters, doseq=True)}" if filters else url

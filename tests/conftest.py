@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings as django_settings
+from pytest_django.fixtures import Settings
+
+from mediahub.simulator.accounts import Accounts
+from mediahub.simulator.provider import SimulatedProvider
+from tests.environment import DIRECTORY
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> None:
+    """SQLite in a file, not in memory: with WAL and with threads that really compete."""
+    database = django_settings.DATABASES["default"]
+    if database["ENGINE"].endswith("sqlite3"):
+        database["TEST"] = {**database.get("TEST", {}), "NAME": str(DIRECTORY / "test.sqlite3")}
+
+
+@pytest.fixture(autouse=True)
+def media_root(settings: Settings, tmp_path: Path) -> Path:
+    """A bucket of the test's own, on local disk."""
+    root = tmp_path / "media"
+    storages = copy.deepcopy(settings.STORAGES)
+    storages["media"] = {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": str(root)},
+    }
+    settings.STORAGES = storages
+    return root
+
+
+@pytest.fixture(scope="session")
+def running_provider() -> Iterator[SimulatedProvider]:
+    with SimulatedProvider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def provider(running_provider: SimulatedProvider, settings: Settings) -> SimulatedProvider:
+    """Both vendors on loopback, and the settings that lead there."""
+    accounts = Accounts()
+    settings.META_APP_SECRET = [accounts.meta_app_secret]
+    settings.META_ACCESS_TOKEN = [accounts.meta_access_token]
+    settings.META_GRAPH_URL = settings.TWILIO_API_URL = running_provider.api_url
+    settings.META_MEDIA_HOSTS = settings.TWILIO_MEDIA_HOSTS = [running_provider.cdn_host]
+    settings.TWILIO_ACCOUNT_SID = accounts.twilio_account_sid
+    settings.TWILIO_AUTH_TOKEN = [accounts.twilio_auth_token]
+    return running_provider

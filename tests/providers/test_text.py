@@ -1,0 +1,78 @@
+"""What becomes of a provider's words before a database sees them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from messages_app.providers.text import DEPTH_LIMIT, keepable, keepable_id, keepable_json, keepable_link, place
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ("Grüße 😀", "Grüße 😀"),
+        ("a\x00b", "a\ufffdb"),
+        ("\ud83d", "\ufffd"),
+        ("\udfff\ud800", "\ufffd\ufffd"),
+        (42, "42"),
+        (1.5, "1.5"),
+        (float("inf"), "inf"),
+        (True, ""),
+        (None, ""),
+        (["a"], ""),
+        ({"a": "b"}, ""),
+    ],
+)
+def test_words_are_mended(value: object, kept: str) -> None:
+    assert keepable(value, 100) == kept
+
+
+def test_words_are_cut_to_their_limit() -> None:
+    assert keepable("harbour", 4) == "harb"
+    assert keepable(123456, 4) == "1234"
+
+
+def test_an_id_too_long_to_index_stays_different_from_another() -> None:
+    one, other = keepable_id("x" * 9_000 + "1"), keepable_id("x" * 9_000 + "2")
+    assert len(one) == len(other) == 500
+    assert one != other
+    assert one == keepable_id("x" * 9_000 + "1")
+
+
+def test_an_id_of_the_longest_kind_is_kept_as_it_is() -> None:
+    assert keepable_id("x" * 500) == "x" * 500
+
+
+def test_a_link_is_kept_whole_or_not_at_all() -> None:
+    assert keepable_link("h" * 4_000) == "h" * 4_000
+    assert keepable_link("h" * 4_001) == ""
+
+
+def test_json_is_mended_all_the_way_down() -> None:
+    value = {"a\x00": ["\ud800", 1e999, {"b": -1e999}], "c": [None, True, 7, 1.5, "ok"]}
+    mended = {"a\ufffd": ["\ufffd", "inf", {"b": "-inf"}], "c": [None, True, 7, 1.5, "ok"]}
+    assert keepable_json(value) == mended
+    json.dumps(keepable_json(value), allow_nan=False)
+
+
+def test_json_is_kept_to_a_depth_that_databases_bear() -> None:
+    value: object = "deep"
+    for _ in range(900):
+        value = [value]
+    assert json.dumps(keepable_json(value)).count("[") == DEPTH_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        (("Hall", "1 Quay St", "1.5", "2.5"), "Hall, 1 Quay St (1.5, 2.5)"),
+        (("", "1 Quay St", "1.5", "2.5"), "1 Quay St (1.5, 2.5)"),
+        (("Hall", "", "", ""), "Hall"),
+        (("", "", "1.5", "2.5"), "1.5, 2.5"),
+        (("", "", "", ""), ""),
+    ],
+)
+def test_a_place_is_said_in_one_line(parts: tuple[str, str, str, str], words: str) -> None:
+    assert place(*parts) == words

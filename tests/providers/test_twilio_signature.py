@@ -1,0 +1,157 @@
+"""Twilio's signature, held against Twilio's own validator."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from django.http import QueryDict
+from django.test import override_settings
+from hypothesis import given
+from hypothesis import settings as effort
+from hypothesis import strategies as st
+from pytest_django import Settings
+from twilio.request_validator import RequestValidator
+
+from messages_app.providers.base import IncomingRequest
+from messages_app.providers.twilio import TwilioProvider
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+FORM = "application/x-www-form-urlencoded; charset=UTF-8"
+# Twilio's package has no types.
+Validator: Any = RequestValidator
+validator = Validator(TOKEN)
+
+
+def is_genuine(path: str, raw: bytes, signature: str, content_type: str = FORM) -> bool:
+    headers = {"x-twilio-signature": signature}
+    request = IncomingRequest(path=path, content_type=content_type, headers=headers, body=raw)
+    return TwilioProvider().is_genuine(request)
+
+
+@pytest.fixture(autouse=True)
+def _account(settings: Settings) -> None:
+    settings.TWILIO_AUTH_TOKEN = [TOKEN]
+    settings.PUBLIC_URL = "https://hub.example"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "",
+        "Body=",
+        "Body",
+        "Body=Hi&From=whatsapp%3A%2B14335551212",
+        "b=2&a=1&B=3",
+        "a=2&a=1&a=2",
+        "a=&a=1",
+        "a=1&&b=2&",
+        "a=b=c",
+        "=nameless",
+        "a=+x+",
+        "a=%20x%0A",
+        "a=%2B+",
+        "a=%F0%9F%91%8D&%C3%A9=%C3%A9",
+    ],
+)
+def test_a_form_is_genuine_as_twilio_signs_it(form: str) -> None:
+    signature = validator.compute_signature("https://hub.example/webhooks/twilio/", QueryDict(form))
+    assert validator.validate("https://hub.example/webhooks/twilio/", QueryDict(form), signature)
+    assert is_genuine("/webhooks/twilio/", form.encode(), signature)
+    assert not is_genuine("/webhooks/twilio/", form.encode() + b"&more=1", signature)
+
+
+@pytest.mark.parametrize("base", ["https://hub.example", "https://hub.example:443", "https://hub.example:8443"])
+@pytest.mark.parametrize("signed_port", ["", ":443", ":8443", ":80"])
+def test_an_address_may_be_signed_with_its_port_or_without(settings: Settings, base: str, signed_port: str) -> None:
+    settings.PUBLIC_URL = base
+    signature = validator.compute_signature(f"https://hub.example{signed_port}/x", {"a": "1"})
+    assert is_genuine("/x", b"a=1", signature) is validator.validate(f"{base}/x", {"a": "1"}, signature)
+
+
+@pytest.mark.parametrize("base", ["http://hub.example", "http://hub.example:80", "http://hub.example:8000"])
+@pytest.mark.parametrize("signed_port", ["", ":80", ":8000", ":443"])
+def test_plain_http_has_another_default_port(settings: Settings, base: str, signed_port: str) -> None:
+    settings.PUBLIC_URL = base
+    signature = validator.compute_signature(f"http://hub.example{signed_port}/x", {"a": "1"})
+    assert is_genuine("/x", b"a=1", signature) is validator.validate(f"{base}/x", {"a": "1"}, signature)
+
+
+def test_a_hub_below_a_path_is_signed_with_that_path(settings: Settings) -> None:
+    settings.PUBLIC_URL = "https://example.com/hub"
+    signature = validator.compute_signature("https://example.com/hub/x", {"a": "1"})
+    assert is_genuine("/x", b"a=1", signature)
+
+
+@pytest.mark.parametrize("path", ["/x?b=2&a=1", "/x?a=%41&b=+", "/x?a=1%2F", "/%7Ex/?q"])
+def test_path_and_query_are_signed_exactly_as_they_came(path: str) -> None:
+    signature = validator.compute_signature(f"https://hub.example{path}", {"a": "1"})
+    assert is_genuine(path, b"a=1", signature)
+    assert not is_genuine(path + "&c=3", b"a=1", signature)
+
+
+def test_an_address_that_is_none_is_signed_as_it_stands(settings: Settings) -> None:
+    settings.PUBLIC_URL = "hub"
+    signature = validator.compute_signature("hub/x", {"a": "1"})
+    assert is_genuine("/x", b"a=1", signature)
+
+
+@given(
+    fields=st.lists(st.tuples(st.text(max_size=5), st.text(max_size=5)), max_size=6),
+    repeated=st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(["", "1", "é", " "])), max_size=4),
+    port=st.sampled_from(["", ":443"]),
+)
+@effort(deadline=None)
+def test_any_fields_are_signed_as_by_twilio(
+    fields: list[tuple[str, str]], repeated: list[tuple[str, str]], port: str
+) -> None:
+    form = urlencode(fields + repeated, errors="replace")
+    signature = validator.compute_signature(f"https://hub.example{port}/x", QueryDict(form))
+    with override_settings(TWILIO_AUTH_TOKEN=[TOKEN], PUBLIC_URL="https://hub.example"):
+        assert is_genuine("/x", form.encode(), signature)
+        assert not is_genuine("/x", form.encode() + b"&more=1", signature)
+
+
+BODY = json.dumps({"Body": "Hi"})
+DIGEST = hashlib.sha256(BODY.encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("query", "raw"),
+    [
+        (f"?bodySHA256={DIGEST}", BODY),
+        (f"?a=1&bodySHA256={DIGEST}", BODY),
+        (f"?bodySHA256={DIGEST}", BODY + " "),
+        (f"?bodySHA256={DIGEST[:-1]}", BODY),
+    ],
+)
+def test_another_body_than_a_form_is_signed_by_its_digest(query: str, raw: str) -> None:
+    url = f"https://hub.example/x{query}"
+    signature = validator.compute_signature(url, {})
+    assert is_genuine(f"/x{query}", raw.encode(), signature, "application/json") is validator.validate(
+        url, raw, signature
+    )
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain", ""])
+@pytest.mark.parametrize("path", ["/x", "/x?bodySHA256=", "/x?bodysha256=" + DIGEST])
+def test_another_body_than_a_form_is_refused_where_nothing_signs_it(path: str, content_type: str) -> None:
+    signature = validator.compute_signature(f"https://hub.example{path}", {})
+    assert not is_genuine(path, BODY.encode(), signature, content_type)
+
+
+def test_a_digest_in_the_address_does_not_excuse_the_fields_of_a_form() -> None:
+    raw = b"Body=forged"
+    path = f"/x?bodySHA256={hashlib.sha256(raw).hexdigest()}"
+    signature = validator.compute_signature(f"https://hub.example{path}", {})
+    assert not is_genuine(path, raw, signature)
+
+
+def test_more_fields_than_twilio_has_are_refused_before_they_are_taken_apart() -> None:
+    form = "&".join(f"a{number}=1" for number in range(1_001))
+    params = {f"a{number}": "1" for number in range(1_001)}
+    signature = validator.compute_signature("https://hub.example/x", params)
+    assert not is_genuine("/x", form.encode(), signature)
