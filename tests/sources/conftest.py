@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from pytest_django.fixtures import Settings
+from pytest_django import Settings
 
 from media_app.sources import Origin
 from tests.sources.hostile import ACCOUNT, HostileProvider

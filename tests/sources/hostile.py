@@ -17,6 +17,7 @@ import hashlib
 import itertools
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable
@@ -351,12 +352,14 @@ _BEHAVIOURS["api-drip"] = _drip_headers
 class HostileProvider:
     """The server.
 
-    ``target`` is where redirects lead; ``refused`` holds Authorization headers that the
-    APIs answer with 401; ``facts`` overrides what the Graph API says of a file.
+    ``target`` is where redirects lead; ``links`` the base of the links that the APIs
+    hand out (its own by default); ``refused`` holds Authorization headers that the APIs
+    answer with 401; ``facts`` overrides what the Graph API says of a file.
     """
 
-    def __init__(self, body: bytes = BODY) -> None:
+    def __init__(self, body: bytes = BODY, *, tls: ssl.SSLContext | None = None) -> None:
         self.body = body
+        self.tls = tls
         self.target = ""
         self.refused: set[str] = set()
         self.facts: dict[str, object] = {}
@@ -368,7 +371,10 @@ class HostileProvider:
         self._listening = threading.Thread(target=self._accept, daemon=True)
         self._serving: list[threading.Thread] = []
         self.host = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        self.base = f"http://{self.host}"
+        self.base = f"{'https' if tls else 'http'}://{self.host}"
+        self.links = self.base
+        #: How many connections were made.
+        self.connections = 0
 
     def url(self, name: str) -> str:
         return f"{self.base}/link/{name}"
@@ -386,6 +392,11 @@ class HostileProvider:
         with self._news:
             assert self._news.wait_for(lambda: any(each.path.endswith(path) for each in self._requests), seconds)
         return self.received(path)[0]
+
+    def wait_connected(self, seconds: float = 5.0) -> bool:
+        """Whether somebody connects within so long."""
+        with self._news:
+            return self._news.wait_for(lambda: self.connections > 0, seconds)
 
     def wait_hung_up(self, request: Request, seconds: float = 5.0) -> bool:
         """Whether the connection of this request ends within so long."""
@@ -406,7 +417,8 @@ class HostileProvider:
         with self._news:
             for sock in self._open.values():
                 with contextlib.suppress(OSError):
-                    sock.shutdown(socket.SHUT_RDWR)
+                    # Not SSLSocket's own, which takes the TLS state away from the thread that uses it.
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
         for thread in self._serving:
             thread.join()
 
@@ -416,14 +428,20 @@ class HostileProvider:
                 sock, _ = self._listener.accept()
             except OSError:
                 return
+            if self.tls:
+                sock = self.tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
             with self._news:
                 self._open[number] = sock
+                self.connections += 1
+                self._news.notify_all()
             thread = threading.Thread(target=self._serve, args=(sock, number), daemon=True)
             self._serving.append(thread)
             thread.start()
 
     def _serve(self, sock: socket.socket, number: int) -> None:
         with contextlib.suppress(OSError), sock, sock.makefile("rb") as stream:
+            if isinstance(sock, ssl.SSLSocket):
+                sock.do_handshake()
             while not self.stopping.is_set() and (request := _read_request(stream, number)):
                 with self._news:
                     self._requests.append(request)
@@ -445,7 +463,7 @@ class HostileProvider:
         elif name.startswith("api-"):
             _BEHAVIOURS.get(name, _unknown)(call)
         elif folder.startswith("/2010-04-01/"):
-            call.redirect(self.url(name), 307)
+            call.redirect(f"{self.links}/link/{name}", 307)
         else:
             call.json(200, {**self._facts(name), **self.facts})
 
@@ -453,7 +471,7 @@ class HostileProvider:
         return {
             "messaging_product": "whatsapp",
             "id": name,
-            "url": self.url(name),
+            "url": f"{self.links}/link/{name}",
             "mime_type": "image/jpeg",
             "sha256": hashlib.sha256(self.body).hexdigest(),
             "file_size": str(len(self.body)),
@@ -465,11 +483,11 @@ def _unknown(call: Call) -> None:
 
 
 def _read_request(stream: BinaryIO, connection: int) -> Request | None:
-    """The next request, or None when the other side has hung up."""
+    """The next request, or None when there is none: hung up, or no HTTP."""
     lines = []
     while line := stream.readline().strip().decode("latin-1"):
         lines.append(line)
-    if not lines:
+    if not lines or not lines[0].endswith("HTTP/1.1"):
         return None
     method, path, _ = lines[0].split(" ")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}

@@ -1,0 +1,127 @@
+"""The list and the pages of files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
+from django.utils import timezone
+from django.utils.html import format_html
+from unfold.contrib.filters.admin import ChoicesCheckboxFilter
+
+from media_app import jobs
+from media_app.admin.badges import badge, media_badge, rescue_clock
+from media_app.admin.filters import DayRangeFilter, TypeFilter
+from media_app.admin.machine_owned import MachineOwnedAdmin
+from media_app.admin.tiles import KINDS, group_of, progress, sender_name, thumbnail, tile
+from media_app.models import Media
+
+RETRYABLE = (Media.State.RETRYING, Media.State.EXPIRED, Media.State.REJECTED, Media.State.MISSING)
+
+
+@admin.register(Media)
+class MediaAdmin(MachineOwnedAdmin):
+    list_display = ("picture", "what", "sender", "progress", "occurred_at")
+    list_display_links = ("picture", "what")
+    list_filter = (("state", ChoicesCheckboxFilter), TypeFilter, ("occurred_at", DayRangeFilter))
+    search_fields = ("owner", "key", "filename", "sha256", "id")
+    search_help_text = "Number, file name, key, sha256 or id"
+    number_field = "owner"
+    actions = ("retry",)
+    page_verbs = ("retry",)
+    head_template = "admin/media_app/media_head.html"
+    fieldsets = (
+        ("Sent", {"fields": ("sender", "sent_at", "filename")}),
+        ("Kept", {"fields": ("kept_type", "kept_size", "sha256", "key", "stored_at")}),
+        (
+            "Fetching",
+            {"fields": ("state_badge", "last_error", "attempts", "next_attempt_at", "rescue", "unconfirmed_sha256")},
+        ),
+        (
+            "As announced",
+            {
+                "classes": ("collapse",),
+                "fields": (
+                    *("id", "source", "account", "provider_message_id", "provider_media_id", "position"),
+                    *("announced_at", "announced_type", "announced_size", "announced_sha256", "url", "expires_at"),
+                ),
+            },
+        ),
+        ("Bookkeeping", {"classes": ("collapse",), "fields": ("queued_until", "lease_until")}),
+    )
+
+    @admin.action(description="Retry", permissions=["verb"])
+    def retry(self, request: HttpRequest, queryset: QuerySet[Media]) -> None:
+        """Try the selected files again, now. Stored and deleted ones stay as they are."""
+        ids = queryset.values_list("pk", flat=True)
+        tried = Media.objects.filter(id__in=list(ids)).retry_now()
+        jobs.queue_due()
+        if tried:
+            self.message_user(request, f"{_files(tried)} will be tried again now.", messages.SUCCESS)
+        else:
+            self.message_user(request, "Nothing to try again: none of these files has failed.", messages.WARNING)
+
+    def offers(self, verb: str, row: Media) -> bool:
+        return row.state in RETRYABLE
+
+    def page_context(self, request: HttpRequest, row: Media) -> dict[str, Any]:
+        return {"tile": tile(row, sender=self.name_of_sender(row))}
+
+    def name_of_sender(self, media: Media) -> str:
+        """What to call the sender in words."""
+        return sender_name(media.owner)
+
+    @admin.display(description="")
+    def picture(self, media: Media) -> str:
+        return thumbnail(media, sender=self.name_of_sender(media))
+
+    @admin.display(description="File", ordering="size")
+    def what(self, media: Media) -> str:
+        kind = KINDS[group_of(media)].word
+        size = f" · {filesizeformat(media.size)}" if media.size is not None else ""
+        differs = badge("not as announced", "warn") if media.type_differs else ""
+        return format_html(
+            '<span class="strong clip">{}</span><span class="subtle">{}{}</span> {}',
+            media.filename or kind.capitalize(),
+            media.content_type or media.announced_type or "unknown type",
+            size,
+            differs,
+        )
+
+    @admin.display(description="From", ordering="owner")
+    def sender(self, media: Media) -> str:
+        return sender_name(media.owner)
+
+    @admin.display(description="State", ordering="state")
+    def progress(self, media: Media) -> str:
+        return progress(media)
+
+    @admin.display(description="State")
+    def state_badge(self, media: Media) -> str:
+        return media_badge(media)
+
+    @admin.display(description="Sent at")
+    def sent_at(self, media: Media) -> str:
+        return _time_and_note(media)
+
+    @admin.display(description="Type")
+    def kept_type(self, media: Media) -> str:
+        if media.type_differs:
+            return f"{media.content_type} (announced as {media.announced_type})"
+        return media.content_type
+
+    @admin.display(description="Size")
+    def kept_size(self, media: Media) -> str:
+        return f"{filesizeformat(media.size)} ({media.size:,} bytes)" if media.size is not None else ""
+
+    @admin.display(description="Rescue clock")
+    def rescue(self, media: Media) -> str:
+        clock = rescue_clock(media, timezone.now())
+        return badge(clock.text, clock.tone) if clock else ""
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"

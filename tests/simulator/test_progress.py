@@ -1,0 +1,39 @@
+"""Progress is a bar for people and a few lines for logs."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+import pytest
+
+from mediahub.simulator.progress import Progress
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_log_gets_a_line_for_each_tenth() -> None:
+    log = StringIO()
+    progress = Progress("stored", log)
+    for done in range(201):
+        progress.show(done, 200)
+    assert log.getvalue().splitlines() == [f"stored {done}/200" for done in range(0, 201, 20)]
+
+
+def test_a_terminal_gets_one_line_that_fills_up() -> None:
+    terminal = Terminal()
+    progress = Progress("stored", terminal)
+    for done in (0, 1, 2, 2):
+        progress.show(done, 2)
+    first, half, full, again = terminal.getvalue().split("\r")[1:]
+    assert first == f"stored [{'·' * 30}] 0/2"
+    assert half == f"stored [{'█' * 15}{'·' * 15}] 1/2"
+    assert (full, again) == (f"stored [{'█' * 30}] 2/2\n", f"stored [{'█' * 30}] 2/2")
+
+
+@pytest.mark.parametrize("stream", [StringIO(), Terminal()])
+def test_nothing_to_do_is_all_done(stream: StringIO) -> None:
+    Progress("sent", stream).show(0, 0)
+    assert "0/0\n" in stream.getvalue()

@@ -1,0 +1,406 @@
+"""The one door out, against a provider that does everything wrong."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from media_app.sources.errors import (
+    RefusedAddressError,
+    SourceError,
+    ThrottledError,
+    UnavailableError,
+    WrongBytesError,
+)
+from media_app.sources.http import Deadline, Hosts, Response, get, retry_after
+from tests.sources.certificate import self_signed
+from tests.sources.hostile import BODY, HostileProvider
+
+CREDENTIALS = "Bearer hush-hush"
+
+
+@pytest.fixture
+def hosts(provider: HostileProvider) -> Hosts:
+    return Hosts([provider.host])
+
+
+def read(url: str, hosts: Hosts, deadline: Deadline | None = None, authorization: str = "") -> bytes:
+    deadline = deadline or Deadline(5)
+    with get(url, hosts=hosts, deadline=deadline, authorization=authorization) as response:
+        return b"".join(response.chunks)
+
+
+@contextmanager
+def opened(provider: HostileProvider, name: str) -> Iterator[Response]:
+    with get(provider.url(name), hosts=Hosts([provider.host]), deadline=Deadline(5)) as response:
+        yield response
+
+
+@contextmanager
+def ends_within(seconds: float) -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    assert time.monotonic() - started < seconds
+
+
+# --- transfers --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "delimited"),
+    [("photo", len(BODY), True), ("chunked", None, True), ("close-delimited", None, False)],
+)
+def test_a_body_comes_whole(provider: HostileProvider, name: str, size: int | None, delimited: bool) -> None:
+    with opened(provider, name) as response:
+        assert (response.status, response.size, response.delimited) == (200, size, delimited)
+        assert b"".join(response.chunks) == BODY
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "words"),
+    [
+        ("truncated", UnavailableError, "broke off"),
+        ("truncated-chunked", UnavailableError, "broke off"),
+        ("truncated-in-a-chunk", UnavailableError, "broke off"),
+        ("reset-mid-body", UnavailableError, "broke off"),
+        ("reset-at-once", UnavailableError, "could not be reached"),
+        ("garbage", UnavailableError, "could not be reached"),
+        ("gzip", WrongBytesError, "compressed"),
+        ("gzip-transfer", WrongBytesError, "compressed"),
+        ("redirect-metadata", RefusedAddressError, r"169\.254\.169\.254"),
+        ("redirect-user", RefusedAddressError, "user name"),
+        ("redirect-file", RefusedAddressError, "not one of the web"),
+        ("redirect-loop", UnavailableError, "redirect"),
+    ],
+)
+def test_a_broken_answer_is_an_error_that_names_no_link(
+    provider: HostileProvider, hosts: Hosts, name: str, error: type[SourceError], words: str
+) -> None:
+    with ends_within(3), pytest.raises(error, match=words) as caught:
+        read(provider.url(name), hosts, authorization=CREDENTIALS)
+    told = "".join(traceback.format_exception(caught.value))
+    assert "/link/" not in told
+    assert "hush" not in told
+
+
+def test_half_a_file_without_any_length_is_told_apart_by_nobody(provider: HostileProvider) -> None:
+    with opened(provider, "truncated-close-delimited") as response:
+        assert not response.delimited
+        assert b"".join(response.chunks) == BODY[: len(BODY) // 2]
+
+
+def test_a_port_where_nobody_listens_is_unavailable() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unheard:
+        host = f"127.0.0.1:{unheard.getsockname()[1]}"
+    with pytest.raises(UnavailableError, match="could not be reached"):
+        read(f"http://{host}/", Hosts([host]))
+
+
+def test_a_name_that_nobody_knows_is_unavailable() -> None:
+    with pytest.raises(UnavailableError, match="could not be reached"):
+        read("https://mediahub.invalid/", Hosts(["mediahub.invalid"]), Deadline(2))
+
+
+def test_credentials_that_can_not_be_sent_are_not_told(provider: HostileProvider, hosts: Hosts) -> None:
+    for token in ("Bearer hush\n", "Bearer hush-€"):
+        with pytest.raises(UnavailableError) as caught:
+            read(provider.url("photo"), hosts, authorization=token)
+        assert "hush" not in "".join(traceback.format_exception(caught.value))
+    assert provider.received() == []
+
+
+# --- the deadline -------------------------------------------------------------------
+
+WITHOUT_END = [
+    *("drip-body", "drip-close-delimited", "drip-chunk-sizes", "drip-headers", "drip-status", "drip-error"),
+    *("slow-headers", "stalled-body", "endless", "endless-continue"),
+]
+
+
+@pytest.mark.parametrize("name", WITHOUT_END)
+def test_nothing_outlives_its_deadline(provider: HostileProvider, hosts: Hosts, name: str) -> None:
+    with ends_within(2.4), pytest.raises(UnavailableError):
+        read(provider.url(name), hosts, Deadline(0.4))
+
+
+@pytest.mark.parametrize("name", ["drip-headers", "drip-close-delimited", "stalled-body", "slow-headers"])
+def test_a_fetch_can_be_cut_from_another_thread(provider: HostileProvider, hosts: Hosts, name: str) -> None:
+    deadline = Deadline(30)
+
+    def lose_the_lease() -> None:
+        provider.wait_received(name)
+        deadline.cut("Another worker has the file.")
+
+    thread = threading.Thread(target=lose_the_lease)
+    thread.start()
+    with ends_within(2), pytest.raises(UnavailableError, match="Another worker"):
+        read(provider.url(name), hosts, deadline)
+    thread.join()
+
+
+def test_a_tls_handshake_can_be_cut(provider: HostileProvider, hosts: Hosts) -> None:
+    deadline = Deadline(30)
+
+    def lose_the_lease() -> None:
+        provider.wait_connected()
+        deadline.cut("Another worker has the file.")
+
+    thread = threading.Thread(target=lose_the_lease)
+    thread.start()
+    with ends_within(2), pytest.raises(UnavailableError, match="Another worker"):
+        read(f"https://{provider.host}/", hosts, deadline)
+    thread.join()
+
+
+def test_a_fetch_that_was_cut_sends_nothing_more(provider: HostileProvider, hosts: Hosts) -> None:
+    deadline = Deadline(30)
+    deadline.cut("Another worker has the file.")
+    with pytest.raises(UnavailableError, match="Another worker"):
+        read(provider.url("photo"), hosts, deadline)
+    assert provider.connections == 0
+
+
+def test_a_deadline_that_passed_says_how_long_it_was() -> None:
+    deadline = Deadline(0)
+    assert deadline.remaining() == 0
+    with pytest.raises(UnavailableError, match=r"longer than 0 s"):
+        deadline.check()
+
+
+def test_a_deadline_leaves_no_thread_behind(provider: HostileProvider, hosts: Hosts) -> None:
+    before = {thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)}
+    for _ in range(20):
+        read(provider.url("photo"), hosts, Deadline(30))
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer) and thread not in before:
+            thread.join(2)
+            assert not thread.is_alive()
+
+
+# --- redirects and credentials --------------------------------------------------------
+
+
+def test_credentials_go_to_the_first_host_only(
+    provider: HostileProvider, elsewhere: HostileProvider
+) -> None:
+    provider.target = elsewhere.url("photo")
+    hosts = Hosts([provider.host, elsewhere.host])
+    assert read(provider.url("redirect"), hosts, authorization=CREDENTIALS) == BODY
+    assert provider.received()[0].headers["authorization"] == CREDENTIALS
+    assert "authorization" not in elsewhere.received()[0].headers
+
+
+def test_credentials_do_not_come_back_with_the_redirect(provider: HostileProvider, elsewhere: HostileProvider) -> None:
+    provider.target = elsewhere.url("redirect")
+    elsewhere.target = provider.url("photo")
+    hosts = Hosts([provider.host, elsewhere.host])
+    with get(provider.url("redirect"), hosts=hosts, deadline=Deadline(5), authorization=CREDENTIALS) as response:
+        assert not response.authorized
+    assert "authorization" not in provider.received("/photo")[0].headers
+
+
+def test_credentials_stay_on_the_way_within_one_host(provider: HostileProvider, hosts: Hosts) -> None:
+    assert read(provider.url("redirect-here"), hosts, authorization=CREDENTIALS) == BODY
+    assert provider.received("/photo")[0].headers["authorization"] == CREDENTIALS
+
+
+def test_a_redirect_to_a_host_that_is_not_allowed_is_not_followed(
+    provider: HostileProvider, elsewhere: HostileProvider, hosts: Hosts
+) -> None:
+    provider.target = elsewhere.url("photo")
+    with pytest.raises(RefusedAddressError):
+        read(provider.url("redirect"), hosts)
+    assert elsewhere.connections == 0
+
+
+def test_the_endless_body_of_a_redirect_is_not_read(
+    provider: HostileProvider, elsewhere: HostileProvider
+) -> None:
+    provider.target = elsewhere.url("photo")
+    with ends_within(2):
+        assert read(provider.url("redirect-endless"), Hosts([provider.host, elsewhere.host])) == BODY
+    assert provider.wait_hung_up(provider.received()[0])
+
+
+def test_three_redirects_are_followed_and_no_more(provider: HostileProvider, hosts: Hosts) -> None:
+    with pytest.raises(UnavailableError):
+        read(provider.url("redirect-loop"), hosts)
+    assert len(provider.received()) == 4
+
+
+def test_a_redirect_without_a_target_is_the_answer(provider: HostileProvider) -> None:
+    with opened(provider, "redirect-nowhere") as response:
+        assert response.status == 302
+
+
+def test_neither_netrc_nor_a_proxy_variable_is_minded(
+    provider: HostileProvider, hosts: Hosts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login somebody password SECRET\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert read(provider.url("photo"), hosts) == BODY
+    assert "authorization" not in provider.received()[0].headers
+
+
+def test_a_request_says_who_asks_and_wants_the_bytes_as_they_are(provider: HostileProvider, hosts: Hosts) -> None:
+    read(provider.url("photo"), hosts)
+    headers = provider.received()[0].headers
+    assert headers["user-agent"] == "mediahub"
+    assert headers["accept-encoding"] == "identity"
+
+
+# --- connections ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", ["photo", "chunked", "404", "redirect-here"])
+def test_connections_are_kept_alive(provider: HostileProvider, hosts: Hosts, first: str) -> None:
+    read(provider.url(first), hosts)
+    read(provider.url("photo"), hosts)
+    assert provider.connections == 1
+
+
+def test_an_error_that_nobody_reads_keeps_the_connection_too(provider: HostileProvider, hosts: Hosts) -> None:
+    with opened(provider, "404"):
+        pass
+    read(provider.url("photo"), hosts)
+    assert provider.connections == 1
+
+
+def test_leaving_early_hangs_up(provider: HostileProvider) -> None:
+    with opened(provider, "endless") as response:
+        next(response.chunks)
+    assert provider.wait_hung_up(provider.received()[0])
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_worker_makes_connections_of_its_own(provider: HostileProvider, hosts: Hosts) -> None:
+    read(provider.url("photo"), hosts)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if read(provider.url("photo"), hosts) == BODY else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    read(provider.url("photo"), hosts)
+    assert [request.connection for request in provider.received()] == [0, 1, 0]
+
+
+# --- names ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """A name service: what each name resolves to, and under "asked" what was asked for."""
+    known: dict[str, list[str]] = {"asked": []}
+    real = socket.getaddrinfo
+
+    def resolve(host: str, port: int, *args: Any, **kwargs: Any) -> list[Any]:
+        if host not in known:
+            return list(real(host, port, *args, **kwargs))
+        known["asked"].append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in known[host]]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    return known
+
+
+def test_a_name_is_looked_up_once_so_no_second_answer_can_differ(
+    provider: HostileProvider, names: dict[str, list[str]]
+) -> None:
+    names["photos.example"] = ["127.0.0.1"]
+    host = provider.host.replace("127.0.0.1", "photos.example")
+    assert read(f"http://{host}/link/photo", Hosts([host])) == BODY
+    assert names["asked"] == ["photos.example"]
+
+
+def test_a_dead_address_of_a_host_gives_way_to_the_next(
+    provider: HostileProvider, names: dict[str, list[str]]
+) -> None:
+    names["photos.example"] = ["127.0.0.2", "127.0.0.1"]
+    host = provider.host.replace("127.0.0.1", "photos.example")
+    assert read(f"http://{host}/link/photo", Hosts([host])) == BODY
+
+
+# --- TLS --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    return self_signed(tmp_path / "certificate.pem")
+
+
+@pytest.fixture
+def secure(certificate: Path) -> Iterator[HostileProvider]:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    with HostileProvider(tls=context) as provider:
+        yield provider
+
+
+@pytest.fixture
+def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(certificate))
+
+
+def test_a_certificate_that_nobody_vouches_for_is_not_trusted(secure: HostileProvider) -> None:
+    with pytest.raises(UnavailableError, match="certificate"):
+        read(secure.url("photo"), Hosts([secure.host]), authorization=CREDENTIALS)
+    assert secure.received() == []
+
+
+@pytest.mark.usefixtures("trusted")
+def test_tls_connections_are_kept_alive_too(secure: HostileProvider) -> None:
+    for _ in range(2):
+        assert read(secure.url("photo"), Hosts([secure.host])) == BODY
+    assert secure.connections == 1
+
+
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize("name", ["drip-headers", "drip-close-delimited", "stalled-body"])
+def test_nothing_outlives_its_deadline_by_tls(secure: HostileProvider, name: str) -> None:
+    with ends_within(2.4), pytest.raises(UnavailableError):
+        read(secure.url(name), Hosts([secure.host]), Deadline(0.4))
+
+
+# --- slowing down -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("7", 7), (" 0 ", 0), ("86400", 3600), ("Fri, 01 Jan 1999 00:00:00 GMT", 0), ("Fri, 01 Jan 2999 00:00:00 GMT", 3600)],
+)
+def test_a_provider_may_ask_for_up_to_an_hour(text: str, seconds: int) -> None:
+    assert retry_after({"Retry-After": text}) == timedelta(seconds=seconds)
+
+
+def test_a_provider_may_ask_until_a_time_of_day() -> None:
+    moment = format_datetime(datetime.now(UTC) + timedelta(seconds=60))
+    asked = retry_after({"Retry-After": moment})
+    assert asked is not None
+    assert timedelta(seconds=50) < asked <= timedelta(seconds=60)
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-1", "٣", "1.5", "Fri, 01 Jan 99999999999999999999 00:00:00 GMT"])
+def test_an_unreadable_wish_is_none(text: str) -> None:
+    assert retry_after({"Retry-After": text}) is None
+
+
+def test_a_busy_provider_says_for_how_long(provider: HostileProvider) -> None:
+    with opened(provider, "429") as response, pytest.raises(ThrottledError) as caught:
+        response.raise_if_busy("The link")
+    assert caught.value.retry_after == timedelta(seconds=7)
