@@ -6,3 +6,6 @@ from django.apps import AppConfig
 class MediaConfig(AppConfig):
     name = "media_app"
     verbose_name = "Media"
+
+    def ready(self) -> None:
+        from media_app import checks  # noqa: F401

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import environ
 from botocore.config import Config
 from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
@@ -237,6 +239,12 @@ LOGGING = {
     },
 }
 
+
+def _viewer_of(app: str, model: str) -> Callable[[HttpRequest], bool]:
+    """Whether the user of a request may view a model; whoever may change it may view it, too."""
+    return lambda request: any(request.user.has_perm(f"{app}.{verb}_{model}") for verb in ("view", "change"))
+
+
 UNFOLD = {
     "SITE_TITLE": "Mediahub",
     "SITE_HEADER": "Mediahub",
@@ -244,4 +252,66 @@ UNFOLD = {
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": [lambda request: static("mediahub/admin.css")],
+    "DASHBOARD_CALLBACK": "mediahub.admin.front_page",
+    "COLORS": {
+        # A calm green: photos are the colourful part of these pages.
+        "primary": {
+            "50": "#f0fdfa",
+            "100": "#ccfbf1",
+            "200": "#99f6e4",
+            "300": "#5eead4",
+            "400": "#2dd4bf",
+            "500": "#0d9488",
+            "600": "#0f766e",
+            "700": "#115e59",
+            "800": "#134e4a",
+            "900": "#113f3c",
+            "950": "#042f2e",
+        }
+    },
+    "SIDEBAR": {
+        "navigation": [
+            {
+                "items": [
+                    {
+                        "title": title,
+                        "icon": icon,
+                        "link": reverse_lazy(f"admin:{app}_{model}_changelist"),
+                        "permission": _viewer_of(app, model),
+                    }
+                    for title, icon, app, model in (
+                        ("Media", "perm_media", "media_app", "media"),
+                        ("Messages", "chat", "messages_app", "message"),
+                        ("Contacts", "group", "messages_app", "contact"),
+                        ("Deliveries", "move_to_inbox", "messages_app", "delivery"),
+                        ("Quarantine", "report", "messages_app", "quarantineditem"),
+                    )
+                ]
+            },
+            {
+                "title": "Administration",
+                "separator": True,
+                "items": [
+                    {
+                        "title": "Users",
+                        "icon": "person",
+                        "link": reverse_lazy("admin:auth_user_changelist"),
+                        "permission": _viewer_of("auth", "user"),
+                    },
+                    {
+                        "title": "Groups",
+                        "icon": "groups",
+                        "link": reverse_lazy("admin:auth_group_changelist"),
+                        "permission": _viewer_of("auth", "group"),
+                    },
+                    {
+                        "title": "Queues",
+                        "icon": "reorder",
+                        "link": reverse_lazy("admin:django_rq_dashboard_changelist"),
+                        "permission": lambda request: request.user.has_perm("django_rq.admin"),
+                    },
+                ],
+            },
+        ]
+    },
 }

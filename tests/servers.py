@@ -91,8 +91,12 @@ def postgres_server(directory: Path, port: int) -> Process:
     )
 
 
-def rclone_server(directory: Path, port: int) -> Process:
-    """``rclone serve s3``: buckets are the folders of ``directory / "buckets"``."""
+def rclone_server(directory: Path, port: int, *, folders_seen_after: str = "0s") -> Process:
+    """``rclone serve s3``: buckets are the folders of ``directory / "buckets"``.
+
+    What others change in those folders is seen after ``folders_seen_after``. With "0s" each put
+    and delete reads its whole folder again: 1,000 deletes in one folder take a minute.
+    """
     buckets = directory / "buckets"
     buckets.mkdir(parents=True, exist_ok=True)
     program = Path(sys.executable).with_name("rclone")
@@ -101,7 +105,7 @@ def rclone_server(directory: Path, port: int) -> Process:
         [
             *(program, "serve", "s3", buckets, "--addr", f"127.0.0.1:{port}"),
             *("--auth-key", f"{S3_KEY_ID},{S3_SECRET}", "--config", "", "--vfs-cache-mode", "off"),
-            *("--etag-hash", "", "--dir-cache-time", "0s"),
+            *("--etag-hash", "", "--dir-cache-time", folders_seen_after),
         ],
         log=directory / "rclone.log",
         ready=accepts_connections(port),

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html
 
 from media_app.models import Media
@@ -63,3 +65,9 @@ def in_words(span: timedelta) -> str:
     if hours:
         return f"{hours} h {minutes % 60} min"
     return f"{minutes} min"
+
+
+def noted_time(sent: datetime, *, assumed: bool) -> str:
+    """A provider's time, and whether it is really one."""
+    text = date_format(timezone.localtime(sent), "DATETIME_FORMAT")
+    return f"{text} (time of receipt: the provider's was missing or unbelievable)" if assumed else text

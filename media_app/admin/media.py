@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 
 from media_app import jobs
-from media_app.admin.badges import badge, media_badge, rescue_clock
+from media_app.admin.badges import badge, media_badge, noted_time, rescue_clock
 from media_app.admin.filters import DayRangeFilter, TypeFilter
 from media_app.admin.machine_owned import MachineOwnedAdmin
 from media_app.admin.tiles import KINDS, group_of, progress, sender_name, thumbnail, tile
@@ -38,7 +38,7 @@ class MediaAdmin(MachineOwnedAdmin):
         ("Kept", {"fields": ("kept_type", "kept_size", "sha256", "key", "stored_at")}),
         (
             "Fetching",
-            {"fields": ("state_badge", "last_error", "attempts", "next_attempt_at", "rescue", "unconfirmed_sha256")},
+            {"fields": ("state_badge", "last_error", "attempts", "next_attempt_at", "rescue", "give_up_at", "unconfirmed_sha256")},
         ),
         (
             "As announced",
@@ -56,8 +56,7 @@ class MediaAdmin(MachineOwnedAdmin):
     @admin.action(description="Retry", permissions=["verb"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Media]) -> None:
         """Try the selected files again, now. Stored and deleted ones stay as they are."""
-        ids = queryset.values_list("pk", flat=True)
-        tried = Media.objects.filter(id__in=list(ids)).retry_now()
+        tried = Media.objects.filter(id__in=queryset.values("pk")).retry_now()
         jobs.queue_due()
         if tried:
             self.message_user(request, f"{_files(tried)} will be tried again now.", messages.SUCCESS)
@@ -105,7 +104,7 @@ class MediaAdmin(MachineOwnedAdmin):
 
     @admin.display(description="Sent at")
     def sent_at(self, media: Media) -> str:
-        return _time_and_note(media)
+        return noted_time(media.occurred_at, assumed=media.time_assumed)
 
     @admin.display(description="Type")
     def kept_type(self, media: Media) -> str:

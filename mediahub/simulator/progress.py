@@ -20,11 +20,15 @@ class Progress:
         tenths = 10 * done // total if total else 10
         if self._is_terminal:
             filled = _WIDTH * done // total if total else _WIDTH
-            end = "\n" if done == total and self._told != 10 else ""
-            self._write(f"\r{self.what} [{'█' * filled}{'·' * (_WIDTH - filled)}] {done}/{total}{end}")
+            self._write(f"\r{self.what} [{'█' * filled}{'·' * (_WIDTH - filled)}] {done}/{total}")
         elif tenths != self._told:
             self._write(f"{self.what} {done}/{total}\n")
         self._told = tenths
+
+    def end(self) -> None:
+        """Leave the bar's line, full or not."""
+        if self._is_terminal:
+            self._write("\n")
 
     def _write(self, text: str) -> None:
         self.stream.write(text)

@@ -27,12 +27,12 @@ def elsewhere() -> Iterator[HostileProvider]:
 
 @pytest.fixture(autouse=True)
 def hub(settings: Settings, provider: HostileProvider) -> Settings:
-    settings.META_ACCESS_TOKEN = ["SECRET-TOKEN"]
+    settings.META_ACCESS_TOKEN = ["hush-hush"]
     settings.META_GRAPH_URL = provider.base
     settings.META_GRAPH_VERSION = "v25.0"
     settings.META_MEDIA_HOSTS = ["fbsbx.com", provider.host]
     settings.TWILIO_ACCOUNT_SID = ACCOUNT
-    settings.TWILIO_AUTH_TOKEN = ["SECRET-TOKEN"]
+    settings.TWILIO_AUTH_TOKEN = ["hush-hush"]
     settings.TWILIO_API_KEY = ""
     settings.TWILIO_API_SECRET = []
     settings.TWILIO_API_URL = provider.base

@@ -73,7 +73,7 @@ class Call:
 
     def graph_error(self, status: int, code: int, subcode: int = 0, *headers: str) -> None:
         # Graph really quotes tokens in its messages.
-        error = {"message": "Malformed access token SECRET-TOKEN", "code": code, "error_subcode": subcode}
+        error = {"message": "Malformed access token hush-hush", "code": code, "error_subcode": subcode}
         self.json(status, {"error": error}, *headers)
 
     def redirect(self, url: str, status: int = 302) -> None:
@@ -360,7 +360,7 @@ class HostileProvider:
     def __init__(self, body: bytes = BODY, *, tls: ssl.SSLContext | None = None) -> None:
         self.body = body
         self.tls = tls
-        self.target = ""
+        self.target: str = ""
         self.refused: set[str] = set()
         self.facts: dict[str, object] = {}
         self.stopping = threading.Event()

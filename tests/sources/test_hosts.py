@@ -74,7 +74,7 @@ def test_anywhere_still_means_https_on_443() -> None:
 
 @pytest.mark.parametrize("entry", ["https://fbsbx.com", "fbsbx.com/a", "user@fbsbx.com:1", "*.fbsbx.com", "", "a:b"])
 def test_an_entry_that_can_not_be_meant_is_said_to_be_wrong(entry: str) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011
+    with pytest.raises(ValueError):
         Hosts([entry])
 
 

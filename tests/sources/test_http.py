@@ -131,8 +131,8 @@ WITHOUT_END = [
 
 @pytest.mark.parametrize("name", WITHOUT_END)
 def test_nothing_outlives_its_deadline(provider: HostileProvider, hosts: Hosts, name: str) -> None:
-    with ends_within(2.4), pytest.raises(UnavailableError):
-        read(provider.url(name), hosts, Deadline(0.4))
+    with ends_within(2.25), pytest.raises(UnavailableError):
+        read(provider.url(name), hosts, Deadline(0.25))
 
 
 @pytest.mark.parametrize("name", ["drip-headers", "drip-close-delimited", "stalled-body", "slow-headers"])
@@ -192,9 +192,7 @@ def test_a_deadline_leaves_no_thread_behind(provider: HostileProvider, hosts: Ho
 # --- redirects and credentials --------------------------------------------------------
 
 
-def test_credentials_go_to_the_first_host_only(
-    provider: HostileProvider, elsewhere: HostileProvider
-) -> None:
+def test_credentials_go_to_the_first_host_only(provider: HostileProvider, elsewhere: HostileProvider) -> None:
     provider.target = elsewhere.url("photo")
     hosts = Hosts([provider.host, elsewhere.host])
     assert read(provider.url("redirect"), hosts, authorization=CREDENTIALS) == BODY
@@ -225,9 +223,7 @@ def test_a_redirect_to_a_host_that_is_not_allowed_is_not_followed(
     assert elsewhere.connections == 0
 
 
-def test_the_endless_body_of_a_redirect_is_not_read(
-    provider: HostileProvider, elsewhere: HostileProvider
-) -> None:
+def test_the_endless_body_of_a_redirect_is_not_read(provider: HostileProvider, elsewhere: HostileProvider) -> None:
     provider.target = elsewhere.url("photo")
     with ends_within(2):
         assert read(provider.url("redirect-endless"), Hosts([provider.host, elsewhere.host])) == BODY
@@ -328,9 +324,7 @@ def test_a_name_is_looked_up_once_so_no_second_answer_can_differ(
     assert names["asked"] == ["photos.example"]
 
 
-def test_a_dead_address_of_a_host_gives_way_to_the_next(
-    provider: HostileProvider, names: dict[str, list[str]]
-) -> None:
+def test_a_dead_address_of_a_host_gives_way_to_the_next(provider: HostileProvider, names: dict[str, list[str]]) -> None:
     names["photos.example"] = ["127.0.0.2", "127.0.0.1"]
     host = provider.host.replace("127.0.0.1", "photos.example")
     assert read(f"http://{host}/link/photo", Hosts([host])) == BODY
@@ -373,8 +367,8 @@ def test_tls_connections_are_kept_alive_too(secure: HostileProvider) -> None:
 @pytest.mark.usefixtures("trusted")
 @pytest.mark.parametrize("name", ["drip-headers", "drip-close-delimited", "stalled-body"])
 def test_nothing_outlives_its_deadline_by_tls(secure: HostileProvider, name: str) -> None:
-    with ends_within(2.4), pytest.raises(UnavailableError):
-        read(secure.url(name), Hosts([secure.host]), Deadline(0.4))
+    with ends_within(2.25), pytest.raises(UnavailableError):
+        read(secure.url(name), Hosts([secure.host]), Deadline(0.25))
 
 
 # --- slowing down -------------------------------------------------------------------------
@@ -382,7 +376,13 @@ def test_nothing_outlives_its_deadline_by_tls(secure: HostileProvider, name: str
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("7", 7), (" 0 ", 0), ("86400", 3600), ("Fri, 01 Jan 1999 00:00:00 GMT", 0), ("Fri, 01 Jan 2999 00:00:00 GMT", 3600)],
+    [
+        ("7", 7),
+        (" 0 ", 0),
+        ("86400", 3600),
+        ("Fri, 01 Jan 1999 00:00:00 GMT", 0),
+        ("Fri, 01 Jan 2999 00:00:00 GMT", 3600),
+    ],
 )
 def test_a_provider_may_ask_for_up_to_an_hour(text: str, seconds: int) -> None:
     assert retry_after({"Retry-After": text}) == timedelta(seconds=seconds)

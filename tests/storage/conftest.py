@@ -34,7 +34,7 @@ def moto_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 @pytest.fixture(scope="session")
 def rclone_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     port = free_port()
-    with _running(rclone_server(tmp_path_factory.mktemp("rclone"), port)):
+    with _running(rclone_server(tmp_path_factory.mktemp("rclone"), port, folders_seen_after="5m")):
         yield port
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from argparse import RawDescriptionHelpFormatter
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -92,24 +93,31 @@ Exits 0 when nothing was lost and nothing doubled, otherwise 1.
                 redeliver=options["redeliver"],
                 on_answer=count,
             )
+            sending.end()
+            answered = time.monotonic()
             kept = accepted(ledger, answers)
             wait_until_settled(kept, timeout=options["timeout"], on_progress=storing.show)
+            seconds = round(time.monotonic() - answered, 1)
+            storing.end()
             outcome = examine(kept)
         refused = len(ledger.messages) - len(kept.messages)
-        self._report(outcome, answers, refused, as_json=options["json"])
+        self._report(outcome, answers, refused, seconds, as_json=options["json"])
         if refused or not outcome.is_complete:
             raise CommandError(f"{refused} messages refused, {len(outcome.problems)} problems")
 
-    def _report(self, outcome: Outcome, answers: Sequence[Answer], refused: int, *, as_json: bool) -> None:
+    def _report(
+        self, outcome: Outcome, answers: Sequence[Answer], refused: int, seconds: float, *, as_json: bool
+    ) -> None:
         statuses = Counter(answer.status for answer in answers)
         half, most = _latencies(answers)
         if as_json:
             webhooks = {"statuses": statuses, "refused_messages": refused, "p50_ms": half, "p99_ms": most}
-            self.stdout.write(json.dumps({**asdict(outcome), "webhooks": webhooks}))
+            self.stdout.write(json.dumps({**asdict(outcome), "seconds": seconds, "webhooks": webhooks}))
             return
         said = ", ".join(f"{count} × {status or 'no answer'}" for status, count in sorted(statuses.items()))
         self.stdout.write(outcome.table())
         self.stdout.write(f"webhooks: {said}; half within {half} ms, 99 % within {most} ms")
+        self.stdout.write(f"all settled {seconds} s after the last answer")
         for problem in outcome.problems[:20]:
             self.stdout.write(f"  {problem}")
         if len(outcome.problems) > 20:

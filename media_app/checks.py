@@ -1,0 +1,84 @@
+"""Settings that can't work are found at start, not with the first photo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from cryptography.fernet import Fernet
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register
+
+# The largest object that one PUT may carry, on S3 as on R2.
+_LARGEST_PUT = 5 * 1024**3
+
+
+@register
+def check_storage(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """A bucket needs a name and credentials."""
+    options = settings.STORAGES["media"].get("OPTIONS", {})
+    names = {"bucket_name": "bucket", "access_key": "access key id", "secret_key": "secret access key"}
+    missing = [word for option, word in names.items() if option in options and not options[option]]
+    if not missing:
+        return []
+    backend = settings.MEDIA_STORAGE_BACKEND
+    return [
+        Error(
+            f"MEDIA_STORAGE_BACKEND is {backend}, but there is no {' and no '.join(missing)}.",
+            hint=f"Set the {'AWS_…' if backend == 's3' else 'R2_…'} names of .env.example.",
+            id="media_app.E001",
+        )
+    ]
+
+
+@register
+def check_metadata_keys(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """A key that is none would fail each put."""
+    for key in settings.MEDIA_METADATA_KEYS:
+        try:
+            Fernet(key)
+        except ValueError:
+            return [
+                Error(
+                    "MEDIA_METADATA_KEYS has a key that is not a Fernet key.",
+                    hint='Make one: python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key())"',
+                    id="media_app.E002",
+                )
+            ]
+    return []
+
+
+@register
+def check_largest_file(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """What is taken in must fit into one PUT."""
+    if 0 < settings.MEDIA_MAX_BYTES <= _LARGEST_PUT:
+        return []
+    return [
+        Error(
+            "MEDIA_MAX_BYTES must be between 1 and 5 GiB, the most that one PUT to a bucket may carry.",
+            id="media_app.E003",
+        )
+    ]
+
+
+@register
+def check_credentials(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Webhooks that are taken in announce files that must be fetched."""
+    messages: list[CheckMessage] = []
+    if settings.META_APP_SECRET and not settings.META_ACCESS_TOKEN:
+        messages.append(
+            Warning(
+                "META_APP_SECRET is set, META_ACCESS_TOKEN is not: messages come in, their files can't be fetched.",
+                id="media_app.W001",
+            )
+        )
+    has_login = settings.TWILIO_ACCOUNT_SID and (settings.TWILIO_AUTH_TOKEN or settings.TWILIO_API_SECRET)
+    if (settings.TWILIO_ACCOUNT_SID or settings.TWILIO_AUTH_TOKEN) and not has_login:
+        messages.append(
+            Warning(
+                "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN belong together; one of them is missing.",
+                id="media_app.W002",
+            )
+        )
+    return messages

@@ -1,0 +1,15 @@
+"""Conversations, and what they were read from, for the eyes of staff."""
+
+from messages_app.admin.contacts import ContactAdmin
+from messages_app.admin.deliveries import DeliveryAdmin, QuarantinedItemAdmin
+from messages_app.admin.media import MediaWithMessagesAdmin
+from messages_app.admin.messages import MessageAdmin, MessageStatusAdmin
+
+__all__ = [
+    "ContactAdmin",
+    "DeliveryAdmin",
+    "MediaWithMessagesAdmin",
+    "MessageAdmin",
+    "MessageStatusAdmin",
+    "QuarantinedItemAdmin",
+]

@@ -1,0 +1,157 @@
+"""What came in, byte for byte, and what of it could not be read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce, Length
+from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
+from django.urls import reverse
+from django.utils.html import format_html
+from unfold.contrib.filters.admin import ChoicesCheckboxFilter
+
+from media_app.admin.badges import Tone, badge
+from media_app.admin.filters import DayRangeFilter
+from media_app.admin.machine_owned import LookOnlyInline, MachineOwnedAdmin, change_url
+from messages_app import jobs
+from messages_app.admin.raw import as_text, pretty_body, pretty_json
+from messages_app.models import Delivery, Message, QuarantinedItem
+
+MAX_MESSAGES = 100
+
+_TONES: dict[str, Tone] = {
+    Delivery.State.RECEIVED: "busy",
+    Delivery.State.PROCESSED: "good",
+    Delivery.State.PARTIAL: "warn",
+    Delivery.State.FAILED: "bad",
+}
+
+
+def replay(admin_: MachineOwnedAdmin, request: HttpRequest, deliveries: QuerySet[Delivery]) -> None:
+    """Have deliveries read again, and say so."""
+    count = deliveries.replay()
+    awake = jobs.wake_inbox()
+    said = "1 delivery is" if count == 1 else f"{count} deliveries are"
+    when = "now" if awake else "as soon as the queue answers again"
+    admin_.message_user(request, f"{said} read again {when}.", messages.SUCCESS if awake else messages.WARNING)
+
+
+def delivery_link(id: str) -> str:
+    return format_html(
+        '<a class="text-link" href="{}">{}…</a>', reverse("admin:messages_app_delivery_change", args=[id]), id[:8]
+    )
+
+
+class QuarantinedInline(LookOnlyInline):
+    model = QuarantinedItem
+    fields = ("place", "error", "found_at")
+    readonly_fields = fields
+    verbose_name_plural = "could not be read"
+
+    @admin.display(description="Where")
+    def place(self, item: QuarantinedItem) -> str:
+        return format_html('<a class="text-link" href="{}">{}</a>', change_url(item), item)
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(MachineOwnedAdmin):
+    list_display = ("received_at", "endpoint", "state_badge", "unread", "error", "seen", "size")
+    list_display_links = ("received_at", "endpoint")
+    list_filter = (("state", ChoicesCheckboxFilter), ("received_at", DayRangeFilter))
+    search_fields = ("id", "endpoint", "last_error", "messages__provider_message_id", "messages__owner")
+    search_help_text = "Number, message id or delivery id"
+    number_field = "messages__owner"
+    actions = ("replay",)
+    page_verbs = ("replay",)
+    inlines = (QuarantinedInline,)
+    head_template = "admin/messages_app/delivery_head.html"
+    fieldsets = (
+        ("Received", {"fields": ("endpoint", "received_at", "seen", "last_seen_at", "content_type", "query", "id")}),
+        ("Reading it", {"fields": ("state_badge", "attempts", "last_error")}),
+        ("Body", {"fields": ("pretty",)}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        unread = (
+            QuarantinedItem.objects.filter(delivery=OuterRef("pk"))
+            .order_by()
+            .values("delivery")
+            .annotate(items=Count("pk"))
+            .values("items")
+        )
+        # Without the bodies: those of one page of the list may be hundreds of megabytes.
+        rows = super().get_queryset(request).defer("body")
+        return rows.annotate(bytes=Length("body"), items_unread=Coalesce(Subquery(unread), 0))
+
+    def page_context(self, request: HttpRequest, row: Delivery) -> dict[str, Any]:
+        if not self.may_view(request, Message):
+            return {}
+        read = row.messages.defer("raw").order_by("occurred_at", "id")[:MAX_MESSAGES]
+        return {"read": [(change_url(message), message) for message in read]}
+
+    @admin.action(description="Replay", permissions=["verb"])
+    def replay(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
+        """Read the selected deliveries again from their raw bytes. What is there already stays the same."""
+        replay(self, request, Delivery.objects.filter(id__in=queryset.values("pk")))
+
+    @admin.display(description="State", ordering="state")
+    def state_badge(self, delivery: Delivery) -> str:
+        return badge(delivery.get_state_display(), _TONES.get(delivery.state, "quiet"))
+
+    @admin.display(description="Unreadable parts", ordering="items_unread")
+    def unread(self, delivery: Any) -> str:
+        return str(delivery.items_unread or "")
+
+    @admin.display(description="Error")
+    def error(self, delivery: Delivery) -> str:
+        return format_html('<span class="reason">{}</span>', delivery.last_error) if delivery.last_error else ""
+
+    @admin.display(description="Times seen", ordering="times_seen")
+    def seen(self, delivery: Delivery) -> str:
+        return str(delivery.times_seen)
+
+    @admin.display(description="Size", ordering="bytes")
+    def size(self, delivery: Any) -> str:
+        return filesizeformat(delivery.bytes)
+
+    @admin.display(description="Body")
+    def pretty(self, delivery: Delivery) -> str:
+        return as_text(pretty_body(bytes(delivery.body), delivery.content_type))
+
+
+@admin.register(QuarantinedItem)
+class QuarantinedItemAdmin(MachineOwnedAdmin):
+    list_display = ("title", "reason", "delivery_link", "found_at")
+    list_filter = (("found_at", DayRangeFilter),)
+    search_fields = ("path", "error", "delivery__id")
+    search_help_text = "Path, error or delivery id"
+    actions = ("replay",)
+    page_verbs = ("replay",)
+    fieldsets = (
+        ("Could not be read", {"fields": ("title", "error", "found_at", "delivery_link")}),
+        ("As it came", {"fields": ("pretty",)}),
+    )
+
+    @admin.action(description="Replay", permissions=["verb"])
+    def replay(self, request: HttpRequest, queryset: QuerySet[QuarantinedItem]) -> None:
+        """Read the deliveries of the selected parts again. What can be read now leaves the quarantine."""
+        replay(self, request, Delivery.objects.filter(id__in=queryset.values("delivery")))
+
+    @admin.display(description="Part", ordering="path")
+    def title(self, item: QuarantinedItem) -> str:
+        return str(item)
+
+    @admin.display(description="Error", ordering="error")
+    def reason(self, item: QuarantinedItem) -> str:
+        return format_html('<span class="reason">{}</span>', item.error)
+
+    @admin.display(description="Delivery")
+    def delivery_link(self, item: QuarantinedItem) -> str:
+        return delivery_link(item.delivery_id)
+
+    @admin.display(description="Payload")
+    def pretty(self, item: QuarantinedItem) -> str:
+        return as_text(pretty_json(item.payload))

@@ -1,0 +1,62 @@
+"""Filters of the lists of this floor."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from unfold.contrib.filters.admin import CheckboxFilter, RadioFilter
+
+from messages_app.models import Attachment, Contact, Message
+
+# Meta's names of types, which stand for all providers.
+_KINDS = (
+    *("text", "image", "video", "audio", "document", "sticker", "location", "contacts", "reaction"),
+    *("interactive", "button", "order", "system", "unsupported", "edit", "revoke"),
+)
+
+
+class KindFilter(CheckboxFilter):
+    """By the kind of a message. The names are listed here: asking the table for them reads all of it."""
+
+    title = "kind"
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> list[tuple[str, str]]:
+        return [(kind, kind) for kind in _KINDS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Message]) -> QuerySet[Message]:
+        wanted = self.value()
+        return queryset.filter(kind__in=wanted) if wanted else queryset
+
+
+class ContactFilter(RadioFilter):
+    """One contact's rows. It is set by a link on the contact's page, and only then shown."""
+
+    title = "contact"
+    parameter_name = "contact"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> list[tuple[str, str]]:
+        contact = Contact.objects.filter(id=id).first() if (id := self._id()) else None
+        return [(str(contact.id), str(contact))] if contact else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        id = self._id()
+        return queryset.filter(self.of_contact(id)) if id else queryset
+
+    def of_contact(self, id: UUID) -> Q:
+        return Q(contact=id)
+
+    def _id(self) -> UUID | None:
+        try:
+            return UUID(self.value() or "")
+        except ValueError:
+            return None
+
+
+class MediaContactFilter(ContactFilter):
+    def of_contact(self, id: UUID) -> Q:
+        return Q(id__in=Attachment.objects.filter(message__contact=id).values("media"))

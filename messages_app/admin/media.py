@@ -1,0 +1,73 @@
+"""Files, with the messages they came in. The ground floor's admin knows nothing of those."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+
+from media_app.admin import MediaAdmin
+from media_app.admin.machine_owned import change_url
+from media_app.admin.tiles import sender_name
+from media_app.models import Media
+from messages_app.admin.filters import MediaContactFilter
+from messages_app.models import ContactOwner, Message
+
+MAX_MESSAGES = 20
+
+admin.site.unregister(Media)
+
+
+@admin.register(Media)
+class MediaWithMessagesAdmin(MediaAdmin):
+    list_filter = (*MediaAdmin.list_filter, MediaContactFilter)
+    search_fields = (*MediaAdmin.search_fields, "contact_name")
+    search_help_text = "Name, number, file name, key or id"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        contact = ContactOwner.objects.filter(owner=OuterRef("owner"))
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(
+                sender_id=Subquery(contact.values("contact_id")[:1]),
+                contact_name=Subquery(contact.values("contact__name")[:1]),
+            )
+        )
+
+    def name_of_sender(self, media: Any) -> str:
+        return media.contact_name or super().name_of_sender(media)
+
+    @admin.display(description="From", ordering="owner")
+    def sender(self, media: Any) -> str:
+        number = sender_name(media.owner)
+        if media.sender_id is None:
+            return number
+        return format_html(
+            '<a class="text-link" href="{}">{}</a><span class="subtle">{}</span>',
+            reverse("admin:messages_app_contact_change", args=[media.sender_id]),
+            media.contact_name or number,
+            number if media.contact_name else "",
+        )
+
+    def page_context(self, request: HttpRequest, row: Media) -> dict[str, Any]:
+        return {**super().page_context(request, row), "sent_in": self._sent_in(request, row)}
+
+    def _sent_in(self, request: HttpRequest, media: Media) -> list[dict[str, Any]]:
+        if not self.may_view(request, Message):
+            return []
+        messages = Message.objects.filter(attachments__media=media).select_related("contact").distinct()
+        return [
+            {
+                "url": change_url(message),
+                "text": message.text,
+                "kind": message.kind,
+                "sender": (message.contact and message.contact.name) or sender_name(message.owner),
+                "occurred_at": message.occurred_at,
+            }
+            for message in messages[:MAX_MESSAGES]
+        ]

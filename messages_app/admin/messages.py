@@ -1,0 +1,119 @@
+"""The list and the pages of messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Prefetch, QuerySet
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.utils.html import format_html
+
+from media_app.admin.badges import badge, noted_time
+from media_app.admin.filters import DayRangeFilter
+from media_app.admin.machine_owned import MachineOwnedAdmin, change_url
+from media_app.admin.tiles import Tile, sender_name, tile
+from media_app.models import Media
+from messages_app.admin.deliveries import delivery_link
+from messages_app.admin.filters import ContactFilter, KindFilter
+from messages_app.admin.raw import as_text, pretty_json
+from messages_app.models import Attachment, Message, MessageStatus
+
+# WhatsApp sends one file a message; other ways in may bring more.
+MAX_IN_LIST = 4
+
+
+def with_files(messages: QuerySet[Message]) -> QuerySet[Message]:
+    """Messages with what is shown of them beside their own fields, in two queries."""
+    files = Prefetch("attachments", queryset=Attachment.objects.select_related("media").order_by("position"))
+    return messages.select_related("contact").defer("raw").prefetch_related(files)
+
+
+def name_of_sender(message: Message) -> str:
+    return (message.contact.name if message.contact else "") or sender_name(message.owner) or "unknown sender"
+
+
+def tiles_of(message: Message) -> list[Tile]:
+    """The message's files, in their order; the message must come from ``with_files``."""
+    sender = name_of_sender(message)
+    return [tile(attachment.media, sender=sender) for attachment in message.attachments.all()]
+
+
+@admin.register(Message)
+class MessageAdmin(MachineOwnedAdmin):
+    list_display = ("files", "said", "kind", "sender", "occurred_at", "delivery_link")
+    list_display_links = ("said",)
+    list_filter = (KindFilter, ("occurred_at", DayRangeFilter), ContactFilter)
+    search_fields = ("contact__name", "owner", "text", "provider_message_id", "id")
+    search_help_text = "Name, number, text or id"
+    number_field = "owner"
+    head_template = "admin/messages_app/message_head.html"
+    fieldsets = (
+        ("Said", {"fields": ("kind", "text", "payload", "refers_to", "sent_at")}),
+        ("From and to", {"fields": ("sender", "owner", "business", "provider", "account")}),
+        ("Received", {"fields": ("received_at", "delivery_link", "provider_message_id", "id")}),
+        ("As the provider sent it", {"classes": ("collapse",), "fields": ("raw_message",)}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return with_files(super().get_queryset(request))
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        columns = super().get_list_display(request)
+        return columns if self.may_view(request, Media) else [name for name in columns if name != "files"]
+
+    def page_context(self, request: HttpRequest, row: Message) -> dict[str, Any]:
+        return {
+            "message": row,
+            "sender": name_of_sender(row),
+            "tiles": tiles_of(row) if self.may_view(request, Media) else [],
+        }
+
+    @admin.display(description="Files")
+    def files(self, message: Message) -> str:
+        tiles = tiles_of(message)
+        context = {"tiles": tiles[:MAX_IN_LIST], "more": len(tiles[MAX_IN_LIST:])}
+        return render_to_string("admin/messages_app/strip.html", context)
+
+    @admin.display(description="Message")
+    def said(self, message: Message) -> str:
+        if message.text:
+            return format_html('<span class="clip">{}</span>', message.text[:300])
+        return format_html('<span class="subtle">no words</span>')
+
+    @admin.display(description="From", ordering="owner")
+    def sender(self, message: Message) -> str:
+        number = sender_name(message.owner)
+        if message.contact is None:
+            return number
+        return format_html(
+            '<a class="text-link" href="{}">{}</a><span class="subtle">{}</span>',
+            change_url(message.contact),
+            name_of_sender(message),
+            number if message.contact.name else "",
+        )
+
+    @admin.display(description="Sent at")
+    def sent_at(self, message: Message) -> str:
+        return noted_time(message.occurred_at, assumed=message.time_assumed)
+
+    @admin.display(description="Delivery")
+    def delivery_link(self, message: Message) -> str:
+        return delivery_link(message.delivery_id) if message.delivery_id else ""
+
+    @admin.display(description="Raw")
+    def raw_message(self, message: Message) -> str:
+        return as_text(pretty_json(message.raw))
+
+
+@admin.register(MessageStatus)
+class MessageStatusAdmin(MachineOwnedAdmin):
+    list_display = ("status_badge", "occurred_at", "message_id", "reference", "error")
+    list_filter = (("occurred_at", DayRangeFilter),)
+    search_fields = ("message_id", "reference", "error")
+    fieldsets = ((None, {"fields": ("status", "occurred_at", "error", "reference", "message_id", "id")}),)
+
+    @admin.display(description="Status", ordering="status")
+    def status_badge(self, status: MessageStatus) -> str:
+        return badge(status.status, "bad" if status.error else "quiet")

@@ -1,0 +1,7 @@
+"""The hub's own settings, with one more address for the benchmark."""
+
+from __future__ import annotations
+
+from mediahub.settings import *  # noqa: F403
+
+ROOT_URLCONF = "tests.bench_urls"

@@ -1,0 +1,96 @@
+"""Whole hubs for tests: real processes on a database of their own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from mediahub.env import BASE_DIR
+from mediahub.simulator.hub import Hub
+from mediahub.simulator.processes import free_port
+from mediahub.simulator.provider import SimulatedProvider
+from tests.servers import S3_KEY_ID, S3_SECRET, postgres_server, rclone_server
+
+
+@contextmanager
+def running_hub(
+    directory: Path,
+    *,
+    database: str = "sqlite",
+    storage: str = "local",
+    env: Mapping[str, str] | None = None,
+    web_processes: int = 2,
+    sweep_every: float = 20,
+) -> Iterator[Hub]:
+    """A hub with its provider; ``database`` sqlite or postgres, ``storage`` local or rclone (S3)."""
+    with ExitStack() as stack:
+        overrides = dict(env or {})
+        if database == "postgres":
+            overrides["DATABASE_URL"] = stack.enter_context(_postgres(directory))
+        if storage == "rclone":
+            overrides |= stack.enter_context(_rclone(directory))
+        provider = stack.enter_context(SimulatedProvider())
+        hub = Hub(
+            directory / "hub",
+            api_url=provider.api_url,
+            cdn_host=provider.cdn_host,
+            env=overrides,
+            web_processes=web_processes,
+            sweep_every=sweep_every,
+        )
+        yield stack.enter_context(hub)
+
+
+@contextmanager
+def _postgres(directory: Path) -> Iterator[str]:
+    port = free_port()
+    server = postgres_server(directory, port)
+    server.start()
+    try:
+        url = f"postgres://postgres@127.0.0.1:{port}"
+        with psycopg.connect(f"{url}/postgres", autocommit=True) as connection:
+            connection.execute("CREATE DATABASE mediahub")
+        yield f"{url}/mediahub"
+    finally:
+        server.stop()
+
+
+@contextmanager
+def _rclone(directory: Path) -> Iterator[dict[str, str]]:
+    port = free_port()
+    server = rclone_server(directory, port)
+    (directory / "buckets" / "media").mkdir()
+    server.start()
+    try:
+        yield {
+            "MEDIA_STORAGE_BACKEND": "s3",
+            "AWS_S3_BUCKET": "media",
+            "AWS_ACCESS_KEY_ID": S3_KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": S3_SECRET,
+            "AWS_S3_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        }
+    finally:
+        server.stop()
+
+
+def simulate(hub: Hub, *options: str) -> dict[str, Any]:
+    """Send a burst to the hub and compare; the command's JSON. Raises AssertionError with the problems."""
+    done = subprocess.run(
+        [sys.executable, str(BASE_DIR / "manage.py"), "simulate", "--json", *options],
+        env=hub.env,
+        cwd=BASE_DIR,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout, done.stderr[-2000:]
+    outcome: dict[str, Any] = json.loads(done.stdout)
+    assert done.returncode == 0, outcome["problems"][:5] or outcome["webhooks"]
+    return outcome

@@ -1,0 +1,218 @@
+"""The bucket: what is asked of the network, and servers that answer in odd ways."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from io import BytesIO
+
+import pytest
+from botocore.awsrequest import AWSPreparedRequest
+
+from media_app.storage import CHUNK, DeleteError, S3Storage, Storage, StorageError
+from media_app.storage.s3 import MAX_PUT
+from mediahub.simulator.processes import free_port
+from tests.storage.buckets import KEY, connect, keys, put, read
+from tests.storage.wire import answering, counting
+
+MB = 1024 * 1024
+
+
+@pytest.mark.parametrize("kind", ["moto", "rclone"])
+def test_one_byte_of_a_large_object_costs_one_small_answer(kind: str, request: pytest.FixtureRequest) -> None:
+    storage: S3Storage = request.getfixturevalue(kind)
+    put(storage, content=bytes(20 * MB - 1) + b"!")
+    with counting(request.getfixturevalue(f"{kind}_port")) as (port, counter), connect(port, storage.bucket) as counted:
+        assert read(counted, start=20 * MB - 1) == b"!"
+        assert read(counted, start=0, stop=1) == b"\0"
+        assert 0 < counter.received <= 64 * 1024
+        assert len(read(counted, start=MB, stop=2 * MB)) == MB
+        assert MB < counter.received < MB + 128 * 1024
+
+
+# Linux counts the peak of a process's own memory (VmHWM) from its start.
+LARGE_FILE = """
+import os, sys, tempfile
+from tests.storage.buckets import KEY, connect, put
+
+def peak():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+
+port, bucket, size = int(sys.argv[1]), sys.argv[2], 100 * 1024 * 1024
+with connect(port, bucket) as storage, tempfile.TemporaryFile() as body:
+    body.truncate(size)
+    put(storage, "small")
+    before = peak()
+    storage.put(KEY, body, size=size, content_type="video/mp4", metadata={})
+    after_put = peak()
+    opened = storage.open_range(KEY)
+    assert sum(len(chunk) for chunk in opened.chunks()) == size
+    opened.close()
+    print(after_put - before, peak() - after_put)
+"""
+
+
+def test_a_100_mb_file_passes_through_little_memory(rclone: S3Storage, rclone_port: int) -> None:
+    answer = subprocess.run(
+        [sys.executable, "-W", "error", "-c", LARGE_FILE, str(rclone_port), rclone.bucket],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    put_kb, read_kb = (int(number) for number in answer.stdout.split())
+    assert put_kb < 64 * 1024
+    assert read_kb < 64 * 1024
+
+
+def test_more_than_one_put_may_carry_is_refused(moto: S3Storage) -> None:
+    with pytest.raises(ValueError, match="more than one put"):
+        moto.put(KEY, BytesIO(), size=MAX_PUT + 1, content_type="video/mp4", metadata={})
+
+
+def test_metadata_names_are_lower_case_whatever_the_server_does(rclone: S3Storage) -> None:
+    put(rclone, metadata={"sha256": "ab"})
+    assert "Sha256" in rclone.client.head_object(Bucket=rclone.bucket, Key=KEY)["Metadata"]
+    found = rclone.head(KEY)
+    assert found is not None
+    assert found.metadata == {"sha256": "ab"}
+
+
+def test_keys_that_others_wrote_are_listed_read_and_deleted(moto: S3Storage) -> None:
+    foreign = ["a//b", "a/.hidden", "folder/"]
+    for key in foreign:
+        moto.client.put_object(Bucket=moto.bucket, Key=key, Body=b"theirs")
+    assert keys(moto) == sorted(foreign)
+    assert [read(moto, key) for key in foreign] == [b"theirs"] * 3
+    moto.delete(foreign)
+    assert keys(moto) == []
+
+
+@pytest.mark.parametrize("kind", ["moto", "rclone"])
+def test_deletes_carry_both_checksums_that_servers_ask_for(kind: str, request: pytest.FixtureRequest) -> None:
+    storage: S3Storage = request.getfixturevalue(kind)
+    sent: list[AWSPreparedRequest] = []
+    storage.client.meta.events.register(
+        "before-send.s3.DeleteObjects", lambda request, **kwargs: sent.append(request), unique_id="test"
+    )
+    put(storage)
+    storage.delete([KEY])
+    assert storage.head(KEY) is None
+    assert {"Content-MD5", "x-amz-checksum-crc32"} <= set(sent[0].headers)
+
+
+def test_an_object_that_remains_is_named(moto: S3Storage) -> None:
+    answer = b"<DeleteResult><Error><Key>b</Key><Code>AccessDenied</Code><Message>no</Message></Error></DeleteResult>"
+    with answering("200 OK", {"Content-Length": str(len(answer))}, answer) as port, connect(port, "media") as storage:
+        with pytest.raises(DeleteError, match="1 objects remain: AccessDenied") as raised:
+            storage.delete(["a", "b"])
+    assert raised.value.keys == ("b",)
+
+
+@pytest.mark.parametrize("kind", ["moto", "rclone"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        put,
+        lambda storage: storage.head(KEY),
+        lambda storage: storage.open_range(KEY),
+        lambda storage: storage.open_range(KEY, 5, 6),
+        lambda storage: list(storage.list("")),
+        lambda storage: storage.delete([KEY]),
+    ],
+    ids=["put", "head", "open", "range", "list", "delete"],
+)
+def test_a_missing_bucket_is_an_error_not_an_absent_object(
+    kind: str, call: Callable[[Storage], object], request: pytest.FixtureRequest
+) -> None:
+    with connect(request.getfixturevalue(f"{kind}_port"), "no-such-bucket") as storage:
+        with pytest.raises(StorageError, match=r"NoSuchBucket \(404\)"):
+            call(storage)
+
+
+def test_a_closed_port_is_an_error_without_address_or_key() -> None:
+    with connect(free_port(), "media") as storage, pytest.raises(StorageError) as raised:
+        storage.open_range(KEY)
+    assert str(raised.value) == "the bucket, get: EndpointConnectionError"
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "message"),
+    [
+        ("200 OK", {"Content-Length": "10"}, "whole object to a range"),
+        ("206 Partial Content", {"Content-Length": "10", "Content-Range": "bytes 0-9/10"}, "another range"),
+        ("206 Partial Content", {"Content-Length": "2", "Content-Range": "bytes 4-5/10"}, "another range"),
+        ("206 Partial Content", {"Content-Length": "6", "Content-Range": "bytes 4-9/*"}, "cannot be read"),
+        ("404 Not Found", {"Content-Length": "0"}, r"404 \(404\)"),
+        ("503 Slow Down", {"Content-Length": "0"}, r"503 \(503\)"),
+        ("200 OK", {"Content-Range": "bytes 4-9/10", "Content-Length": "6"}, ""),
+    ],
+)
+def test_only_the_right_range_is_taken(status: str, headers: dict[str, str], message: str) -> None:
+    """The status is no proof: rclone answers a range with 200."""
+    body = b"0123456789"[: int(headers["Content-Length"])]
+    with answering(status, headers, body) as port, connect(port, "media") as storage:
+        if message:
+            with pytest.raises(StorageError, match=message):
+                storage.open_range(KEY, 4, 9)
+        else:
+            assert read(storage, start=4, stop=9) == body[:5]
+
+
+def test_a_whole_object_answered_to_its_first_bytes_is_read_no_further() -> None:
+    headers = {"Content-Length": "10"}
+    with answering("200 OK", headers, b"0123456789") as port, connect(port, "media") as storage:
+        opened = storage.open_range(KEY, 0, 4)
+        assert opened is not None
+        with closing(opened):
+            assert (opened.start, opened.stop, opened.total) == (0, 4, 10)
+            assert b"".join(opened.chunks()) == b"0123"
+
+
+def test_an_object_of_unknown_size_is_an_error() -> None:
+    with answering("200 OK", {}, b"0123456789") as port, connect(port, "media") as storage:
+        with pytest.raises(StorageError, match="how large"):
+            storage.open_range(KEY)
+
+
+@pytest.mark.parametrize("headers", [{"Content-Length": "10"}, {"Content-Range": "bytes 0-9/10"}])
+def test_a_body_cut_short_is_an_error(headers: dict[str, str]) -> None:
+    with answering("200 OK", headers, b"012345") as port, connect(port, "media") as storage:
+        opened = storage.open_range(KEY)
+        assert opened is not None
+        with closing(opened), pytest.raises(StorageError, match=r"reading|early"):
+            list(opened.chunks())
+
+
+def test_a_body_that_stalls_is_an_error() -> None:
+    headers = {"Content-Length": "10"}
+    with answering("200 OK", headers, b"012345", hold=True) as port:
+        with connect(port, "media", read_timeout=0.3) as storage:
+            opened = storage.open_range(KEY)
+            assert opened is not None
+            with closing(opened), pytest.raises(StorageError, match="reading: ReadTimeoutError"):
+                list(opened.chunks())
+
+
+@pytest.mark.parametrize(
+    "call", [lambda storage: list(storage.list("")), lambda storage: storage.delete([KEY])], ids=["list", "delete"]
+)
+def test_a_server_that_speaks_no_s3_is_an_error(call: Callable[[Storage], object]) -> None:
+    page = b"<html><body><p>Welcome to the wifi!</body></html>"
+    with answering("200 OK", {"Content-Length": str(len(page))}, page) as port, connect(port, "media") as storage:
+        with pytest.raises(StorageError, match="ResponseParserError"):
+            call(storage)
+
+
+def test_a_read_that_ends_gives_its_connection_back(rclone_port: int, rclone: S3Storage) -> None:
+    put(rclone, content=b"x" * 3 * CHUNK)
+    with counting(rclone_port) as (port, counter), connect(port, rclone.bucket) as storage:
+        for _ in range(3):
+            read(storage)
+        assert counter.connections == 1
+        opened = storage.open_range(KEY)
+        assert opened is not None
+        opened.close()
+        read(storage)
+        assert counter.connections == 2
