@@ -65,7 +65,8 @@ def _postgres(directory: Path) -> Iterator[str]:
 @contextmanager
 def _rclone(directory: Path) -> Iterator[dict[str, str]]:
     port = free_port()
-    server = rclone_server(directory, port)
+    # Nobody but the server writes there.
+    server = rclone_server(directory, port, folders_seen_after="1h")
     (directory / "buckets" / "media").mkdir()
     server.start()
     try:

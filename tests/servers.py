@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import urllib.request
-from collections.abc import Callable
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from mediahub.simulator.processes import Process, accepts_connections
+from mediahub.simulator.processes import Process, accepts_connections, answers
 from mediahub.simulator.redis_server import redis_server
 
 __all__ = ["S3_KEY_ID", "S3_SECRET", "moto_server", "postgres_server", "rclone_server", "redis_server"]
@@ -39,30 +38,27 @@ def _postgres_bin() -> Path:
         shutil.copytree(package / "pginstall18", unfinished / package.name / "pginstall18", symlinks=True)
         libraries = package.with_name(f"{package.name}.libs")
         shutil.copytree(libraries, unfinished / libraries.name)
-        unfinished.chmod(0o755)  # noqa: S103
+        unfinished.chmod(0o755)
         unfinished.rename(copy)
     return copy / package.name / "pginstall18" / "bin"
 
 
 def postgres_server(directory: Path, port: int) -> Process:
-    """PostgreSQL 18 on 127.0.0.1 with its data below ``directory``; user ``postgres``, no password."""
+    """PostgreSQL 18 on 127.0.0.1 with new data, its log in ``directory``; user ``postgres``, no password."""
     programs = _postgres_bin()
-    data = directory / "postgres"
     user = "nobody" if os.geteuid() == 0 else None
-    if not data.exists():
-        data.mkdir(parents=True)
-        if user:
-            shutil.chown(data, user)
-            for parent in data.parents:
-                if not os.access(parent, os.X_OK) or not parent.stat().st_mode & 0o001:
-                    parent.chmod(parent.stat().st_mode | 0o011)
-        subprocess.run(
-            [programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=utf8", "--locale=C"],
-            check=True,
-            user=user,
-            stdout=subprocess.DEVNULL,
-            cwd="/",
-        )
+    # Not below ``directory``: pytest keeps its folders closed to the other user.
+    data = Path(tempfile.mkdtemp(prefix="mediahub-postgres-data-"))
+    atexit.register(shutil.rmtree, data, ignore_errors=True)
+    if user:
+        shutil.chown(data, user)
+    subprocess.run(
+        [programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=utf8", "--locale=C"],
+        check=True,
+        user=user,
+        stdout=subprocess.DEVNULL,
+        cwd="/",
+    )
     settings = {
         "listen_addresses": "127.0.0.1",
         "port": str(port),
@@ -118,16 +114,6 @@ def moto_server(directory: Path, port: int) -> Process:
         "moto",
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
         log=directory / "moto.log",
-        ready=_answers(f"http://127.0.0.1:{port}/moto-api/"),
+        ready=answers(f"http://127.0.0.1:{port}/moto-api/"),
     )
 
-
-def _answers(url: str) -> Callable[[], bool]:
-    def ready() -> bool:
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return True
-        except OSError:
-            return False
-
-    return ready

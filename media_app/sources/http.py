@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import ipaddress
+import logging
 import os
 import re
 import socket
@@ -52,6 +53,9 @@ _WORTH_READING = 16 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HEADERS = {"User-Agent": "mediahub", "Accept": "*/*", "Accept-Encoding": "identity"}
+
+# As a warning, urllib3 logs the link of each answer with a malformed header; links are signed.
+logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
 
 
 class Deadline:
@@ -319,7 +323,7 @@ def _exchange(request: requests.PreparedRequest, permit: Permit, deadline: Deadl
         # ValueError: what http.client thinks of a header that it can't encode; its text has the header.
         except (requests.RequestException, urllib3.exceptions.HTTPError, HTTPException, OSError, ValueError) as error:
             deadline.check()
-            # From None: the text of these errors has the link.
+            # From None: the text of some of these errors has the link.
             raise UnavailableError(f"{permit.host} {_failure(error)}.") from None
         finally:
             _current.reset(token)
@@ -355,8 +359,8 @@ def _chunks(raw: urllib3.HTTPResponse, permit: Permit, deadline: Deadline) -> It
             deadline.check()
             silent = isinstance(error, urllib3.exceptions.ReadTimeoutError)
             raise UnavailableError(
-                f"{permit.host} " + ("fell silent within the file." if silent else "broke off within the file.")
-            ) from None
+                f"{permit.host} {'fell silent' if silent else 'broke off'} within the file."
+            ) from error
         # Also after the last read: a socket that was shut down reads like a body that ended.
         deadline.check()
         if not chunk:
@@ -421,7 +425,7 @@ class _Connection(HTTPConnection):
         """Resolve, judge and connect in one: no second look-up could answer otherwise (DNS rebinding)."""
         terms = _current.get()
         permit = terms.permit
-        if (self.host.lower(), self.port) != (permit.host.rstrip("."), permit.port):
+        if (self.host.lower(), self.port) != (permit.host, permit.port):
             raise RefusedAddressError("The address is read in two ways.")
         found = [str(entry[4][0]) for entry in socket.getaddrinfo(permit.host, permit.port, type=socket.SOCK_STREAM)]
         allowed = [address for address in found if terms.allows(address)]

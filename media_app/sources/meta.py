@@ -87,6 +87,7 @@ def _open_announced(origin: Origin, deadline: Deadline, stack: ExitStack) -> Ope
     except ThrottledError:
         raise
     except SourceError:
+        stack.close()
         return None
 
 

@@ -13,7 +13,7 @@ from typing import Self
 
 from mediahub.env import BASE_DIR
 from mediahub.simulator.accounts import Accounts
-from mediahub.simulator.processes import Process, accepts_connections, free_port
+from mediahub.simulator.processes import Process, answers, free_port
 from mediahub.simulator.redis_server import redis_server
 
 
@@ -66,10 +66,10 @@ class Hub:
             "TWILIO_MEDIA_HOSTS": cdn_host,
             **(env or {}),
         }
-        manage = [sys.executable, BASE_DIR / "manage.py"]
+        manage: list[str | Path] = [sys.executable, BASE_DIR / "manage.py"]
         self.redis = redis_server(directory / "redis", redis_port)
         self.web = self._process(
-            "web", [sys.executable, "-m", "gunicorn", "mediahub.wsgi"], ready=accepts_connections(self.port)
+            "web", [sys.executable, "-m", "gunicorn", "mediahub.wsgi"], ready=answers(f"{self.url}/healthz")
         )
         self.worker = self._process("worker", [*manage, "worker", *worker_options])
         self.sweeper = self._process("sweeper", [*manage, "sweep", "--every", str(sweep_every)])

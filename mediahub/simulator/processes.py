@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -38,6 +39,18 @@ def accepts_connections(port: int) -> Callable[[], bool]:
 
     def ready() -> bool:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+        return False
+
+    return ready
+
+
+def answers(url: str) -> Callable[[], bool]:
+    """A readiness test: does a GET of ``url`` get a 200?"""
+
+    def ready() -> bool:
+        # HTTPError, for any other answer, is an OSError too.
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2):
             return True
         return False
 

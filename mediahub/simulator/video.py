@@ -6,7 +6,6 @@ boxes: ISO/IEC 14496-12 and 14496-15.
 
 from __future__ import annotations
 
-import re
 import struct
 from random import Random
 
@@ -50,8 +49,8 @@ def _aligned(bits: str) -> bytes:
 
 
 def _unit(header: int, payload: bytes) -> bytes:
-    """A NAL unit; 00 00 0x would look like the start of the next one, so a 03 goes between."""
-    return bytes([header]) + re.sub(rb"\x00\x00(?=[\x00-\x03])", b"\x00\x00\x03", payload)
+    """A NAL unit. Nothing here holds two zeros in a row, so no byte needs to go between (§7.4.1)."""
+    return bytes([header]) + payload
 
 
 def _sequence_unit() -> bytes:
@@ -82,7 +81,7 @@ def _picture_unit(frame: Image.Image, number: int) -> bytes:
     return _unit(0x65, _aligned(slice_header + plain) + _aligned(plain).join(blocks) + b"\x80")
 
 
-# Video levels: black is 16 and white 235. A plain sample may not be 0 either.
+# Video levels: black is 16 and white 235.
 _LEVELS = [16 + value * 219 // 255 for value in range(256)]
 
 

@@ -55,23 +55,28 @@ def test_photos_are_of_several_shapes_and_some_lie_on_their_side() -> None:
     assert orientations == {None, 6}
 
 
-def test_the_index_of_a_video_leads_to_its_frames() -> None:
-    video = content(Kind.VIDEO, 7).body
-    sizes_at, start_at = video.index(b"stsz") + 12, video.index(b"stco") + 12
-    (count, *sizes) = struct.unpack_from(">9I", video, sizes_at)
-    (start,) = struct.unpack_from(">I", video, start_at)
+def frames_of(video: bytes) -> list[bytes]:
+    """The units that the index leads to, each without its length."""
+    count, *sizes = struct.unpack_from(">9I", video, video.index(b"stsz") + 12)
+    (start,) = struct.unpack_from(">I", video, video.index(b"stco") + 12)
     assert (count, start + sum(sizes)) == (8, len(video))
+    units = []
     for size in sizes:
-        # A length, then a unit of type 5: a frame that needs no other.
         assert struct.unpack_from(">I", video, start) == (size - 4,)
-        assert video[start + 4] & 0x1F == 5
+        units.append(video[start + 4 : start + size])
         start += size
+    return units
 
 
-def test_no_byte_of_a_video_frame_looks_like_the_start_of_another() -> None:
-    video = content(Kind.VIDEO, 7).body
-    frames = video[video.index(b"mdat") + 8 :]
-    assert b"\0\0\1" not in frames
+def test_the_index_of_a_video_leads_to_frames_that_need_no_other() -> None:
+    assert {frame[0] & 0x1F for frame in frames_of(content(Kind.VIDEO, 7).body)} == {5}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_byte_of_a_video_frame_looks_like_the_start_of_another_or_is_whiter_than_white(seed: int) -> None:
+    for frame in frames_of(content(Kind.VIDEO, seed).body):
+        assert b"\0\0" not in frame
+        assert max(frame) <= 240
 
 
 def test_the_pages_of_a_voice_note_bear_right_checksums() -> None:

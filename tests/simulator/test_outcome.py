@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
 import pytest
+from django.db import OperationalError, connection
 
 from media_app.identity import parse_key
 from media_app.ingest import ingest_next
@@ -93,6 +95,19 @@ def test_waiting_ends_when_a_file_came_to_a_bad_end(stored: Ledger) -> None:
     assert wait_until_settled(stored, timeout=0)
 
 
+def test_a_database_that_is_away_for_a_moment_is_waited_for(stored: Ledger) -> None:
+    failures = [OperationalError("the server closed the connection")]
+
+    def flaky(execute: Callable[..., Any], *call: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return execute(*call)
+
+    with connection.execute_wrapper(flaky):
+        assert wait_until_settled(stored, timeout=10)
+    assert not failures
+
+
 def test_nothing_received_is_all_missing(provider: SimulatedProvider) -> None:
     _, ledger = burst(provider)
     assert not wait_until_settled(ledger, timeout=0)
@@ -130,6 +145,13 @@ def test_a_row_that_says_something_else_is_a_problem(stored: Ledger, values: dic
     outcome = examine(stored)
     assert why in the_problem(outcome)
     assert (outcome.stored, outcome.verified) == (10, 9)
+
+
+def test_the_key_of_another_file_is_a_problem(stored: Ledger) -> None:
+    media = _first_media().get()
+    own_hex = media.id.hex[:12]
+    _first_media().update(key=media.key.replace(own_hex, own_hex[::-1]))
+    assert "its key is" in the_problem(examine(stored))
 
 
 def test_other_bytes_in_the_bucket_are_found(stored: Ledger) -> None:

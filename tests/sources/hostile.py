@@ -192,6 +192,12 @@ def _garbage(call: Call) -> None:
     call.send(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
 
 
+@behaviour("malformed-header")
+def _malformed_header(call: Call) -> None:
+    call.head(200, "no colon here")
+    call.send(call.body)
+
+
 @behaviour("gzip")
 def _gzip(call: Call) -> None:
     call.answer(200, b"\x1f\x8b" + call.body, "Content-Encoding: gzip")
@@ -428,6 +434,7 @@ class HostileProvider:
                 sock, _ = self._listener.accept()
             except OSError:
                 return
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self.tls:
                 sock = self.tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
             with self._news:

@@ -40,8 +40,10 @@ def test_listed_hosts_are_permitted(url: str) -> None:
         "https://@fbsbx.com/a",
         "https://fbsbx.com@evil.example/a",
         "https://evil.example\\@fbsbx.com/a",
-        "https://evil.example /@fbsbx.com/a",
-        "https://fbsbx.com\n.evil.example/",
+        "https://evil.example\\.fbsbx.com/a",
+        "https://evil.example .fbsbx.com/a",
+        "https://evil.example\n.fbsbx.com/a",
+        "http://lookaside.fbsbx.com:443/a",
         "https://evil.example#@fbsbx.com/",
         "https://evil.example?@fbsbx.com/",
         "http://127.0.0.1:8002/a",
@@ -140,3 +142,19 @@ def test_a_connection_kept_under_other_terms_is_judged_again(provider: HostilePr
     with pytest.raises(RefusedAddressError), get(provider.url("photo"), hosts=Unlisted(), deadline=Deadline(5)):
         pass
     assert len(provider.received()) == 1
+
+
+class Misread(Hosts):
+    """A parser that sees another host in a URL than the one that connects."""
+
+    def permit(self, url: str) -> Permit:
+        return Permit(host="127.0.0.1", port=1, private=True)
+
+
+def test_an_address_that_is_read_in_two_ways_is_not_connected_to(provider: HostileProvider) -> None:
+    with (
+        pytest.raises(RefusedAddressError, match="two ways"),
+        get(provider.url("photo"), hosts=Misread(), deadline=Deadline(5)),
+    ):
+        pass
+    assert provider.connections == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import ssl
@@ -101,6 +102,12 @@ def test_half_a_file_without_any_length_is_told_apart_by_nobody(provider: Hostil
         assert b"".join(response.chunks) == BODY[: len(BODY) // 2]
 
 
+def test_no_link_is_logged(provider: HostileProvider, hosts: Hosts, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        assert read(provider.url("malformed-header"), hosts) == BODY
+    assert "/link/" not in caplog.text
+
+
 def test_a_port_where_nobody_listens_is_unavailable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as unheard:
         host = f"127.0.0.1:{unheard.getsockname()[1]}"
@@ -162,14 +169,6 @@ def test_a_tls_handshake_can_be_cut(provider: HostileProvider, hosts: Hosts) -> 
     with ends_within(2), pytest.raises(UnavailableError, match="Another worker"):
         read(f"https://{provider.host}/", hosts, deadline)
     thread.join()
-
-
-def test_a_fetch_that_was_cut_sends_nothing_more(provider: HostileProvider, hosts: Hosts) -> None:
-    deadline = Deadline(30)
-    deadline.cut("Another worker has the file.")
-    with pytest.raises(UnavailableError, match="Another worker"):
-        read(provider.url("photo"), hosts, deadline)
-    assert provider.connections == 0
 
 
 def test_a_deadline_that_passed_says_how_long_it_was() -> None:
@@ -330,6 +329,15 @@ def test_a_dead_address_of_a_host_gives_way_to_the_next(provider: HostileProvide
     assert read(f"http://{host}/link/photo", Hosts([host])) == BODY
 
 
+def test_a_fetch_that_was_cut_asks_for_nothing_more(names: dict[str, list[str]]) -> None:
+    names["photos.example"] = ["127.0.0.1"]
+    deadline = Deadline(30)
+    deadline.cut("Another worker has the file.")
+    with pytest.raises(UnavailableError, match="Another worker"):
+        read("http://photos.example:9/", Hosts(["photos.example:9"]), deadline)
+    assert names["asked"] == []
+
+
 # --- TLS --------------------------------------------------------------------------------
 
 
@@ -352,9 +360,10 @@ def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_certificate_that_nobody_vouches_for_is_not_trusted(secure: HostileProvider) -> None:
-    with pytest.raises(UnavailableError, match="certificate"):
+    with pytest.raises(UnavailableError, match="certificate") as caught:
         read(secure.url("photo"), Hosts([secure.host]), authorization=CREDENTIALS)
     assert secure.received() == []
+    assert "/link/" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.usefixtures("trusted")

@@ -63,6 +63,11 @@ def test_a_dead_announced_link_means_asking_for_a_new_one(
     assert [request.path for request in provider.received()] == [f"/link/{dead}", "/v25.0/photo", "/link/photo"]
 
 
+def test_a_dead_link_is_closed_before_the_next_one_is_opened(origin: MakeOrigin, provider: HostileProvider) -> None:
+    fetch(origin("photo", url=provider.url("404"), minutes=1))
+    assert provider.connections == 1
+
+
 def test_a_link_that_asks_to_slow_down_is_heeded(origin: MakeOrigin, provider: HostileProvider) -> None:
     with pytest.raises(ThrottledError):
         fetch(origin("photo", url=provider.url("429"), minutes=1))

@@ -82,6 +82,7 @@ def test_the_old_token_is_taken_when_the_new_one_is_refused(
     provider.refused = {basic(ACCOUNT, "hush-new")}
     assert fetch(origin(url=provider.twilio_url("photo"))) == BODY
     assert sent(provider) == [basic(ACCOUNT, "hush-new"), basic(ACCOUNT, "hush-old")]
+    assert provider.connections == 1
 
 
 def test_refused_keys_are_never_mixed_with_tokens(
