@@ -74,13 +74,14 @@ def occurred_at(timestamp: str | int | None, received_at: datetime) -> tuple[dat
     unreadable, over 30 days old or over a day ahead: ``received_at``, and True.
     """
     text = str(timestamp if timestamp is not None else "").strip()
-    if not re.fullmatch(r"[0-9]{1,14}", text, re.ASCII):
+    if not re.fullmatch(r"[0-9]{1,15}", text, re.ASCII):
         return received_at, True
     seconds = int(text) / 1000 if int(text) >= MILLISECONDS_FROM else int(text)
-    moment = datetime.fromtimestamp(seconds, UTC)
-    if not received_at - OLDEST_BELIEVED <= moment <= received_at + NEWEST_BELIEVED:
+    # Compared as numbers: a date can't be made of every one of them.
+    oldest, newest = (received_at - OLDEST_BELIEVED).timestamp(), (received_at + NEWEST_BELIEVED).timestamp()
+    if not oldest <= seconds <= newest:
         return received_at, True
-    return moment, False
+    return datetime.fromtimestamp(seconds, UTC), False
 
 
 def media_key(*, owner: str, occurred_at: datetime, index: int, id: UUID, extension: str) -> str:

@@ -132,10 +132,12 @@ CASES: dict[str, list[Event]] = {
     "edit": [said("edit", "Good evening", refers_to="wamid.A0")],
     "edit_image": [said("edit", "The old harbour", refers_to="wamid.A0", media=(HARBOUR,))],
     "edit_caption": [said("edit", "The old harbour", refers_to="wamid.A0")],
+    "edit_of_an_edit": [said("edit", refers_to="wamid.A0")],
     "revoke": [said("revoke", refers_to="wamid.A0")],
     "request_welcome": [said("request_welcome")],
     "unknown_type": [said("hologram_of_a_length_that_no_col", "Hi")],
     "unknown_type_with_file": [said("hologram", "Turn me", media=file("2706", "model/gltf-binary"))],
+    "unknown_type_with_id": [said("hologram", "Hi")],
     "type_missing": [photo()],
     "type_not_text": [photo()],
     "type_and_all_missing": [said("unknown")],
@@ -144,6 +146,8 @@ CASES: dict[str, list[Event]] = {
     "from_hidden_in_from": [said("text", "Hi", owners=(ADA_HIDDEN,), name="")],
     "from_number_and_hidden": [said("text", "Hi", owners=(ADA, ADA_HIDDEN))],
     "from_card_alone": [photo(owners=(ADA_HIDDEN,))],
+    "from_card_repeated": [photo(owners=(ADA_HIDDEN,))],
+    "from_card_of_two": [photo(**NOBODY)],
     "from_card_adds_hidden": [photo(owners=(ADA, ADA_HIDDEN))],
     "from_card_of_another": [photo(name="")],
     "from_nobody": [photo(**NOBODY)],
@@ -169,12 +173,21 @@ CASES: dict[str, list[Event]] = {
     "caption_with_nul": [photo("The\ufffdharbour")],
     "caption_with_half_an_emoji": [photo("The harbour \ufffd")],
     "media_id_is_a_number": [photo()],
+    "size_of_no_file": [photo()],
+    "link_endless": [photo()],
+    "filename_endless": [
+        said(
+            "document",
+            media=file("2704", "application/pdf", sha256_of("invoice"), filename="Invoice\ufffd" + "7" * 247),
+        )
+    ],
     "metadata_missing": [photo(account="", business="")],
     "contacts_not_a_list": [photo(name="")],
     # Accidents.
     "image_missing": [broken(MESSAGE, "the message has no image with an id")],
     "image_not_an_object": [broken(MESSAGE, "the message has no image with an id")],
     "image_without_id": [broken(MESSAGE, "the message has no image with an id")],
+    "image_without_id_with_nul": [broken(MESSAGE, "the message has no image with an id")],
     "message_without_id": [broken(MESSAGE, "the message has no id")],
     "message_not_an_object": [
         GOOD_MORNING,
@@ -192,6 +205,7 @@ CASES: dict[str, list[Event]] = {
     "status_sent": [came("sent", reference="reply-7")],
     "status_failed": [came("failed", error="131047: Re-engagement message — More than 24 hours have passed.")],
     "status_many": [came("delivered"), came("read"), came("played"), came("deleted"), came("warp")],
+    "status_mended": [came("s" * 32, reference="reply\ufffd7")],
     "status_broken": [
         came("delivered"),
         broken("entry[0].changes[0].statuses[1]", "the status has no id"),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from messages_app.providers.events import AttachedMedia, Event, MessageReceived, StatusChanged, Unreadable
+from messages_app.providers.text import keepable_id
 from tests.providers.deliveries import ADA, ADA_HIDDEN, RECEIVED, bare, body, labels, read
 
 ACCOUNT = "AC" + "0" * 30 + "a1"
@@ -65,6 +66,7 @@ MESSAGES: dict[str, list[Event]] = {
     "typeless_text": [said("text", "Hi")],
     "typeless_image": [sent("image")],
     "typeless_webp": [sent("image", "image/webp")],
+    "typeless_image_number_missing": [sent("image")],
     "typeless_video": [sent("video", "video/mp4")],
     "typeless_audio": [sent("audio", "audio/ogg")],
     "typeless_document": [sent("document", "application/pdf")],
@@ -88,6 +90,8 @@ MESSAGES: dict[str, list[Event]] = {
     "media_link_endless": [said("image"), missing(0)],
     "message_sid_missing": [Unreadable(path="", error="the form has no MessageSid")],
     "message_sid_legacy": [said("text", "Hi")],
+    "not_a_form": [Unreadable(path="", error="the form has no MessageSid")],
+    "reply_to_endless": [said("text", "This one", refers_to=keepable_id("S" * 5_000))],
     "body_with_nul": [said("image", "The\ufffdharbour", media=(file(),))],
     "body_not_utf8": [said("image", "\ufffd" * 4, media=(file(),))],
     "field_repeated": [said("text", "one")],
