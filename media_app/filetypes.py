@@ -89,15 +89,25 @@ INLINE = frozenset(
 # How much of a file's beginning the sniffing looks at.
 HEAD = 8192
 
-_MARKUP = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html|head|body|script|title)\b", re.IGNORECASE)
-_SVG = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*(?:<!doctype svg[^>]*>\s*)?<svg\b", re.IGNORECASE | re.DOTALL)
-_XML = re.compile(rb"\s*(?:\xef\xbb\xbf)?<\?xml\b", re.IGNORECASE)
-_JSON = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*[\[{]\s*(?:[\"\]}\[{0-9tfn-])")
+# The names of RFC 6838 §4.2. What a stranger announces may be anything, and becomes a header.
+_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,62}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
+_MEANT = {"image/jpg": "image/jpeg", "audio/mp3": "audio/mpeg"}
+
+# Possessive throughout: strangers write these bytes, and a choice taken back can be taken back without end.
+_START = rb"(?:\xef\xbb\xbf)?+\s*+"
+_MARKUP = re.compile(_START + rb"<(?:!doctype html|html|head|body|script|title)\b", re.IGNORECASE)
+_SVG = re.compile(
+    _START + rb"(?:<\?xml[^>]*+>\s*+)?+(?:<!--.*?-->\s*+)*+(?:<!doctype svg[^>]*+>\s*+)?+<svg\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_XML = re.compile(_START + rb"<\?xml\b", re.IGNORECASE)
+_JSON = re.compile(_START + rb"[\[{]\s*+[\"\]}\[{0-9tfn-]")
 
 
 def base_type(content_type: str) -> str:
-    """The type without parameters, in lower case: ``audio/ogg; codecs=opus`` is ``audio/ogg``."""
-    return content_type.partition(";")[0].strip().lower()
+    """The type without parameters, in lower case: ``audio/ogg; codecs=opus`` is ``audio/ogg``; "" for what is none."""
+    base = content_type.partition(";")[0].strip().lower()
+    return _MEANT.get(base, base) if _TYPE.fullmatch(base) else ""
 
 
 def extension_for(content_type: str) -> str:
@@ -128,7 +138,7 @@ def settle_type(announced: str, sniffed: str) -> tuple[str, bool]:
     do speak of: a JPEG that does not look like one is not served as one.
     """
     announced = base_type(announced)
-    if sniffed == announced or announced in _SAME_CONTAINER.get(sniffed, ()):
+    if announced and (sniffed == announced or announced in _SAME_CONTAINER.get(sniffed, ())):
         return announced, False
     if sniffed:
         return sniffed, announced not in ("", UNKNOWN)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import random
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 # 100 MB, the largest file that Meta takes in, at a third of a megabyte a second.
 DEADLINE_SECONDS = 300
+# What can only be compared with itself is soon asked for again.
+COMPARE_AFTER = timedelta(seconds=1)
 
 
 class UnconfirmedError(UnavailableError):
@@ -63,21 +66,21 @@ def ingest_next() -> Media | None:
     try:
         with kept(lease, deadline):
             found = _bring(lease.media, deadline, media_storage())
+        _finish(lease, found)
     except (SourceError, StorageError) as error:
         _fail(lease, error)
     except Exception:
         # A defect of ours, or the job's own time-out: the file is still there to be had.
         _fail(lease, UnavailableError("Fetching stopped with an internal error; the log has the details."))
         raise
-    else:
-        _finish(lease, found)
     return lease.media
 
 
 def _bring(media: Media, deadline: Deadline, storage: Storage) -> Kept:
     existing = _find(storage, media)
-    if existing is not None and (kept_before := _adopt(storage, existing, media)) is not None:
-        return kept_before
+    for candidate in existing:
+        if (adopted := _adopt(storage, candidate, media)) is not None:
+            return adopted
     with Spool(settings.MEDIA_MAX_BYTES) as spool:
         with source(media.source).open(_origin(media), deadline) as opened:
             if opened.size is not None and opened.size > settings.MEDIA_MAX_BYTES:
@@ -93,7 +96,8 @@ def _bring(media: Media, deadline: Deadline, storage: Storage) -> Kept:
 
 
 def verify(media: Media, opened: OpenedFile, spool: Spool, sniffed: str) -> None:
-    """Whether what came is what was announced: its digest, else its length, else a proper end.
+    """Whether what came is what was announced, by the message or by its source: its digest, else its length, else
+    a proper end.
 
     Raises WrongBytesError, UnavailableError (an error page in its place), UnconfirmedError.
     """
@@ -106,25 +110,29 @@ def verify(media: Media, opened: OpenedFile, spool: Spool, sniffed: str) -> None
         raise UnavailableError("The provider sent an empty file.")
     if filetypes.looks_like_an_error_page(sniffed, media.announced_type):
         raise UnavailableError(f"The provider sent {sniffed} where a file was announced.")
-    if media.announced_size is not None:
-        if spool.size != media.announced_size:
-            raise WrongBytesError(f"{media.announced_size:,} bytes were announced, {spool.size:,} came.")
+    size = opened.size if media.announced_size is None else media.announced_size
+    if size is not None:
+        if spool.size != size:
+            raise WrongBytesError(f"{size:,} bytes were announced, {spool.size:,} came.")
         return
     if not opened.delimited and spool.sha256 != media.unconfirmed_sha256:
         raise UnconfirmedError(spool.sha256)
 
 
-def _find(storage: Storage, media: Media) -> StoredObject | None:
-    """The object of this file, under whatever key below its owner; with its metadata.
+def _find(storage: Storage, media: Media) -> list[StoredObject]:
+    """The objects of this file, under whatever key below its owner, with their metadata: one, if all went well.
 
     A row made anew (the database was lost, the provider sends no time) may have got
     another key than the object that is already there.
     """
-    for candidate in storage.list(identity.owner_prefix(media.owner)):
-        key = identity.parse_key(candidate.key)
-        if key is not None and key.names(media.id):
-            return storage.head(candidate.key)
-    return None
+    keys = [
+        candidate.key
+        for candidate in storage.list(identity.owner_prefix(media.owner))
+        if (key := identity.parse_key(candidate.key)) is not None and key.names(media.id)
+    ]
+    heads = [storage.head(key) for key in sorted(keys, key=lambda key: key != media.key)]
+    # The key has 12 digits of the id; the metadata has them all.
+    return [head for head in heads if head and (head.metadata or {}).get("media-id", str(media.id)) == str(media.id)]
 
 
 def _adopt(storage: Storage, found: StoredObject, media: Media) -> Kept | None:
@@ -135,10 +143,10 @@ def _adopt(storage: Storage, found: StoredObject, media: Media) -> Kept | None:
     head = _digest_matches(storage, found, sha256)
     if head is None:
         return None
-    content_type, type_differs = filetypes.settle_type(media.announced_type, filetypes.sniff(head))
-    return Kept(
-        key=found.key, sha256=sha256, size=found.size, content_type=content_type, type_differs=type_differs
+    content_type, type_differs = filetypes.settle_type(
+        media.announced_type or found.content_type, filetypes.sniff(head)
     )
+    return Kept(key=found.key, sha256=sha256, size=found.size, content_type=content_type, type_differs=type_differs)
 
 
 def _digest_matches(storage: Storage, found: StoredObject, sha256: str) -> bytes | None:
@@ -156,35 +164,34 @@ def _digest_matches(storage: Storage, found: StoredObject, sha256: str) -> bytes
     return head if digest.hexdigest() == sha256 else None
 
 
-def _put(storage: Storage, media: Media, fetched: Kept, spool: Spool, existing: StoredObject | None) -> Kept:
-    metadata = encode(
-        _record(media, fetched), id=media.id, sha256=fetched.sha256, keys=settings.MEDIA_METADATA_KEYS
-    )
+def _put(storage: Storage, media: Media, fetched: Kept, spool: Spool, existing: Sequence[StoredObject]) -> Kept:
+    """Write the file, unless it is there. ``existing`` objects could not be adopted by themselves."""
+    for candidate in existing:
+        if _digest_matches(storage, candidate, fetched.sha256) is not None:
+            return replace(fetched, key=candidate.key)
+    if existing:
+        # Wrong bytes give way to the right ones, in their place: one file, one object.
+        fetched = replace(fetched, key=existing[0].key)
+    metadata = encode(_record(media, fetched), id=media.id, sha256=fetched.sha256, keys=settings.MEDIA_METADATA_KEYS)
 
-    def write(replace: bool) -> None:
+    def write(*, over: bool) -> None:
         storage.put(
             fetched.key,
             spool.file,
             size=fetched.size,
             content_type=fetched.content_type,
             metadata=metadata,
-            replace=replace,
+            replace=over,
         )
 
-    if existing is not None and _digest_matches(storage, existing, fetched.sha256) is not None:
-        return Kept(
-            key=existing.key,
-            sha256=fetched.sha256,
-            size=fetched.size,
-            content_type=fetched.content_type,
-            type_differs=fetched.type_differs,
-        )
     try:
-        write(replace=False)
+        write(over=bool(existing))
     except ObjectExistsError:
+        # Another worker was faster. Where only the transfers can say what is right, the first one stays.
         there = storage.head(fetched.key)
-        if there is None or _digest_matches(storage, there, fetched.sha256) is None:
-            write(replace=True)
+        if there is not None and (adopted := _adopt(storage, there, media)) is not None:
+            return adopted
+        write(over=True)
     return fetched
 
 
@@ -199,8 +206,8 @@ def _finish(lease: Lease, found: Kept) -> None:
         type_differs=found.type_differs,
     )
     if not stored:
-        media_storage().delete([found.key])
         log.info("deleted while it was fetched: the object is removed again", extra={"media": str(media.id)})
+        media_storage().delete([found.key])
         return
     media.state = Media.State.STORED
     log.info("stored", extra={"media": str(media.id), "size": found.size, "attempts": media.attempts})
@@ -211,6 +218,7 @@ def _fail(lease: Lease, error: SourceError | StorageError) -> None:
     decision = retry.decide(
         error,
         attempts=media.attempts,
+        repeated=media.last_error == str(error),
         announced_at=media.announced_at,
         expires_at=media.expires_at,
         give_up_at=media.give_up_at,
@@ -218,10 +226,12 @@ def _fail(lease: Lease, error: SourceError | StorageError) -> None:
         luck=random.random(),  # noqa: S311
     )
     reason = str(error)
-    if isinstance(error, UnconfirmedError):
-        Media.objects.mark_retrying(lease, reason, timedelta(seconds=1), unconfirmed_sha256=error.sha256)
-    elif isinstance(decision, retry.Again):
-        Media.objects.mark_retrying(lease, reason, decision.after)
+    if isinstance(decision, retry.Again):
+        unconfirmed, after = media.unconfirmed_sha256, decision.after
+        if isinstance(error, UnconfirmedError):
+            after = after if unconfirmed else COMPARE_AFTER
+            unconfirmed = error.sha256
+        Media.objects.mark_retrying(lease, reason, after, unconfirmed_sha256=unconfirmed)
     elif decision is retry.End.EXPIRED:
         Media.objects.mark_expired(lease, reason)
     else:

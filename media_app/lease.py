@@ -35,6 +35,8 @@ def kept(lease: Lease, deadline: Deadline, *, every: timedelta = RENEW_EVERY) ->
                 except Error as error:
                     # The lease runs on for a while; the database may be back by the next turn.
                     log.warning("lease not renewed", extra={"media": str(lease.media.id), "error": str(error)})
+                    # Django keeps a broken connection until it is told to drop it.
+                    connection.close()
                     continue
                 if not held:
                     deadline.cut("Another worker has taken this file over.")

@@ -21,6 +21,7 @@ LEASE = timedelta(seconds=45)
 HINT = timedelta(seconds=60)
 # A file that starts anew is tried for so long, however old it is.
 ANEW = timedelta(days=1)
+WORKER_LOST = "The worker was lost while it fetched the file."
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +63,21 @@ class MediaQuerySet(models.QuerySet["Media"]):
         return self.order_by("give_up_at", "next_attempt_at", "id")
 
     def claim(self) -> Lease | None:
-        """Take the most urgent due file, or None. Enters ``fetching`` and counts an attempt."""
+        """Take the most urgent due file, or None. Enters ``fetching`` and counts an attempt.
+
+        A file that is being fetched already is due when its worker let the lease run out: that is an error, too.
+        """
         token = uuid.uuid4()
         with transaction.atomic():
             media = self.due().by_urgency().select_for_update(skip_locked=True).first()
             if media is None:
                 return None
+            if media.state == Media.State.FETCHING:
+                media.last_error = WORKER_LOST
             self.filter(id=media.id).update(
                 state=Media.State.FETCHING,
                 attempts=F("attempts") + 1,
+                last_error=media.last_error,
                 lease_token=token,
                 lease_until=Now() + LEASE,
             )
@@ -204,7 +211,9 @@ class Media(models.Model):
     filename = models.CharField(max_length=255, blank=True)
     url = models.TextField(blank=True)
     expires_at = models.DateTimeField(null=True, blank=True, help_text="When the provider forgets the file.")
-    give_up_at = models.DateTimeField(help_text="Until when it is asked for: somewhat longer than the provider keeps it.")
+    give_up_at = models.DateTimeField(
+        help_text="Until when it is asked for: somewhat longer than the provider keeps it."
+    )
     # How far it has come.
     state = models.CharField(max_length=16, choices=State, default=State.PENDING)
     last_error = models.TextField(blank=True)

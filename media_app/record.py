@@ -8,7 +8,6 @@ when MEDIA_METADATA_KEYS are set (``f1.…``). All ASCII, within the 2 KB that S
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import zlib
 from collections.abc import Mapping, Sequence
@@ -20,7 +19,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 # S3 counts names and values, 2,048 bytes in all; the other entries need about 150.
 _LIMIT = 1800
 # Given up in this order when a record is too long: the file is worth more than its name.
-_EXPENDABLE = ("url", "filename", "provider_message_id", "provider_media_id")
+_EXPENDABLE = ("url", "filename", "provider_message_id", "provider_media_id", "announced_type", "account")
 
 
 class RecordError(ValueError):
@@ -64,17 +63,17 @@ def encode(record: Record, *, id: UUID, sha256: str, keys: Sequence[str]) -> dic
 def decode(metadata: Mapping[str, str], *, keys: Sequence[str]) -> Record:
     """Read a record back. Raises RecordError."""
     version, _, packed = metadata.get("record", "").partition(".")
+    if version not in {"b1", "f1"}:
+        raise RecordError("no record of ours")
+    if version == "f1" and not keys:
+        raise RecordError("the record is encrypted and MEDIA_METADATA_KEYS is empty")
     try:
         if version == "f1":
-            if not keys:
-                raise RecordError("the record is encrypted and MEDIA_METADATA_KEYS is empty")
             data = MultiFernet([Fernet(key) for key in keys]).decrypt(packed)
-        elif version == "b1":
-            data = base64.urlsafe_b64decode(packed)
         else:
-            raise RecordError("no record of ours")
+            data = base64.urlsafe_b64decode(packed)
         return Record(**json.loads(zlib.decompress(data)))
-    except (InvalidToken, binascii.Error, zlib.error, json.JSONDecodeError, UnicodeError, TypeError) as error:
+    except (InvalidToken, zlib.error, ValueError, TypeError, RecursionError) as error:
         raise RecordError(f"the record can't be read: {type(error).__name__}") from error
 
 

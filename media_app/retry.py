@@ -50,6 +50,7 @@ def decide(
     error: Exception,
     *,
     attempts: int,
+    repeated: bool,
     announced_at: datetime,
     expires_at: datetime | None,
     give_up_at: datetime,
@@ -58,22 +59,26 @@ def decide(
 ) -> Again | End:
     """What follows a failed attempt.
 
-    ``attempts`` counts this one. ``expires_at`` is when the provider forgets the file
-    (None: never), ``give_up_at`` somewhat later. ``luck`` in [0, 1) spreads the pauses (full jitter). Whatever may
-    pass by itself is retried until after the provider's expiry, never only before it.
+    ``attempts`` counts this one, whatever the others died of; ``repeated`` tells whether the one before
+    failed the same way. ``expires_at`` is when the provider forgets the file (None: never), ``give_up_at``
+    somewhat later. ``luck`` in [0, 1) spreads the pauses (full jitter). Whatever may pass by itself is
+    retried until after the provider's expiry, never only before it.
     """
+    # Attempts may all have been lost to an outage of ours: one answer of the provider's is not final then.
+    often_enough = attempts >= FEW and repeated
     if isinstance(error, TooLargeError | RefusedAddressError):
         return End.REJECTED
     if isinstance(error, UnauthorizedError | StorageError):
         return Again(min(pause(attempts, luck), OURS_TO_MEND))
-    if isinstance(error, ForbiddenError | WrongBytesError) and attempts >= FEW:
+    if isinstance(error, ForbiddenError | WrongBytesError) and often_enough:
         return End.REJECTED
     if isinstance(error, GoneError):
         if expires_at is None and now - announced_at < EARLY:
             return Again(EARLY_PAUSE)
-        if attempts >= FEW and (expires_at is None or now > expires_at):
+        if often_enough and (expires_at is None or now > expires_at):
             return End.EXPIRED
-    if now > give_up_at:
+    # However late we learnt of it, it is asked for a few times.
+    if now > give_up_at and attempts >= FEW:
         return End.EXPIRED
     if isinstance(error, ThrottledError) and error.retry_after is not None:
         return Again(min(max(error.retry_after, timedelta(seconds=1)), LONGEST_PAUSE) * (1 + luck / 2))
@@ -87,5 +92,5 @@ def give_up_at(announced_at: datetime, expires_at: datetime | None) -> datetime:
 
 def pause(attempts: int, luck: float) -> timedelta:
     """Full jitter: anything up to 4 s, 8 s, 16 s, … up to an hour, but at least a second."""
-    ceiling = min(FIRST_PAUSE * 2 ** min(attempts - 1, 16), LONGEST_PAUSE)
+    ceiling: timedelta = min(FIRST_PAUSE * 2 ** min(attempts - 1, 16), LONGEST_PAUSE)
     return max(ceiling * luck, timedelta(seconds=1))

@@ -10,13 +10,14 @@ from typing import BinaryIO, Self, cast
 
 from media_app.filetypes import HEAD
 from media_app.sources.errors import TooLargeError
+from media_app.storage.base import StorageError
 
 # Photos stay in memory; what is larger goes to disk.
 IN_MEMORY = 2 * 1024 * 1024
 
 
 class Spool:
-    """A temporary file that measures and hashes what is written to it."""
+    """A temporary file that measures and hashes what is written to it. Close it: it may lie on the disk."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -25,13 +26,20 @@ class Spool:
         self.file = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=IN_MEMORY))  # noqa: SIM115
 
     def fill(self, chunks: Iterable[bytes]) -> None:
-        """Take in a body. Raises TooLargeError as soon as it passes the cap, and what ``chunks`` raises."""
+        """Take in a body.
+
+        Raises TooLargeError as soon as it passes the cap, StorageError where there is no
+        room for it here, and what ``chunks`` raises.
+        """
         for chunk in chunks:
             self.size += len(chunk)
             if self.size > self._max_bytes:
                 raise too_large(self._max_bytes)
             self._digest.update(chunk)
-            self.file.write(chunk)
+            try:
+                self.file.write(chunk)
+            except OSError as error:
+                raise StorageError(f"The disk for files on their way: {error.strerror or error}") from error
 
     @property
     def sha256(self) -> str:

@@ -70,12 +70,15 @@ def _visible(request: HttpRequest, media_id: UUID) -> Media:
 
 
 def _filename(media: Media) -> str:
-    return media.filename or media.key.rpartition("/")[2]
+    """What to call the download. Strangers named it: nothing in it may name a folder or turn the text around."""
+    readable = "".join(sign for sign in media.filename if sign.isprintable() and sign not in "/\\")
+    return readable.strip(" .") or media.key.rpartition("/")[2]
 
 
 def _storage_down(media: Media, error: StorageError) -> HttpResponse:
     log.error("a file could not be read", extra={"media": str(media.id), "error": str(error)})
-    response = HttpResponse("The storage does not answer. Try again in a moment.", status=503, content_type="text/plain")
+    text = "The storage does not answer. Try again in a moment."
+    response = HttpResponse(text, status=503, content_type="text/plain")
     response["Retry-After"] = str(RETRY_AFTER_SECONDS)
     response["Cache-Control"] = "no-store"
     return response
@@ -86,5 +89,5 @@ def _guarded(response: HttpResponseBase) -> HttpResponseBase:
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Security-Policy"] = "default-src 'none'; sandbox"
     response["Cross-Origin-Resource-Policy"] = "same-origin"
-    response["Cache-Control"] = "private, max-age=3600"
+    response.headers.setdefault("Cache-Control", "private, max-age=3600")
     return response

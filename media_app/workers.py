@@ -11,9 +11,9 @@ import ctypes
 import logging
 import os
 import signal
-import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 
@@ -28,7 +28,9 @@ log = logging.getLogger(__name__)
 MAINTENANCE_SECONDS = 60
 # How long an idle worker blocks on its queue before it looks around.
 WORKER_TTL_SECONDS = 45
+# Between the death of a worker that lived shorter than this and its successor.
 LONGEST_PAUSE = 10.0
+_STOP = (signal.SIGTERM, signal.SIGINT)
 _PR_SET_PDEATHSIG = 1
 
 _fork = get_context("fork")
@@ -42,24 +44,34 @@ class Seat:
         self.process: BaseProcess | None = None
         self._started = 0.0
         self._pause = 0.0
+        self._free_from = 0.0
+
+    def is_taken(self) -> bool:
+        return self.process is not None and self.process.is_alive()
 
     def fill(self) -> None:
         """Start a worker if none is alive; one that keeps dying young has to wait a little longer each time."""
+        if self.is_taken():
+            return
+        now = time.monotonic()
         if self.process is not None:
-            if self.process.is_alive():
-                return
-            lived = time.monotonic() - self._started
-            if lived < self._pause:
-                return
-            self._pause = min(max(self._pause * 2, 0.5), LONGEST_PAUSE) if lived < LONGEST_PAUSE else 0.0
-            log.warning("a worker died", extra={"queue": self.queue, "exit_code": self.process.exitcode})
-        self._started = time.monotonic()
-        self.process = _fork.Process(target=run, args=(self.queue, os.getpid()), name=f"worker-{self.queue}")
-        self.process.start()
+            self._bury(self.process, now)
+        if now >= self._free_from:
+            self._started = now
+            self.process = _fork.Process(target=run, args=(self.queue, os.getpid()), name=f"worker-{self.queue}")
+            with _stop_held_back():
+                self.process.start()
 
-    def signal(self, number: int) -> None:
-        if self.process is not None and self.process.is_alive() and self.process.pid:
-            os.kill(self.process.pid, number)
+    def stop(self) -> None:
+        if self.process is not None and self.process.is_alive():
+            self.process.terminate()
+
+    def _bury(self, process: BaseProcess, now: float) -> None:
+        young = now - self._started < LONGEST_PAUSE
+        self._pause = min(max(self._pause * 2, 0.5), LONGEST_PAUSE) if young else 0.0
+        self._free_from = now + self._pause
+        self.process = None
+        log.warning("a worker died", extra={"queue": self.queue, "exit_code": process.exitcode})
 
 
 def supervise(seats: Mapping[str, int], *, look_every: float = 0.5) -> None:
@@ -67,31 +79,35 @@ def supervise(seats: Mapping[str, int], *, look_every: float = 0.5) -> None:
 
     A second signal ends running jobs at once; nothing is lost by that.
     """
-    stopped = threading.Event()
     chairs = [Seat(queue) for queue, number in seats.items() for _ in range(number)]
+    asked = 0
 
+    # It only counts: whatever else it did could meet a worker half started.
     def stop(number: int, frame: object) -> None:
-        stopped.set()
-        for chair in chairs:
-            chair.signal(signal.SIGTERM)
+        nonlocal asked
+        asked += 1
 
-    for chair in chairs:
-        chair.fill()
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    while not stopped.wait(look_every):
+    for number in _STOP:
+        signal.signal(number, stop)
+    while not asked:
         for chair in chairs:
             chair.fill()
-    for chair in chairs:
-        if chair.process is not None:
-            chair.process.join()
+        time.sleep(look_every)
+    passed_on = 0
+    while any(chair.is_taken() for chair in chairs):
+        if passed_on < asked:
+            passed_on = asked
+            for chair in chairs:
+                chair.stop()
+        time.sleep(look_every / 5)
 
 
 def run(queue: str, parent: int) -> None:
     """Work on one queue until told to stop."""
+    for number in _STOP:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP)
     _die_with(parent)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     connection = Redis.from_url(settings.REDIS_URL, socket_connect_timeout=5, health_check_interval=30)
     worker_class = Worker if queue == "previews" else SimpleWorker
     worker = worker_class(
@@ -103,6 +119,16 @@ def run(queue: str, parent: int) -> None:
         log_job_description=False,
     )
     worker.work(logging_level="WARNING")
+
+
+@contextmanager
+def _stop_held_back() -> Iterator[None]:
+    """Signals to stop wait until the block ends: a newborn worker has its supervisor's handlers, which stop nothing."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _die_with(parent: int) -> None:

@@ -11,10 +11,11 @@ from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import URLPattern
 from django_rq.admin import QueueAdmin
 from django_rq.models import Dashboard
+from redis import RedisError
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
@@ -37,9 +38,7 @@ _GIVEN_UP = (Media.State.EXPIRED, Media.State.REJECTED, Media.State.MISSING)
 
 def front_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """What ``/admin/`` shows: the ways that are open to this user, what waits for somebody, the newest files."""
-    may_view = {
-        model for model, *_ in _PLACES if admin.site.get_model_admin(model).has_view_permission(request)
-    }
+    may_view = {model for model, *_ in _PLACES if admin.site.get_model_admin(model).has_view_permission(request)}
     places = [
         {"url": list_url(model), "title": title, "icon": icon, "about": about}
         for model, title, icon, about in _PLACES
@@ -59,7 +58,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(User)
-class StaffAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]
+class StaffAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
     """Django's own, in unfold's dress."""
 
     form = UserChangeForm
@@ -68,7 +67,7 @@ class StaffAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Group)
-class StaffGroupAdmin(GroupAdmin, ModelAdmin):
+class StaffGroupAdmin(GroupAdmin, ModelAdmin):  # type: ignore[misc]
     """Django's own, in unfold's dress."""
 
 
@@ -83,7 +82,7 @@ class GuardedQueueAdmin(QueueAdmin):
         return self.has_view_permission(request)
 
     def get_urls(self) -> list[URLPattern]:
-        urls: list[URLPattern] = super().get_urls()
+        urls: list[URLPattern] = super().get_urls()  # type: ignore[no-untyped-call]
         for url in urls:
             url.callback = self._guarded(url.callback)
         return urls
@@ -94,6 +93,9 @@ class GuardedQueueAdmin(QueueAdmin):
             # The anonymous are sent to the login page, or have their API token looked at, by the view itself.
             if request.user.is_authenticated and not self.has_view_permission(request):
                 raise PermissionDenied
-            return view(request, *args, **kwargs)
+            try:
+                return view(request, *args, **kwargs)
+            except RedisError:
+                return HttpResponse("The queue does not answer.", status=503, content_type="text/plain")
 
         return guarded

@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from media_app.identity import computed_id
+from media_app.inserts import insert_once
 from messages_app.models import Contact, ContactOwner, Message
 
 
@@ -38,10 +39,15 @@ def resolve(sightings: Iterable[Sighting]) -> dict[str, UUID]:
         chosen = min({own_id(owner) for owner in group} | before)
         resolved |= dict.fromkeys(group, chosen)
         merged |= dict.fromkeys(before - {chosen}, chosen)
-    contacts = Contact.objects.in_bulk({*resolved.values(), *merged})
+    for id in sorted({*resolved.values()} - {*known.values()}):
+        Contact.objects.get_or_create(id=id)
+    # Locked before they are read: names and times only move forwards, whoever else writes them.
+    contacts = Contact.objects.select_for_update().order_by("id").in_bulk([*resolved.values(), *merged])
     _remember(sightings, resolved, merged, contacts)
-    ContactOwner.objects.bulk_create(
-        ContactOwner(owner=owner, contact_id=id) for owner, id in sorted(resolved.items()) if owner not in known
+    insert_once(
+        [ContactOwner(owner=owner, contact_id=id) for owner, id in resolved.items() if owner not in known],
+        unchanged="contact",
+        on=("owner",),
     )
     for old, chosen in merged.items():
         ContactOwner.objects.filter(contact_id=old).update(contact_id=chosen)
@@ -71,20 +77,17 @@ def _remember(
     sightings: Sequence[Sighting],
     resolved: Mapping[str, UUID],
     merged: Mapping[UUID, UUID],
-    contacts: dict[UUID, Contact],
+    contacts: Mapping[UUID, Contact],
 ) -> None:
-    """Make the contacts that are new, and move names and times of the others forwards."""
-    new = {id: Contact(id=id) for id in resolved.values() if id not in contacts}
-    contacts |= new
-    before = {id: (contact.name, contact.last_message_at) for id, contact in contacts.items()}
+    """Move names and times forwards, those of merged contacts included."""
+    before = {id: _news(contact) for id, contact in contacts.items()}
     for old, chosen in merged.items():
         contacts[chosen].absorb(contacts[old].name, contacts[old].named_at, contacts[old].last_message_at)
     for sighting in sightings:
         contacts[resolved[sighting.owners[0]]].absorb(sighting.name, sighting.at, sighting.at)
-    Contact.objects.bulk_create(sorted(new.values(), key=lambda contact: contact.id))
-    changed = [
-        contact
-        for id, contact in sorted(contacts.items())
-        if id not in new and before[id] != (contact.name, contact.last_message_at)
-    ]
-    Contact.objects.bulk_update(changed, ["name", "named_at", "last_message_at"])
+    changed = [contact for id, contact in contacts.items() if before[id] != _news(contact)]
+    Contact.objects.bulk_update(changed, ["name", "named_at", "last_message_at"], batch_size=500)
+
+
+def _news(contact: Contact) -> tuple[object, ...]:
+    return contact.name, contact.named_at, contact.last_message_at

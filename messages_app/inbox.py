@@ -7,14 +7,15 @@ depend on the order of deliveries: ids are computed, names and times only move f
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from itertools import accumulate, takewhile
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import Error, InterfaceError, OperationalError, transaction
 from django.db.models import F
 from django.db.models.functions import Length
+from rq.timeouts import BaseTimeoutException
 
 from media_app import jobs as media_jobs
 from media_app.announce import Announcement, announce
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 BATCH = 100
 BATCH_BYTES = 8 * 1024 * 1024
+# A delivery may hold more messages than a statement may have parameters.
+KEPT_AT_ONCE = 1000
 # A delivery whose batches failed this often is taken alone, so that its neighbours live …
 ALONE_FROM = 2
 # … and after this many tries it is put aside for staff.
@@ -56,19 +59,37 @@ def drain() -> int:
 def _drain_under(token: UUID) -> int:
     total = 0
     while batch := _next_batch():
-        Delivery.objects.filter(id__in=[delivery.id for delivery in batch]).update(attempts=F("attempts") + 1)
+        rows = Delivery.objects.filter(id__in=[delivery.id for delivery in batch])
+        # Committed first: a reader that dies of a delivery has left its trace.
+        rows.update(attempts=F("attempts") + 1)
         try:
             with transaction.atomic():
+                # Inside, so that nobody writes beside us, however long the batch takes.
+                if not DrainLease.renew(token):
+                    break
                 _read(batch)
-        except (OperationalError, InterfaceError):
-            raise
-        except Exception:
+        except Exception as error:
+            if not _is_the_deliverys_fault(error):
+                # Where even this can't be written, the try counts after all.
+                with suppress(Error):
+                    rows.update(attempts=F("attempts") - 1)
+                raise
+            if batch[0].attempts >= QUARANTINED_FROM:
+                # Giving it up did not work either; trying that for ever would not help.
+                raise
             log.exception("a batch could not be kept", extra={"deliveries": [delivery.id for delivery in batch]})
         else:
             total += len(batch)
-        if not DrainLease.renew(token):
-            break
     return total
+
+
+def _is_the_deliverys_fault(error: Exception) -> bool:
+    """Whether trying again is of no use: not so after a lock, a lost connection, or the job's time-out."""
+    if isinstance(error, OperationalError):
+        # Class 54: what was to be kept is beyond PostgreSQL's limits.
+        # https://www.postgresql.org/docs/current/errcodes-appendix.html
+        return str(getattr(error.__cause__, "sqlstate", "")).startswith("54")
+    return not isinstance(error, InterfaceError | BaseTimeoutException)
 
 
 def _next_batch() -> list[Delivery]:
@@ -95,9 +116,12 @@ def _read(batch: Sequence[Delivery]) -> None:
     if alone:
         events = {batch[0].id: _keep_one_by_one(batch[0], events[batch[0].id])}
     else:
-        _keep([(delivery, event) for delivery in batch for event in events[delivery.id]])
+        pairs = [(delivery, event) for delivery in batch for event in events[delivery.id]]
+        for start in range(0, len(pairs), KEPT_AT_ONCE):
+            _keep(pairs[start : start + KEPT_AT_ONCE])
     _conclude(batch, events)
-    transaction.on_commit(_queue)
+    # The batch is kept by then: a hint that fails is the sweeper's to give.
+    transaction.on_commit(_queue, robust=True)
 
 
 def _queue() -> None:
@@ -107,17 +131,17 @@ def _queue() -> None:
 def _keep_one_by_one(delivery: Delivery, events: Iterable[Event]) -> list[Event]:
     """Keep each event by itself; one that the database refuses turns Unreadable."""
     kept: list[Event] = []
-    for event in events:
+    for index, event in enumerate(events):
         try:
             with transaction.atomic():
                 _keep([(delivery, event)])
             kept.append(event)
-        except (OperationalError, InterfaceError):
-            raise
         except Exception as error:
+            if not _is_the_deliverys_fault(error):
+                raise
             log.exception("an event could not be kept", extra={"delivery": delivery.id})
-            path = f"message {event.provider_message_id}" if isinstance(event, MessageReceived) else "event"
-            kept.append(Unreadable(path=path[:255], error=f"It could not be kept: {type(error).__name__}."))
+            reason = f"{_named(event)} could not be kept: {type(error).__name__}."
+            kept.append(Unreadable(path=f"event[{index}]", error=reason))
     return kept
 
 
@@ -127,12 +151,11 @@ def _keep(pairs: Sequence[tuple[Delivery, Event]]) -> None:
     statuses: dict[UUID, MessageStatus] = {}
     sightings: list[Sighting] = []
     for delivery, event in pairs:
-        name = provider_of(delivery.endpoint).name
         if isinstance(event, MessageReceived):
-            messages.setdefault(computed_id(name, event.account, event.provider_message_id), (delivery, event))
+            messages.setdefault(_message_id(delivery, event), (delivery, event))
             sightings.append(Sighting(owners=event.owners, name=event.name, at=event.occurred_at))
         elif isinstance(event, StatusChanged):
-            status = _status(name, event)
+            status = _status(delivery, event)
             statuses.setdefault(status.id, status)
         elif isinstance(event, OwnersLinked):
             sightings.append(Sighting(owners=event.owners))
@@ -163,29 +186,35 @@ def _attach(messages: dict[UUID, tuple[Delivery, MessageReceived]], *, new: set[
 
 def _conclude(batch: Sequence[Delivery], events: dict[str, list[Event]]) -> None:
     """Write down how each delivery ended, and what of it could not be read."""
-    items: list[QuarantinedItem] = []
-    ends: defaultdict[str, list[str]] = defaultdict(list)
+    items: dict[UUID, QuarantinedItem] = {}
+    read: list[str] = []
     for delivery in batch:
         unread = [event for event in events[delivery.id] if isinstance(event, Unreadable)]
-        items.extend(
-            QuarantinedItem(
-                id=computed_id("quarantine", delivery.id, event.path),
-                delivery=delivery,
-                path=event.path[:255],
-                error=event.error,
-                payload=event.payload,
-            )
-            for event in unread
-        )
-        if any(event.path == "" for event in unread):
-            ends[Delivery.State.FAILED].append(delivery.id)
-        else:
-            ends[Delivery.State.PARTIAL if unread else Delivery.State.PROCESSED].append(delivery.id)
+        if not unread:
+            read.append(delivery.id)
+            continue
+        items |= {item.id: item for item in (_quarantined(delivery, event) for event in unread)}
+        whole = any(event.path == "" for event in unread)
+        state = Delivery.State.FAILED if whole else Delivery.State.PARTIAL
+        Delivery.objects.filter(id=delivery.id).update(state=state, last_error=unread[0].error)
+    Delivery.objects.filter(id__in=read).update(state=Delivery.State.PROCESSED, last_error="")
     # What a replay could read now is no longer in quarantine.
     QuarantinedItem.objects.filter(delivery__in=batch).delete()
-    QuarantinedItem.objects.bulk_create({item.id: item for item in items}.values())
-    for state, ids in ends.items():
-        Delivery.objects.filter(id__in=ids).update(state=state)
+    QuarantinedItem.objects.bulk_create(items.values(), batch_size=500)
+
+
+def _quarantined(delivery: Delivery, event: Unreadable) -> QuarantinedItem:
+    return QuarantinedItem(
+        id=computed_id("quarantine", delivery.id, event.path),
+        delivery=delivery,
+        path=event.path[:255],
+        error=event.error,
+        payload=event.payload,
+    )
+
+
+def _named(event: Event) -> str:
+    return f"Message {event.provider_message_id}" if isinstance(event, MessageReceived) else type(event).__name__
 
 
 def _raw(delivery: Delivery) -> RawDelivery:
@@ -196,6 +225,10 @@ def _raw(delivery: Delivery) -> RawDelivery:
         body=bytes(delivery.body),
         received_at=delivery.received_at,
     )
+
+
+def _message_id(delivery: Delivery, event: MessageReceived | StatusChanged) -> UUID:
+    return computed_id(provider_of(delivery.endpoint).name, event.account, event.provider_message_id)
 
 
 def _message(id: UUID, delivery: Delivery, event: MessageReceived, contacts: dict[str, UUID]) -> Message:
@@ -220,10 +253,11 @@ def _message(id: UUID, delivery: Delivery, event: MessageReceived, contacts: dic
     )
 
 
-def _status(provider: str, event: StatusChanged) -> MessageStatus:
+def _status(delivery: Delivery, event: StatusChanged) -> MessageStatus:
+    provider = provider_of(delivery.endpoint).name
     return MessageStatus(
         id=computed_id("status", provider, event.account, event.provider_message_id, event.status),
-        message_id=computed_id(provider, event.account, event.provider_message_id),
+        message_id=_message_id(delivery, event),
         status=event.status[:32],
         rank=status_rank(event.status),
         occurred_at=event.occurred_at,

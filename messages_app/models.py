@@ -9,12 +9,11 @@ from datetime import datetime, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from django.db import connections, models
+from django.db import connections, models, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from uuid import UUID
 
 
@@ -93,7 +92,9 @@ class QuarantinedItem(models.Model):
     # uuid5 of delivery and path: a second failure is the same item.
     id = models.UUIDField(primary_key=True, editable=False)
     delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="quarantined")
-    path = models.CharField(max_length=255, blank=True, help_text="Where it stands in the delivery; empty for all of it.")
+    path = models.CharField(
+        max_length=255, blank=True, help_text="Where it stands in the delivery; empty for all of it."
+    )
     error = models.TextField()
     payload = models.JSONField(null=True)
     found_at = models.DateTimeField(db_default=Now())
@@ -127,12 +128,17 @@ class DrainLease(models.Model):
 
     @classmethod
     def _take(cls, token: UUID) -> bool:
-        free = Q(until=None) | Q(until__lt=Now())
-        return cls.objects.filter(free, id=1).update(token=token, until=Now() + cls.DURATION) == 1
+        free = cls.objects.filter(Q(until=None) | Q(until__lt=Now()), id=1)
+        # Looked at first, and no waiting for its lock: its holder may be in the middle of a batch.
+        if not free.exists():
+            return False
+        with transaction.atomic():
+            unlocked = bool(free.select_for_update(skip_locked=True))
+            return unlocked and free.update(token=token, until=Now() + cls.DURATION) == 1
 
     @classmethod
     def renew(cls, token: UUID) -> bool:
-        """Prolong it; False when it was lost."""
+        """Prolong it; False when it was lost. Nobody else can take it before the caller's transaction ends."""
         return cls.objects.filter(id=1, token=token).update(until=Now() + cls.DURATION) == 1
 
     @classmethod

@@ -30,9 +30,16 @@ class BodyTooLargeError(Exception):
     """The body is over the cap."""
 
 
+class BodyBrokenError(Exception):
+    """The body ended early, or its chunks are none."""
+
+
 @csrf_exempt
 def receive(request: HttpRequest, endpoint: str) -> HttpResponse:
-    """Keep a signed delivery and answer 200; 403 unsigned, 413 too large, 503 when it can't be committed."""
+    """Keep a signed delivery and answer 200.
+
+    400 cut off, 403 unsigned, 413 too large, 503 when it can't be committed: send it again.
+    """
     provider = provider_of(endpoint)
     if request.method == "GET" and provider.has_handshake:
         challenge = provider.challenge(request.GET)
@@ -46,6 +53,8 @@ def receive(request: HttpRequest, endpoint: str) -> HttpResponse:
     except BodyTooLargeError:
         # What is left of the body stays unread; the server closes the connection over it.
         return _refuse(413, f"A delivery may have {MAX_BYTES:,} bytes.")
+    except BodyBrokenError:
+        return _refuse(400, "The body could not be read to its end.")
     content_type = request.headers.get("Content-Type", "")
     query = request.META.get("QUERY_STRING", "")
     if not provider.is_genuine(_incoming(request, content_type, body)):
@@ -70,7 +79,10 @@ def _incoming(request: HttpRequest, content_type: str, body: bytes) -> IncomingR
 
 
 def _read(request: HttpRequest) -> bytes:
-    """The whole body, chunked ones included. Raises BodyTooLargeError after draining a little of it."""
+    """The whole body, chunked ones included.
+
+    Raises BodyTooLargeError after draining a little of it, BodyBrokenError where it has no end.
+    """
     stream: BinaryIO = cast(BinaryIO, request)
     length = request.META.get("CONTENT_LENGTH") or ""
     if not length and request.META.get("wsgi.input_terminated"):
@@ -88,9 +100,13 @@ def _read(request: HttpRequest) -> bytes:
 
 def _take(stream: BinaryIO, limit: int) -> bytes:
     parts: list[bytes] = []
-    while limit > 0 and (part := stream.read(min(_CHUNK, limit))):
-        parts.append(part)
-        limit -= len(part)
+    try:
+        while limit > 0 and (part := stream.read(min(_CHUNK, limit))):
+            parts.append(part)
+            limit -= len(part)
+    except Exception as error:
+        # Each server has errors of its own for this.
+        raise BodyBrokenError from error
     return b"".join(parts)
 
 

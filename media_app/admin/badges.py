@@ -1,4 +1,4 @@
-"""States in words and colours, and spans of time in words."""
+"""States and clocks, in words and colours."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import format_html
 
+from media_app.admin.times import in_words
 from media_app.models import Media
 
 Tone = Literal["good", "busy", "warn", "bad", "quiet"]
@@ -54,20 +53,3 @@ def rescue_clock(media: Media, now: datetime) -> RescueClock | None:
     if left < timedelta(days=1):
         return RescueClock(f"{in_words(left)} left", "bad")
     return RescueClock(f"{in_words(left)} left", "warn" if left < timedelta(days=3) else "quiet")
-
-
-def in_words(span: timedelta) -> str:
-    """The two largest units, cut off: ``6 d 3 h``, ``3 h 20 min``, ``5 min``."""
-    minutes = int(span.total_seconds()) // 60
-    days, hours = minutes // 1440, minutes // 60 % 24
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes % 60} min"
-    return f"{minutes} min"
-
-
-def noted_time(sent: datetime, *, assumed: bool) -> str:
-    """A provider's time, and whether it is really one."""
-    text = date_format(timezone.localtime(sent), "DATETIME_FORMAT")
-    return f"{text} (time of receipt: the provider's was missing or unbelievable)" if assumed else text

@@ -25,15 +25,13 @@ class DayRangeForm(forms.Form):
         super().__init__(*args, **kwargs)
         for end in ("from", "to"):
             attributes = {"type": "date", "aria-label": end.capitalize(), "class": " ".join(INPUT_CLASSES)}
-            self.fields[f"{name}_{end}"] = forms.CharField(
-                required=False, label="", widget=forms.TextInput(attributes)
-            )
+            self.fields[f"{name}_{end}"] = forms.CharField(required=False, label="", widget=forms.TextInput(attributes))
 
 
 class DayRangeFilter(RangeDateFilter):
     """From the start of one day to the end of another, in the hub's time zone; both days are included."""
 
-    form_class = DayRangeForm
+    form_class = DayRangeForm  # type: ignore[assignment]  # the interface is the same
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         first, last = self._day("from"), self._day("to")
@@ -46,7 +44,7 @@ class DayRangeFilter(RangeDateFilter):
     def _day(self, end: str) -> date | None:
         """The day, or None for nothing and nonsense."""
         try:
-            return parse_date(self.used_parameters.get(f"{self.parameter_name}_{end}") or "")
+            return parse_date(str(self.used_parameters.get(f"{self.parameter_name}_{end}") or ""))
         except ValueError:
             return None
 
@@ -74,4 +72,5 @@ class TypeFilter(CheckboxFilter):
         chosen = Q()
         for group in wanted:
             chosen |= groups[group]
-        return queryset.alias(known_type=known).filter(chosen)
+        filtered: QuerySet[Any] = queryset.alias(known_type=known).filter(chosen)
+        return filtered

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
+from django.contrib.admin import ShowFacets
 from django.contrib.admin.utils import flatten_fieldsets
 from django.contrib.auth import get_permission_codename
 from django.core.exceptions import PermissionDenied
@@ -13,14 +14,26 @@ from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
-from unfold.admin import ModelAdmin, TabularInline
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from unfold.admin import ModelAdmin
 
 
-class LookOnly:
-    """No adding, changing or deleting, not even for superusers. The view permission lets one in."""
+class MachineOwnedAdmin(ModelAdmin):
+    """Rows that only machines write: no adding, changing or deleting, not even for superusers.
+
+    The view permission lets one in. What staff can do is set a verb going: an ordinary list
+    action with ``permissions=["verb"]``. It takes the model's change permission, although
+    nothing can be edited, and has a button on the page of each row as well.
+    """
+
+    change_form_template = "admin/machine_owned/page.html"
+    list_filter_submit = True
+    list_per_page = 50
+    # Counting each choice reads whole tables, and unfold counts wrongly where several may be chosen.
+    show_facets = ShowFacets.NEVER
+    #: What stands above the facts of a page, with what ``page_context`` gives it.
+    head_template = ""
+    #: The one of the searched fields where numbers are found however they are typed.
+    number_field = ""
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
@@ -30,29 +43,6 @@ class LookOnly:
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
-
-
-class LookOnlyInline(LookOnly, TabularInline):
-    extra = 0
-    max_num = 0
-
-
-class MachineOwnedAdmin(LookOnly, ModelAdmin):
-    """Rows that only machines write.
-
-    A verb is an ordinary list action with ``permissions=["verb"]``: it takes the
-    model's change permission, although nothing can be edited. Those named in
-    ``page_verbs`` have a button on the row's own page as well.
-    """
-
-    change_form_template = "admin/machine_owned/page.html"
-    list_filter_submit = True
-    list_per_page = 50
-    page_verbs: tuple[str, ...] = ()
-    #: What stands above the facts of a page, with what ``page_context`` gives it.
-    head_template = ""
-    #: The field where fragments of telephone numbers are looked for, however they are typed.
-    number_field = ""
 
     def has_verb_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return request.user.has_perm(f"{self.opts.app_label}.{get_permission_codename('change', self.opts)}")
@@ -69,7 +59,7 @@ class MachineOwnedAdmin(LookOnly, ModelAdmin):
         """Whether the verb makes sense for this row."""
         return True
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Sequence[Any]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
         return flatten_fieldsets(self.get_fieldsets(request, obj))
 
     def get_urls(self) -> list[URLPattern]:
@@ -82,27 +72,33 @@ class MachineOwnedAdmin(LookOnly, ModelAdmin):
         """A list action for the one row whose page it was pressed on."""
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        actions = self.get_actions(request)
-        if verb not in self.page_verbs or verb not in actions:
+        action = self.get_actions(request).get(verb)
+        if action is None:
             raise PermissionDenied
         row = self.get_object(request, object_id)
         if row is None:
             raise Http404("There is no such row.")
-        actions[verb][0](self, request, self.get_queryset(request).filter(pk=row.pk))
+        run: Any = action[0]
+        run(self, request, self.get_queryset(request).filter(pk=row.pk))
         return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", object_id)
 
     def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
     ) -> HttpResponse:
-        actions = self.get_actions(request)
         context["head_template"] = self.head_template
         context["verbs"] = [
-            {"label": actions[verb][2], "url": reverse(f"admin:{self._verb_url_name}", args=[obj.pk, verb])}
-            for verb in self.page_verbs
-            if verb in actions and self.offers(verb, obj)
+            {"label": action[2], "url": reverse(f"admin:{self._verb_url_name}", args=[obj.pk, verb])}
+            for verb, action in self.get_actions(request).items()
+            if action and self.offers(verb, obj)
         ]
         context.update(self.page_context(request, obj))
-        response: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)
+        response: HttpResponse = super().render_change_form(request, context, add, change, form_url, obj)
         return response
 
     def get_search_results(
@@ -112,7 +108,6 @@ class MachineOwnedAdmin(LookOnly, ModelAdmin):
         digits = number_fragment(search_term)
         if digits and self.number_field:
             found |= queryset.filter(**{f"{self.number_field}__contains": digits})
-            duplicates = duplicates or "__" in self.number_field
         return found, duplicates
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -13,10 +13,11 @@ from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 
 from media_app import jobs
-from media_app.admin.badges import badge, media_badge, noted_time, rescue_clock
+from media_app.admin.badges import badge, media_badge, rescue_clock
 from media_app.admin.filters import DayRangeFilter, TypeFilter
 from media_app.admin.machine_owned import MachineOwnedAdmin
 from media_app.admin.tiles import KINDS, group_of, progress, sender_name, thumbnail, tile
+from media_app.admin.times import moment_of
 from media_app.models import Media
 
 RETRYABLE = (Media.State.RETRYING, Media.State.EXPIRED, Media.State.REJECTED, Media.State.MISSING)
@@ -24,34 +25,43 @@ RETRYABLE = (Media.State.RETRYING, Media.State.EXPIRED, Media.State.REJECTED, Me
 
 @admin.register(Media)
 class MediaAdmin(MachineOwnedAdmin):
-    list_display = ("picture", "what", "sender", "progress", "occurred_at")
+    list_display = ("picture", "what", "sender", "progress", "sent")
     list_display_links = ("picture", "what")
-    list_filter = (("state", ChoicesCheckboxFilter), TypeFilter, ("occurred_at", DayRangeFilter))
-    search_fields = ("owner", "key", "filename", "sha256", "id")
+    list_filter: ClassVar[tuple[Any, ...]] = (
+        ("state", ChoicesCheckboxFilter),
+        TypeFilter,
+        ("occurred_at", DayRangeFilter),
+    )
+    search_fields: ClassVar[tuple[str, ...]] = ("owner", "key", "filename", "sha256", "id")
     search_help_text = "Number, file name, key, sha256 or id"
     number_field = "owner"
     actions = ("retry",)
-    page_verbs = ("retry",)
     head_template = "admin/media_app/media_head.html"
     fieldsets = (
-        ("Sent", {"fields": ("sender", "sent_at", "filename")}),
-        ("Kept", {"fields": ("kept_type", "kept_size", "sha256", "key", "stored_at")}),
-        (
-            "Fetching",
-            {"fields": ("state_badge", "last_error", "attempts", "next_attempt_at", "rescue", "give_up_at", "unconfirmed_sha256")},
-        ),
+        ("Sent", {"fields": ("sender", "sent", "filename", "key")}),
+        ("Kept", {"fields": ("kept_type", "kept_size", "sha256", "stored")}),
+        ("Fetching", {"fields": ("state_badge", "last_error", "attempts", "next_attempt", "rescue", "give_up")}),
         (
             "As announced",
             {
                 "classes": ("collapse",),
                 "fields": (
                     *("id", "source", "account", "provider_message_id", "provider_media_id", "position"),
-                    *("announced_at", "announced_type", "announced_size", "announced_sha256", "url", "expires_at"),
+                    *("announced", "announced_type", "announced_size", "announced_sha256", "url", "expires"),
                 ),
             },
         ),
-        ("Bookkeeping", {"classes": ("collapse",), "fields": ("queued_until", "lease_until")}),
+        ("Bookkeeping", {"classes": ("collapse",), "fields": ("queued", "leased", "unconfirmed_sha256")}),
     )
+
+    sent = moment_of("occurred_at", "Sent", assumed="time_assumed")
+    stored = moment_of("stored_at", "Stored")
+    next_attempt = moment_of("next_attempt_at", "Next attempt")
+    give_up = moment_of("give_up_at", "Given up after")
+    announced = moment_of("announced_at", "Announced")
+    expires = moment_of("expires_at", "Forgotten by the provider")
+    queued = moment_of("queued_until", "Queued until")
+    leased = moment_of("lease_until", "Claimed until")
 
     @admin.action(description="Retry", permissions=["verb"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Media]) -> None:
@@ -63,6 +73,11 @@ class MediaAdmin(MachineOwnedAdmin):
         else:
             self.message_user(request, "Nothing to try again: none of these files has failed.", messages.WARNING)
 
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """What is of no interest for this file is left out: how it is fetched, or what is kept of it."""
+        unneeded = "Fetching" if obj and obj.is_stored else "Kept" if obj and obj.stored_at is None else ""
+        return [fieldset for fieldset in super().get_fieldsets(request, obj) if fieldset[0] != unneeded]
+
     def offers(self, verb: str, row: Media) -> bool:
         return row.state in RETRYABLE
 
@@ -73,14 +88,15 @@ class MediaAdmin(MachineOwnedAdmin):
         """What to call the sender in words."""
         return sender_name(media.owner)
 
-    @admin.display(description="")
+    @admin.display(description="Picture")
     def picture(self, media: Media) -> str:
         return thumbnail(media, sender=self.name_of_sender(media))
 
     @admin.display(description="File", ordering="size")
     def what(self, media: Media) -> str:
         kind = KINDS[group_of(media)].word
-        size = f" · {filesizeformat(media.size)}" if media.size is not None else ""
+        bytes = media.size if media.size is not None else media.announced_size
+        size = f" · {filesizeformat(bytes)}" if bytes is not None else ""
         differs = badge("not as announced", "warn") if media.type_differs else ""
         return format_html(
             '<span class="strong clip">{}</span><span class="subtle">{}{}</span> {}',
@@ -101,10 +117,6 @@ class MediaAdmin(MachineOwnedAdmin):
     @admin.display(description="State")
     def state_badge(self, media: Media) -> str:
         return media_badge(media)
-
-    @admin.display(description="Sent at")
-    def sent_at(self, media: Media) -> str:
-        return noted_time(media.occurred_at, assumed=media.time_assumed)
 
     @admin.display(description="Type")
     def kept_type(self, media: Media) -> str:

@@ -9,11 +9,11 @@ from typing import NamedTuple
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.formats import date_format
 
 from media_app import filetypes
 from media_app.admin.badges import RescueClock, media_badge, rescue_clock
 from media_app.admin.machine_owned import change_url
+from media_app.admin.times import moment, moment_tag
 from media_app.models import Media
 from media_app.previews import can_preview
 
@@ -88,8 +88,15 @@ class Tile:
     @property
     def alt(self) -> str:
         """Kind, sender, time: what a thumbnail tells those who don't see it."""
-        sent = date_format(timezone.localtime(self.media.occurred_at), "DATETIME_FORMAT")
-        return f"{self.kind.word} from {self.sender}, {sent}"
+        return f"{self.kind.word} from {self.sender}, {moment(self.media.occurred_at)}"
+
+    @property
+    def is_awaited(self) -> bool:
+        return self.media.state in Media.WAITING
+
+    @property
+    def sent(self) -> str:
+        return moment_tag(self.media.occurred_at)
 
     @property
     def badge(self) -> str:

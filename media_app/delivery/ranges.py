@@ -50,4 +50,5 @@ def parse_range(header: str | None, total: int) -> ByteRange | None:
 def _number(digits: str | None) -> int | None:
     if not digits:
         return None
+    digits = digits.lstrip("0") or "0"
     return int(digits) if len(digits) <= _MOST_DIGITS else 10**_MOST_DIGITS

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 
 from media_app.delivery.ranges import ByteRange, UnsatisfiableError, parse_range
-from media_app.storage.base import OpenedObject
+from media_app.storage.base import OpenedObject, StorageError
 
 #: Opens the bytes from the first number up to but without the second; None where there is no such object.
 Opener = Callable[[int, int], OpenedObject | None]
@@ -19,7 +19,8 @@ def respond(
     """200, 206 or 416 for a file of ``total`` bytes; None when the storage lacks it.
 
     HEAD gets the headers of the whole and nothing is opened (RFC 9110 §14.2 defines
-    Range for GET alone). Raises StorageError.
+    Range for GET alone). Raises StorageError, also when the storage's object is not of ``total`` bytes:
+    an answer must not promise more than it brings.
     """
     if method == "HEAD":
         return _headers(HttpResponse(content_type=content_type), total)
@@ -28,14 +29,19 @@ def respond(
     except UnsatisfiableError:
         response = HttpResponse(status=416)
         response["Content-Range"] = f"bytes */{total}"
+        response["Cache-Control"] = "no-store"
         return response
     part = wanted or ByteRange(0, total)
-    opened = open_bytes(part.start, part.stop)
+    try:
+        opened = open_bytes(part.start, part.stop)
+    except ValueError as error:
+        raise StorageError(f"the object ends before byte {part.start} of {total}") from error
     if opened is None:
         return None
-    streaming = StreamingHttpResponse(
-        opened.chunks(), status=206 if wanted else 200, content_type=content_type
-    )
+    if opened.total != total:
+        opened.close()
+        raise StorageError(f"the object is {opened.total} bytes long, not {total}")
+    streaming = StreamingHttpResponse(opened.chunks(), status=206 if wanted else 200, content_type=content_type)
     # Django closes these when the answer is sent or the client is gone.
     streaming._resource_closers.append(opened.close)  # type: ignore[attr-defined]
     if wanted:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from contextlib import closing
+from contextlib import closing, suppress
 
 from media_app.models import Media
 from media_app.previews.image import CONTENT_TYPES, PreviewError, image_preview
@@ -48,8 +48,10 @@ def ensure_preview(media: Media, size: int) -> bytes:
         source = io.BytesIO(b"".join(original.chunks()))
     made = image_preview(source, size)
     metadata = {"sha256": hashlib.sha256(made).hexdigest()}
-    try:
+    # It exists where another viewer made it at the same time.
+    with suppress(ObjectExistsError):
         storage.put(key, io.BytesIO(made), size=len(made), content_type=CONTENT_TYPE, metadata=metadata)
-    except ObjectExistsError:
-        pass  # another viewer made it at the same time
+    if not Media.objects.filter(id=media.id, state=Media.State.STORED).exists():
+        storage.delete([key])
+        raise PreviewError("the original was deleted meanwhile")
     return made

@@ -64,7 +64,7 @@ class DiskObject:
 
 
 class DiskStorage(Storage):
-    """A folder on a local disk: a POSIX file system with hard links and locks."""
+    """A folder on a local disk, whose file system must know locks (flock)."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -93,7 +93,7 @@ class DiskStorage(Storage):
                 if replace:
                     # The new sidecar must never describe the old bytes, not even after a crash.
                     path.unlink(missing_ok=True)
-                elif path.exists():
+                elif path.is_file():
                     raise ObjectExistsError(key)
                 # The sidecar first: an object that can be seen has its metadata.
                 sidecar.replace(path.with_name(_sidecar(path.name)))

@@ -16,7 +16,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
 from media_app.storage.base import (
@@ -204,7 +203,7 @@ def _s3_errors(doing: str) -> Iterator[None]:
         code = error.response.get("Error", {}).get("Code", "no reason given")
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         raise RefusedError(doing, code, status) from error
-    except (BotoCoreError, ResponseParserError, HTTPError, OSError) as error:
+    except (BotoCoreError, HTTPError, OSError) as error:
         raise StorageError(f"the bucket, {doing}: {type(error).__name__}") from error
 
 

@@ -13,6 +13,7 @@ from django.utils.html import format_html, format_html_join
 from media_app.admin.filters import DayRangeFilter
 from media_app.admin.machine_owned import MachineOwnedAdmin, list_url
 from media_app.admin.tiles import sender_name, tile
+from media_app.admin.times import moment_of
 from media_app.models import Media
 from messages_app.admin.messages import tiles_of, with_files
 from messages_app.models import Attachment, Contact, Message
@@ -23,13 +24,16 @@ MAX_MESSAGES = 30
 
 @admin.register(Contact)
 class ContactAdmin(MachineOwnedAdmin):
-    list_display = ("title", "addresses", "file_count", "last_message_at")
+    list_display = ("title", "addresses", "file_count", "last_message")
     list_filter = (("last_message_at", DayRangeFilter),)
     search_fields = ("name", "owners__owner", "id")
     search_help_text = "Name or number"
     number_field = "owners__owner"
     head_template = "admin/messages_app/contact_head.html"
-    fieldsets = (("Contact", {"fields": ("name", "named_at", "addresses", "last_message_at", "id")}),)
+    fieldsets = (("Contact", {"fields": ("name", "named", "addresses", "last_message", "id")}),)
+
+    last_message = moment_of("last_message_at", "Last message")
+    named = moment_of("named_at", "Name last seen")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         files = (
@@ -39,7 +43,9 @@ class ContactAdmin(MachineOwnedAdmin):
             .annotate(files=Count("media", distinct=True))
             .values("files")
         )
-        return super().get_queryset(request).annotate(files=Coalesce(Subquery(files), 0)).prefetch_related("owners")
+        contacts = super().get_queryset(request).prefetch_related("owners")
+        counted: QuerySet[Any] = contacts.annotate(files=Coalesce(Subquery(files), 0))
+        return counted
 
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         may_view_files = self.may_view(request, Media)
@@ -68,6 +74,4 @@ class ContactAdmin(MachineOwnedAdmin):
     def file_count(self, contact: Any) -> str:
         if not contact.files:
             return "0"
-        return format_html(
-            '<a class="text-link" href="{}">{}</a>', list_url(Media, contact=contact.pk), contact.files
-        )
+        return format_html('<a class="text-link" href="{}">{}</a>', list_url(Media, contact=contact.pk), contact.files)

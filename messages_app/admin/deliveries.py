@@ -15,12 +15,14 @@ from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 
 from media_app.admin.badges import Tone, badge
 from media_app.admin.filters import DayRangeFilter
-from media_app.admin.machine_owned import LookOnlyInline, MachineOwnedAdmin, change_url
+from media_app.admin.machine_owned import MachineOwnedAdmin, change_url
+from media_app.admin.times import moment_of
 from messages_app import jobs
 from messages_app.admin.raw import as_text, pretty_body, pretty_json
-from messages_app.models import Delivery, Message, QuarantinedItem
+from messages_app.models import Delivery, DeliveryQuerySet, Message, QuarantinedItem
 
-MAX_MESSAGES = 100
+# A delivery may bring a thousand messages.
+MAX_SHOWN = 100
 
 _TONES: dict[str, Tone] = {
     Delivery.State.RECEIVED: "busy",
@@ -30,7 +32,7 @@ _TONES: dict[str, Tone] = {
 }
 
 
-def replay(admin_: MachineOwnedAdmin, request: HttpRequest, deliveries: QuerySet[Delivery]) -> None:
+def replay(admin_: MachineOwnedAdmin, request: HttpRequest, deliveries: DeliveryQuerySet) -> None:
     """Have deliveries read again, and say so."""
     count = deliveries.replay()
     awake = jobs.wake_inbox()
@@ -45,34 +47,24 @@ def delivery_link(id: str) -> str:
     )
 
 
-class QuarantinedInline(LookOnlyInline):
-    model = QuarantinedItem
-    fields = ("place", "error", "found_at")
-    readonly_fields = fields
-    verbose_name_plural = "could not be read"
-
-    @admin.display(description="Where")
-    def place(self, item: QuarantinedItem) -> str:
-        return format_html('<a class="text-link" href="{}">{}</a>', change_url(item), item)
-
-
 @admin.register(Delivery)
 class DeliveryAdmin(MachineOwnedAdmin):
-    list_display = ("received_at", "endpoint", "state_badge", "unread", "error", "seen", "size")
-    list_display_links = ("received_at", "endpoint")
+    list_display = ("received", "endpoint", "state_badge", "unread", "error", "seen", "size")
+    list_display_links = ("received", "endpoint")
     list_filter = (("state", ChoicesCheckboxFilter), ("received_at", DayRangeFilter))
     search_fields = ("id", "endpoint", "last_error", "messages__provider_message_id", "messages__owner")
     search_help_text = "Number, message id or delivery id"
     number_field = "messages__owner"
     actions = ("replay",)
-    page_verbs = ("replay",)
-    inlines = (QuarantinedInline,)
     head_template = "admin/messages_app/delivery_head.html"
     fieldsets = (
-        ("Received", {"fields": ("endpoint", "received_at", "seen", "last_seen_at", "content_type", "query", "id")}),
         ("Reading it", {"fields": ("state_badge", "attempts", "last_error")}),
         ("Body", {"fields": ("pretty",)}),
+        ("Received", {"fields": ("endpoint", "received", "seen", "last_seen", "content_type", "query", "id")}),
     )
+
+    received = moment_of("received_at", "Received")
+    last_seen = moment_of("last_seen_at", "Last seen")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         unread = (
@@ -84,13 +76,16 @@ class DeliveryAdmin(MachineOwnedAdmin):
         )
         # Without the bodies: those of one page of the list may be hundreds of megabytes.
         rows = super().get_queryset(request).defer("body")
-        return rows.annotate(bytes=Length("body"), items_unread=Coalesce(Subquery(unread), 0))
+        measured: QuerySet[Any] = rows.annotate(bytes=Length("body"), items_unread=Coalesce(Subquery(unread), 0))
+        return measured
 
     def page_context(self, request: HttpRequest, row: Delivery) -> dict[str, Any]:
-        if not self.may_view(request, Message):
-            return {}
-        read = row.messages.defer("raw").order_by("occurred_at", "id")[:MAX_MESSAGES]
-        return {"read": [(change_url(message), message) for message in read]}
+        read = row.messages.defer("raw").order_by("occurred_at", "id")[:MAX_SHOWN]
+        unread = row.quarantined.order_by("path")[:MAX_SHOWN]
+        return {
+            "read": [(change_url(message), message) for message in read] if self.may_view(request, Message) else [],
+            "unread": [(change_url(item), item) for item in unread] if self.may_view(request, QuarantinedItem) else [],
+        }
 
     @admin.action(description="Replay", permissions=["verb"])
     def replay(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
@@ -124,16 +119,17 @@ class DeliveryAdmin(MachineOwnedAdmin):
 
 @admin.register(QuarantinedItem)
 class QuarantinedItemAdmin(MachineOwnedAdmin):
-    list_display = ("title", "reason", "delivery_link", "found_at")
+    list_display = ("title", "reason", "delivery_link", "found")
     list_filter = (("found_at", DayRangeFilter),)
     search_fields = ("path", "error", "delivery__id")
     search_help_text = "Path, error or delivery id"
     actions = ("replay",)
-    page_verbs = ("replay",)
     fieldsets = (
-        ("Could not be read", {"fields": ("title", "error", "found_at", "delivery_link")}),
+        ("Could not be read", {"fields": ("title", "error", "found", "delivery_link")}),
         ("As it came", {"fields": ("pretty",)}),
     )
+
+    found = moment_of("found_at", "Found")
 
     @admin.action(description="Replay", permissions=["verb"])
     def replay(self, request: HttpRequest, queryset: QuerySet[QuarantinedItem]) -> None:

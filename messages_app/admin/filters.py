@@ -40,12 +40,12 @@ class ContactFilter(RadioFilter):
     parameter_name = "contact"
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> list[tuple[str, str]]:
-        contact = Contact.objects.filter(id=id).first() if (id := self._id()) else None
+        contact = Contact.objects.filter(id=chosen).first() if (chosen := self._id()) else None
         return [(str(contact.id), str(contact))] if contact else []
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        id = self._id()
-        return queryset.filter(self.of_contact(id)) if id else queryset
+        chosen = self._id()
+        return queryset.filter(self.of_contact(chosen)) if chosen else queryset
 
     def of_contact(self, id: UUID) -> Q:
         return Q(contact=id)

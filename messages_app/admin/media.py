@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery, UUIDField
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -30,14 +30,12 @@ class MediaWithMessagesAdmin(MediaAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         contact = ContactOwner.objects.filter(owner=OuterRef("owner"))
-        return (
-            super()
-            .get_queryset(request)
-            .annotate(
-                sender_id=Subquery(contact.values("contact_id")[:1]),
-                contact_name=Subquery(contact.values("contact__name")[:1]),
-            )
+        files = super().get_queryset(request)
+        named: QuerySet[Any] = files.annotate(
+            sender_id=Subquery(contact.values("contact_id")[:1], output_field=UUIDField()),
+            contact_name=Subquery(contact.values("contact__name")[:1]),
         )
+        return named
 
     def name_of_sender(self, media: Any) -> str:
         return media.contact_name or super().name_of_sender(media)

@@ -10,10 +10,11 @@ from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils.html import format_html
 
-from media_app.admin.badges import badge, noted_time
+from media_app.admin.badges import badge
 from media_app.admin.filters import DayRangeFilter
 from media_app.admin.machine_owned import MachineOwnedAdmin, change_url
 from media_app.admin.tiles import Tile, sender_name, tile
+from media_app.admin.times import moment_of
 from media_app.models import Media
 from messages_app.admin.deliveries import delivery_link
 from messages_app.admin.filters import ContactFilter, KindFilter
@@ -42,7 +43,7 @@ def tiles_of(message: Message) -> list[Tile]:
 
 @admin.register(Message)
 class MessageAdmin(MachineOwnedAdmin):
-    list_display = ("files", "said", "kind", "sender", "occurred_at", "delivery_link")
+    list_display = ("files", "said", "kind", "sender", "sent", "delivery_link")
     list_display_links = ("said",)
     list_filter = (KindFilter, ("occurred_at", DayRangeFilter), ContactFilter)
     search_fields = ("contact__name", "owner", "text", "provider_message_id", "id")
@@ -50,11 +51,14 @@ class MessageAdmin(MachineOwnedAdmin):
     number_field = "owner"
     head_template = "admin/messages_app/message_head.html"
     fieldsets = (
-        ("Said", {"fields": ("kind", "text", "payload", "refers_to", "sent_at")}),
+        ("Said", {"fields": ("kind", "text", "payload", "refers_to", "sent")}),
         ("From and to", {"fields": ("sender", "owner", "business", "provider", "account")}),
-        ("Received", {"fields": ("received_at", "delivery_link", "provider_message_id", "id")}),
+        ("Received", {"fields": ("received", "delivery_link", "provider_message_id", "id")}),
         ("As the provider sent it", {"classes": ("collapse",), "fields": ("raw_message",)}),
     )
+
+    sent = moment_of("occurred_at", "Sent", assumed="time_assumed")
+    received = moment_of("received_at", "Received")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return with_files(super().get_queryset(request))
@@ -94,10 +98,6 @@ class MessageAdmin(MachineOwnedAdmin):
             number if message.contact.name else "",
         )
 
-    @admin.display(description="Sent at")
-    def sent_at(self, message: Message) -> str:
-        return noted_time(message.occurred_at, assumed=message.time_assumed)
-
     @admin.display(description="Delivery")
     def delivery_link(self, message: Message) -> str:
         return delivery_link(message.delivery_id) if message.delivery_id else ""
@@ -109,10 +109,12 @@ class MessageAdmin(MachineOwnedAdmin):
 
 @admin.register(MessageStatus)
 class MessageStatusAdmin(MachineOwnedAdmin):
-    list_display = ("status_badge", "occurred_at", "message_id", "reference", "error")
+    list_display = ("status_badge", "sent", "message_id", "reference", "error")
     list_filter = (("occurred_at", DayRangeFilter),)
     search_fields = ("message_id", "reference", "error")
-    fieldsets = ((None, {"fields": ("status", "occurred_at", "error", "reference", "message_id", "id")}),)
+    fieldsets = ((None, {"fields": ("status", "sent", "error", "reference", "message_id", "id")}),)
+
+    sent = moment_of("occurred_at", "At")
 
     @admin.display(description="Status", ordering="status")
     def status_badge(self, status: MessageStatus) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from io import BytesIO
+from pathlib import Path
 
 import boto3
 from botocore.config import Config
@@ -16,11 +17,14 @@ KEY = "whatsapp:+14335551212/1716120082-0-3fa9c1d2e4b7.jpeg"
 
 
 @contextmanager
-def connect(port: int, bucket: str, *, read_timeout: float = 30) -> Iterator[S3Storage]:
-    """A bucket over a client of its own, configured as the settings do."""
+def connect(
+    port: int, bucket: str, *, read_timeout: float = 30, certificate: Path | None = None
+) -> Iterator[S3Storage]:
+    """A bucket over a client of its own, configured as the settings do; over TLS with a ``certificate``."""
     client = boto3.Session(S3_KEY_ID, S3_SECRET, region_name="us-east-1").client(
         "s3",
-        endpoint_url=f"http://127.0.0.1:{port}",
+        endpoint_url=f"{'https' if certificate else 'http'}://127.0.0.1:{port}",
+        verify=str(certificate) if certificate else None,
         config=Config(
             signature_version="s3v4",
             s3={"addressing_style": "path"},

@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from mypy_boto3_s3 import S3Client
 
 from media_app.storage import DiskStorage, S3Storage, Storage
 from mediahub.simulator.processes import Process, free_port
@@ -38,11 +39,22 @@ def rclone_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield port
 
 
-@contextmanager
-def _new_bucket(port: int) -> Iterator[S3Storage]:
-    with connect(port, f"media-{uuid4().hex[:12]}") as storage:
-        storage.client.create_bucket(Bucket=storage.bucket)
-        yield storage
+@pytest.fixture(scope="session")
+def moto_client(moto_port: int) -> Iterator[S3Client]:
+    with connect(moto_port, "none") as storage:
+        yield storage.client
+
+
+@pytest.fixture(scope="session")
+def rclone_client(rclone_port: int) -> Iterator[S3Client]:
+    with connect(rclone_port, "none") as storage:
+        yield storage.client
+
+
+def _new_bucket(client: S3Client) -> S3Storage:
+    storage = S3Storage(client, f"media-{uuid4().hex[:12]}")
+    client.create_bucket(Bucket=storage.bucket)
+    return storage
 
 
 @pytest.fixture
@@ -51,15 +63,13 @@ def disk(tmp_path: Path) -> DiskStorage:
 
 
 @pytest.fixture
-def moto(moto_port: int) -> Iterator[S3Storage]:
-    with _new_bucket(moto_port) as storage:
-        yield storage
+def moto(moto_client: S3Client) -> S3Storage:
+    return _new_bucket(moto_client)
 
 
 @pytest.fixture
-def rclone(rclone_port: int) -> Iterator[S3Storage]:
-    with _new_bucket(rclone_port) as storage:
-        yield storage
+def rclone(rclone_client: S3Client) -> S3Storage:
+    return _new_bucket(rclone_client)
 
 
 @pytest.fixture(params=["disk", "moto", "rclone"])

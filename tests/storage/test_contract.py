@@ -125,6 +125,16 @@ def test_a_body_is_put_from_its_start(storage: Storage) -> None:
     assert read(storage) == b"a photo"
 
 
+def test_a_body_that_cannot_be_read_is_an_error(storage: Storage) -> None:
+    class Unreadable(BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise OSError(5, "Input/output error")
+
+    with pytest.raises(StorageError):
+        storage.put(KEY, Unreadable(b"a photo"), size=7, content_type="image/jpeg", metadata={})
+    assert storage.head(KEY) is None
+
+
 @pytest.mark.parametrize("kind", ["disk", "moto"])
 def test_a_put_leaves_what_is_there_as_it_is(kind: str, request: pytest.FixtureRequest) -> None:
     """Not on rclone: its S3 server ignores If-None-Match and replaces the object."""

@@ -81,6 +81,8 @@ def test_a_forked_child_builds_its_own(moto_port: int, moto: S3Storage) -> None:
 
 
 def test_another_kind_of_storage_is_a_mistake_of_the_settings() -> None:
-    with media_is("django.core.files.storage.InMemoryStorage"):
-        with pytest.raises(ImproperlyConfigured, match="InMemoryStorage: neither a bucket nor a folder"):
-            media_storage()
+    with (
+        media_is("django.core.files.storage.InMemoryStorage"),
+        pytest.raises(ImproperlyConfigured, match="InMemoryStorage: neither a bucket nor a folder"),
+    ):
+        media_storage()

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
+from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 from botocore.awsrequest import AWSPreparedRequest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from media_app.storage import CHUNK, DeleteError, S3Storage, Storage, StorageError
 from media_app.storage.s3 import MAX_PUT
 from mediahub.simulator.processes import free_port
 from tests.storage.buckets import KEY, connect, keys, put, read
-from tests.storage.wire import answering, counting
+from tests.storage.wire import answering, counting, response
 
 MB = 1024 * 1024
 
@@ -91,22 +100,37 @@ def test_keys_that_others_wrote_are_listed_read_and_deleted(moto: S3Storage) -> 
 
 @pytest.mark.parametrize("kind", ["moto", "rclone"])
 def test_deletes_carry_both_checksums_that_servers_ask_for(kind: str, request: pytest.FixtureRequest) -> None:
-    storage: S3Storage = request.getfixturevalue(kind)
+    bucket: str = request.getfixturevalue(kind).bucket
     sent: list[AWSPreparedRequest] = []
-    storage.client.meta.events.register(
-        "before-send.s3.DeleteObjects", lambda request, **kwargs: sent.append(request), unique_id="test"
-    )
-    put(storage)
-    storage.delete([KEY])
-    assert storage.head(KEY) is None
+    with connect(request.getfixturevalue(f"{kind}_port"), bucket) as storage:
+        storage.client.meta.events.register(
+            "before-send.s3.DeleteObjects", lambda request, **kwargs: sent.append(request)
+        )
+        put(storage)
+        storage.delete([KEY])
+        assert storage.head(KEY) is None
     assert {"Content-MD5", "x-amz-checksum-crc32"} <= set(sent[0].headers)
 
 
-def test_an_object_that_remains_is_named(moto: S3Storage) -> None:
+def test_a_delete_asks_for_a_thousand_at_a_time(moto: S3Storage, moto_port: int) -> None:
+    """S3 refuses more; the servers of these tests do not."""
+    sizes: list[int] = []
+    with connect(moto_port, moto.bucket) as storage:
+        storage.client.meta.events.register(
+            "before-send.s3.DeleteObjects", lambda request, **kwargs: sizes.append(request.body.count(b"<Key>"))
+        )
+        storage.delete(f"none/{number}" for number in range(2001))
+    assert sizes == [1000, 1000, 1]
+
+
+def test_an_object_that_remains_is_named() -> None:
     answer = b"<DeleteResult><Error><Key>b</Key><Code>AccessDenied</Code><Message>no</Message></Error></DeleteResult>"
-    with answering("200 OK", {"Content-Length": str(len(answer))}, answer) as port, connect(port, "media") as storage:
-        with pytest.raises(DeleteError, match="1 objects remain: AccessDenied") as raised:
-            storage.delete(["a", "b"])
+    with (
+        answering(response("200 OK", {"Content-Length": str(len(answer))}, answer)) as (port, _),
+        connect(port, "media") as storage,
+        pytest.raises(DeleteError, match="1 objects remain: AccessDenied") as raised,
+    ):
+        storage.delete(["a", "b"])
     assert raised.value.keys == ("b",)
 
 
@@ -126,9 +150,9 @@ def test_an_object_that_remains_is_named(moto: S3Storage) -> None:
 def test_a_missing_bucket_is_an_error_not_an_absent_object(
     kind: str, call: Callable[[Storage], object], request: pytest.FixtureRequest
 ) -> None:
-    with connect(request.getfixturevalue(f"{kind}_port"), "no-such-bucket") as storage:
-        with pytest.raises(StorageError, match=r"NoSuchBucket \(404\)"):
-            call(storage)
+    port: int = request.getfixturevalue(f"{kind}_port")
+    with connect(port, "no-such-bucket") as storage, pytest.raises(StorageError, match=r"NoSuchBucket \(404\)"):
+        call(storage)
 
 
 def test_a_closed_port_is_an_error_without_address_or_key() -> None:
@@ -152,7 +176,7 @@ def test_a_closed_port_is_an_error_without_address_or_key() -> None:
 def test_only_the_right_range_is_taken(status: str, headers: dict[str, str], message: str) -> None:
     """The status is no proof: rclone answers a range with 200."""
     body = b"0123456789"[: int(headers["Content-Length"])]
-    with answering(status, headers, body) as port, connect(port, "media") as storage:
+    with answering(response(status, headers, body)) as (port, _), connect(port, "media") as storage:
         if message:
             with pytest.raises(StorageError, match=message):
                 storage.open_range(KEY, 4, 9)
@@ -162,7 +186,7 @@ def test_only_the_right_range_is_taken(status: str, headers: dict[str, str], mes
 
 def test_a_whole_object_answered_to_its_first_bytes_is_read_no_further() -> None:
     headers = {"Content-Length": "10"}
-    with answering("200 OK", headers, b"0123456789") as port, connect(port, "media") as storage:
+    with answering(response("200 OK", headers, b"0123456789")) as (port, _), connect(port, "media") as storage:
         opened = storage.open_range(KEY, 0, 4)
         assert opened is not None
         with closing(opened):
@@ -171,14 +195,17 @@ def test_a_whole_object_answered_to_its_first_bytes_is_read_no_further() -> None
 
 
 def test_an_object_of_unknown_size_is_an_error() -> None:
-    with answering("200 OK", {}, b"0123456789") as port, connect(port, "media") as storage:
-        with pytest.raises(StorageError, match="how large"):
-            storage.open_range(KEY)
+    with (
+        answering(response("200 OK", {}, b"0123456789")) as (port, _),
+        connect(port, "media") as storage,
+        pytest.raises(StorageError, match="how large"),
+    ):
+        storage.open_range(KEY)
 
 
 @pytest.mark.parametrize("headers", [{"Content-Length": "10"}, {"Content-Range": "bytes 0-9/10"}])
 def test_a_body_cut_short_is_an_error(headers: dict[str, str]) -> None:
-    with answering("200 OK", headers, b"012345") as port, connect(port, "media") as storage:
+    with answering(response("200 OK", headers, b"012345")) as (port, _), connect(port, "media") as storage:
         opened = storage.open_range(KEY)
         assert opened is not None
         with closing(opened), pytest.raises(StorageError, match=r"reading|early"):
@@ -187,12 +214,14 @@ def test_a_body_cut_short_is_an_error(headers: dict[str, str]) -> None:
 
 def test_a_body_that_stalls_is_an_error() -> None:
     headers = {"Content-Length": "10"}
-    with answering("200 OK", headers, b"012345", hold=True) as port:
-        with connect(port, "media", read_timeout=0.3) as storage:
-            opened = storage.open_range(KEY)
-            assert opened is not None
-            with closing(opened), pytest.raises(StorageError, match="reading: ReadTimeoutError"):
-                list(opened.chunks())
+    with (
+        answering(response("200 OK", headers, b"012345"), hold=True) as (port, _),
+        connect(port, "media", read_timeout=0.3) as storage,
+    ):
+        opened = storage.open_range(KEY)
+        assert opened is not None
+        with closing(opened), pytest.raises(StorageError, match="reading: ReadTimeoutError"):
+            list(opened.chunks())
 
 
 @pytest.mark.parametrize(
@@ -200,9 +229,27 @@ def test_a_body_that_stalls_is_an_error() -> None:
 )
 def test_a_server_that_speaks_no_s3_is_an_error(call: Callable[[Storage], object]) -> None:
     page = b"<html><body><p>Welcome to the wifi!</body></html>"
-    with answering("200 OK", {"Content-Length": str(len(page))}, page) as port, connect(port, "media") as storage:
-        with pytest.raises(StorageError, match="ResponseParserError"):
-            call(storage)
+    with (
+        answering(response("200 OK", {"Content-Length": str(len(page))}, page)) as (port, _),
+        connect(port, "media") as storage,
+        pytest.raises(StorageError),
+    ):
+        call(storage)
+
+
+def test_a_body_whose_encryption_breaks_is_an_error(tmp_path: Path) -> None:
+    certificate = tmp_path / "certificate.pem"
+    certificate.write_bytes(self_signed())
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    with (
+        answering(response("200 OK", {"Content-Length": "10"}, b"012345"), tls=tls) as (port, _),
+        connect(port, "media", certificate=certificate) as storage,
+    ):
+        opened = storage.open_range(KEY)
+        assert opened is not None
+        with closing(opened), pytest.raises(StorageError, match="reading: SSLError"):
+            list(opened.chunks())
 
 
 def test_a_read_that_ends_gives_its_connection_back(rclone_port: int, rclone: S3Storage) -> None:
@@ -211,8 +258,55 @@ def test_a_read_that_ends_gives_its_connection_back(rclone_port: int, rclone: S3
         for _ in range(3):
             read(storage)
         assert counter.connections == 1
-        opened = storage.open_range(KEY)
+
+
+PART = response("206 Partial Content", {"Content-Length": "10", "Content-Range": "bytes 0-9/10"}, b"012345")
+WHOLE = response(
+    "200 OK", {"Content-Length": "10", "Last-Modified": "Wed, 21 Oct 2026 07:28:00 GMT", "Content-Type": "image/gif"}
+)
+
+
+def test_a_reader_that_leaves_drops_its_connection() -> None:
+    with answering(PART, hold=True) as (port, server), connect(port, "media") as storage:
+        opened = storage.open_range(KEY, 0, 10)
         assert opened is not None
         opened.close()
-        read(storage)
-        assert counter.connections == 2
+        assert server.left.wait(5)
+
+
+def test_a_wrong_range_drops_its_connection() -> None:
+    with answering(PART, hold=True) as (port, server), connect(port, "media") as storage:
+        with pytest.raises(StorageError, match="another range") as raised:
+            storage.open_range(KEY, 3, 5)
+        assert server.left.wait(5), raised
+
+
+def test_an_object_that_appears_during_its_head_is_found() -> None:
+    missing = response("404 Not Found", {"Content-Length": "0", "Connection": "close"})
+    kept: list[object] = []
+    with answering(missing, WHOLE, hold=True) as (port, server), connect(port, "media") as storage:
+        # Keeps the answer alive: it must be closed, not just forgotten.
+        storage.client.meta.events.register("after-call.s3.GetObject", lambda parsed, **kwargs: kept.append(parsed))
+        found = storage.head(KEY)
+        assert found is not None
+        assert (found.size, found.content_type, found.metadata) == (10, "image/gif", {})
+        assert server.left.wait(5)
+
+
+def self_signed() -> bytes:
+    """A key and a certificate for 127.0.0.1, as PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + certificate.public_bytes(Encoding.PEM)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -83,27 +85,46 @@ def counting(port: int) -> Iterator[tuple[int, Counter]]:
         yield front, counter
 
 
+def response(status: str, headers: Mapping[str, str], body: bytes = b"") -> bytes:
+    lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
 @dataclass
 class Told(_Serve):
-    """Answers each request with the same bytes, then closes, or holds the connection open."""
+    """Answers one request on each connection: the first with the first answer, all others with the last.
 
-    answer: bytes
+    Then it closes, or waits until the client does.
+    """
+
+    answers: list[bytes]
     hold: bool
-    requests: list[bytes] = field(default_factory=list)
+    tls: ssl.SSLContext | None
+    #: Set when a client has left a connection that was held.
+    left: threading.Event = field(default_factory=threading.Event)
 
     def connection(self, connection: socket.socket) -> None:
-        with closing(connection), suppress(OSError):
-            request = b""
-            while b"\r\n\r\n" not in request:
-                request += connection.recv(65536)
-            self.requests.append(request)
-            connection.sendall(self.answer)
-            if self.hold:
-                connection.recv(1)
+        with suppress(OSError):
+            if self.tls:
+                with self.tls.wrap_socket(connection, server_side=True) as wrapped:
+                    self._answer(wrapped)
+                    # Past the encryption: the client finds a broken record.
+                    os.write(wrapped.fileno(), b"not TLS at all")
+                    wrapped.recv(1)
+            with closing(connection):
+                self._answer(connection)
+                if self.hold and not connection.recv(1):
+                    self.left.set()
+
+    def _answer(self, connection: socket.socket) -> None:
+        request = b""
+        while b"\r\n\r\n" not in request:
+            request += connection.recv(65536)
+        connection.sendall(self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])
 
 
 @contextmanager
-def answering(status: str, headers: dict[str, str], body: bytes = b"", *, hold: bool = False) -> Iterator[int]:
-    lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
-    with _listening(Told("\r\n".join(lines).encode() + body, hold)) as port:
-        yield port
+def answering(*answers: bytes, hold: bool = False, tls: ssl.SSLContext | None = None) -> Iterator[tuple[int, Told]]:
+    told = Told([*answers], hold, tls)
+    with _listening(told) as port:
+        yield port, told

@@ -46,9 +46,17 @@ Redis, workers or web servers were lost. Any number of sweepers may run.
                     log.info("swept", extra={"read": read, "queued": queued})
             except Error as error:
                 log.warning("no sweep this time: the database failed", extra={"error": str(error)})
+            except Exception:
+                # The next pass may do better, and the others' work waits for it.
+                log.exception("a sweep failed")
             stopped.wait(every)
 
 
 def _sweep() -> tuple[int, int]:
+    """How many deliveries were read and files queued. What stops the one does not stop the other."""
     close_old_connections()
-    return inbox.drain(), media_jobs.queue_due()
+    try:
+        read = inbox.drain()
+    finally:
+        queued = media_jobs.queue_due()
+    return read, queued

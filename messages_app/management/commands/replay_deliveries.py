@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+import sys
+import time
+from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.timezone import is_naive, make_aware
+
+from messages_app import inbox
+from messages_app.models import Delivery, DeliveryQuerySet, QuarantinedItem
+
+CHUNK = 100
+# While another process drains the inbox, ours are read by it.
+LOOK_EVERY_SECONDS = 0.2
+
+
+class Command(BaseCommand):
+    help = """Read kept deliveries again from their raw bytes, after a reader was mended.
+
+  python manage.py replay_deliveries                        all that could not be read, or only in part
+  python manage.py replay_deliveries --since 2026-11-20     only those received on that day and later
+  python manage.py replay_deliveries 3fa9c1d2e4b7           the one whose id begins so, whatever its state
+
+It deletes nothing and doubles nothing: what was read before stays as it is. Exits 1 when
+some still can't be read in full.
+"""
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        return super().create_parser(prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        states = [str(state) for state in Delivery.State]
+        parser.add_argument("ids", nargs="*", metavar="ID", help="a delivery's id or its beginning")
+        parser.add_argument(
+            "--state", action="append", choices=states, help="failed and partial; with ids: any (repeatable)"
+        )
+        parser.add_argument("--since", type=_moment, metavar="TIME", help="received then or later (ISO 8601)")
+        parser.add_argument("--until", type=_moment, metavar="TIME", help="received before then (ISO 8601)")
+        parser.add_argument("--json", action="store_true", help="the outcome as JSON on stdout")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        ids = list(_chosen(options).order_by("received_at", "id").values_list("id", flat=True))
+        states: Counter[str] = Counter()
+        quarantined = 0
+        for start in range(0, len(ids), CHUNK):
+            chunk = ids[start : start + CHUNK]
+            _read_again(chunk)
+            states.update(Delivery.objects.filter(id__in=chunk).values_list("state", flat=True))
+            quarantined += QuarantinedItem.objects.filter(delivery__in=chunk).count()
+            if sys.stderr.isatty():
+                self.stderr.write(f"\r{start + len(chunk)} of {len(ids)}", ending="")
+        read = states[Delivery.State.PROCESSED]
+        left = len(ids) - read
+        if options["json"]:
+            outcome = {"replayed": len(ids), "read": read, "unreadable": left, "quarantined_items": quarantined}
+            self.stdout.write(json.dumps(outcome))
+        else:
+            self.stdout.write(f"{len(ids)} deliveries replayed: {read} read, {left} still quarantined")
+        if left:
+            raise CommandError(f"{left} deliveries still can't be read in full ({quarantined} items in quarantine)")
+
+
+def _chosen(options: dict[str, Any]) -> DeliveryQuerySet:
+    """The deliveries asked for. Raises CommandError for an id that is not one delivery's."""
+    states: Sequence[str] = options["state"] or (() if options["ids"] else ("failed", "partial"))
+    chosen = Delivery.objects.all()
+    if options["ids"]:
+        chosen = chosen.filter(id__in=[_full_id(beginning) for beginning in options["ids"]])
+    if states:
+        chosen = chosen.filter(state__in=states)
+    if options["since"]:
+        chosen = chosen.filter(received_at__gte=options["since"])
+    if options["until"]:
+        chosen = chosen.filter(received_at__lt=options["until"])
+    return chosen
+
+
+def _full_id(beginning: str) -> str:
+    ids = list(Delivery.objects.filter(id__startswith=beginning.lower()).values_list("id", flat=True)[:2])
+    if len(ids) != 1:
+        raise CommandError(f"{'More than one delivery' if ids else 'No delivery'} has an id like {beginning!r}.")
+    return ids[0]
+
+
+def _read_again(ids: Sequence[str]) -> None:
+    replayed = Delivery.objects.filter(id__in=ids)
+    replayed.replay()
+    inbox.drain()
+    while replayed.due().exists():
+        time.sleep(LOOK_EVERY_SECONDS)
+        inbox.drain()
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text!r} is not a time like 2026-11-20 or 2026-11-20T14:30+01:00") from error
+    return make_aware(moment) if is_naive(moment) else moment

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from pytest_django.fixtures import Settings
+from redis import Redis
+
+from media_app import hints
+from mediahub.simulator.processes import free_port
+from tests.servers import redis_server
+
+Staff = Callable[..., Client]
+
+
+@pytest.fixture(autouse=True)
+def plain_static_files(settings: Settings) -> None:
+    """Pages link to static files as they lie, without a collectstatic run before the tests."""
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
+
+
+@pytest.fixture
+def staff(db: None) -> Staff:
+    """Logs in a member of staff with just these permissions, each as ``app.codename``."""
+
+    def log_in(*permissions: str) -> Client:
+        user = User.objects.create_user(f"staff-{User.objects.count()}", is_staff=True)
+        for permission in permissions:
+            app, codename = permission.split(".")
+            user.user_permissions.add(Permission.objects.get(content_type__app_label=app, codename=codename))
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return log_in
+
+
+@pytest.fixture
+def viewer(staff: Staff) -> Client:
+    """May look at everything, and nothing more."""
+    models = ("message", "contact", "delivery", "quarantineditem", "messagestatus")
+    return staff("media_app.view_media", *(f"messages_app.view_{model}" for model in models))
+
+
+@pytest.fixture
+def superuser(db: None) -> Client:
+    client = Client()
+    client.force_login(User.objects.create_superuser("root", password="root"))
+    return client
+
+
+@pytest.fixture
+def redis(tmp_path: Path, settings: Settings) -> Iterator[Redis]:
+    """A real queue server, known to the hub."""
+    port = free_port()
+    server = redis_server(tmp_path / "redis", port)
+    server.start()
+    url = f"redis://127.0.0.1:{port}/0"
+    settings.REDIS_URL = url
+    settings.RQ_QUEUES = {name: {**queue, "URL": url} for name, queue in settings.RQ_QUEUES.items()}
+    forget_connections()
+    connection = Redis.from_url(url)
+    yield connection
+    connection.close()
+    forget_connections()
+    server.stop()
+
+
+def forget_connections() -> None:
+    """The hub keeps its connection for as long as it lives; here the address changes."""
+    if hints.connection.cache_info().currsize:
+        hints.connection().close()
+    hints.connection.cache_clear()
+    hints._queue.cache_clear()
+
+
+@pytest.fixture
+def chromium() -> str:
+    """The browser of the system, found by name or in CHROMIUM."""
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    if found is None:
+        if os.environ.get("REQUIRE_ALL") == "1":
+            pytest.fail("There is no chromium, and REQUIRE_ALL=1 says that there must be.")
+        pytest.skip("There is no chromium. Name it in CHROMIUM.")
+    return found

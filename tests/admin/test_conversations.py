@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from django.test import Client
+from django.urls import reverse
+
+from tests.admin.conftest import Staff
+from tests.admin.rows import make_contact, make_media, make_message, photo
+
+MESSAGES = "/admin/messages_app/message/"
+CONTACTS = "/admin/messages_app/contact/"
+
+
+def test_the_list_of_messages_shows_files_text_sender_and_delivery(viewer: Client) -> None:
+    contact, media = make_contact("Ana Lucía"), make_media(photo())
+    message = make_message(contact, media, text="the kitchen")
+    html = viewer.get(MESSAGES).content.decode()
+    assert f"{reverse('media-preview', args=[media.id])}?size=320" in html
+    assert "the kitchen" in html
+    assert reverse("admin:messages_app_contact_change", args=[contact.id]) in html
+    assert reverse("admin:messages_app_delivery_change", args=[message.delivery_id]) in html
+
+
+def test_a_message_shows_its_files_in_order_and_why_one_is_absent(viewer: Client) -> None:
+    kept, absent = make_media(photo()), make_media(state="retrying", last_error="The line broke.", attempts=2)
+    message = make_message(make_contact(), absent, kept, text="two of them", raw={"from": "1433", "kind": "größer"})
+    html = viewer.get(f"{MESSAGES}{message.id}/change/").content.decode()
+    assert html.index(f"/media/{absent.id}/change/") < html.index(f"/media/{kept.id}/change/")
+    assert "The line broke." in html
+    assert "2 attempts" in html
+    assert "&quot;kind&quot;: &quot;größer&quot;" in html
+
+
+def test_without_the_media_permission_a_message_shows_no_files(staff: Staff) -> None:
+    media = make_media(photo())
+    message = make_message(make_contact(), media, text="just words")
+    client = staff("messages_app.view_message")
+    for address in (MESSAGES, f"{MESSAGES}{message.id}/change/"):
+        html = client.get(address).content.decode()
+        assert "just words" in html
+        assert str(media.id) not in html
+
+
+def test_messages_are_found_by_words_numbers_and_kind(viewer: Client) -> None:
+    message = make_message(make_contact(), text="where is the kitchen")
+    make_message(None, make_media(photo()), text="other", owner="whatsapp:+2348031234567")
+    for query in ({"q": "kitchen"}, {"q": "433-555"}, {"kind": "text"}, {"q": "Ana"}):
+        assert list(viewer.get(MESSAGES, query).context["cl"].result_list) == [message], query
+
+
+def test_a_message_without_a_sender_is_shown(viewer: Client) -> None:
+    message = make_message(None, text="from nowhere", owner="", delivery=None)
+    assert "unknown sender" in viewer.get(f"{MESSAGES}{message.id}/change/").content.decode()
+    assert "from nowhere" in viewer.get(MESSAGES).content.decode()
+
+
+def test_the_list_of_contacts_shows_all_addresses_and_counts_each_file_once(viewer: Client) -> None:
+    contact, media = make_contact("Ana", "whatsapp:+14335551212", "whatsapp:US.999"), make_media(photo())
+    make_message(contact, media, make_media(state="pending"))
+    make_message(contact, media)
+    response = viewer.get(CONTACTS)
+    html = response.content.decode()
+    assert "+14335551212" in html
+    assert "US.999" in html
+    assert [row.files for row in response.context["cl"].result_list] == [2]
+    assert f"{reverse('admin:media_app_media_changelist')}?contact={contact.id}" in html
+
+
+def test_a_contact_without_a_name_goes_by_the_number(viewer: Client) -> None:
+    make_contact("")
+    assert ">+14335551212</a>" in viewer.get(CONTACTS).content.decode()
+
+
+def test_contacts_are_found_by_any_of_their_numbers_once(viewer: Client) -> None:
+    contact = make_contact("Ana", "whatsapp:+14335551212", "whatsapp:+14335551213")
+    make_contact("Tom", "whatsapp:+442079460958")
+    for term in ("433 555", "5551213", "ana"):
+        assert list(viewer.get(CONTACTS, {"q": term}).context["cl"].result_list) == [contact], term
+
+
+def test_a_contacts_page_shows_messages_and_files(viewer: Client) -> None:
+    contact, media = make_contact("Ana"), make_media(photo())
+    message = make_message(contact, media, text="the kitchen")
+    make_message(make_contact("Tom", "whatsapp:+442079460958"), text="not hers")
+    html = viewer.get(f"{CONTACTS}{contact.id}/change/").content.decode()
+    assert f"{reverse('media-preview', args=[media.id])}?size=320" in html
+    assert "the kitchen" in html
+    assert reverse("admin:messages_app_message_change", args=[message.id]) in html
+    assert "not hers" not in html
+
+
+def test_a_contacts_page_keeps_to_the_permissions(staff: Staff) -> None:
+    contact, media = make_contact("Ana"), make_media(photo())
+    make_message(contact, media, text="between us")
+    html = staff("messages_app.view_contact").get(f"{CONTACTS}{contact.id}/change/").content.decode()
+    assert "between us" not in html
+    assert str(media.id) not in html

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import NoReverseMatch, reverse
+from django_rq.urls import get_admin_urlpatterns, get_api_urlpatterns
+from pytest_django.fixtures import Settings
+from redis import Redis
+
+from media_app import hints
+from tests.admin.conftest import Staff
+
+ROOT = "/admin/django_rq/dashboard/"
+# One value for each argument that an address of the dashboard may take.
+ARGUMENTS = {
+    "queue_index": 0,
+    "job_id": "a-job",
+    "result_id": "1-0",
+    "key": "a-worker",
+    "scheduler_index": 0,
+    "connection_index": 0,
+    "scheduler_name": "a-scheduler",
+    "cron_job_name": "a/cron/job",
+}
+PATTERNS = [*get_api_urlpatterns("django_rq_"), *get_admin_urlpatterns("django_rq_")]
+
+
+def address(name: str, arguments: set[str]) -> str:
+    return reverse(f"admin:{name}", kwargs={argument: ARGUMENTS[argument] for argument in arguments})
+
+
+ADDRESSES = [(pattern.name or "", set(pattern.pattern.regex.groupindex) - {"token"}) for pattern in PATTERNS]
+
+
+def test_every_address_of_the_dashboard_is_known_here() -> None:
+    assert len(ADDRESSES) >= 25
+    for name, arguments in ADDRESSES:
+        try:
+            assert address(name, arguments).startswith(ROOT)
+        except NoReverseMatch:
+            pytest.fail(f"no address for {name}")
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+@pytest.mark.parametrize(("name", "arguments"), ADDRESSES, ids=lambda value: value if isinstance(value, str) else "")
+def test_staff_without_the_permission_are_refused(name: str, arguments: set[str], method: str, staff: Staff) -> None:
+    response = getattr(staff("media_app.view_media"), method)(address(name, arguments), HTTP_AUTHORIZATION="Bearer x")
+    assert response.status_code == 403
+
+
+def test_staff_without_the_permission_cannot_empty_a_queue(staff: Staff, redis: Redis) -> None:
+    assert hints.give("inbox", "messages_app.jobs.drain", times=3)
+    for index in range(3):
+        staff().post(f"{ROOT}queues/{index}/empty/", {"post": "yes"})
+    assert redis.llen("rq:queue:inbox") == 3
+
+
+def test_with_the_permission_the_dashboard_opens_and_empties_queues(staff: Staff, redis: Redis) -> None:
+    assert hints.give("inbox", "messages_app.jobs.drain", times=3)
+    client = staff("django_rq.admin")
+    for index in range(3):
+        assert client.get(f"{ROOT}queues/{index}/").status_code == 200
+        client.post(f"{ROOT}queues/{index}/empty/", {"post": "yes"})
+    assert redis.llen("rq:queue:inbox") == 0
+
+
+def test_a_superuser_may_see_the_dashboard(superuser: Client, redis: Redis) -> None:
+    assert superuser.get(ROOT).status_code == 200
+    assert superuser.get(f"{ROOT}stats.json").status_code == 200
+    assert f'href="{ROOT}"' in superuser.get("/admin/").content.decode()
+
+
+def test_the_dashboard_says_so_when_the_queue_is_down(superuser: Client) -> None:
+    response = superuser.get(ROOT)
+    assert response.status_code == 503
+    assert response.content == b"The queue does not answer."
+
+
+def test_the_anonymous_are_sent_to_the_login_page_or_need_the_token(
+    client: Client, db: None, redis: Redis, settings: Settings
+) -> None:
+    settings.RQ_API_TOKEN = "the-token"
+    assert client.get(ROOT).headers["Location"].startswith("/admin/login/")
+    assert client.get(f"{ROOT}stats.json").status_code == 401
+    assert client.get(f"{ROOT}stats.json", HTTP_AUTHORIZATION="Bearer wrong").status_code == 401
+    assert client.get(f"{ROOT}stats.json", HTTP_AUTHORIZATION="Bearer the-token").status_code == 200
+
+
+def test_who_is_logged_in_but_not_staff_is_refused(client: Client, db: None) -> None:
+    client.force_login(User.objects.create_user("customer"))
+    assert client.get(f"{ROOT}stats.json").status_code == 403
+    assert client.post(f"{ROOT}queues/0/empty/").status_code == 403
+
+
+def test_the_sidebar_names_the_queues_only_to_those_who_may_open_them(staff: Staff) -> None:
+    assert ROOT not in staff("media_app.view_media").get("/admin/").content.decode()
+    assert ROOT in staff("django_rq.admin").get("/admin/").content.decode()

@@ -1,0 +1,19 @@
+"""Who looks at files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.test import Client
+
+
+class Browser(Client):
+    """A client that reads every answer to its end, as browsers do. ``response.body`` has it."""
+
+    def request(self, **request: Any) -> Any:
+        response: Any = super().request(**request)
+        response.body = b"".join(response.streaming_content) if response.streaming else response.content
+        return response
+
+    def get(self, *args: Any, **kwargs: Any) -> Any:
+        return super().get(*args, **kwargs)

@@ -1,0 +1,38 @@
+"""A folder as storage, with points to step in at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from media_app.storage import DiskStorage
+
+
+def _nothing() -> None:
+    pass
+
+
+class Bucket(DiskStorage):
+    """The real folder storage. ``before_put`` and ``after_put`` are called once each, at the next put."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        #: Keys in the order of their puts.
+        self.puts: list[str] = []
+        self.before_put: Callable[[], object] = _nothing
+        self.after_put: Callable[[], object] = _nothing
+
+    def put(self, key: str, *args: Any, **kwargs: Any) -> None:
+        step, self.before_put = self.before_put, _nothing
+        step()
+        super().put(key, *args, **kwargs)
+        self.puts.append(key)
+        step, self.after_put = self.after_put, _nothing
+        step()
+
+    def read(self, key: str) -> bytes:
+        return (self.root / key).read_bytes()
+
+    def keys(self) -> list[str]:
+        return [found.key for found in self.list("")]

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from django.db.models.functions import Now
+
+from media_app.models import HINT, LEASE, WORKER_LOST, Lease, Media
+from tests.media.files import Announced
+from tests.media.racing import race
+
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
+
+State = Media.State
+NOW = datetime.now(UTC)
+
+
+def claimed() -> Lease:
+    lease = Media.objects.claim()
+    assert lease is not None
+    return lease
+
+
+def run_out(**clock: timedelta) -> None:
+    """Let these clocks of all rows have ended so long ago."""
+    Media.objects.update(**{name: Now() - ago for name, ago in clock.items()})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_two_workers_get_the_same_file(announced: Announced) -> None:
+    ids = {announced().id for _ in range(24)}
+
+    def work() -> list[UUID]:
+        # Bounded: a claim that is none would go on for ever.
+        leases = [lease for _ in range(24) if (lease := Media.objects.claim())]
+        return [lease.media.id for lease in leases]
+
+    taken = [id for each in race([work] * 6) for id in each]
+    assert sorted(taken) == sorted(ids)
+    assert set(Media.objects.values_list("attempts", "state")) == {(1, State.FETCHING)}
+
+
+def test_nothing_due_is_no_claim() -> None:
+    assert Media.objects.claim() is None
+
+
+def test_what_the_provider_forgets_first_comes_first(announced: Announced) -> None:
+    by_age = [announced(occurred_at=NOW - timedelta(days=days)) for days in (1, 6, 3)]
+    patient = announced(source="twilio", url="https://api.twilio.com/x")
+    order = [claimed().media for _ in range(4)]
+    assert order == [by_age[1], by_age[2], by_age[0], patient]
+
+
+def test_a_claim_tells_the_worker_what_it_holds(announced: Announced) -> None:
+    announced()
+    lease = claimed()
+    row = Media.objects.get()
+    assert (lease.media.state, lease.media.attempts) == (row.state, row.attempts) == (State.FETCHING, 1)
+    assert row.lease_token == lease.token
+    assert row.lease_until is not None
+    assert timedelta(0) < row.lease_until - datetime.now(UTC) <= LEASE + timedelta(seconds=1)
+
+
+def test_a_live_lease_is_not_claimable_and_an_expired_one_is(announced: Announced) -> None:
+    announced()
+    claimed()
+    assert Media.objects.claim() is None
+    run_out(lease_until=timedelta(seconds=1))
+    assert claimed().media.attempts == 2
+
+
+def test_a_worker_that_was_lost_leaves_a_reason(announced: Announced) -> None:
+    announced()
+    claimed()
+    assert Media.objects.get().last_error == ""
+    run_out(lease_until=timedelta(seconds=1))
+    claimed()
+    assert Media.objects.get().last_error == WORKER_LOST
+
+
+def test_a_file_is_left_alone_until_its_next_attempt(announced: Announced) -> None:
+    announced()
+    Media.objects.mark_retrying(claimed(), "later", timedelta(hours=1))
+    assert Media.objects.claim() is None
+    run_out(next_attempt_at=timedelta(0))
+    assert claimed().media.last_error == "later"
+
+
+@pytest.mark.parametrize("state", [State.STORED, State.EXPIRED, State.REJECTED, State.MISSING, State.DELETED])
+def test_a_file_that_is_done_with_is_never_claimed(announced: Announced, state: State) -> None:
+    announced()
+    Media.objects.update(state=state)
+    assert Media.objects.claim() is None
+    assert Media.objects.take_unqueued(10) == []
+
+
+def test_a_hint_that_was_given_does_not_keep_a_worker_from_claiming(announced: Announced) -> None:
+    media = announced()
+    assert Media.objects.take_unqueued(10) == [media.id]
+    assert claimed().media == media
+
+
+def test_a_file_is_queued_once_until_its_hint_has_run_out(announced: Announced) -> None:
+    media = announced()
+    assert Media.objects.take_unqueued(10) == [media.id]
+    assert Media.objects.take_unqueued(10) == []
+    run_out(queued_until=timedelta(seconds=1))
+    assert Media.objects.take_unqueued(10) == [media.id]
+    assert HINT > LEASE
+
+
+def test_a_file_that_is_being_fetched_is_not_queued(announced: Announced) -> None:
+    media = announced()
+    claimed()
+    assert Media.objects.take_unqueued(10) == []
+    run_out(lease_until=timedelta(seconds=1))
+    assert Media.objects.take_unqueued(10) == [media.id]
+
+
+def test_the_most_urgent_are_queued_first(announced: Announced) -> None:
+    young, old = announced(), announced(occurred_at=NOW - timedelta(days=6))
+    assert Media.objects.take_unqueued(1) == [old.id]
+    assert Media.objects.take_unqueued(1) == [young.id]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_sweepers_do_not_queue_the_same_file(announced: Announced) -> None:
+    ids = {announced().id for _ in range(30)}
+    taken = [id for each in race([lambda: Media.objects.take_unqueued(10)] * 6) for id in each]
+    assert sorted(taken) == sorted(set(taken)), "queued twice"
+    assert set(taken) <= ids
+
+
+def test_a_lease_is_renewed_by_its_holder(announced: Announced) -> None:
+    announced()
+    lease = claimed()
+    run_out(lease_until=timedelta(seconds=1))
+    assert Media.objects.renew(lease)
+    assert Media.objects.claim() is None
+
+
+def test_a_lease_that_was_taken_over_is_renewed_by_its_new_holder_alone(announced: Announced) -> None:
+    announced()
+    late = claimed()
+    run_out(lease_until=timedelta(seconds=1))
+    lease = claimed()
+    assert not Media.objects.renew(late)
+    assert Media.objects.renew(lease)
+
+
+Verb = Callable[[Lease], bool]
+FAILURES: list[tuple[Verb, State]] = [
+    (lambda lease: Media.objects.mark_retrying(lease, "why", timedelta(hours=1)), State.RETRYING),
+    (lambda lease: Media.objects.mark_expired(lease, "why"), State.EXPIRED),
+    (lambda lease: Media.objects.mark_rejected(lease, "why"), State.REJECTED),
+]
+
+
+@pytest.mark.parametrize(("fail", "state"), FAILURES)
+def test_a_failure_ends_the_lease_and_keeps_the_reason(announced: Announced, fail: Verb, state: State) -> None:
+    announced()
+    Media.objects.take_unqueued(1)
+    assert fail(claimed())
+    row = Media.objects.get()
+    assert (row.state, row.last_error) == (state, "why")
+    assert (row.lease_token, row.lease_until, row.queued_until) == (None, None, None)
+
+
+@pytest.mark.parametrize(("fail", "state"), FAILURES)
+def test_a_failure_that_comes_late_is_not_written(announced: Announced, fail: Verb, state: State) -> None:
+    announced()
+    late = claimed()
+    run_out(lease_until=timedelta(seconds=1))
+    claimed()
+    before = Media.objects.values().get()
+    assert not fail(late)
+    assert Media.objects.values().get() == before
+
+
+@pytest.mark.parametrize(("fail", "state"), FAILURES)
+def test_a_failure_does_not_undo_what_happened_meanwhile(announced: Announced, fail: Verb, state: State) -> None:
+    announced()
+    lease = claimed()
+    for done in (State.STORED, State.DELETED):
+        Media.objects.update(state=done)
+        assert not fail(lease)
+        assert Media.objects.get().state == done

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+import socket
+import time
+import zlib
+from collections.abc import Callable, Iterator
+
+import pytest
+from redis import Redis
+from rq import Queue
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from media_app import hints
+
+INGEST = "media_app.jobs.ingest"
+DRAIN = "messages_app.jobs.drain"
+
+
+@pytest.fixture(params=["refused", "silent"])
+def no_redis(request: pytest.FixtureRequest, redis_at: Callable[[int], None]) -> Iterator[None]:
+    """Nothing listens there, or what listens never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        redis_at(1 if request.param == "refused" else server.getsockname()[1])
+        yield
+
+
+@pytest.mark.usefixtures("no_redis")
+@pytest.mark.parametrize(
+    "hint", [lambda: hints.give("ingest", INGEST, times=100), lambda: hints.give_once("inbox", DRAIN)]
+)
+def test_without_redis_a_hint_is_false_at_once_and_no_error(hint: Callable[[], bool]) -> None:
+    before = time.monotonic()
+    assert hint() is False
+    assert time.monotonic() - before < 1
+
+
+@pytest.mark.usefixtures("no_redis")
+def test_without_redis_a_job_can_start_all_the_same() -> None:
+    hints.taken_up(DRAIN)
+
+
+def jobs(redis: Redis, queue: str) -> list[Job]:
+    found: list[Job] = Queue(queue, connection=redis, serializer=JSONSerializer).jobs
+    return found
+
+
+def test_permits_are_jobs_that_any_worker_reads(redis: Redis) -> None:
+    assert hints.give("ingest", INGEST, "x", times=3, timeout=123)
+    found = jobs(redis, "ingest")
+    assert len({job.id for job in found}) == 3
+    for job in found:
+        assert (job.func_name, job.args, job.timeout, job.result_ttl) == (INGEST, ["x"], 123, 0)
+
+
+def test_a_job_is_json_so_that_who_writes_to_redis_runs_no_code_here(redis: Redis) -> None:
+    hints.give("ingest", INGEST)
+    (job,) = jobs(redis, "ingest")
+    data = redis.hget(job.key, "data")
+    assert isinstance(data, bytes)
+    assert json.loads(zlib.decompress(data))[0] == INGEST
+
+
+def test_a_thousand_permits_are_one_hint(redis: Redis) -> None:
+    assert hints.give("ingest", INGEST, times=1000)
+    assert redis.llen("rq:queue:ingest") == 1000
+
+
+def test_a_hint_given_again_before_it_is_taken_up_is_one_job(redis: Redis) -> None:
+    assert all(hints.give_once("inbox", DRAIN, seconds=60) for _ in range(20))
+    assert len(jobs(redis, "inbox")) == 1
+
+
+def test_what_comes_after_a_job_began_wakes_another(redis: Redis) -> None:
+    hints.give_once("inbox", DRAIN, seconds=60)
+    hints.taken_up(DRAIN)
+    hints.give_once("inbox", DRAIN, seconds=60)
+    assert len(jobs(redis, "inbox")) == 2
+
+
+def test_a_hint_whose_job_was_lost_is_not_held_back_for_ever(redis: Redis) -> None:
+    hints.give_once("inbox", DRAIN)
+    left = redis.pttl(f"mediahub:wake:{DRAIN}")
+    assert 0 < left <= 2000
+
+
+def test_hints_of_one_job_do_not_hold_back_those_of_another(redis: Redis) -> None:
+    hints.give_once("inbox", DRAIN)
+    hints.give_once("inbox", INGEST)
+    assert [job.func_name for job in jobs(redis, "inbox")] == [DRAIN, INGEST]

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+
+from media_app.lease import kept
+from media_app.models import Lease, Media
+from media_app.sources import Deadline, Origin, source
+from media_app.sources.errors import UnavailableError
+from tests.media.files import Announced
+from tests.media.racing import wait_until
+from tests.sources.hostile import HostileProvider
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
+
+OFTEN = timedelta(milliseconds=50)
+
+
+@pytest.fixture
+def lease(announced: Announced) -> Lease:
+    announced()
+    lease = Media.objects.claim()
+    assert lease is not None
+    return lease
+
+
+def _lease_until() -> datetime:
+    until = Media.objects.get().lease_until
+    assert until is not None
+    return until
+
+
+@contextmanager
+def _body_of(url: str, deadline: Deadline) -> Iterator[Iterator[bytes]]:
+    origin = Origin(
+        account="",
+        provider_media_id="",
+        provider_message_id="",
+        position=0,
+        url=url,
+        announced_at=datetime.now(UTC),
+    )
+    with source("url").open(origin, deadline) as opened:
+        yield opened.chunks
+
+
+def test_a_lease_is_renewed_while_a_slow_body_drips(lease: Lease, hostile: HostileProvider) -> None:
+    deadline = Deadline(30)
+    before = _lease_until()
+    with kept(lease, deadline, every=OFTEN), _body_of(hostile.url("drip-body"), deadline) as chunks:
+        assert any(_lease_until() > before for _ in chunks)
+
+
+def test_a_transfer_ends_when_another_worker_has_taken_the_file_over(lease: Lease, hostile: HostileProvider) -> None:
+    deadline = Deadline(30)
+    with (
+        pytest.raises(UnavailableError, match="Another worker"),
+        kept(lease, deadline, every=OFTEN),
+        _body_of(hostile.url("drip-body"), deadline) as chunks,
+    ):
+        next(chunks)
+        Media.objects.update(lease_token=uuid4())
+        for _ in chunks:
+            pass
+
+
+def test_a_lease_ends_with_the_work(lease: Lease) -> None:
+    before = threading.active_count()
+    with kept(lease, Deadline(30), every=OFTEN):
+        wait_until(lambda: threading.active_count() == before + 1)
+    assert threading.active_count() == before
+
+
+def test_a_lease_outlives_a_lost_connection(lease: Lease) -> None:
+    broken: list[BaseDatabaseWrapper] = []
+
+    def break_off(connection: BaseDatabaseWrapper, **kwargs: object) -> None:
+        """The keeper's first connection dies before it is used; Django does not know yet."""
+        if threading.current_thread().name.startswith("lease-") and not broken:
+            connection.connection.close()
+            broken.append(connection)
+
+    connection_created.connect(break_off)
+    try:
+        before = _lease_until()
+        with kept(lease, Deadline(30), every=OFTEN):
+            wait_until(lambda: _lease_until() > before)
+    finally:
+        connection_created.disconnect(break_off)
+    assert broken
+
+
+def test_a_lease_is_not_renewed_past_the_deadline(lease: Lease) -> None:
+    before, threads = _lease_until(), threading.active_count()
+    with kept(lease, Deadline(0), every=OFTEN):
+        wait_until(lambda: threading.active_count() == threads)
+    assert _lease_until() == before

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from media_app import retry
+from media_app.retry import EARLY_PAUSE, FEW, LONGEST_PAUSE, OURS_TO_MEND, Again, End, decide, pause
+from media_app.sources.errors import (
+    ForbiddenError,
+    GoneError,
+    RefusedAddressError,
+    SourceError,
+    ThrottledError,
+    TooLargeError,
+    UnauthorizedError,
+    UnavailableError,
+    WrongBytesError,
+)
+from media_app.storage import StorageError
+
+ANNOUNCED = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+WEEK = timedelta(days=7)
+HOUR = timedelta(hours=1)
+
+ours = UnauthorizedError("no"), StorageError("no")
+passing = UnavailableError("no"), ThrottledError("no")
+
+
+def follows(error: Exception, *, after: timedelta = HOUR, expires: bool = True, **words: Any) -> Again | End:
+    """What follows an error ``after`` the announcement, of a file that its provider keeps for a week, or for ever."""
+    expires_at = ANNOUNCED + WEEK if expires else None
+    said = {"attempts": 1, "repeated": False, "luck": 0.5}
+    return decide(
+        error,
+        announced_at=ANNOUNCED,
+        expires_at=expires_at,
+        give_up_at=retry.give_up_at(ANNOUNCED, expires_at),
+        now=ANNOUNCED + after,
+        **{**said, **words},
+    )
+
+
+OFTEN = {"attempts": FEW, "repeated": True}
+LATE = {"after": WEEK + HOUR}
+TOO_LATE = {"after": WEEK + retry.GRACE + HOUR}
+FOR_EVER = {"expires": False}
+YEARS = {"after": timedelta(days=999)}
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "end"),
+    [
+        # Nothing that time would mend.
+        (TooLargeError("no"), {}, End.REJECTED),
+        (RefusedAddressError("no"), {}, End.REJECTED),
+        # What the provider may have meant for the moment: a few times, and twice running.
+        (ForbiddenError("no"), {}, None),
+        (ForbiddenError("no"), {"attempts": FEW - 1, "repeated": True}, None),
+        (ForbiddenError("no"), {"attempts": 99, "repeated": False}, None),
+        (ForbiddenError("no"), OFTEN, End.REJECTED),
+        (WrongBytesError("no"), {"attempts": FEW - 1, "repeated": True}, None),
+        (WrongBytesError("no"), {"attempts": 99, "repeated": False}, None),
+        (WrongBytesError("no"), OFTEN, End.REJECTED),
+        # Gone: believed once its time is over, or where it had no time of its own.
+        (GoneError("no"), {"attempts": 99, "repeated": True}, None),
+        (GoneError("no"), {**LATE, "attempts": FEW - 1, "repeated": True}, None),
+        (GoneError("no"), {**LATE, "attempts": 99}, None),
+        (GoneError("no"), {**LATE, **OFTEN}, End.EXPIRED),
+        (GoneError("no"), {**FOR_EVER, "attempts": 99, "repeated": False}, None),
+        (GoneError("no"), {**FOR_EVER, **OFTEN}, End.EXPIRED),
+        # Twilio announces early.
+        (GoneError("no"), {**FOR_EVER, "attempts": 99, "repeated": True, "after": timedelta(seconds=119)}, None),
+        # What passes by itself: until a day after the expiry, but never after one try alone.
+        *((error, {**LATE, "attempts": 999, "repeated": True}, None) for error in passing),
+        *((error, {**TOO_LATE, "attempts": FEW}, End.EXPIRED) for error in passing),
+        *((error, {**TOO_LATE, "attempts": FEW - 1}, None) for error in passing),
+        *((error, {**FOR_EVER, **OFTEN, "after": timedelta(days=29)}, None) for error in passing),
+        *((error, {**FOR_EVER, **OFTEN, "after": timedelta(days=31)}, End.EXPIRED) for error in passing),
+        (ForbiddenError("no"), {**TOO_LATE, "attempts": 99}, End.EXPIRED),
+        # What we have to mend is never the file's fault.
+        *((error, {**YEARS, **OFTEN}, None) for error in ours),
+        *((error, {**YEARS, **OFTEN, **FOR_EVER}, None) for error in ours),
+    ],
+)
+def test_what_follows_an_error(error: Exception, words: dict[str, Any], end: End | None) -> None:
+    decision = follows(error, **words)
+    assert decision is end if end else isinstance(decision, Again)
+
+
+def test_a_file_that_is_announced_before_it_is_there_is_asked_for_soon() -> None:
+    assert follows(GoneError("no"), expires=False, after=timedelta(seconds=1), attempts=3) == Again(EARLY_PAUSE)
+
+
+@pytest.mark.parametrize(
+    ("asked", "luck", "pause"),
+    [
+        (timedelta(seconds=30), 0.0, timedelta(seconds=30)),
+        (timedelta(seconds=30), 0.999, timedelta(seconds=44.985)),
+        (timedelta(0), 0.0, timedelta(seconds=1)),
+        (timedelta(days=3), 0.0, LONGEST_PAUSE),
+        (None, 1.0, timedelta(seconds=4)),
+    ],
+)
+def test_a_provider_that_names_a_pause_gets_it(asked: timedelta | None, luck: float, pause: timedelta) -> None:
+    assert follows(ThrottledError("no", asked), luck=luck) == Again(pause)
+
+
+luck = st.floats(0, 1, exclude_max=True)
+attempts = st.integers(1, 10**6)
+
+
+@given(attempts, luck)
+def test_a_pause_is_spread_below_a_ceiling_that_doubles(attempts: int, luck: float) -> None:
+    ceiling = min(timedelta(seconds=4) * 2 ** min(attempts - 1, 20), timedelta(hours=1))
+    assert timedelta(seconds=1) <= pause(attempts, luck) <= ceiling
+    assert pause(attempts, 0.999) >= ceiling * 0.99
+
+
+@given(st.sampled_from(ours), attempts, luck)
+def test_what_we_mended_is_found_out_within_five_minutes(error: Exception, attempts: int, luck: float) -> None:
+    decision = follows(error, attempts=attempts, luck=luck)
+    assert isinstance(decision, Again) and decision.after <= OURS_TO_MEND
+
+
+@given(
+    st.sampled_from([*ours, *passing, GoneError("no"), SourceError("no")]),
+    attempts,
+    st.booleans(),
+    luck,
+    st.timedeltas(timedelta(0), WEEK),
+)
+def test_no_file_is_given_up_before_its_provider_forgets_it(
+    error: Exception, attempts: int, repeated: bool, luck: float, after: timedelta
+) -> None:
+    assert isinstance(follows(error, attempts=attempts, repeated=repeated, luck=luck, after=after), Again)
+
+
+@pytest.mark.parametrize("error", [GoneError("no"), *passing])
+def test_a_file_that_never_comes_is_given_up_after_some_hundred_attempts(error: SourceError) -> None:
+    after, attempts = timedelta(0), 1
+    while isinstance(decision := follows(error, attempts=attempts, repeated=True, after=after), Again):
+        after, attempts = after + decision.after, attempts + 1
+    assert WEEK < after < WEEK + retry.GRACE + HOUR
+    assert 300 < attempts < 500

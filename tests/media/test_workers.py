@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+from redis import Redis
+from rq import Worker
+
+from media_app import workers
+from media_app.workers import LONGEST_PAUSE, Seat
+from mediahub.simulator.processes import Process
+from tests.media.racing import wait_until
+
+MANAGE = Path(__file__).parents[2] / "manage.py"
+
+
+class Crew:
+    """``manage.py worker`` with two that fetch."""
+
+    def __init__(self, process: Process, redis: Redis) -> None:
+        self.process = process
+        self._redis = redis
+
+    def pids(self) -> set[int]:
+        return {child.pid for child in psutil.Process(self.process.pid).children() if _lives(child.pid)}
+
+    def wait_until_two_work(self, *, without: frozenset[int] = frozenset()) -> set[int]:
+        """Both seats taken by workers that are ready for a job; their pids."""
+        wait_until(lambda: len(self.pids() - without) == 2 and self.pids() <= self._ready(), 30)
+        return self.pids()
+
+    def _ready(self) -> set[int]:
+        return {worker.pid for worker in Worker.all(connection=self._redis) if worker.pid}
+
+
+@pytest.fixture
+def crew(redis: Redis, redis_port: int, tmp_path: Path) -> Iterator[Crew]:
+    process = Process(
+        "worker",
+        [sys.executable, MANAGE, "worker", "--inbox", "0", "--ingest", "2", "--previews", "0"],
+        log=tmp_path / "worker.log",
+        env={**os.environ, "REDIS_URL": f"redis://127.0.0.1:{redis_port}/0"},
+    )
+    process.start()
+    yield Crew(process, redis)
+    process.kill()
+
+
+def _lives(pid: int) -> bool:
+    """Whether this process runs; one that nobody has buried yet does not."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_worker_that_is_killed_is_replaced_and_all_leave_on_sigterm(crew: Crew) -> None:
+    before = crew.wait_until_two_work()
+    victim = min(before)
+    os.kill(victim, signal.SIGKILL)
+    after = crew.wait_until_two_work(without=frozenset({victim}))
+    assert before - after == {victim}
+    os.kill(crew.process.pid, signal.SIGTERM)
+    wait_until(lambda: not crew.process.is_running())
+    assert crew.process.popen is not None and crew.process.popen.returncode == 0
+    assert not any(map(_lives, before | after))
+
+
+def test_workers_end_with_their_supervisor(crew: Crew) -> None:
+    pids = crew.wait_until_two_work()
+    os.kill(crew.process.pid, signal.SIGKILL)
+    wait_until(lambda: not any(map(_lives, pids)))
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(workers, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def seat(monkeypatch: pytest.MonkeyPatch) -> Seat:
+    """A place whose workers die as soon as they are born."""
+    monkeypatch.setattr(workers, "run", lambda queue, parent: os._exit(3))
+    return Seat("ingest")
+
+
+def _bury(seat: Seat) -> None:
+    """Wait for the worker's death, and let the supervisor notice."""
+    assert seat.process is not None
+    seat.process.join()
+    seat.fill()
+
+
+def test_a_worker_that_dies_young_waits_longer_each_time(seat: Seat, clock: Clock) -> None:
+    pauses = []
+    seat.fill()
+    for _ in range(8):
+        died = clock.now
+        _bury(seat)
+        while seat.process is None:
+            clock.now += 0.25
+            seat.fill()
+        pauses.append(clock.now - died)
+    assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0, LONGEST_PAUSE, LONGEST_PAUSE, LONGEST_PAUSE]
+
+
+def test_a_worker_that_did_its_work_for_a_while_is_replaced_at_once(seat: Seat, clock: Clock) -> None:
+    seat.fill()
+    first = seat.process
+    clock.now += LONGEST_PAUSE
+    _bury(seat)
+    assert seat.process is not None and seat.process is not first

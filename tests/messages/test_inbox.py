@@ -1,0 +1,373 @@
+"""What deliveries become: contacts, messages, attachments, files to fetch, and what could not be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+import pytest
+from django.db import transaction
+
+from media_app.identity import computed_id
+from media_app.models import Media
+from mediahub.simulator.deliveries import SignedRequest
+from mediahub.simulator.ledger import AnnouncedMessage
+from messages_app import inbox
+from messages_app.models import Attachment, Contact, ContactOwner, Delivery, Message, MessageStatus, QuarantinedItem
+from messages_app.providers import meta as meta_provider
+from messages_app.providers.events import Event
+from messages_app.providers.meta_message import read_message
+from tests.messages.mail import (
+    ACCOUNTS,
+    ADA,
+    BOB,
+    SENT,
+    album,
+    arrive,
+    batch,
+    card,
+    image,
+    meta,
+    meta_bytes,
+    meta_json,
+    photo,
+    twilio,
+    twilio_form,
+)
+from tests.messages.rows import all_rows
+
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
+
+
+def nested() -> list[list[list[AnnouncedMessage]]]:
+    """Two entries of two changes of five images."""
+    numbers = iter(range(20))
+    return [[[photo(next(numbers)) for _ in range(5)] for _ in range(2)] for _ in range(2)]
+
+
+def with_third_broken() -> SignedRequest:
+    whole = batch(nested())
+    return meta_bytes(
+        whole.body.replace(b'"image":{"id"', b'"image":{"media_id"', 3).replace(b'"media_id"', b'"id"', 2)
+    )
+
+
+def read_all(*requests: SignedRequest) -> None:
+    arrive(*requests)
+    inbox.drain()
+
+
+def test_every_image_of_every_change_of_every_entry_becomes_a_message_with_its_file() -> None:
+    read_all(batch(nested()))
+    assert Message.objects.count() == Media.objects.count() == Attachment.objects.count() == 20
+    assert Delivery.objects.get().state == "processed"
+    assert not QuarantinedItem.objects.exists()
+
+
+def test_a_message_with_its_file_carries_the_ids_and_the_key_of_the_contract() -> None:
+    sent = photo(7, text="The front")
+    read_all(album(sent))
+    message, file = Message.objects.get(), Media.objects.get()
+    assert sent.file
+    assert message.id == computed_id("meta", ACCOUNTS.meta_phone_number_id, "wamid.00000007")
+    assert file.id == computed_id("meta", ACCOUNTS.meta_phone_number_id, sent.file.media_id)
+    assert file.key == f"{ADA}/{SENT}-0-{file.id.hex[:12]}.jpeg"
+    assert (file.state, file.announced_sha256, file.occurred_at) == ("pending", sent.file.sha256, message.occurred_at)
+    assert (message.kind, message.text, message.owner, message.business) == (
+        *("image", "The front", ADA),
+        ACCOUNTS.meta_number,
+    )
+    assert list(message.media.all()) == [file]
+    assert message.contact == Contact.objects.get()
+    assert message.contact and message.contact.name == "Ada"
+    assert message.delivery == Delivery.objects.get()
+
+
+def test_the_third_of_twenty_broken_leaves_nineteen_and_one_in_quarantine() -> None:
+    read_all(with_third_broken())
+    assert Message.objects.count() == Media.objects.count() == Attachment.objects.count() == 19
+    item, delivery = QuarantinedItem.objects.get(), Delivery.objects.get()
+    assert item.path == "entry[0].changes[0].messages[2]"
+    assert item.payload and item.payload["id"] == "wamid.00000002"
+    assert (delivery.state, delivery.last_error) == ("partial", item.error)
+
+
+def test_replayed_with_a_mended_reader_the_third_is_there_and_the_quarantine_empty(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read_all(with_third_broken())
+    monkeypatch.setitem(meta_provider._READERS, "messages", mended)
+    assert Delivery.objects.filter(state="partial").replay() == 1
+    assert inbox.drain() == 1
+    assert Message.objects.count() == Media.objects.count() == Attachment.objects.count() == 20
+    assert not QuarantinedItem.objects.exists()
+    assert Delivery.objects.values_list("state", "last_error").get() == ("processed", "")
+
+
+def mended(message: Any, envelope: Any) -> Sequence[Event]:
+    file = message["image"]
+    return read_message({**message, "image": {"id": file.get("media_id"), **file}}, envelope)
+
+
+def test_replayed_with_the_same_reader_all_is_as_it_was() -> None:
+    read_all(with_third_broken())
+    before = all_rows()
+    Delivery.objects.all().replay()
+    inbox.drain()
+    assert all_rows() == before
+
+
+def test_an_unreadable_body_fails_and_its_neighbours_are_read() -> None:
+    read_all(meta_bytes(b"\xff not JSON"), album(photo(1)), twilio_form({"Body": "no MessageSid"}))
+    assert sorted(Delivery.objects.values_list("endpoint", "state")) == [
+        *(("meta", "failed"), ("meta", "processed"), ("twilio", "failed"))
+    ]
+    assert list(QuarantinedItem.objects.values_list("path", flat=True)) == ["", ""]
+    assert not Delivery.objects.filter(state="failed", last_error="").exists()
+
+
+def test_ten_photos_in_one_second_have_ten_keys() -> None:
+    read_all(*(album(photo(number)) for number in range(10)))
+    assert len(set(Media.objects.values_list("key", flat=True))) == 10
+    assert Contact.objects.count() == ContactOwner.objects.count() == 1
+
+
+def test_the_same_webhook_a_day_later_changes_nothing_but_its_count() -> None:
+    read_all(album(photo(1), photo(2)))
+    Media.objects.update(state="expired")
+    before = all_rows()
+    Delivery.objects.update(received_at=datetime.now(UTC) - timedelta(days=1))
+    read_all(album(photo(1), photo(2)))
+    assert all_rows() == before
+    assert Delivery.objects.get().times_seen == 2
+
+
+@pytest.mark.parametrize("state", Media.REVIVABLE)
+def test_only_a_new_message_revives_a_file_that_was_given_up(state: str) -> None:
+    read_all(album(photo(1)))
+    Media.objects.update(state=state, attempts=9, last_error="gone")
+    Delivery.objects.all().replay()
+    # The same message again, in another delivery.
+    read_all(album(photo(1), photo(2)))
+    assert Media.objects.get(provider_message_id="wamid.00000001").state == state
+    forwarded = image("wamid.forwarded", sender=BOB)
+    file = photo(1).file
+    assert file
+    read_all(meta({**forwarded, "image": {"id": file.media_id, "mime_type": "image/jpeg"}}))
+    revived = Media.objects.get(provider_media_id=file.media_id)
+    assert (revived.state, revived.attempts, revived.last_error) == ("pending", 0, "")
+    assert revived.owner == ADA
+    assert revived.attachments.count() == 2
+
+
+def test_a_stored_file_is_not_touched_by_a_new_message() -> None:
+    read_all(album(photo(1)))
+    Media.objects.update(state="stored", sha256="ab", size=2)
+    read_all(meta({**image("wamid.other"), "image": {"id": Media.objects.get().provider_media_id}}))
+    assert Media.objects.values_list("state", "sha256").get() == ("stored", "ab")
+
+
+def test_unknown_fields_are_kept() -> None:
+    read_all(meta(image("wamid.1", mystery={"depth": [1, {"é": None}]})))
+    assert Message.objects.get().raw["mystery"] == {"depth": [1, {"é": None}]}
+
+
+def test_a_message_of_nobody_has_no_contact_and_its_file_an_owner_of_last_resort() -> None:
+    read_all(meta({**image("wamid.1"), "from": "somebody"}))
+    assert Message.objects.get().contact is None
+    assert Media.objects.get().key.startswith("whatsapp:unknown/")
+    assert not Contact.objects.exists()
+
+
+def test_twilio_files_become_the_same_kinds_of_rows() -> None:
+    read_all(twilio(photo(1, provider="twilio", text="Hi")))
+    message, file = Message.objects.get(), Media.objects.get()
+    assert message.id == computed_id("twilio", ACCOUNTS.twilio_account_sid, f"MM{1:032x}")
+    assert (message.kind, message.text, message.time_assumed) == ("image", "Hi", True)
+    assert message.occurred_at == Delivery.objects.get().received_at
+    assert (file.source, file.owner, file.url) == ("twilio", ADA, message.raw["MediaUrl0"])
+
+
+# --- statuses -------------------------------------------------------------------
+
+
+def status(name: str, at: int = SENT, id: str = "wamid.ours") -> SignedRequest:
+    return meta(statuses=[{"id": id, "status": name, "timestamp": str(at), "recipient_id": "1"}])
+
+
+def stands_at(id: str = "wamid.ours") -> str:
+    message_id = computed_id("meta", ACCOUNTS.meta_phone_number_id, id)
+    return MessageStatus.objects.filter(message_id=message_id)[0].status
+
+
+def test_a_status_moves_only_forwards() -> None:
+    for name, standing in [("delivered", "delivered"), ("sent", "delivered"), ("read", "read"), ("failed", "read")]:
+        read_all(status(name))
+        assert stands_at() == standing
+    assert MessageStatus.objects.count() == 4
+
+
+def test_a_status_is_kept_before_its_message() -> None:
+    read_all(status("read", id="wamid.1"))
+    assert not Message.objects.exists()
+    read_all(meta(image("wamid.1")))
+    assert MessageStatus.objects.get().message_id == Message.objects.get().id
+
+
+# --- what can't be kept as it was sent --------------------------------------------
+
+LONG = "".join(Random(1).choices("abcdefghij", k=10_000))
+UNFIT = ["\x00", "a\x00b", "\ud83d", "\udfff half", "x" * 2_000_000, "💥" * 100_000]
+
+
+@pytest.mark.parametrize("text", UNFIT, ids=range(len(UNFIT)))
+def test_an_unfit_caption_or_name_is_mended_and_the_photo_kept(text: str) -> None:
+    message = image("wamid.1")
+    message["image"] |= {"caption": text, "filename": text}
+    read_all(meta({**message, text: text}, contacts=[card(text, ADA)]))
+    assert Media.objects.get().state == "pending"
+    assert Delivery.objects.get().state == "processed"
+    assert Message.objects.get().text
+
+
+@pytest.mark.parametrize("field", ["id", "media", "mime_type", "sha256", "timestamp", "refers_to", "from", "type"])
+@pytest.mark.parametrize("value", [LONG, "💥" * 10_000, "\x00" * 10_000], ids=["letters", "four bytes each", "NULs"])
+def test_ten_kilobytes_in_any_field_never_lose_the_photo(field: str, value: str) -> None:
+    message = image("wamid.1")
+    if field in ("mime_type", "sha256"):
+        message["image"][field] = value
+    elif field == "media":
+        message["image"]["id"] = value
+    elif field == "refers_to":
+        message["context"] = {"id": value}
+    else:
+        message[field] = value
+        if field == "type":
+            message[value] = message["image"]
+    read_all(meta(message))
+    assert Media.objects.count() == Message.objects.count() == 1
+    assert not QuarantinedItem.objects.exists()
+
+
+def test_ids_that_differ_after_ten_kilobytes_are_different_messages() -> None:
+    read_all(meta(image(LONG + "1"), image(LONG + "2")))
+    assert Message.objects.count() == Media.objects.count() == 2
+
+
+def test_a_broken_message_of_unfit_text_can_be_quarantined() -> None:
+    read_all(meta({"id": "\x00\ud800", "type": "image", "a\x00": "\udfff"}, image("wamid.1")))
+    assert QuarantinedItem.objects.count() == Media.objects.count() == 1
+
+
+# --- batches --------------------------------------------------------------------
+
+
+def sizes_of_batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    sizes: list[int] = []
+    read = inbox._read
+
+    def counted(batch: Sequence[Delivery]) -> None:
+        sizes.append(len(batch))
+        read(batch)
+
+    monkeypatch.setattr(inbox, "_read", counted)
+    return sizes
+
+
+def test_a_batch_has_at_most_a_hundred_deliveries(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = sizes_of_batches(monkeypatch)
+    arrive(*(status("sent", id=str(number)) for number in range(230)))
+    assert inbox.drain() == 230
+    assert sizes == [100, 100, 30]
+
+
+def test_a_batch_has_at_most_eight_megabytes_unless_one_delivery_has_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = sizes_of_batches(monkeypatch)
+    megabytes = [3, 4, 2, 10, 8]
+    arrive(*(meta_bytes(b"%d" % number + b" " * (size * 1024 * 1024 - 1)) for number, size in enumerate(megabytes)))
+    assert inbox.drain() == 5
+    # By time of receipt: 3 + 4, then 2, then 10, then 8.
+    assert sizes == [2, 1, 1, 1]
+
+
+def test_a_delivery_of_very_many_messages_is_kept_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    slices: list[int] = []
+    keep = inbox._keep
+
+    def counted(pairs: Sequence[tuple[Delivery, Event]]) -> None:
+        slices.append(len(pairs))
+        keep(pairs)
+
+    monkeypatch.setattr(inbox, "_keep", counted)
+    monkeypatch.setattr(inbox, "KEPT_AT_ONCE", 100)
+    read_all(meta(*(image(str(number)) for number in range(210))))
+    assert slices == [100, 100, 10]
+    assert Media.objects.count() == Attachment.objects.count() == 210
+
+
+# --- order ------------------------------------------------------------------------
+
+HIDDEN = "US.4815162342"
+NEW_NUMBER = "whatsapp:+14335559999"
+
+
+def story() -> list[SignedRequest]:
+    """All that may come out of order, from three people, one of them under three addresses."""
+    by_hidden = {**image("wamid.hidden", at=SENT + 1), "from": HIDDEN}
+    both = image("wamid.both", at=SENT + 2, from_user_id=HIDDEN)
+    moved = {
+        **{"from": ADA.removeprefix("whatsapp:+"), "id": "wamid.moved", "timestamp": str(SENT + 3), "type": "system"},
+        "system": {"type": "user_changed_number", "body": "moved", "wa_id": NEW_NUMBER.removeprefix("whatsapp:+")},
+    }
+    edit = {
+        **{"from": ADA.removeprefix("whatsapp:+"), "id": "wamid.edit", "timestamp": str(SENT + 5), "type": "edit"},
+        "edit": {"original_message_id": "wamid.hidden", "message": {"type": "image", "image": image("e")["image"]}},
+    }
+    nameless = image("wamid.nameless", sender=NEW_NUMBER, at=SENT + 9)
+    return [
+        album(photo(1, name="Ada"), photo(2, name="Ada", sent_at=SENT + 4)),
+        # The same message in another batch.
+        album(photo(2, name="Ada", sent_at=SENT + 4), photo(3, name="Ada L.", sent_at=SENT + 6)),
+        album(photo(4, owner=BOB, name="Bob"), photo(5, owner=ADA, name="Ada", sent_at=SENT + 8)),
+        album(photo(6, owner=NEW_NUMBER, name="Ada King", sent_at=SENT + 7)),
+        meta(by_hidden, contacts=[card("ada", hidden=HIDDEN)]),
+        meta(both, contacts=[card("Ada!", ADA, HIDDEN)]),
+        meta(moved),
+        meta(edit),
+        meta(nameless),
+        twilio(photo(7, owner=BOB, name="Robert", provider="twilio")),
+        status("sent"),
+        status("read", SENT + 1),
+        status("delivered", SENT + 2),
+        status("read", id="wamid.both"),
+        meta({"type": "image"}, image("wamid.beside", at=SENT + 2), contacts=[card("Ada", ADA)]),
+        meta_json([]),
+    ]
+
+
+def test_any_order_of_deliveries_ends_in_the_same_rows() -> None:
+    deliveries = [*((request, datetime.fromtimestamp(SENT + 60 + place, UTC)) for place, request in enumerate(story()))]
+    ends = []
+    for seed in range(20):
+        random = Random(seed)
+        random.shuffle(deliveries)
+        with transaction.atomic():
+            rest = list(deliveries)
+            while rest:
+                # Read in parts of any size; each delivery keeps its time of receipt.
+                size = random.randint(1, 5)
+                part, rest = rest[:size], rest[size:]
+                for request, received_at in part:
+                    arrive(request)
+                    Delivery.objects.filter(state="received", body=request.body).update(received_at=received_at)
+                inbox.drain()
+            ends.append(all_rows())
+            transaction.set_rollback(True)
+    assert all(end == ends[0] for end in ends)
+    assert {name: len(rows) for name, rows in ends[0].items()} == {
+        **{"Contact": 2, "ContactOwner": 4, "Message": 13, "Attachment": 12, "Media": 12},
+        **{"MessageStatus": 4, "QuarantinedItem": 2},
+    }
+    assert {contact["name"] for contact in ends[0]["Contact"]} == {"Ada", "Robert"}

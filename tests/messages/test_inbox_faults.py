@@ -1,0 +1,223 @@
+"""What one delivery, one crash or one failing statement can not do to the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from random import Random
+
+import pytest
+from django.db import DataError, OperationalError, connection
+from django.utils import timezone
+from rq.timeouts import JobTimeoutException
+
+from media_app import jobs as media_jobs
+from media_app.models import Media
+from mediahub.simulator.deliveries import SignedRequest
+from messages_app import inbox
+from messages_app.models import Attachment, Delivery, DrainLease, Message, QuarantinedItem
+from messages_app.providers.base import RawDelivery
+from messages_app.providers.events import Event, MessageReceived
+from messages_app.providers.meta import MetaProvider
+from tests.messages.mail import album, arrive, image, meta, meta_bytes, photo, post
+from tests.messages.rival import locked, python, was_killed
+from tests.messages.rows import all_rows
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
+
+
+def three_albums() -> list[SignedRequest]:
+    return [album(*(photo(10 * place + number) for number in range(3))) for place in range(3)]
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, poison: str, error: Exception) -> None:
+    """Writing the message with this id fails."""
+    made = inbox._message
+
+    def make(id: object, delivery: Delivery, event: MessageReceived, *rest: object) -> Message:
+        if event.provider_message_id == poison:
+            raise error
+        return made(id, delivery, event, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(inbox, "_message", make)
+
+
+# --- a message that can't be kept ---------------------------------------------------
+
+
+def test_a_message_that_cannot_be_kept_is_quarantined_and_its_neighbours_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse(monkeypatch, "wamid.00000011", DataError("unfit"))
+    arrive(*three_albums())
+    assert inbox.drain() == 3
+    assert Message.objects.count() == Media.objects.count() == Attachment.objects.count() == 8
+    assert list(Delivery.objects.order_by("received_at").values_list("state", flat=True)) == [
+        *("processed", "partial", "processed")
+    ]
+    assert "wamid.00000011" in QuarantinedItem.objects.get().error
+    assert Delivery.objects.get(state="partial").last_error == QuarantinedItem.objects.get().error
+
+
+def test_two_messages_that_cannot_be_kept_are_two_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox, "_message", _raise_data_error)
+    arrive(album(photo(1), photo(2)))
+    inbox.drain()
+    assert QuarantinedItem.objects.count() == 2
+    assert not Media.objects.exists()
+
+
+def _raise_data_error(*_: object) -> Message:
+    raise DataError("unfit")
+
+
+def test_what_is_beyond_the_databases_limits_is_the_messages_own_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    # PostgreSQL calls an index entry of 10 KB an operational error, as it does a lock.
+    endless = "".join(Random(1).choices("abcdefghijklmnopqrstuvwxyz", k=100_000))
+    monkeypatch.setattr("messages_app.providers.meta_message.keepable_id", lambda id: id if id else "")
+    arrive(meta(image("wamid.1", context={"id": endless}), image("wamid.2")))
+    inbox.drain()
+    assert Media.objects.filter(provider_message_id="wamid.2").exists()
+    assert QuarantinedItem.objects.count() == (1 if connection.vendor == "postgresql" else 0)
+    assert not Delivery.objects.due().exists()
+
+
+def test_a_fault_of_the_reader_itself_ends_in_quarantine_after_five_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = []
+    read = MetaProvider.read
+
+    def faulty(self: MetaProvider, delivery: RawDelivery) -> Sequence[Event]:
+        if b"wamid.00000011" in delivery.body:
+            tries.append(delivery)
+            raise ZeroDivisionError
+        return list(read(self, delivery))
+
+    monkeypatch.setattr(MetaProvider, "read", faulty)
+    arrive(*three_albums())
+    inbox.drain()
+    assert len(tries) == inbox.QUARANTINED_FROM
+    assert Media.objects.count() == 6
+    failed = Delivery.objects.get(state="failed")
+    assert QuarantinedItem.objects.get().delivery == failed
+    assert "5 tries" in failed.last_error
+
+
+def test_a_delivery_of_a_provider_we_no_longer_have_is_given_up_and_does_not_block(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Delivery.objects.keep(endpoint="pigeon", content_type="", query="", body=b"coo")
+    arrive(album(photo(1)))
+    inbox.drain()
+    assert sorted(Delivery.objects.values_list("endpoint", "state")) == [("meta", "processed"), ("pigeon", "failed")]
+
+
+def test_what_cannot_even_be_given_up_is_not_tried_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox, "_conclude", _raise_data_error)
+    arrive(album(photo(1)))
+    with pytest.raises(DataError):
+        inbox.drain()
+    assert Delivery.objects.get().state == "received"
+    assert DrainLease.take() is not None
+
+
+# --- a failure that has nothing to do with the delivery -------------------------------
+
+
+def test_a_locked_table_rolls_the_batch_back_and_it_stays_due() -> None:
+    arrive(*three_albums())
+    for _ in range(inbox.QUARANTINED_FROM + 1):
+        with locked("messages_app_message"), pytest.raises(OperationalError):
+            inbox.drain()
+        # SQLite could not give its lease back through the lock.
+        DrainLease.objects.update(until=None)
+    assert not Message.objects.exists() and not Media.objects.exists()
+    assert set(Delivery.objects.values_list("state", "attempts")) == {("received", 0)}
+    assert inbox.drain() == 3
+    assert Media.objects.count() == 9
+
+
+@pytest.mark.parametrize("error", [OperationalError("deadlock detected"), JobTimeoutException("600 seconds")])
+@pytest.mark.parametrize("attempts", [0, inbox.ALONE_FROM])
+def test_a_deadlock_or_a_jobs_time_out_quarantines_nothing(
+    error: Exception, attempts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(monkeypatch, "wamid.00000011", error)
+    arrive(*three_albums())
+    Delivery.objects.update(attempts=attempts)
+    with pytest.raises(type(error)):
+        inbox.drain()
+    monkeypatch.undo()
+    assert not QuarantinedItem.objects.exists()
+    assert not Delivery.objects.filter(attempts__gt=attempts, state="received").exists()
+    inbox.drain()
+    assert Media.objects.count() == 9
+
+
+def test_a_hint_that_cannot_be_given_leaves_the_batch_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(media_jobs, "queue_due", _raise_operational_error)
+    arrive(*three_albums())
+    assert inbox.drain() == 3
+    assert not Delivery.objects.due().exists()
+
+
+def _raise_operational_error() -> int:
+    raise OperationalError("no hint today")
+
+
+# --- a crash of the whole process ---------------------------------------------------
+
+KILLED_BETWEEN_MESSAGES_AND_FILES = """
+from messages_app import inbox
+inbox._attach = lambda *args, **options: os.kill(os.getpid(), signal.SIGKILL)
+inbox.drain()
+"""
+
+KILLED_BY_ONE_BODY = """
+from messages_app import inbox
+from messages_app.providers.meta import MetaProvider
+read = MetaProvider.read
+def deadly(self, delivery):
+    if b"poison" in delivery.body:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return read(self, delivery)
+MetaProvider.read = deadly
+inbox.drain()
+"""
+
+
+def let_the_lease_run_out() -> None:
+    assert inbox.drain() == 0, "the dead reader's lease still holds"
+    DrainLease.objects.update(until=timezone.now() - timedelta(seconds=1))
+
+
+def test_killed_in_the_middle_of_a_batch_the_next_drain_ends_in_the_same_rows() -> None:
+    arrive(*three_albums())
+    assert was_killed(python(KILLED_BETWEEN_MESSAGES_AND_FILES))
+    assert not Message.objects.exists()
+    assert set(Delivery.objects.values_list("state", "attempts")) == {("received", 1)}
+    let_the_lease_run_out()
+    assert inbox.drain() == 3
+    after = all_rows()
+    for model in (Attachment, Message, Media):
+        model._base_manager.all().delete()
+    Delivery.objects.all().replay()
+    inbox.drain()
+    assert all_rows() == after
+
+
+def test_a_body_that_kills_its_reader_is_taken_alone_and_then_given_up() -> None:
+    arrive(album(photo(1)), meta_bytes(b'"poison"'), album(photo(2)))
+    for attempts in range(1, inbox.QUARANTINED_FROM + 1):
+        assert was_killed(python(KILLED_BY_ONE_BODY))
+        assert Delivery.objects.get(body=b'"poison"').attempts == attempts
+        # Received before it, the first is read as soon as each is taken alone.
+        assert Media.objects.count() == (0 if attempts <= inbox.ALONE_FROM else 1)
+        let_the_lease_run_out()
+    survivor = python(KILLED_BY_ONE_BODY)
+    assert survivor.returncode == 0, survivor.stderr.decode()
+    assert Media.objects.count() == 2
+    assert QuarantinedItem.objects.get().delivery == Delivery.objects.get(state="failed")
+
+
+def test_a_webhook_is_answered_while_the_inbox_is_being_read() -> None:
+    arrive(*three_albums())
+    assert DrainLease.take()
+    assert post(album(photo(99))).status_code == 200

@@ -1,0 +1,120 @@
+"""``manage.py sweep``: what finds the work that no hint told of."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.db import OperationalError
+from redis import Redis
+
+from media_app.models import Media
+from mediahub.env import BASE_DIR
+from messages_app import inbox
+from messages_app.management.commands import sweep
+from messages_app.models import Delivery, DrainLease
+from tests.messages.mail import album, arrive, photo
+from tests.messages.rival import environment
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
+
+
+def swept() -> str:
+    out = StringIO()
+    call_command("sweep", stdout=out)
+    return out.getvalue().strip()
+
+
+def test_one_pass_reads_the_inbox_and_queues_the_files_but_fetches_none(redis: Redis) -> None:
+    arrive(album(photo(1), photo(2)), album(photo(3)))
+    redis.flushall()
+    assert swept() == "2 deliveries read, 0 files queued"  # the drain itself queued them
+    assert redis.llen("rq:queue:ingest") == 3
+    assert set(Media.objects.values_list("state", "attempts")) == {("pending", 0)}
+
+
+def test_files_whose_hint_was_lost_are_queued_again(redis: Redis) -> None:
+    arrive(album(photo(1), photo(2)))
+    inbox.drain()
+    redis.flushall()
+    assert swept() == "0 deliveries read, 0 files queued"
+    Media.objects.update(queued_until=None)
+    assert swept() == "0 deliveries read, 2 files queued"
+
+
+def test_without_redis_the_inbox_is_read_all_the_same() -> None:
+    arrive(album(photo(1)))
+    assert swept() == "1 deliveries read, 0 files queued"
+    assert Media.objects.get().queued_until is None
+
+
+def test_while_another_reads_the_files_are_queued_all_the_same(redis: Redis) -> None:
+    arrive(album(photo(1)))
+    inbox.drain()
+    Media.objects.update(queued_until=None)
+    assert DrainLease.take()
+    assert swept() == "0 deliveries read, 1 files queued"
+
+
+def test_an_inbox_that_cannot_be_read_does_not_keep_files_waiting(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrive(album(photo(1)))
+    inbox.drain()
+    Media.objects.update(queued_until=None)
+    monkeypatch.setattr(inbox, "drain", _fail)
+    with pytest.raises(OperationalError):
+        swept()
+    assert Media.objects.get().queued_until
+
+
+def _fail() -> int:
+    raise OperationalError("locked")
+
+
+@pytest.fixture
+def same_signal_handlers() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("error", [OperationalError("locked"), ValueError("a fault of ours")])
+def test_a_pass_that_fails_is_not_the_last(
+    error: Exception, same_signal_handlers: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes: list[int] = []
+
+    def fail_then_be_stopped() -> tuple[int, int]:
+        passes.append(len(passes))
+        if len(passes) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        raise error
+
+    monkeypatch.setattr(sweep, "_sweep", fail_then_be_stopped)
+    call_command("sweep", every=0.001)
+    assert passes == [0, 1, 2]
+
+
+def test_repeated_it_ends_promptly_and_well_on_sigterm() -> None:
+    arrive(album(photo(1)))
+    with subprocess.Popen(
+        [sys.executable, "manage.py", "sweep", "--every", "60"], cwd=BASE_DIR, env=environment()
+    ) as sweeper:
+        try:
+            deadline = time.monotonic() + 20
+            while Delivery.objects.due().exists() and sweeper.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.02)
+            sweeper.terminate()
+            assert sweeper.wait(10) == 0
+        finally:
+            sweeper.kill()
+    assert Media.objects.count() == 1

@@ -1,0 +1,64 @@
+"""Hints: few, never missing where one is needed, and nothing is lost without them."""
+
+from __future__ import annotations
+
+import pytest
+from redis import Redis
+from rq import Queue, SimpleWorker
+from rq.serializers import JSONSerializer
+
+from media_app.models import Media
+from messages_app import inbox, jobs
+from messages_app.models import Delivery
+from tests.messages.mail import album, arrive, photo
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def queue(redis: Redis, name: str = "inbox") -> Queue:
+    return Queue(name, connection=redis, serializer=JSONSerializer)
+
+
+def work(redis: Redis) -> None:
+    """Do all jobs of the inbox, as a worker does."""
+    worker = SimpleWorker([queue(redis)], connection=redis, serializer=JSONSerializer)
+    worker.work(burst=True, logging_level="WARNING")
+    assert queue(redis).failed_job_registry.count == 0
+
+
+def test_many_webhooks_are_few_jobs(redis: Redis) -> None:
+    arrive(*(album(photo(number)) for number in range(30)))
+    assert 1 <= len(queue(redis)) <= 3
+
+
+def test_a_job_reads_all_and_queues_the_files(redis: Redis) -> None:
+    arrive(*(album(photo(number)) for number in range(5)))
+    work(redis)
+    assert not Delivery.objects.due().exists()
+    assert len(queue(redis, "ingest")) == Media.objects.filter(state="pending").count() == 5
+
+
+def test_what_comes_while_a_job_reads_has_a_job_of_its_own(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    drain = inbox.drain
+
+    def drain_and_look_away() -> int:
+        read = drain()
+        arrive(album(photo(2)))
+        return read
+
+    arrive(album(photo(1)))
+    monkeypatch.setattr(inbox, "drain", drain_and_look_away)
+    jobs.drain()
+    assert len(queue(redis)) == 2
+
+
+def test_a_hint_lost_with_redis_is_given_again_by_the_next_webhook(redis: Redis) -> None:
+    arrive(album(photo(1)))
+    (key,) = redis.keys("mediahub:wake:*")
+    assert 0 < redis.pttl(key) <= 2000
+    redis.flushall()
+    arrive(album(photo(2)))
+    assert len(queue(redis)) == 1
+    work(redis)
+    assert Media.objects.count() == 2
+    assert not redis.exists(key)

@@ -1,0 +1,176 @@
+"""The door as the outside finds it: a real gunicorn, real sockets, and neighbours that are down."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from mediahub.simulator.deliveries import TWILIO_PATH, SignedRequest, meta_delivery
+from mediahub.simulator.hub import Hub
+from mediahub.simulator.processes import free_port
+from messages_app.webhooks import MAX_BYTES
+from tests.messages.mail import ACCOUNTS, meta_bytes, photo, twilio_form
+from tests.servers import postgres_server
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def silent_redis() -> Iterator[str]:
+    """Something that takes connections and never says a word: worse than nothing at all."""
+    with socket.create_server(("127.0.0.1", 0), backlog=256) as server:
+        yield f"redis://127.0.0.1:{server.getsockname()[1]}/0"
+
+
+@pytest.fixture(scope="module")
+def running_hub(tmp_path_factory: pytest.TempPathFactory, silent_redis: str) -> Iterator[Hub]:
+    """Only the web server of a hub, on SQLite, with one process."""
+    hub = make_hub(tmp_path_factory.mktemp("hub"), REDIS_URL=silent_redis)
+    hub.manage("migrate", "--verbosity", "0")
+    hub.web.start()
+    yield hub
+    hub.web.stop()
+
+
+@pytest.fixture
+def hub(running_hub: Hub) -> Hub:
+    """That hub, with an empty inbox."""
+    with closing(sqlite3.connect(running_hub.directory / "db.sqlite3")) as database, database:
+        database.execute("DELETE FROM messages_app_delivery")
+    return running_hub
+
+
+def make_hub(directory: Path, **env: str) -> Hub:
+    return Hub(
+        directory, api_url="http://127.0.0.1:1", cdn_host="127.0.0.1:1", accounts=ACCOUNTS, web_processes=1, env=env
+    )
+
+
+def kept(hub: Hub) -> list[bytes]:
+    with closing(sqlite3.connect(hub.directory / "db.sqlite3")) as database:
+        return [body for (body,) in database.execute("SELECT body FROM messages_app_delivery ORDER BY received_at")]
+
+
+def post(hub: Hub, request: SignedRequest, chunks: Sequence[bytes] | None = None) -> int:
+    """Post with a declared length, or in these chunks without one."""
+    connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=30)
+    with closing(connection):
+        body = iter(chunks) if chunks is not None else request.body
+        connection.request("POST", request.path, body, dict(request.headers), encode_chunked=chunks is not None)
+        return connection.getresponse().status
+
+
+def raw(hub: Hub, request: SignedRequest, framing: str, *parts: bytes, end: bool = False) -> bytes:
+    """All that comes back when the head and these parts are sent as they are, until the hub hangs up.
+
+    ``end``: our side is closed after them.
+    """
+    headers = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+    with socket.create_connection(("127.0.0.1", hub.port), timeout=20) as sock:
+        sock.sendall(f"POST {request.path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}{framing}\r\n\r\n".encode())
+        for part in parts:
+            sock.sendall(part)
+        if end:
+            sock.shutdown(socket.SHUT_WR)
+        answer = b""
+        while part := sock.recv(65536):
+            answer += part
+        return answer
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def test_redis_that_never_answers_costs_less_than_a_second(hub: Hub) -> None:
+    began = time.monotonic()
+    assert post(hub, meta_delivery(ACCOUNTS, [[[photo(1)]]])) == 200
+    assert time.monotonic() - began < 1
+    assert len(kept(hub)) == 1
+
+
+@pytest.mark.parametrize("size", [1, 100, 64 * 1024, MIB])
+def test_a_chunked_body_is_read_wholly_and_its_signature_checked(size: int, hub: Hub) -> None:
+    request = meta_bytes(bytes(range(256)) * 12 * (1 + size // 1000))
+    chunks = [request.body[start : start + size] for start in range(0, len(request.body), size)]
+    assert post(hub, request, chunks) == 200
+    assert kept(hub) == [request.body]
+    assert post(hub, request, [*chunks, b"x"]) == 403
+    assert post(hub, request, chunks[:-1]) == 403
+    assert kept(hub) == [request.body]
+
+
+@pytest.mark.parametrize("query", ["", "?x=%41&y=a+b&z=%C3%BC", "?b=1&a=2"])
+def test_twilios_signature_covers_the_address_as_it_came(query: str, hub: Hub) -> None:
+    request = twilio_form({"MessageSid": "SM1", "Body": "é & +"}, f"{TWILIO_PATH}{query}", public_url=hub.url)
+    assert post(hub, request) == 200
+    assert post(hub, replace(request, path=f"{TWILIO_PATH}?x=A&y=a%20b")) == 403
+    assert kept(hub) == [request.body]
+
+
+def test_a_declared_length_over_the_cap_is_answered_413_without_reading_it_all(hub: Hub) -> None:
+    request = meta_bytes(b"x" * (MAX_BYTES + 1))
+    answer = raw(hub, request, f"Content-Length: {len(request.body)}", request.body[: 2 * MIB])
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert kept(hub) == []
+
+
+def test_a_chunked_body_over_the_cap_is_answered_413(hub: Hub) -> None:
+    request = meta_bytes(b"x" * (MAX_BYTES + 1))
+    rest = request.body[: 2 * MIB]
+    answer = raw(hub, request, "Transfer-Encoding: chunked", chunk(request.body), chunk(rest))
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert kept(hub) == []
+
+
+def test_a_body_of_exactly_the_cap_is_kept(hub: Hub) -> None:
+    request = meta_bytes(b"x" * MAX_BYTES)
+    assert post(hub, request, [request.body]) == 200
+    assert [len(body) for body in kept(hub)] == [MAX_BYTES]
+
+
+@pytest.mark.parametrize("broken", [b"zz", b"5\r\nabc", b"-1", b"3\r\nabcXX0\r\n\r\n"])
+def test_broken_chunks_are_the_senders_fault(broken: bytes, hub: Hub) -> None:
+    framing = "Transfer-Encoding: chunked\r\nConnection: close"
+    answer = raw(hub, meta_bytes(b"abc"), framing, broken, end=True)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert kept(hub) == []
+
+
+def test_a_body_cut_off_is_not_kept(hub: Hub) -> None:
+    request = meta_bytes(b"x" * 1000)
+    answer = raw(hub, request, "Content-Length: 1000", request.body[:999], end=True)
+    assert answer.startswith(b"HTTP/1.1 403 ")
+    assert kept(hub) == []
+
+
+def test_a_stopped_postgres_is_answered_503_and_its_return_200(tmp_path: Path, silent_redis: str) -> None:
+    port = free_port()
+    server = postgres_server(tmp_path, port)
+    url = f"postgres://postgres@127.0.0.1:{port}/postgres"
+    hub = make_hub(tmp_path / "hub", DATABASE_URL=url, REDIS_URL=silent_redis)
+    requests = [meta_bytes(b"%d" % number) for number in range(3)]
+    server.start()
+    try:
+        hub.manage("migrate", "--verbosity", "0")
+        hub.web.start()
+        assert post(hub, requests[0]) == 200
+        server.stop()
+        assert post(hub, requests[1]) == 503
+        server.start()
+        assert post(hub, requests[2]) == 200
+        with psycopg.connect(url) as database:
+            rows = database.execute("SELECT body FROM messages_app_delivery ORDER BY body").fetchall()
+        assert [body for (body,) in rows] == [b"0", b"2"]
+    finally:
+        hub.web.stop()
+        server.stop()
