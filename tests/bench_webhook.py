@@ -32,9 +32,10 @@ def main() -> None:
     options = parser.parse_args()
     for database in options.database or ("sqlite", "postgres"):
         env = {"DJANGO_SETTINGS_MODULE": "tests.bench_settings"}
-        with tempfile.TemporaryDirectory() as directory, running_hub(
-            Path(directory), database=database, env=env
-        ) as hub:
+        with (
+            tempfile.TemporaryDirectory() as directory,
+            running_hub(Path(directory), database=database, env=env) as hub,
+        ):
             # What is measured is the answer; the work behind it would share the processors.
             hub.worker.stop()
             hub.sweeper.stop()
@@ -50,7 +51,10 @@ def main() -> None:
                 bare, ours = (load.rate for load in rates.values())
                 if number:  # the first round warms up
                     ratios.append(ours / bare)
-                    print(f"{database:<8} bare {bare:>6.0f}/s  webhook {ours:>6.0f}/s  ratio {ours / bare:.2f}", flush=True)
+                    print(
+                        f"{database:<8} bare {bare:>6.0f}/s  webhook {ours:>6.0f}/s  ratio {ours / bare:.2f}",
+                        flush=True,
+                    )
             print(f"{database:<8} median ratio {statistics.median(ratios):.2f} of {len(ratios)} rounds")
 
 

@@ -26,10 +26,12 @@ def running_hub(
     database: str = "sqlite",
     storage: str = "local",
     env: Mapping[str, str] | None = None,
-    web_processes: int = 2,
-    sweep_every: float = 20,
+    **options: Any,
 ) -> Iterator[Hub]:
-    """A hub with its provider; ``database`` sqlite or postgres, ``storage`` local or rclone (S3)."""
+    """A hub with its provider. ``database`` is sqlite or postgres, ``storage`` local or rclone (S3).
+
+    ``options`` are Hub's own.
+    """
     with ExitStack() as stack:
         overrides = dict(env or {})
         if database == "postgres":
@@ -42,8 +44,7 @@ def running_hub(
             api_url=provider.api_url,
             cdn_host=provider.cdn_host,
             env=overrides,
-            web_processes=web_processes,
-            sweep_every=sweep_every,
+            **options,
         )
         yield stack.enter_context(hub)
 

@@ -69,9 +69,7 @@ def postgres_server(directory: Path, port: int) -> Process:
 
     def ready() -> bool:
         return (
-            subprocess.run(
-                [programs / "pg_isready", "-h", "127.0.0.1", "-p", str(port), "-q"], check=False
-            ).returncode
+            subprocess.run([programs / "pg_isready", "-h", "127.0.0.1", "-p", str(port), "-q"], check=False).returncode
             == 0
         )
 
@@ -116,4 +114,3 @@ def moto_server(directory: Path, port: int) -> Process:
         log=directory / "moto.log",
         ready=answers(f"http://127.0.0.1:{port}/moto-api/"),
     )
-

@@ -6,7 +6,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,6 +20,7 @@ from mediahub.simulator.redis_server import redis_server
 class Hub:
     """Web, worker, sweeper and Redis as child processes; the provider stands apart and must be told of.
 
+    ``webs`` servers of ``web_processes`` each on ports of their own, and ``workers`` supervisors.
     ``env`` overrides what the processes see; by default SQLite and local disk in ``directory``.
     """
 
@@ -32,16 +33,20 @@ class Hub:
         accounts: Accounts | None = None,
         env: Mapping[str, str] | None = None,
         port: int | None = None,
+        webs: int = 1,
         web_processes: int = 2,
+        workers: int = 1,
         worker_options: Sequence[str] = (),
         sweep_every: float = 20,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
-        self.port = port or free_port()
+        ports = [port or free_port(), *(free_port() for _ in range(webs - 1))]
+        self.port = ports[0]
+        self.urls = [f"http://127.0.0.1:{port}" for port in ports]
+        self.url = self.urls[0]
         redis_port = free_port()
         accounts = accounts or Accounts()
-        self.url = f"http://127.0.0.1:{self.port}"
         self.env = {
             **os.environ,
             "HOST": "127.0.0.1",
@@ -68,25 +73,38 @@ class Hub:
         }
         manage: list[str | Path] = [sys.executable, BASE_DIR / "manage.py"]
         self.redis = redis_server(directory / "redis", redis_port)
-        self.web = self._process(
-            "web", [sys.executable, "-m", "gunicorn", "mediahub.wsgi"], ready=answers(f"{self.url}/healthz")
-        )
-        self.worker = self._process("worker", [*manage, "worker", *worker_options])
+        serve = [sys.executable, "-m", "gunicorn", "mediahub.wsgi"]
+        self.webs = [
+            self._process(f"web-{port}", serve, {"PORT": str(port)}, ready=answers(f"http://127.0.0.1:{port}/healthz"))
+            for port in ports
+        ]
+        self.workers = [
+            self._process(f"worker-{number}", [*manage, "worker", *worker_options]) for number in range(workers)
+        ]
         self.sweeper = self._process("sweeper", [*manage, "sweep", "--every", str(sweep_every)])
 
     @property
-    def processes(self) -> tuple[Process, ...]:
-        return (self.redis, self.web, self.worker, self.sweeper)
+    def web(self) -> Process:
+        return self.webs[0]
 
-    def _process(self, name: str, argv: Sequence[str | Path], **options: object) -> Process:
-        return Process(
-            name,
-            argv,
-            log=self.directory / f"{name}.log",
-            env=self.env,
-            cwd=BASE_DIR,
-            **options,  # type: ignore[arg-type]
-        )
+    @property
+    def worker(self) -> Process:
+        return self.workers[0]
+
+    @property
+    def processes(self) -> tuple[Process, ...]:
+        return (self.redis, *self.webs, *self.workers, self.sweeper)
+
+    def _process(
+        self,
+        name: str,
+        argv: Sequence[str | Path],
+        env: Mapping[str, str] | None = None,
+        *,
+        ready: Callable[[], bool] = lambda: True,
+    ) -> Process:
+        log = self.directory / f"{name}.log"
+        return Process(name, argv, log=log, env={**self.env, **(env or {})}, cwd=BASE_DIR, ready=ready)
 
     def manage(self, *arguments: str, **env: str) -> str:
         """Run a management command in the hub's environment; returns what it printed. Raises CalledProcessError."""

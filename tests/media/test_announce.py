@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import count
+from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
-from media_app.announce import announce
+from media_app.announce import Announcement, announce
 from media_app.models import Media
 from tests.media.files import Announced, announcement, keep
 from tests.media.racing import race
@@ -59,10 +64,24 @@ def test_fifty_announcements_at_once_are_one_row_of_one_of_them() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_batches_in_opposite_order_do_not_lock_each_other_out() -> None:
-    for _ in range(3):
-        given = [announcement() for _ in range(300)]
-        race([partial(keep, *given), partial(keep, *reversed(given))])
-    assert Media.objects.count() == 900
+    given = sorted((announcement() for _ in range(1000)), key=lambda each: each.id)
+    halfway = threading.Barrier(2)
+
+    def in_halves(announcements: list[Announcement]) -> None:
+        """Two inserts, and between them a look whether the other has got so far, too."""
+        inserts = count()
+
+        def pause(execute: Callable[..., Any], sql: str, *args: Any) -> Any:
+            if sql.startswith("INSERT") and next(inserts) == 1:
+                with suppress(threading.BrokenBarrierError):
+                    halfway.wait(0.5)
+            return execute(sql, *args)
+
+        with connection.execute_wrapper(pause):
+            keep(*announcements)
+
+    race([partial(in_halves, given), partial(in_halves, given[::-1])])
+    assert Media.objects.count() == len(given)
 
 
 def test_a_key_that_another_file_has_is_an_error() -> None:

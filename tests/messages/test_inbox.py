@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Any
 
 import pytest
 from django.db import transaction
@@ -13,12 +12,11 @@ from django.db import transaction
 from media_app.identity import computed_id
 from media_app.models import Media
 from mediahub.simulator.deliveries import SignedRequest
-from mediahub.simulator.ledger import AnnouncedMessage
 from messages_app import inbox
 from messages_app.models import Attachment, Contact, ContactOwner, Delivery, Message, MessageStatus, QuarantinedItem
 from messages_app.providers import meta as meta_provider
 from messages_app.providers.events import Event
-from messages_app.providers.meta_message import read_message
+from tests.messages.burst_with_a_flaw import mended, nested, with_third_broken
 from tests.messages.mail import (
     ACCOUNTS,
     ADA,
@@ -39,19 +37,6 @@ from tests.messages.mail import (
 from tests.messages.rows import all_rows
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
-
-
-def nested() -> list[list[list[AnnouncedMessage]]]:
-    """Two entries of two changes of five images."""
-    numbers = iter(range(20))
-    return [[[photo(next(numbers)) for _ in range(5)] for _ in range(2)] for _ in range(2)]
-
-
-def with_third_broken() -> SignedRequest:
-    whole = batch(nested())
-    return meta_bytes(
-        whole.body.replace(b'"image":{"id"', b'"image":{"media_id"', 3).replace(b'"media_id"', b'"id"', 2)
-    )
 
 
 def read_all(*requests: SignedRequest) -> None:
@@ -104,11 +89,6 @@ def test_replayed_with_a_mended_reader_the_third_is_there_and_the_quarantine_emp
     assert Message.objects.count() == Media.objects.count() == Attachment.objects.count() == 20
     assert not QuarantinedItem.objects.exists()
     assert Delivery.objects.values_list("state", "last_error").get() == ("processed", "")
-
-
-def mended(message: Any, envelope: Any) -> Sequence[Event]:
-    file = message["image"]
-    return read_message({**message, "image": {"id": file.get("media_id"), **file}}, envelope)
 
 
 def test_replayed_with_the_same_reader_all_is_as_it_was() -> None:

@@ -15,9 +15,9 @@ from messages_app import inbox
 from messages_app.management.commands import replay_deliveries
 from messages_app.models import Delivery, DrainLease, QuarantinedItem
 from messages_app.providers import meta as meta_provider
+from tests.messages.burst_with_a_flaw import mended, with_third_broken
 from tests.messages.mail import album, arrive, meta_bytes, photo
 from tests.messages.rows import all_rows
-from tests.messages.test_inbox import mended, with_third_broken
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 

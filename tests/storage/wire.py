@@ -100,8 +100,8 @@ class Told(_Serve):
     answers: list[bytes]
     hold: bool
     tls: ssl.SSLContext | None
-    #: Set when a client has left a connection that was held.
-    left: threading.Event = field(default_factory=threading.Event)
+    #: One to take for each held connection that its client has left.
+    left: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
     def connection(self, connection: socket.socket) -> None:
         with suppress(OSError):
@@ -114,7 +114,7 @@ class Told(_Serve):
             with closing(connection):
                 self._answer(connection)
                 if self.hold and not connection.recv(1):
-                    self.left.set()
+                    self.left.release()
 
     def _answer(self, connection: socket.socket) -> None:
         request = b""

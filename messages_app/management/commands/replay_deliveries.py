@@ -54,7 +54,8 @@ some still can't be read in full.
             states.update(Delivery.objects.filter(id__in=chunk).values_list("state", flat=True))
             quarantined += QuarantinedItem.objects.filter(delivery__in=chunk).count()
             if sys.stderr.isatty():
-                self.stderr.write(f"\r{start + len(chunk)} of {len(ids)}", ending="")
+                last = start + len(chunk) == len(ids)
+                self.stderr.write(f"\r{start + len(chunk)} of {len(ids)}", ending="\n" if last else "")
         read = states[Delivery.State.PROCESSED]
         left = len(ids) - read
         if options["json"]:
