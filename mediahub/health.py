@@ -8,6 +8,7 @@ from itertools import islice
 
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.models import Min
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 from redis import RedisError
@@ -70,7 +71,10 @@ def _oldest_pending() -> str:
     now = datetime.now(UTC)
     waits = [
         Delivery.objects.due().values_list("received_at", flat=True).first(),
-        Media.objects.filter(state__in=Media.WAITING).order_by("announced_at").values_list("announced_at", flat=True).first(),
+        Media.objects.filter(state__in=Media.WAITING)
+        .order_by("announced_at")
+        .values_list("announced_at", flat=True)
+        .first(),
     ]
     oldest = min((moment for moment in waits if moment), default=None)
     return f"{int((now - oldest).total_seconds())} s" if oldest else "none"

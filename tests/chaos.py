@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from mediahub.env import BASE_DIR
 from mediahub.simulator.deliveries import SignedRequest
@@ -161,7 +162,7 @@ def _revive(process: Process) -> None:
 def torment(system: System, *, photos: int, senders: int, kills: int, seed: int) -> int:
     """One run; 0 when nothing was lost, doubled or late."""
     hub = system.hub
-    fields = {
+    fields: dict[str, Any] = {
         "photos": photos,
         "senders": senders,
         "duplicates": 1,
@@ -200,7 +201,7 @@ def _post(posted: Sequence[SignedRequest], urls: Sequence[str]) -> list[Answer]:
         return [answer for part in parts for answer in part.result()]
 
 
-def _examine(hub: Hub, fields: Mapping[str, object], last_fault: float) -> bool:
+def _examine(hub: Hub, fields: Mapping[str, Any], last_fault: float) -> bool:
     """Wait, compare, print; whether anything was lost, doubled or late."""
     timeout = SETTLED_WITHIN - (time.monotonic() - last_fault)
     with subprocess.Popen(
@@ -210,12 +211,12 @@ def _examine(hub: Hub, fields: Mapping[str, object], last_fault: float) -> bool:
         stdout=subprocess.PIPE,
         text=True,
     ) as examiner:
-        lines = examiner.stdout or []
-        in_time = json.loads(next(iter(lines)))["in_time"]
+        lines = iter(examiner.stdout or ())
+        in_time = json.loads(next(lines))["in_time"]
         print(
             f"{'all settled' if in_time else 'NOT SETTLED'} {time.monotonic() - last_fault:.0f} s after the last fault"
         )
-        found = json.loads(next(iter(lines)))
+        found = json.loads(next(lines))
     print(found["table"])
     for problem in found["problems"][:20]:
         print(f"  {problem}")

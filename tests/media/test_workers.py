@@ -9,7 +9,9 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 import pytest
 from redis import Redis
-from rq import Worker
+from rq import Queue, Worker
+from rq.job import JobStatus
+from rq.serializers import JSONSerializer
 
 from media_app import workers
 from media_app.workers import LONGEST_PAUSE, Seat
@@ -75,6 +77,42 @@ def test_workers_end_with_their_supervisor(crew: Crew) -> None:
     pids = crew.wait_until_two_work()
     os.kill(crew.process.pid, signal.SIGKILL)
     wait_until(lambda: not any(map(_lives, pids)))
+
+
+def test_a_running_job_is_waited_for_unless_asked_twice(crew: Crew, redis: Redis) -> None:
+    crew.wait_until_two_work()
+    queue = Queue("ingest", connection=redis, serializer=JSONSerializer)
+    job = queue.enqueue("time.sleep", 600)
+    wait_until(lambda: job.get_status() == JobStatus.STARTED)
+    os.kill(crew.process.pid, signal.SIGTERM)
+    wait_until(lambda: len(crew.pids()) == 1)
+    assert job.get_status() == JobStatus.STARTED
+
+    def is_gone_when_asked_again() -> bool:
+        os.kill(crew.process.pid, signal.SIGTERM)
+        return not crew.process.is_running()
+
+    wait_until(is_gone_when_asked_again)
+
+
+def test_a_worker_that_is_stopped_as_it_is_born_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It still has the handlers of its supervisor, which only count."""
+    run = workers.run
+
+    def stopped_at_once(queue: str, parent: int) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        run(queue, parent)
+
+    monkeypatch.setattr(workers, "run", stopped_at_once)
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        seat = Seat("ingest")
+        seat.fill()
+        assert seat.process is not None
+        seat.process.join()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert seat.process.exitcode == -signal.SIGTERM
 
 
 class Clock:
