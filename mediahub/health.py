@@ -69,14 +69,9 @@ def _storage() -> str:
 
 def _oldest_pending() -> str:
     now = datetime.now(UTC)
-    waits = [
-        Delivery.objects.due().values_list("received_at", flat=True).first(),
-        Media.objects.filter(state__in=Media.WAITING)
-        .order_by("announced_at")
-        .values_list("announced_at", flat=True)
-        .first(),
-    ]
-    oldest = min((moment for moment in waits if moment), default=None)
+    unread = Delivery.objects.due().aggregate(oldest=Min("received_at"))["oldest"]
+    unfetched = Media.objects.filter(state__in=Media.WAITING).aggregate(oldest=Min("announced_at"))["oldest"]
+    oldest = min((moment for moment in (unread, unfetched) if moment), default=None)
     return f"{int((now - oldest).total_seconds())} s" if oldest else "none"
 
 

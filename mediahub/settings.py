@@ -106,7 +106,6 @@ MEDIA_ROOT = env.text("MEDIA_ROOT", str(BASE_DIR / "media"))
 MEDIA_METADATA_KEYS = env.names("MEDIA_METADATA_KEYS")
 # Meta lets customers send documents of up to 100 MB.
 MEDIA_MAX_BYTES = env.number("MEDIA_MAX_BYTES", 100 * 1024 * 1024)
-R2_PUBLIC_URL = env.text("R2_PUBLIC_URL").rstrip("/")
 
 
 def _s3_storage(*, bucket: str, key_id: str, secret: str, region: str, endpoint: str | None) -> dict[str, Any]:

@@ -189,6 +189,14 @@ def test_a_status_moves_only_forwards() -> None:
     assert MessageStatus.objects.count() == 4
 
 
+def test_a_status_that_comes_again_in_another_delivery_is_kept_once() -> None:
+    again = {"id": "wamid.ours", "status": "sent", "timestamp": str(SENT), "recipient_id": "1"}
+    read_all(status("sent"))
+    read_all(meta(statuses=[again, {**again, "status": "read"}]))
+    assert MessageStatus.objects.count() == 2
+    assert set(Delivery.objects.values_list("state", flat=True)) == {"processed"}
+
+
 def test_a_status_is_kept_before_its_message() -> None:
     read_all(status("read", id="wamid.1"))
     assert not Message.objects.exists()
