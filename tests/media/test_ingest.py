@@ -100,7 +100,7 @@ def test_a_wrong_digest_is_never_stored(sent: Sent, bucket: Bucket) -> None:
     assert bucket.keys() == []
 
 
-def test_a_file_that_is_too_large_is_not_even_begun(sent: Sent, settings: Settings) -> None:
+def test_a_file_that_is_too_large_is_rejected(sent: Sent, settings: Settings) -> None:
     settings.MEDIA_MAX_BYTES = 1000
     sent()
     ingest_next()

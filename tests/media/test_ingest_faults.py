@@ -98,6 +98,11 @@ def test_an_endless_body_is_cut_at_the_cap(fetch: Fetch, settings: Settings, buc
     assert bucket.keys() == []
 
 
+def test_a_file_that_says_that_it_is_too_large_is_not_waited_for(fetch: Fetch, settings: Settings) -> None:
+    settings.MEDIA_MAX_BYTES = len(BODY) - 1
+    assert fetch("stalled-body").state == State.REJECTED
+
+
 def test_a_file_of_exactly_the_cap_is_stored(fetch: Fetch, settings: Settings) -> None:
     settings.MEDIA_MAX_BYTES = len(BODY)
     assert fetch("chunked").state == State.STORED
@@ -118,6 +123,20 @@ def test_a_body_without_an_end_is_stored_when_two_fetches_agree(fetch: Fetch, bu
 
 def test_a_length_that_was_announced_needs_no_second_fetch(fetch: Fetch) -> None:
     assert fetch("close-delimited", size=len(BODY)).state == State.STORED
+
+
+@pytest.mark.parametrize(
+    ("told", "state", "reason"),
+    [(len(BODY), State.STORED, ""), (len(BODY) + 1, State.RETRYING, "bytes were announced")],
+)
+def test_a_length_that_the_api_tells_is_one_that_was_announced(
+    fetch: Fetch, hostile: HostileProvider, settings: Settings, told: int, state: State, reason: str
+) -> None:
+    settings.META_GRAPH_URL, settings.META_ACCESS_TOKEN = hostile.base, ["token"]
+    hostile.facts = {"file_size": told, "sha256": ""}
+    row = fetch("", source="meta", url="", provider_media_id="close-delimited")
+    assert row.state == state
+    assert reason in row.last_error
 
 
 def test_half_a_body_is_not_stored_by_two_fetches_that_differ(

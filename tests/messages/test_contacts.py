@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -107,6 +108,30 @@ def test_a_name_confirmed_later_is_not_replaced_by_one_from_between() -> None:
 def test_a_sighting_of_nobody_makes_nobody() -> None:
     assert resolve([seen(name="Ada", second=1)]) == {}
     assert not Contact.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("met_before", [True, False])
+def test_two_who_meet_one_person_at_once_make_one_contact_with_the_latest_name(met_before: bool) -> None:
+    with transaction.atomic():
+        resolve([seen(NUMBER)] if met_before else [])
+    with transaction.atomic():
+        resolve([seen(NUMBER, name="Ada", second=5)])
+        other = threading.Thread(target=meet, args=(seen(NUMBER, name="Bob", second=3),))
+        other.start()
+        # It stands where it must wait for us, or has not come so far.
+        other.join(0.3)
+        assert other.is_alive()
+    other.join()
+    assert people() == [("owner", NUMBER, own_id(NUMBER)), (own_id(NUMBER), "Ada", at(5), at(5))]
+
+
+def meet(sighting: Sighting) -> None:
+    try:
+        with transaction.atomic():
+            resolve([sighting])
+    finally:
+        connection.close()
 
 
 OWNERS = [f"whatsapp:+1555000000{number}" for number in range(4)] + ["whatsapp:US.1", "whatsapp:US.2"]
