@@ -43,9 +43,7 @@ def give(queue: str, job: str, *args: str, times: int = 1, timeout: int = 600) -
         target = _queue(queue)
         target.enqueue_many(
             [
-                Queue.prepare_data(
-                    job, args=args, timeout=timeout, result_ttl=0, failure_ttl=FAILURES_KEPT_SECONDS
-                )
+                Queue.prepare_data(job, args=args, timeout=timeout, result_ttl=0, failure_ttl=FAILURES_KEPT_SECONDS)
                 for _ in range(times)
             ]
         )

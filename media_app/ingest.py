@@ -17,8 +17,9 @@ from datetime import UTC, datetime, timedelta
 from django.conf import settings
 
 from media_app import filetypes, identity, retry
+from media_app.failpoints import reached
 from media_app.lease import kept
-from media_app.models import Lease, Media
+from media_app.models import AccountPause, Lease, Media
 from media_app.record import Record, encode
 from media_app.sources import source
 from media_app.sources.base import OpenedFile, Origin
@@ -62,6 +63,7 @@ def ingest_next() -> Media | None:
     lease = Media.objects.claim()
     if lease is None:
         return None
+    reached("ingest_after_claim")
     deadline = Deadline(DEADLINE_SECONDS)
     try:
         with kept(lease, deadline):
@@ -92,6 +94,8 @@ def _bring(media: Media, deadline: Deadline, storage: Storage) -> Kept:
         fetched = Kept(
             key=media.key, sha256=spool.sha256, size=spool.size, content_type=content_type, type_differs=type_differs
         )
+        deadline.check()
+        reached("ingest_before_put")
         return _put(storage, media, fetched, spool, existing)
 
 
@@ -196,6 +200,7 @@ def _put(storage: Storage, media: Media, fetched: Kept, spool: Spool, existing: 
 
 
 def _finish(lease: Lease, found: Kept) -> None:
+    reached("ingest_after_put")
     media = lease.media
     stored = Media.objects.mark_stored(
         lease,
@@ -210,6 +215,7 @@ def _finish(lease: Lease, found: Kept) -> None:
         media_storage().delete([found.key])
         return
     media.state = Media.State.STORED
+    reached("ingest_after_mark")
     log.info("stored", extra={"media": str(media.id), "size": found.size, "attempts": media.attempts})
 
 
@@ -226,7 +232,11 @@ def _fail(lease: Lease, error: SourceError | StorageError) -> None:
         luck=random.random(),  # noqa: S311
     )
     reason = str(error)
-    if isinstance(decision, retry.Again):
+    reached("ingest_before_fail")
+    if isinstance(decision, retry.PauseAccount):
+        cause = AccountPause.Cause.UNAUTHORIZED if decision.is_unauthorized else AccountPause.Cause.THROTTLED
+        Media.objects.mark_paused(lease, reason, cause=cause, length=decision.length)
+    elif isinstance(decision, retry.Again):
         unconfirmed, after = media.unconfirmed_sha256, decision.after
         if isinstance(error, UnconfirmedError):
             after = after if unconfirmed else COMPARE_AFTER

@@ -7,6 +7,7 @@ import logging
 from django.db import close_old_connections
 
 from media_app import hints
+from media_app.failpoints import reached
 from media_app.ingest import DEADLINE_SECONDS, ingest_next
 from media_app.models import Media
 from media_app.previews import SIZES, PreviewError, can_preview, ensure_preview
@@ -41,6 +42,7 @@ def make_preview(media_id: str) -> None:
 def queue_due(limit: int = 1000) -> int:
     """Give a permit for each due file that has none; returns how many. Nothing is lost when Redis is down."""
     ids = Media.objects.take_unqueued(limit)
+    reached("queue_after_take")
     if ids and not hints.give("ingest", "media_app.jobs.ingest", times=len(ids), timeout=TIMEOUT_SECONDS):
         Media.objects.all().unqueue(ids)
         return 0

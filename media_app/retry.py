@@ -17,8 +17,11 @@ from media_app.sources.errors import (
 )
 from media_app.storage.base import StorageError
 
+LEAST_PAUSE = timedelta(seconds=1)
 FIRST_PAUSE = timedelta(seconds=4)
 LONGEST_PAUSE = timedelta(hours=1)
+# A file is left alone no longer than a tenth of its age, or this: what failed in a short outage is back soon after it.
+SHORT_OUTAGE = timedelta(minutes=1)
 # After its expiry a file is still asked for this long: an outage of ours must not be taken for the provider's.
 GRACE = timedelta(days=1)
 # Sources that never forget are asked for this long.
@@ -46,6 +49,15 @@ class Again:
     after: timedelta
 
 
+@dataclass(frozen=True, slots=True)
+class PauseAccount:
+    """Leave the whole account alone for this long; the attempt does not count."""
+
+    #: Whether the credentials were refused, or only too much was asked at once.
+    is_unauthorized: bool
+    length: timedelta
+
+
 def decide(
     error: Exception,
     *,
@@ -56,7 +68,7 @@ def decide(
     give_up_at: datetime,
     now: datetime,
     luck: float,
-) -> Again | End:
+) -> Again | PauseAccount | End:
     """What follows a failed attempt.
 
     ``attempts`` counts this one, whatever the others died of; ``repeated`` tells whether the one before
@@ -66,23 +78,27 @@ def decide(
     """
     # Attempts may all have been lost to an outage of ours: one answer of the provider's is not final then.
     often_enough = attempts >= FEW and repeated
-    if isinstance(error, TooLargeError | RefusedAddressError):
+    age = now - announced_at
+    if isinstance(error, UnauthorizedError):
+        return PauseAccount(is_unauthorized=True, length=OURS_TO_MEND)
+    if isinstance(error, ThrottledError):
+        asked = error.retry_after or pause(attempts, age, luck)
+        return PauseAccount(is_unauthorized=False, length=min(max(asked, LEAST_PAUSE), LONGEST_PAUSE))
+    if isinstance(error, StorageError):
+        return Again(min(pause(attempts, age, luck), OURS_TO_MEND))
+    if isinstance(error, TooLargeError):
         return End.REJECTED
-    if isinstance(error, UnauthorizedError | StorageError):
-        return Again(min(pause(attempts, luck), OURS_TO_MEND))
-    if isinstance(error, ForbiddenError | WrongBytesError) and often_enough:
+    if isinstance(error, ForbiddenError | WrongBytesError | RefusedAddressError) and often_enough:
         return End.REJECTED
     if isinstance(error, GoneError):
-        if expires_at is None and now - announced_at < EARLY:
+        if expires_at is None and age < EARLY:
             return Again(EARLY_PAUSE)
         if often_enough and (expires_at is None or now > expires_at):
             return End.EXPIRED
     # However late we learnt of it, it is asked for a few times.
     if now > give_up_at and attempts >= FEW:
         return End.EXPIRED
-    if isinstance(error, ThrottledError) and error.retry_after is not None:
-        return Again(min(max(error.retry_after, timedelta(seconds=1)), LONGEST_PAUSE) * (1 + luck / 2))
-    return Again(pause(attempts, luck))
+    return Again(pause(attempts, age, luck))
 
 
 def give_up_at(announced_at: datetime, expires_at: datetime | None) -> datetime:
@@ -90,7 +106,7 @@ def give_up_at(announced_at: datetime, expires_at: datetime | None) -> datetime:
     return expires_at + GRACE if expires_at else announced_at + PATIENCE
 
 
-def pause(attempts: int, luck: float) -> timedelta:
-    """Full jitter: anything up to 4 s, 8 s, 16 s, … up to an hour, but at least a second."""
-    ceiling: timedelta = min(FIRST_PAUSE * 2 ** min(attempts - 1, 16), LONGEST_PAUSE)
-    return max(ceiling * luck, timedelta(seconds=1))
+def pause(attempts: int, age: timedelta, luck: float) -> timedelta:
+    """Full jitter: at least a second, at most 4 s, 8 s, 16 s, … up to a tenth of the file's age and to an hour."""
+    ceiling = min(FIRST_PAUSE * 2.0 ** min(attempts - 1, 16), max(SHORT_OUTAGE, age / 10), LONGEST_PAUSE)
+    return max(ceiling * luck, LEAST_PAUSE)

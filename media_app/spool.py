@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import BinaryIO, Self, cast
 
+from media_app.failpoints import reached
 from media_app.filetypes import HEAD
 from media_app.sources.errors import TooLargeError
 from media_app.storage.base import StorageError
@@ -32,6 +33,7 @@ class Spool:
         room for it here, and what ``chunks`` raises.
         """
         for chunk in chunks:
+            reached("ingest_mid_download")
             self.size += len(chunk)
             if self.size > self._max_bytes:
                 raise too_large(self._max_bytes)

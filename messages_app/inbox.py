@@ -19,6 +19,7 @@ from rq.timeouts import BaseTimeoutException
 
 from media_app import jobs as media_jobs
 from media_app.announce import Announcement, announce
+from media_app.failpoints import reached
 from media_app.identity import UNKNOWN_OWNER, computed_id
 from media_app.inserts import insert_once
 from messages_app.contacts import Sighting, resolve
@@ -62,12 +63,15 @@ def _drain_under(token: UUID) -> int:
         rows = Delivery.objects.filter(id__in=[delivery.id for delivery in batch])
         # Committed first: a reader that dies of a delivery has left its trace.
         rows.update(attempts=F("attempts") + 1)
+        reached("inbox_after_count")
         try:
             with transaction.atomic():
                 # Inside, so that nobody writes beside us, however long the batch takes.
                 if not DrainLease.renew(token):
                     break
                 _read(batch)
+                reached("inbox_before_commit")
+            reached("inbox_after_commit")
         except Exception as error:
             if not _is_the_deliverys_fault(error):
                 # Where even this can't be written, the try counts after all.
@@ -165,6 +169,7 @@ def _keep(pairs: Sequence[tuple[Delivery, Event]]) -> None:
         [_message(id, delivery, event, contacts) for id, (delivery, event) in messages.items()], unchanged="provider"
     )
     insert_once(list(statuses.values()), unchanged="message_id")
+    reached("inbox_between_messages")
     _attach(messages, new=messages.keys() - known)
 
 

@@ -12,6 +12,7 @@ from django.db import Error
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.views.decorators.csrf import csrf_exempt
 
+from media_app.failpoints import reached
 from messages_app import jobs
 from messages_app.models import Delivery
 from messages_app.providers import IncomingRequest, provider_of
@@ -59,6 +60,7 @@ def receive(request: HttpRequest, endpoint: str) -> HttpResponse:
     query = request.META.get("QUERY_STRING", "")
     if not provider.is_genuine(_incoming(request, content_type, body)):
         return _refuse(403, "The signature is missing or wrong.")
+    reached("webhook_before_commit")
     try:
         Delivery.objects.keep(endpoint=endpoint, content_type=content_type, query=query, body=body)
     except Error as error:
@@ -66,7 +68,9 @@ def receive(request: HttpRequest, endpoint: str) -> HttpResponse:
         response = _refuse(503, "The delivery could not be kept. Send it again.")
         response["Retry-After"] = str(RETRY_AFTER_SECONDS)
         return response
+    reached("webhook_after_commit")
     jobs.wake_inbox()
+    reached("webhook_after_hint")
     answer, answer_type = provider.acknowledgement
     return HttpResponse(answer, content_type=answer_type)
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
+from media_app.failpoints import reached
 from media_app.storage.base import (
     CHUNK,
     DeleteError,
@@ -97,6 +98,7 @@ class DiskStorage(Storage):
                     raise ObjectExistsError(key)
                 # The sidecar first: an object that can be seen has its metadata.
                 sidecar.replace(path.with_name(_sidecar(path.name)))
+                reached("storage_mid_put")
                 file.replace(path)
             for folder in self._down_from(path.parent):
                 _sync(folder)

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from django.db.models.functions import Now
 
-from media_app.models import HINT, LEASE, WORKER_LOST, Lease, Media
+from media_app.models.media import HINT, LEASE, WORKER_LOST, Lease, Media
 from tests.media.files import Announced
 from tests.media.racing import race
 

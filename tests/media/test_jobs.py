@@ -9,7 +9,7 @@ from rq.serializers import JSONSerializer
 from media_app import jobs
 from media_app.ingest import DEADLINE_SECONDS
 from media_app.lease import RENEW_EVERY
-from media_app.models import LEASE, Media
+from media_app.models.media import LEASE, Media
 from media_app.previews import SIZES, preview_key
 from media_app.storage import media_storage
 from mediahub.simulator.content import Kind

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.db import models, transaction
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Greatest, Now
+
+from media_app.failpoints import reached
+from media_app.models.attempt import FetchAttempt
+from media_app.models.pause import AccountPause, Admission
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -30,6 +35,9 @@ class Lease:
 
     media: Media
     token: UUID
+    #: Whether it finds out for a paused account if that works again.
+    is_trial: bool = False
+    began: float = field(default_factory=time.monotonic)
 
 
 class MediaQuerySet(models.QuerySet["Media"]):
@@ -39,9 +47,11 @@ class MediaQuerySet(models.QuerySet["Media"]):
     """
 
     def due(self) -> MediaQuerySet:
-        """Files that wait to be fetched, whose time has come and that nobody works on."""
+        """Files that wait to be fetched, whose time has come, that nobody works on, and whose account is not paused."""
+        paused = AccountPause.objects.in_force().filter(source=OuterRef("source"), account=OuterRef("account"))
         return self.filter(
             Q(lease_until=None) | Q(lease_until__lt=Now()),
+            ~Exists(paused),
             state__in=Media.WAITING,
             next_attempt_at__lte=Now(),
         )
@@ -67,23 +77,31 @@ class MediaQuerySet(models.QuerySet["Media"]):
 
         A file that is being fetched already is due when its worker let the lease run out: that is an error, too.
         """
-        token = uuid.uuid4()
-        with transaction.atomic():
-            media = self.due().by_urgency().select_for_update(skip_locked=True).first()
-            if media is None:
-                return None
-            if media.state == Media.State.FETCHING:
-                media.last_error = WORKER_LOST
-            self.filter(id=media.id).update(
-                state=Media.State.FETCHING,
-                attempts=F("attempts") + 1,
-                last_error=media.last_error,
-                lease_token=token,
-                lease_until=Now() + LEASE,
-            )
+        while True:
+            with transaction.atomic():
+                media = self.due().by_urgency().select_for_update(skip_locked=True).first()
+                if media is None:
+                    return None
+                admission = AccountPause.objects.admit(source=media.source, account=media.account)
+                # Somebody else was faster with the one trial: its other files are no longer due.
+                if admission != Admission.REFUSED:
+                    return self._claim(media, is_trial=admission == Admission.TRIAL)
+
+    def _claim(self, media: Media, *, is_trial: bool) -> Lease:
+        if media.state == Media.State.FETCHING:
+            media.last_error = WORKER_LOST
+            media.fetch_attempts.create(number=media.attempts, outcome=FetchAttempt.Outcome.LOST, answer=WORKER_LOST)
+        lease = Lease(media, uuid.uuid4(), is_trial)
+        self.filter(id=media.id).update(
+            state=Media.State.FETCHING,
+            attempts=F("attempts") + 1,
+            last_error=media.last_error,
+            lease_token=lease.token,
+            lease_until=Now() + LEASE,
+        )
         media.state = Media.State.FETCHING
         media.attempts += 1
-        return Lease(media, token)
+        return lease
 
     def renew(self, lease: Lease) -> bool:
         """Prolong a lease; False when it is no longer ours."""
@@ -97,25 +115,31 @@ class MediaQuerySet(models.QuerySet["Media"]):
         Not bound to the lease: the bytes are verified and in place, so a job that
         comes late is right as well.
         """
-        return (
-            self.filter(id=lease.media.id)
-            .exclude(state=Media.State.DELETED)
-            .update(
-                state=Media.State.STORED,
-                key=key,
-                sha256=sha256,
-                size=size,
-                content_type=content_type,
-                type_differs=type_differs,
-                stored_at=Now(),
-                last_error="",
-                unconfirmed_sha256="",
-                lease_token=None,
-                lease_until=None,
-                queued_until=None,
+        with transaction.atomic():
+            stored = (
+                self.filter(id=lease.media.id)
+                .exclude(state=Media.State.DELETED)
+                .update(
+                    state=Media.State.STORED,
+                    key=key,
+                    sha256=sha256,
+                    size=size,
+                    content_type=content_type,
+                    type_differs=type_differs,
+                    stored_at=Now(),
+                    last_error="",
+                    unconfirmed_sha256="",
+                    lease_token=None,
+                    lease_until=None,
+                    queued_until=None,
+                )
             )
-            == 1
-        )
+            if stored:
+                self._record(lease, FetchAttempt.Outcome.STORED)
+            reached("ingest_in_mark")
+            if lease.is_trial:
+                AccountPause.objects.lift(source=lease.media.source, account=lease.media.account)
+        return stored == 1
 
     def mark_retrying(self, lease: Lease, error: str, after: timedelta, *, unconfirmed_sha256: str = "") -> bool:
         """Enter ``retrying``: the reason is kept, the next attempt is ``after`` from now."""
@@ -126,6 +150,24 @@ class MediaQuerySet(models.QuerySet["Media"]):
             next_attempt_at=Now() + after,
             unconfirmed_sha256=unconfirmed_sha256,
         )
+
+    def mark_paused(self, lease: Lease, error: str, *, cause: AccountPause.Cause, length: timedelta) -> bool:
+        """Enter ``retrying`` with all files of its account: the provider refused the account, not the file.
+
+        The attempt does not count.
+        """
+        media = lease.media
+        with transaction.atomic():
+            AccountPause.objects.pause(
+                source=media.source, account=media.account, cause=cause, reason=error, length=length
+            )
+            return self._release(
+                lease,
+                state=Media.State.RETRYING,
+                last_error=error,
+                attempts=F("attempts") - 1,
+                next_attempt_at=Now(),
+            )
 
     def mark_expired(self, lease: Lease, error: str) -> bool:
         """Enter ``expired``: the provider no longer has the file."""
@@ -167,9 +209,21 @@ class MediaQuerySet(models.QuerySet["Media"]):
     def _held(self, lease: Lease) -> MediaQuerySet:
         return self.filter(id=lease.media.id, lease_token=lease.token, state=Media.State.FETCHING)
 
-    def _release(self, lease: Lease, **values: object) -> bool:
-        return (
-            self._held(lease).update(**{"lease_token": None, "lease_until": None, "queued_until": None, **values}) == 1
+    def _release(self, lease: Lease, *, last_error: str, **values: object) -> bool:
+        free = {"lease_token": None, "lease_until": None, "queued_until": None}
+        with transaction.atomic():
+            released = self._held(lease).update(last_error=last_error, **free, **values)
+            if released:
+                self._record(lease, FetchAttempt.Outcome.FAILED, last_error)
+        return released == 1
+
+    def _record(self, lease: Lease, outcome: FetchAttempt.Outcome, answer: str = "") -> None:
+        FetchAttempt.objects.create(
+            media_id=lease.media.id,
+            number=lease.media.attempts,
+            seconds=time.monotonic() - lease.began,
+            outcome=outcome,
+            answer=answer,
         )
 
 

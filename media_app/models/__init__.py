@@ -1,0 +1,9 @@
+"""The rows of the ground floor."""
+
+from __future__ import annotations
+
+from media_app.models.attempt import FetchAttempt
+from media_app.models.media import Lease, Media
+from media_app.models.pause import AccountPause
+
+__all__ = ["AccountPause", "FetchAttempt", "Lease", "Media"]

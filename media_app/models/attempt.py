@@ -1,0 +1,31 @@
+"""What became of each attempt to fetch a file."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models.functions import Now
+
+
+class FetchAttempt(models.Model):
+    """One attempt that came to an end: for staff who ask why a file is not there."""
+
+    class Outcome(models.TextChoices):
+        STORED = "stored", "stored"
+        FAILED = "failed", "failed"
+        LOST = "lost", "the worker was lost"
+
+    media = models.ForeignKey("media_app.Media", on_delete=models.CASCADE, related_name="fetch_attempts")
+    number = models.PositiveIntegerField(
+        help_text="As the file counts them; an attempt that was not its fault has its number again."
+    )
+    ended_at = models.DateTimeField(db_default=Now())
+    seconds = models.FloatField(null=True, help_text="How long it took, where its worker lived to say so.")
+    outcome = models.CharField(max_length=16, choices=Outcome)
+    answer = models.TextField(blank=True, help_text="What was said: by the provider, the bucket, or ourselves.")
+
+    class Meta:
+        ordering = ("-ended_at", "-id")
+        indexes = [models.Index(fields=["media", "-ended_at"], name="attempt_by_media")]
+
+    def __str__(self) -> str:
+        return f"{self.number}: {self.outcome}"

@@ -1,0 +1,93 @@
+"""Accounts that are left alone for a while."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import models
+from django.db.models.functions import Now
+
+from media_app.identity import computed_id
+
+# A paused account tries one file this often, to find out by itself whether it works again.
+TRIAL_EVERY = timedelta(minutes=5)
+
+
+class AccountPauseQuerySet(models.QuerySet["AccountPause"]):
+    """The verbs. A pause is in force until ``until``, by the database's clock."""
+
+    def in_force(self) -> AccountPauseQuerySet:
+        return self.filter(until__gt=Now())
+
+    def pause(self, *, source: str, account: str, cause: str, reason: str, length: timedelta) -> None:
+        """Leave the account alone for so long from now."""
+        self.bulk_create(
+            [
+                AccountPause(
+                    id=computed_id("pause", source, account),
+                    source=source,
+                    account=account,
+                    cause=cause,
+                    reason=reason,
+                    until=Now() + length,
+                )
+            ],
+            update_conflicts=True,
+            unique_fields=["id"],
+            update_fields=["cause", "reason", "until"],
+        )
+
+    def admit(self, *, source: str, account: str) -> Admission:
+        """May a file of this account be fetched now, after any pause has run out?
+
+        Of an account whose credentials were refused one file is let through, and the
+        pause goes on for the others. Call it in the transaction that claims the file.
+        """
+        row = self.filter(id=computed_id("pause", source, account))
+        cause = row.values_list("cause", flat=True).first()
+        if cause is None:
+            return Admission.FREE
+        if cause == AccountPause.Cause.THROTTLED:
+            # No trial is needed: the provider itself said when.
+            row.filter(cause=cause, until__lte=Now()).delete()
+            return Admission.REFUSED if row.in_force().exists() else Admission.FREE
+        is_first = row.filter(until__lte=Now()).update(until=Now() + TRIAL_EVERY) == 1
+        return Admission.TRIAL if is_first else Admission.REFUSED
+
+    def lift(self, *, source: str, account: str) -> None:
+        """The account works again."""
+        self.filter(id=computed_id("pause", source, account)).delete()
+
+
+class Admission(models.TextChoices):
+    """The answer to whether an account may be asked."""
+
+    FREE = "free"
+    TRIAL = "trial"
+    REFUSED = "refused"
+
+
+class AccountPause(models.Model):
+    """An account that the provider refuses, or asks to slow down: none of its files is fetched meanwhile."""
+
+    class Cause(models.TextChoices):
+        UNAUTHORIZED = "unauthorized", "credentials refused"
+        THROTTLED = "throttled", "asked to slow down"
+
+    # uuid5 of "pause|source|account": one row for each account.
+    id = models.UUIDField(primary_key=True, editable=False)
+    source = models.CharField(max_length=32)
+    account = models.TextField(blank=True)
+    cause = models.CharField(max_length=16, choices=Cause)
+    reason = models.TextField()
+    since = models.DateTimeField(db_default=Now())
+    until = models.DateTimeField(help_text="When the next file is tried.")
+
+    objects = AccountPauseQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "paused account"
+        ordering = ("since", "id")
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.account}"
