@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install demo test check lock burst bench
+.PHONY: install demo test check lock burst chaos guards bench
 
 install: $(INSTALLED) ## create .venv with all that development needs
 
@@ -30,6 +30,12 @@ check: $(INSTALLED) ## style, types, the direction of imports, migrations, deplo
 
 burst: $(INSTALLED) ## the three-photos bug, ten times on each database: RUNS=10
 	$(BIN)/python -m tests.burst --runs $(or $(RUNS),10)
+
+chaos: $(INSTALLED) ## everything killed at random under a burst; PHOTOS=10000 KILLS=20 SEED=1 is the long form
+	$(BIN)/python -m tests.chaos --photos $(or $(PHOTOS),300) --kills $(or $(KILLS),2) --seed $(or $(SEED),1)
+
+guards: $(INSTALLED) ## remove each guard in turn and see a test go red
+	$(BIN)/python -m tests.guards
 
 bench: $(INSTALLED) ## the webhook beside a bare view, in one run
 	$(BIN)/python -m tests.bench_webhook

@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 # A webhook must be answered within a second even where Redis does not answer at all.
 PATIENCE_SECONDS = 0.3
+# As many as Redis takes in well within that time.
+AT_ONCE = 100
 # A job that never ran is of no use after this; what matters is in the database.
 FAILURES_KEPT_SECONDS = 24 * 3600
 
@@ -39,14 +41,10 @@ def _queue(name: str) -> Queue:
 
 def give(queue: str, job: str, *args: str, times: int = 1, timeout: int = 600) -> bool:
     """Queue ``job`` (a dotted path) ``times`` times. False, and no error, when Redis can't take it."""
+    data = Queue.prepare_data(job, args=args, timeout=timeout, result_ttl=0, failure_ttl=FAILURES_KEPT_SECONDS)
     try:
-        target = _queue(queue)
-        target.enqueue_many(
-            [
-                Queue.prepare_data(job, args=args, timeout=timeout, result_ttl=0, failure_ttl=FAILURES_KEPT_SECONDS)
-                for _ in range(times)
-            ]
-        )
+        for start in range(0, times, AT_ONCE):
+            _queue(queue).enqueue_many([data] * min(AT_ONCE, times - start))
     except RedisError as error:
         log.warning("no hint given: the queue is down", extra={"queue": queue, "error": type(error).__name__})
         return False
@@ -65,6 +63,14 @@ def give_once(queue: str, job: str, *, seconds: int = 2) -> bool:
         log.warning("no hint given: the queue is down", extra={"queue": queue, "error": type(error).__name__})
         return False
     return give(queue, job)
+
+
+def waiting(queue: str) -> int:
+    """How many jobs wait in a queue; 0 when Redis does not say."""
+    try:
+        return _queue(queue).count
+    except RedisError:
+        return 0
 
 
 def taken_up(job: str) -> None:

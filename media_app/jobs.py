@@ -13,6 +13,9 @@ from media_app.models import Media
 from media_app.previews import SIZES, PreviewError, can_preview, ensure_preview
 from media_app.storage import StorageError
 
+# The most files that are queued at a time.
+PERMITS = 1000
+
 log = logging.getLogger(__name__)
 
 # RQ's own time-out is the last resort, behind the deadline of the transfer.
@@ -39,9 +42,13 @@ def make_preview(media_id: str) -> None:
         log.info("no preview", extra={"media": media_id, "error": str(error)})
 
 
-def queue_due(limit: int = 1000) -> int:
-    """Give a permit for each due file that has none; returns how many. Nothing is lost when Redis is down."""
-    ids = Media.objects.take_unqueued(limit)
+def queue_due() -> int:
+    """Give a permit for each due file that has none; returns how many. Nothing is lost when Redis is down.
+
+    There are never more than PERMITS at a time: after an outage the backlog moves up as
+    workers take it, the most urgent first, and workers that are away find no heap of old permits.
+    """
+    ids = Media.objects.take_unqueued(max(PERMITS - hints.waiting("ingest"), 0))
     reached("queue_after_take")
     if ids and not hints.give("ingest", "media_app.jobs.ingest", times=len(ids), timeout=TIMEOUT_SECONDS):
         Media.objects.all().unqueue(ids)

@@ -31,10 +31,15 @@ def test_each_due_file_gets_one_permit(announced: Announced, redis: Redis) -> No
     assert [job.func_name for job in waiting(redis, "ingest")] == ["media_app.jobs.ingest"] * 3
 
 
-def test_no_more_are_queued_than_asked_for(announced: Announced, redis: Redis) -> None:
+def test_a_backlog_moves_up_as_permits_are_used(
+    announced: Announced, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "PERMITS", 2)
     for _ in range(3):
         announced()
-    assert (jobs.queue_due(2), jobs.queue_due(2)) == (2, 1)
+    assert (jobs.queue_due(), jobs.queue_due()) == (2, 0)
+    Queue("ingest", connection=redis, serializer=JSONSerializer).empty()
+    assert jobs.queue_due() == 1
 
 
 def test_what_could_not_be_queued_is_queued_by_the_next_sweep(

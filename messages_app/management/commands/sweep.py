@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import time
 from argparse import RawDescriptionHelpFormatter
 from typing import Any
 
@@ -13,6 +14,9 @@ from media_app import jobs as media_jobs
 from messages_app import inbox
 
 log = logging.getLogger(__name__)
+
+# A retry is due at its own second; between the passes a look at the files alone is enough for it.
+LOOK_SECONDS = 2.0
 
 
 class Command(BaseCommand):
@@ -37,19 +41,25 @@ Redis, workers or web servers were lost. Any number of sweepers may run.
             self.stdout.write("{} deliveries read, {} files queued".format(*_sweep()))
             return
         stopped = threading.Event()
+        next_pass = 0.0
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopped.set())
         while not stopped.is_set():
             try:
-                read, queued = _sweep()
-                if read or queued:
-                    log.info("swept", extra={"read": read, "queued": queued})
+                if time.monotonic() >= next_pass:
+                    next_pass = time.monotonic() + every
+                    read, queued = _sweep()
+                    if read or queued:
+                        log.info("swept", extra={"read": read, "queued": queued})
+                else:
+                    close_old_connections()
+                    media_jobs.queue_due()
             except Error as error:
                 log.warning("no sweep this time: the database failed", extra={"error": str(error)})
             except Exception:
                 # The next pass may do better, and the others' work waits for it.
                 log.exception("a sweep failed")
-            stopped.wait(every)
+            stopped.wait(min(every, LOOK_SECONDS))
 
 
 def _sweep() -> tuple[int, int]:
