@@ -84,7 +84,7 @@ def test_a_file_is_left_alone_until_its_next_attempt(announced: Announced) -> No
     announced()
     Media.objects.mark_retrying(claimed(), "later", timedelta(hours=1))
     assert Media.objects.claim() is None
-    run_out(next_attempt_at=timedelta(0))
+    run_out(next_attempt_at=timedelta(seconds=1))
     assert claimed().media.last_error == "later"
 
 
