@@ -81,6 +81,7 @@ def _database(url: str) -> dict[str, Any]:
     if config["ENGINE"] == "django.db.backends.sqlite3":
         # IMMEDIATE: a read that turns into a write fails at once under DEFERRED, whatever the timeout.
         # FULL: an answered webhook must survive a power cut.
+        config["CONN_MAX_AGE"] = None
         config["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,

@@ -37,6 +37,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         """
         id = hashlib.sha256(endpoint.encode() + b"|" + body).hexdigest()
         connection = connections[self.db]
+        connection.ensure_connection()
         # SQLite's writers sleep and race for its one lock; in a line of our own each waits its turn.
         with _turn if connection.vendor == "sqlite" else nullcontext(), connection.cursor() as cursor:
             cursor.execute(_KEEP, [id, endpoint, content_type[:200], query, body])
