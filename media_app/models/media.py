@@ -26,6 +26,8 @@ LEASE = timedelta(seconds=45)
 HINT = timedelta(seconds=60)
 # A file that starts anew is tried for so long, however old it is.
 ANEW = timedelta(days=1)
+# More than a sweep: when a pause ends, the other files of the account have their turn first.
+BEHIND = timedelta(seconds=30)
 WORKER_LOST = "The worker was lost while it fetched the file."
 
 
@@ -154,7 +156,8 @@ class MediaQuerySet(models.QuerySet["Media"]):
     def mark_paused(self, lease: Lease, error: str, *, cause: AccountPause.Cause, length: timedelta) -> bool:
         """Enter ``retrying`` with all files of its account: the provider refused the account, not the file.
 
-        The attempt does not count.
+        The attempt does not count. The file waits a little longer than its account: if it was
+        the file after all, the others are not held up behind it.
         """
         media = lease.media
         with transaction.atomic():
@@ -166,7 +169,7 @@ class MediaQuerySet(models.QuerySet["Media"]):
                 state=Media.State.RETRYING,
                 last_error=error,
                 attempts=F("attempts") - 1,
-                next_attempt_at=Now(),
+                next_attempt_at=Now() + length + BEHIND,
             )
 
     def mark_expired(self, lease: Lease, error: str) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.db import models
-from django.db.models.functions import Now
+from django.db import models, transaction
+from django.db.models.functions import Greatest, Now
 
 from media_app.identity import computed_id
+from media_app.inserts import insert_once
 
 # A paused account tries one file this often, to find out by itself whether it works again.
 TRIAL_EVERY = timedelta(minutes=5)
@@ -20,22 +21,20 @@ class AccountPauseQuerySet(models.QuerySet["AccountPause"]):
         return self.filter(until__gt=Now())
 
     def pause(self, *, source: str, account: str, cause: str, reason: str, length: timedelta) -> None:
-        """Leave the account alone for so long from now."""
-        self.bulk_create(
-            [
-                AccountPause(
-                    id=computed_id("pause", source, account),
-                    source=source,
-                    account=account,
-                    cause=cause,
-                    reason=reason,
-                    until=Now() + length,
-                )
-            ],
-            update_conflicts=True,
-            unique_fields=["id"],
-            update_fields=["cause", "reason", "until"],
-        )
+        """Leave the account alone for so long from now.
+
+        Several workers hear of it at once: the longest pause holds, and refused credentials
+        outlast a wish to slow down.
+        """
+        id = computed_id("pause", source, account)
+        until = Now() + length
+        with transaction.atomic():
+            fresh = AccountPause(id=id, source=source, account=account, cause=cause, reason=reason, until=until)
+            insert_once([fresh], unchanged="source")
+            row = self.filter(id=id)
+            row.update(until=Greatest("until", until))
+            if cause == AccountPause.Cause.UNAUTHORIZED:
+                row.update(cause=cause, reason=reason)
 
     def admit(self, *, source: str, account: str) -> Admission:
         """May a file of this account be fetched now, after any pause has run out?
@@ -49,7 +48,9 @@ class AccountPauseQuerySet(models.QuerySet["AccountPause"]):
             return Admission.FREE
         if cause == AccountPause.Cause.THROTTLED:
             # No trial is needed: the provider itself said when.
-            row.filter(cause=cause, until__lte=Now()).delete()
+            ended, _ = row.filter(cause=cause, until__lte=Now()).delete()
+            if ended:
+                return Admission.FIRST
             return Admission.REFUSED if row.in_force().exists() else Admission.FREE
         is_first = row.filter(until__lte=Now()).update(until=Now() + TRIAL_EVERY) == 1
         return Admission.TRIAL if is_first else Admission.REFUSED
@@ -63,6 +64,9 @@ class Admission(models.TextChoices):
     """The answer to whether an account may be asked."""
 
     FREE = "free"
+    #: A pause has just ended.
+    FIRST = "first"
+    #: A pause goes on, but for this one file.
     TRIAL = "trial"
     REFUSED = "refused"
 

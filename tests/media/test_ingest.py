@@ -13,7 +13,7 @@ from pytest_django import Settings
 
 from media_app.identity import parse_key
 from media_app.ingest import ingest_next
-from media_app.models import Media
+from media_app.models import AccountPause, Media
 from media_app.record import decode
 from media_app.retry import FEW
 from mediahub.simulator.content import Kind, content
@@ -28,6 +28,7 @@ State = Media.State
 
 def run_again() -> Media:
     """The next attempt, as if its time had come."""
+    AccountPause.objects.update(until=Now())
     Media.objects.update(next_attempt_at=Now(), lease_until=None)
     ingest_next()
     return Media.objects.get()

@@ -1,0 +1,179 @@
+"""What staff must know now, in plain words, with what to do about it: pure, from a status."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Model
+
+from media_app.admin import pauses
+from media_app.admin.badges import Tone
+from media_app.admin.machine_owned import change_url, list_url
+from media_app.admin.times import in_words
+from media_app.models import AccountPause, Media
+from mediahub.status import GIVEN_UP, RESCUABLE, Status
+from messages_app.models import Delivery, QuarantinedItem
+
+# Work that waits longer than this has nobody who does it.
+LATE = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    text: str
+    url: str
+    #: Whose view permission it takes.
+    model: type[Model]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Alert:
+    tone: Tone
+    #: What is the matter, in a sentence.
+    headline: str
+    #: What follows from it and what to do.
+    advice: str
+    links: tuple[Link, ...] = ()
+    #: Whether it is wrong at this moment, and shown on every page.
+    is_now: bool = True
+
+
+UNKNOWN = Alert(
+    tone="bad",
+    headline="How the hub fares could not be found out.",
+    advice="The log of the web server says why.",
+)
+
+
+def alerts(status: Status | None) -> list[Alert]:
+    """The gravest first; empty when all is well."""
+    if status is None:
+        return [UNKNOWN]
+    found = [
+        *(_paused(status, pause) for pause in status.pauses),
+        _queue_down(status),
+        _nobody_fetches(status),
+        _nobody_reads(status),
+        _running_out(status),
+        _missing(status),
+        _given_up(status),
+        _quarantined(status),
+    ]
+    # Stable: what is wrong now stands before what can wait, the rest in the order above.
+    return sorted((alert for alert in found if alert), key=lambda alert: not alert.is_now)
+
+
+def _paused(status: Status, pause: AccountPause) -> Alert:
+    return Alert(
+        tone=pauses.TONES.get(pause.cause, "bad"),
+        headline=pauses.headline(pause),
+        advice=f"{pause.reason} {pauses.advice(pause, status.waiting_for(pause))}",
+        links=(
+            Link("The paused account", change_url(pause), AccountPause),
+            Link("Its files", pauses.files_url(pause), Media),
+        ),
+    )
+
+
+def _queue_down(status: Status) -> Alert | None:
+    if status.queue_answers:
+        return None
+    since = status.waiting_since
+    waited = f"The oldest work has waited {in_words(status.at - since)}. " if since else ""
+    return Alert(
+        tone="bad",
+        headline="The queue (Redis) does not answer.",
+        advice=f"{waited}Nothing is lost: what comes in is kept, and the work is done once the queue answers. "
+        "Start Redis, or set REDIS_URL right and restart the hub's processes.",
+    )
+
+
+def _nobody_fetches(status: Status) -> Alert | None:
+    if not (waited := _late(status, status.due_since)):
+        return None
+    return Alert(
+        tone="bad",
+        headline=f"A file has waited {waited} for a worker.",
+        advice="Look whether the worker and the sweeper run. After a large burst more workers help.",
+        links=(Link("Files on their way", list_url(Media, state__exact=Media.WAITING), Media),),
+    )
+
+
+def _nobody_reads(status: Status) -> Alert | None:
+    if not (waited := _late(status, status.unread_since)):
+        return None
+    return Alert(
+        tone="bad",
+        headline=f"A delivery has waited {waited} to be read.",
+        advice="Its messages and files are not to be seen yet. Look whether the worker and the sweeper run.",
+        links=(Link("Deliveries not read", list_url(Delivery, state__exact=Delivery.State.RECEIVED), Delivery),),
+    )
+
+
+def _running_out(status: Status) -> Alert | None:
+    if not status.running_out or status.first_runs_out is None:
+        return None
+    subject = _counted(status.running_out, "file is", "files are")
+    return Alert(
+        tone="bad",
+        headline=f"{subject} forgotten by the provider within 24 hours.",
+        advice=f"The first in {in_words(status.first_runs_out - status.at)}. Mend what stops them, then press Retry.",
+        links=(Link("These files", _running_out_url(status), Media),),
+        is_now=False,
+    )
+
+
+def _missing(status: Status) -> Alert | None:
+    if not (count := status.count(Media.State.MISSING)):
+        return None
+    return Alert(
+        tone="bad",
+        headline=f"{_counted(count, 'file was', 'files were')} lost by the bucket.",
+        advice="Retry fetches again what the provider still has.",
+        links=(Link("These files", list_url(Media, state__exact=Media.State.MISSING), Media),),
+        is_now=False,
+    )
+
+
+def _given_up(status: Status) -> Alert | None:
+    if not status.given_up_lately:
+        return None
+    return Alert(
+        tone="warn",
+        headline=f"{_counted(status.given_up_lately, 'file was', 'files were')} given up in the last 24 hours.",
+        advice="Each says why. The sender may send it again.",
+        links=(Link("Files given up", list_url(Media, state__exact=GIVEN_UP), Media),),
+        is_now=False,
+    )
+
+
+def _quarantined(status: Status) -> Alert | None:
+    if not status.quarantined:
+        return None
+    return Alert(
+        tone="warn",
+        headline=f"{_counted(status.quarantined, 'part of a delivery', 'parts of deliveries')} could not be read.",
+        advice="They are kept as they came. Replay reads them again, once the reason is mended.",
+        links=(Link("The quarantine", list_url(QuarantinedItem), QuarantinedItem),),
+        is_now=False,
+    )
+
+
+def _late(status: Status, since: datetime | None) -> str:
+    """How long, if too long, else ""."""
+    return in_words(status.at - since) if since and status.at - since > LATE else ""
+
+
+def _running_out_url(status: Status) -> str:
+    assert status.first_runs_out
+    return list_url(
+        Media,
+        state__exact=RESCUABLE,
+        expires_at__gte=status.first_runs_out.isoformat(),
+        expires_at__lte=(status.at + timedelta(days=1)).isoformat(),
+    )
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"

@@ -1,0 +1,197 @@
+"""How the hub fares: what waits, what is stuck, and what could not be kept."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from threading import Lock
+
+from django.db.models import Count, Exists, Min, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce, Greatest, Now
+from redis import RedisError
+
+from media_app import hints
+from media_app.models import AccountPause, FetchAttempt, Media
+from messages_app.models import Delivery, QuarantinedItem
+
+log = logging.getLogger(__name__)
+
+# Each process looks this often at most, however many pages it shows.
+KEPT_SECONDS = 15.0
+# What ends, or ended, within this time is news.
+LATELY = timedelta(days=1)
+
+GIVEN_UP = (Media.State.EXPIRED, Media.State.REJECTED)
+NOT_KEPT = (*GIVEN_UP, Media.State.MISSING)
+# Files whose clock still means something: the provider may have them, and we don't.
+RESCUABLE = (*Media.WAITING, Media.State.REJECTED, Media.State.MISSING)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Files:
+    """Files of one account in one state."""
+
+    state: str
+    source: str
+    account: str
+    count: int
+    #: When the first of them was announced.
+    oldest: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Status:
+    """What was found at one moment. Moments are None where nothing waits."""
+
+    at: datetime
+    queue_answers: bool
+    #: Accounts that are left alone, the longest first; those asked to slow down only while that lasts.
+    pauses: tuple[AccountPause, ...]
+    #: All that are not stored or deleted.
+    files: tuple[Files, ...]
+    #: Since when a file could have been fetched that no worker took.
+    due_since: datetime | None
+    #: Since when a delivery has not been read.
+    unread_since: datetime | None
+    unread: int
+    quarantined: int
+    #: Files that the provider forgets within ``LATELY``, and when the first is forgotten.
+    running_out: int
+    first_runs_out: datetime | None
+    #: Files given up within ``LATELY``.
+    given_up_lately: int
+
+    def count(self, *states: str) -> int:
+        return sum(files.count for files in self.files if files.state in states)
+
+    def oldest(self, *states: str) -> datetime | None:
+        return _earliest(*(files.oldest for files in self.files if files.state in states))
+
+    def waiting_for(self, pause: AccountPause) -> int:
+        """How many files of the paused account wait."""
+        return sum(
+            files.count
+            for files in self.files
+            if (files.source, files.account) == (pause.source, pause.account) and files.state in Media.WAITING
+        )
+
+    @property
+    def waiting_since(self) -> datetime | None:
+        """Since when there is work that nobody does."""
+        return _earliest(self.due_since, self.unread_since)
+
+
+def collect() -> Status:
+    """Look at everything, in a fixed number of queries. Raises django.db.Error; a queue that is down is a finding."""
+    now = datetime.now(UTC)
+    unread = Delivery.objects.due().aggregate(count=Count("id"), oldest=Min("received_at"))
+    running_out = Media.objects.filter(
+        state__in=RESCUABLE, expires_at__gt=now, expires_at__lte=now + LATELY
+    ).aggregate(count=Count("id"), first=Min("expires_at"))
+    lately = FetchAttempt.objects.filter(media=OuterRef("pk"), ended_at__gte=now - LATELY)
+    return Status(
+        at=now,
+        queue_answers=_queue_answers(),
+        pauses=_pauses(),
+        files=_files((*Media.WAITING, *NOT_KEPT)),
+        due_since=_due_since(),
+        unread_since=unread["oldest"],
+        unread=unread["count"],
+        quarantined=QuarantinedItem.objects.count(),
+        running_out=running_out["count"],
+        first_runs_out=running_out["first"],
+        given_up_lately=Media.objects.filter(Exists(lately), state__in=GIVEN_UP).count(),
+    )
+
+
+def oldest_pending() -> datetime | None:
+    """Since when the oldest delivery or file has been on its way, whatever it waits for."""
+    unread = Delivery.objects.due().aggregate(oldest=Min("received_at"))["oldest"]
+    return _earliest(unread, *(files.oldest for files in _files(Media.WAITING)))
+
+
+# --- once for many pages ------------------------------------------------------
+
+
+_looking = Lock()
+_known: tuple[float, Status | None] | None = None
+
+
+def look() -> Status | None:
+    """The status now; None when it could not be found out, which the log then explains. Never raises."""
+    global _known
+    try:
+        status = collect()
+    except Exception:
+        # Whatever it is: pages must open most of all when something is wrong.
+        log.exception("the status could not be read")
+        status = None
+    _known = (time.monotonic(), status)
+    return status
+
+
+def current() -> Status | None:
+    """Like ``look``, but at most ``KEPT_SECONDS`` old. Pauses are as they are now: staff have just lifted one."""
+    with _looking:
+        known = _known
+        if known is None or time.monotonic() - known[0] >= KEPT_SECONDS:
+            return look()
+    if known[1] is None:
+        return None
+    try:
+        return replace(known[1], pauses=_pauses())
+    except Exception:
+        log.exception("the status could not be read")
+        return None
+
+
+def forget() -> None:
+    """The next page looks anew."""
+    global _known
+    _known = None
+
+
+# --- parts --------------------------------------------------------------------
+
+
+def _queue_answers() -> bool:
+    try:
+        hints.connection().ping()
+    except (RedisError, OSError, ValueError):
+        return False
+    return True
+
+
+def _pauses() -> tuple[AccountPause, ...]:
+    # The provider itself said when it may be asked again: after that nothing is wrong.
+    over = Q(cause=AccountPause.Cause.THROTTLED, until__lte=Now())
+    return tuple(AccountPause.objects.exclude(over))
+
+
+def _files(states: Collection[str]) -> tuple[Files, ...]:
+    found = (
+        Media.objects.filter(state__in=states)
+        .order_by()
+        .values("state", "source", "account")
+        .annotate(count=Count("id"), oldest=Min("announced_at"))
+    )
+    return tuple(Files(**row) for row in found)
+
+
+def _due_since() -> datetime | None:
+    """A file is free for a worker when its time has come, no other holds it, and its account is not paused."""
+    pause = AccountPause.objects.filter(source=OuterRef("source"), account=OuterRef("account"))
+    freed = Greatest(
+        "next_attempt_at",
+        Coalesce("lease_until", "next_attempt_at"),
+        Coalesce(Subquery(pause.values("until")[:1]), "next_attempt_at"),
+    )
+    since: datetime | None = Media.objects.due().annotate(freed=freed).aggregate(since=Min("freed"))["since"]
+    return since
+
+
+def _earliest(*moments: datetime | None) -> datetime | None:
+    return min((moment for moment in moments if moment), default=None)

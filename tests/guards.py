@@ -1,0 +1,373 @@
+"""Every guard is needed: ``python -m tests.guards`` removes each in turn and expects a test to go red.
+
+Works on a copy of the tracked files. Prints a line for each guard with the first test
+that caught its absence; exits 1 if one was not missed by anybody.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from mediahub.env import BASE_DIR
+
+# A test that waits for what never comes has missed the guard as well.
+PATIENCE = 150
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A line that keeps something from going wrong, what it is without, and where that must be seen."""
+
+    name: str
+    file: str
+    line: str
+    without: str
+    tests: str
+
+
+GUARDS = (
+    Guard(
+        "computed ids",
+        "media_app/identity.py",
+        "return uuid5(NAMESPACE, ",
+        "import uuid; return uuid.uuid4() or (",
+        "tests/media/test_identity.py",
+    ),
+    Guard(
+        "parts of an id are kept apart",
+        "media_app/identity.py",
+        '.replace("|", "%7C")',
+        "",
+        "tests/media/test_identity.py",
+    ),
+    Guard(
+        "conflicts name their target",
+        "media_app/inserts.py",
+        "update_conflicts=True,\n            unique_fields=on,\n            update_fields=[unchanged],",
+        "ignore_conflicts=True,",
+        "tests/media/test_announce.py",
+    ),
+    Guard(
+        "a live lease is not claimed",
+        "media_app/models/media.py",
+        "Q(lease_until=None) | Q(lease_until__lt=Now()),",
+        "",
+        "tests/media/test_claims.py",
+    ),
+    Guard(
+        "a file waits for its next attempt",
+        "media_app/models/media.py",
+        "next_attempt_at__lte=Now(),",
+        "",
+        "tests/media/test_claims.py",
+    ),
+    Guard(
+        "a failure needs its own lease token",
+        "media_app/models/media.py",
+        "lease_token=lease.token, state=Media.State.FETCHING)",
+        ")",
+        "tests/media/test_claims.py",
+    ),
+    Guard(
+        "a hint is trusted for a minute",
+        "media_app/models/media.py",
+        "self.due().filter(Q(queued_until=None) | Q(queued_until__lt=Now()))",
+        "self.due()",
+        "tests/media/test_claims.py",
+    ),
+    Guard(
+        "what expires first is fetched first",
+        "media_app/models/media.py",
+        'self.order_by("give_up_at", "next_attempt_at", "id")',
+        'self.order_by("-give_up_at")',
+        "tests/media/test_claims.py",
+    ),
+    Guard(
+        "a deleted file stays deleted",
+        "media_app/models/media.py",
+        ".exclude(state=Media.State.DELETED)",
+        "",
+        "tests/media/test_states.py tests/media/test_ingest.py",
+    ),
+    Guard(
+        "a paused account is left alone",
+        "media_app/models/media.py",
+        "~Exists(paused),",
+        "",
+        "tests/media/test_pauses.py",
+    ),
+    Guard(
+        "a paused account tries one file",
+        "media_app/models/pause.py",
+        "row.filter(until__lte=Now()).update(until=Now() + TRIAL_EVERY) == 1",
+        "True",
+        "tests/media/test_pauses.py",
+    ),
+    Guard(
+        "the lease is renewed beside the transfer",
+        "media_app/lease.py",
+        "keeper.start()\n",
+        "keeper.run = lambda: None; keeper.start()\n",
+        "tests/media/test_lease.py",
+    ),
+    Guard(
+        "the digest is compared",
+        "media_app/ingest.py",
+        "if spool.sha256 not in digests:",
+        "if False:",
+        "tests/media/test_ingest.py",
+    ),
+    Guard(
+        "the announced length is compared",
+        "media_app/ingest.py",
+        "if spool.size != size:",
+        "if False:",
+        "tests/media/test_ingest_faults.py",
+    ),
+    Guard(
+        "an error page is no photo",
+        "media_app/ingest.py",
+        "if filetypes.looks_like_an_error_page(sniffed, media.announced_type):",
+        "if False:",
+        "tests/media/test_ingest_faults.py",
+    ),
+    Guard(
+        "a body without an end is fetched twice",
+        "media_app/ingest.py",
+        "if not opened.delimited and spool.sha256 != media.unconfirmed_sha256:",
+        "if False:",
+        "tests/media/test_ingest_faults.py",
+    ),
+    Guard(
+        "the size cap",
+        "media_app/spool.py",
+        "if self.size > self._max_bytes:",
+        "if False:",
+        "tests/media/test_spool.py",
+    ),
+    Guard(
+        "an object that is there is adopted",
+        "media_app/ingest.py",
+        "if (adopted := _adopt(storage, candidate, media)) is not None:",
+        "if False:",
+        "tests/media/test_ingest.py",
+    ),
+    Guard(
+        "only whole and right objects are adopted",
+        "media_app/ingest.py",
+        "return head if digest.hexdigest() == sha256 else None",
+        "return head",
+        "tests/media/test_ingest.py",
+    ),
+    Guard(
+        "object before row",
+        "media_app/ingest.py",
+        'reached("ingest_before_put")',
+        'Media.objects.filter(id=media.id).update(state="stored"); reached("ingest_before_put")',
+        "tests/faults/test_failpoints.py",
+    ),
+    Guard(
+        "the object of a deleted file is removed",
+        "media_app/ingest.py",
+        "media_storage().delete([found.key])",
+        "pass",
+        "tests/media/test_ingest.py",
+    ),
+    Guard(
+        "the deadline cuts the socket",
+        "media_app/sources/http.py",
+        "held.shutdown(socket.SHUT_RDWR)",
+        "pass",
+        "tests/sources/test_http.py",
+    ),
+    Guard(
+        "credentials stay with the first host",
+        "media_app/sources/http.py",
+        "if _origin(url) != first:",
+        "if False:",
+        "tests/sources",
+    ),
+    Guard(
+        "private addresses are not called",
+        "media_app/sources/http.py",
+        "return self.permit.private or is_public(address)",
+        "return True",
+        "tests/sources",
+    ),
+    Guard(
+        "compressed bodies are refused",
+        "media_app/sources/http.py",
+        "_refuse_encoded(response.headers)\n",
+        "pass\n",
+        "tests/sources",
+    ),
+    Guard(
+        "a prefix ends in a slash",
+        "media_app/storage/base.py",
+        'if prefix and not prefix.endswith("/"):',
+        "if False:",
+        "tests/storage/test_contract.py",
+    ),
+    Guard(
+        "a put does not overwrite",
+        "media_app/storage/disk.py",
+        "elif path.is_file():",
+        "elif False:",
+        "tests/storage/test_contract.py",
+    ),
+    Guard(
+        "the sidecar never describes other bytes",
+        "media_app/storage/disk.py",
+        "path.unlink(missing_ok=True)\n                elif",
+        "pass\n                elif",
+        "tests/storage/test_disk.py",
+    ),
+    Guard(
+        "the signature",
+        "messages_app/webhooks.py",
+        "if not provider.is_genuine(",
+        "if False and not provider.is_genuine(",
+        "tests/messages/test_webhook.py",
+    ),
+    Guard(
+        "no secret, no entry",
+        "messages_app/providers/meta.py",
+        "return any(hmac.compare_digest(",
+        "return not secrets or any(hmac.compare_digest(",
+        "tests/providers/test_contract.py",
+    ),
+    Guard(
+        "no 200 before the commit",
+        "messages_app/webhooks.py",
+        "except Error as error:",
+        "except ZeroDivisionError as error:",
+        "tests/messages/test_webhook.py",
+    ),
+    Guard(
+        "one drainer at a time",
+        "messages_app/models.py",
+        "free = cls.objects.filter(Q(until=None) | Q(until__lt=Now()), id=1)",
+        "free = cls.objects.filter(id=1)",
+        "tests/messages/test_drain_lease.py",
+    ),
+    Guard(
+        "a troublesome delivery is taken alone",
+        "messages_app/inbox.py",
+        "alone = len(batch) == 1 and batch[0].attempts >= ALONE_FROM",
+        "alone = False",
+        "tests/messages/test_inbox_faults.py",
+    ),
+    Guard(
+        "only a new message revives",
+        "messages_app/inbox.py",
+        "if message_id in new:",
+        "if True:",
+        "tests/messages/test_inbox.py",
+    ),
+    Guard(
+        "the wake key goes before the reading",
+        "messages_app/jobs.py",
+        "hints.taken_up(DRAIN)\n",
+        "pass\n",
+        "tests/messages/test_wake_ups.py",
+    ),
+    Guard(
+        "one unreadable message does not take its neighbours along",
+        "messages_app/providers/meta.py",
+        "except UnreadableError as error:",
+        "except ZeroDivisionError as error:",
+        "tests/providers tests/messages/test_inbox.py",
+    ),
+    Guard(
+        "files are for those who may view them",
+        "media_app/views.py",
+        "if not (user.is_active and user.is_staff and user.has_perm(",
+        "if False and not (user.is_active and user.is_staff and user.has_perm(",
+        "tests/media/test_views.py",
+    ),
+    Guard(
+        "only safe types are shown inline",
+        "media_app/views.py",
+        "media.content_type in filetypes.INLINE and",
+        "",
+        "tests/media/test_views.py",
+    ),
+    Guard(
+        "a picture of too many pixels is not decoded",
+        "media_app/previews/image.py",
+        "> MAX_PIXELS:",
+        "> 10**12:",
+        "tests/media/test_previews.py",
+    ),
+    Guard(
+        "RQ's dashboard is behind its permission",
+        "mediahub/admin.py",
+        "if request.user.is_authenticated and not self.has_view_permission(request):",
+        "if False:",
+        "tests/admin/test_queues.py",
+    ),
+)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="only guards whose name contains one of these")
+    options = parser.parse_args()
+    chosen = [guard for guard in GUARDS if not options.names or any(name in guard.name for name in options.names)]
+    missed = 0
+    with tempfile.TemporaryDirectory(prefix="mediahub-guards-") as directory:
+        tree = _copy(Path(directory))
+        for guard in chosen:
+            caught = _remove(tree, guard)
+            missed += caught is None
+            print(f"{guard.name:<60} {caught or 'NOT CAUGHT'}", flush=True)
+    print(f"{len(chosen) - missed} of {len(chosen)} guards are held by a test")
+    return 1 if missed else 0
+
+
+def _copy(directory: Path) -> Path:
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=BASE_DIR, check=True, capture_output=True, text=True
+    )
+    for name in listed.stdout.splitlines():
+        if (BASE_DIR / name).is_file():
+            (directory / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(BASE_DIR / name, directory / name)
+    return directory
+
+
+def _remove(tree: Path, guard: Guard) -> str | None:
+    """The first test that fails without the guard, or None. Raises RuntimeError where the guard's line has moved."""
+    file = tree / guard.file
+    source = file.read_text()
+    if source.count(guard.line) != 1:
+        raise RuntimeError(f"{guard.name}: {guard.file} has its line {source.count(guard.line)} times")
+    file.write_text(source.replace(guard.line, guard.without))
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *guard.tests.split()],
+            cwd=tree,
+            env={**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return "(a test that never ends)"
+    finally:
+        file.write_text(source)
+    failed = re.search(r"^(?:FAILED|ERROR) \S*?([^/\s]+?)(?: - .*)?$", done.stdout, re.MULTILINE)
+    return failed[1] if done.returncode == 1 and failed else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
