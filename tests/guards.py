@@ -191,7 +191,7 @@ GUARDS = (
     Guard(
         "credentials stay with the first host",
         "media_app/sources/http.py",
-        "if _origin(url) != first:",
+        "if address_of(url) != first:",
         "if False:",
         "tests/sources",
     ),
