@@ -28,6 +28,10 @@ def ingest() -> None:
     media = ingest_next()
     if media is not None and media.is_stored:
         hints.give("previews", "media_app.jobs.make_preview", str(media.id))
+    # A permit fetches what is the most urgent, perhaps a file that has not got its own yet and
+    # then never gets one. Whoever takes the last permit looks whether another is left without.
+    if media is not None and hints.waiting("ingest") == 0 and Media.objects.due().exists():
+        _permit(1)
 
 
 def make_preview(media_id: str) -> None:
@@ -50,7 +54,11 @@ def queue_due() -> int:
     """
     ids = Media.objects.take_unqueued(max(PERMITS - hints.waiting("ingest"), 0))
     reached("queue_after_take")
-    if ids and not hints.give("ingest", "media_app.jobs.ingest", times=len(ids), timeout=TIMEOUT_SECONDS):
+    if ids and not _permit(len(ids)):
         Media.objects.all().unqueue(ids)
         return 0
     return len(ids)
+
+
+def _permit(files: int) -> bool:
+    return hints.give("ingest", "media_app.jobs.ingest", times=files, timeout=TIMEOUT_SECONDS)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from django.db.models.functions import Now
 from redis import Redis
 from rq import Queue
 from rq.job import Job
@@ -38,8 +39,21 @@ def test_a_backlog_moves_up_as_permits_are_used(
     for _ in range(3):
         announced()
     assert (jobs.queue_due(), jobs.queue_due()) == (2, 0)
-    Queue("ingest", connection=redis, serializer=JSONSerializer).empty()
+    Queue("ingest", connection=redis, serializer=JSONSerializer).empty()  # type: ignore[no-untyped-call]
     assert jobs.queue_due() == 1
+
+
+def test_a_permit_used_for_a_more_urgent_file_leaves_none_without(sent: Sent, redis: Redis) -> None:
+    queued = sent()
+    jobs.queue_due()
+    (permit,) = waiting(redis, "ingest")
+    urgent = sent()
+    Media.objects.filter(id=urgent.id).update(give_up_at=Now())
+    Queue("ingest", connection=redis, serializer=JSONSerializer).empty()
+    permit.perform()
+    assert Media.objects.get(id=urgent.id).is_stored
+    assert not Media.objects.get(id=queued.id).is_stored
+    assert len(waiting(redis, "ingest")) == 1
 
 
 def test_what_could_not_be_queued_is_queued_by_the_next_sweep(
