@@ -21,6 +21,7 @@ from django.conf import settings
 from redis import Redis
 from rq import SimpleWorker, Worker
 from rq.serializers import JSONSerializer
+from rq.worker import BaseWorker
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 MAINTENANCE_SECONDS = 60
 # How long an idle worker blocks on its queue before it looks around.
 WORKER_TTL_SECONDS = 45
+# A preview can be made when it is looked at; a photo can't be fetched for ever.
+PREVIEWS_NICENESS = 10
 # Between the death of a worker that lived shorter than this and its successor.
 LONGEST_PAUSE = 10.0
 _STOP = (signal.SIGTERM, signal.SIGINT)
@@ -109,7 +112,10 @@ def run(queue: str, parent: int) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP)
     _die_with(parent)
     connection = Redis.from_url(settings.REDIS_URL, socket_connect_timeout=5, health_check_interval=30)
-    worker_class = Worker if queue == "previews" else SimpleWorker
+    worker_class: type[BaseWorker] = SimpleWorker
+    if queue == "previews":
+        worker_class = Worker
+        os.nice(PREVIEWS_NICENESS)
     worker = worker_class(
         [queue],
         connection=connection,
