@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
+from django.db import transaction
 
 from media_app import filetypes, identity, retry
 from media_app.failpoints import reached
@@ -201,7 +202,7 @@ def _put(storage: Storage, media: Media, fetched: Kept, spool: Spool, existing: 
 
 def _finish(lease: Lease, found: Kept) -> None:
     reached("ingest_after_put")
-    media = lease.media
+    media, is_late = lease.media, not Media.objects.holds(lease)
     stored = Media.objects.mark_stored(
         lease,
         key=found.key,
@@ -211,12 +212,27 @@ def _finish(lease: Lease, found: Kept) -> None:
         type_differs=found.type_differs,
     )
     if not stored:
-        log.info("deleted while it was fetched: the object is removed again", extra={"media": str(media.id)})
-        media_storage().delete([found.key])
+        _remove(media, found.key)
+        return
+    if is_late and media_storage().head(found.key) is None:
+        # Our object was deleted with the file, which came back since then.
+        if Media.objects.mark_missing(media.id):
+            Media.objects.filter(id=media.id).revive()
         return
     media.state = Media.State.STORED
     reached("ingest_after_mark")
     log.info("stored", extra={"media": str(media.id), "size": found.size, "attempts": media.attempts})
+
+
+def _remove(media: Media, key: str) -> None:
+    """Take the object of a deleted file away again.
+
+    Under the row's lock: once the file is back, the object may be another worker's.
+    """
+    with transaction.atomic():
+        if Media.objects.select_for_update().filter(id=media.id, state=Media.State.DELETED):
+            log.info("deleted while it was fetched: the object is removed again", extra={"media": str(media.id)})
+            media_storage().delete([key])
 
 
 def _fail(lease: Lease, error: SourceError | StorageError) -> None:
@@ -233,6 +249,9 @@ def _fail(lease: Lease, error: SourceError | StorageError) -> None:
     )
     reason = str(error)
     reached("ingest_before_fail")
+    if lease.is_trial and retry.shows_a_working_account(error):
+        # Not a success; but a file that is gone must not use up one trial after the other.
+        AccountPause.objects.lift(source=media.source, account=media.account)
     if isinstance(decision, retry.PauseAccount):
         cause = AccountPause.Cause.UNAUTHORIZED if decision.is_unauthorized else AccountPause.Cause.THROTTLED
         Media.objects.mark_paused(lease, reason, cause=cause, length=decision.length)

@@ -82,7 +82,8 @@ def decide(
     if isinstance(error, UnauthorizedError):
         return PauseAccount(is_unauthorized=True, length=OURS_TO_MEND)
     if isinstance(error, ThrottledError):
-        asked = error.retry_after or pause(attempts, age, luck)
+        # Attempts do not count here, so it is the file's age that makes the pauses grow.
+        asked = error.retry_after or longest_pause(age) * luck
         return PauseAccount(is_unauthorized=False, length=min(max(asked, LEAST_PAUSE), LONGEST_PAUSE))
     if isinstance(error, StorageError):
         return Again(min(pause(attempts, age, luck), OURS_TO_MEND))
@@ -108,5 +109,15 @@ def give_up_at(announced_at: datetime, expires_at: datetime | None) -> datetime:
 
 def pause(attempts: int, age: timedelta, luck: float) -> timedelta:
     """Full jitter: at least a second, at most 4 s, 8 s, 16 s, … up to a tenth of the file's age and to an hour."""
-    ceiling = min(FIRST_PAUSE * 2.0 ** min(attempts - 1, 16), max(SHORT_OUTAGE, age / 10), LONGEST_PAUSE)
+    ceiling = min(FIRST_PAUSE * 2.0 ** min(attempts - 1, 16), longest_pause(age))
     return max(ceiling * luck, LEAST_PAUSE)
+
+
+def longest_pause(age: timedelta) -> timedelta:
+    """The longest that a file of this age is left alone."""
+    return min(max(SHORT_OUTAGE, age / 10), LONGEST_PAUSE)
+
+
+def shows_a_working_account(error: Exception) -> bool:
+    """Whether the provider spoke of the file itself: then it took our credentials."""
+    return isinstance(error, ForbiddenError | GoneError | TooLargeError | WrongBytesError)

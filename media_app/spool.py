@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import BinaryIO, Self, cast
 
@@ -38,10 +39,10 @@ class Spool:
             if self.size > self._max_bytes:
                 raise too_large(self._max_bytes)
             self._digest.update(chunk)
-            try:
+            with _disk_errors():
                 self.file.write(chunk)
-            except OSError as error:
-                raise StorageError(f"The disk for files on their way: {error.strerror or error}") from error
+        with _disk_errors():
+            self.file.flush()
 
     @property
     def sha256(self) -> str:
@@ -58,7 +59,17 @@ class Spool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.file.close()
+        # Closing writes once more what a full disk did not take, in vain.
+        with suppress(OSError):
+            self.file.close()
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"The disk for files on their way: {error.strerror or error}") from error
 
 
 def too_large(max_bytes: int) -> TooLargeError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from django.contrib import admin
@@ -19,9 +19,14 @@ from redis import RedisError
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from media_app.admin.badges import MEDIA_TONES
 from media_app.admin.machine_owned import list_url
 from media_app.admin.tiles import tile
+from media_app.admin.times import in_words
 from media_app.models import Media
+from mediahub import status
+from mediahub.alerts import Alert, alerts
+from mediahub.status import Status
 from messages_app.models import Contact, Delivery, Message, QuarantinedItem
 
 NEWEST = 12
@@ -33,24 +38,84 @@ _PLACES: tuple[tuple[type[Model], str, str, str], ...] = (
     (Delivery, "Deliveries", "move_to_inbox", "What providers sent, byte for byte"),
     (QuarantinedItem, "Quarantine", "report", "What could not be read, to be replayed"),
 )
-_GIVEN_UP = (Media.State.EXPIRED, Media.State.REJECTED, Media.State.MISSING)
+# The front page has the rest.
+_BANNERS = 3
 
 
 def front_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """What ``/admin/`` shows: the ways that are open to this user, what waits for somebody, the newest files."""
-    may_view = {model for model, *_ in _PLACES if admin.site.get_model_admin(model).has_view_permission(request)}
+    """What ``/admin/`` shows: how the hub fares, the ways that are open to this user, the newest files."""
     places = [
         {"url": list_url(model), "title": title, "icon": icon, "about": about}
         for model, title, icon, about in _PLACES
-        if model in may_view
+        if _may_view(request, model)
     ]
-    waiting = []
-    if Media in may_view and (count := Media.objects.filter(state__in=_GIVEN_UP).count()):
-        waiting.append({"url": list_url(Media, state__exact=_GIVEN_UP), "text": f"Files not kept: {count}"})
-    if QuarantinedItem in may_view and (count := QuarantinedItem.objects.count()):
-        waiting.append({"url": list_url(QuarantinedItem), "text": f"Parts in quarantine: {count}"})
-    newest = Media.objects.all()[:NEWEST] if Media in may_view else []
-    return {**context, "places": places, "waiting": waiting, "tiles": [tile(media) for media in newest]}
+    if not _may_view(request, Media):
+        return {**context, "places": places}
+    found = status.look()
+    return {
+        **context,
+        "places": places,
+        "tiles": [tile(media) for media in Media.objects.all()[:NEWEST]],
+        "shows_status": True,
+        "status": found,
+        "alerts": _for_user(request, alerts(found)),
+        "counts": _counts(request, found) if found else [],
+    }
+
+
+def on_every_page(request: HttpRequest) -> dict[str, Any]:
+    """Context of all templates. It looks only where one asks, and that is in the admin's pages."""
+    return {"banners": partial(_banners, request)}
+
+
+def waiting_for_staff(model: str) -> int:
+    """How many rows of a model nobody but staff can settle."""
+    found = status.current() if model in ("media", "quarantineditem") else None
+    if found is None:
+        return 0
+    return found.count(*status.NOT_KEPT) if model == "media" else found.quarantined
+
+
+def _banners(request: HttpRequest) -> list[dict[str, Any]]:
+    """What is wrong now, for those who may see files."""
+    if not _may_view(request, Media):
+        return []
+    return _for_user(request, [alert for alert in alerts(status.current()) if alert.is_now])[:_BANNERS]
+
+
+def _for_user(request: HttpRequest, found: list[Alert]) -> list[dict[str, Any]]:
+    """Alerts with those of their links that the user may follow."""
+    return [
+        {"alert": alert, "links": [link for link in alert.links if _may_view(request, link.model)]} for alert in found
+    ]
+
+
+def _counts(request: HttpRequest, found: Status) -> list[dict[str, Any]]:
+    """The columns of the table: what, how many, how long the oldest of them has waited."""
+    columns: list[dict[str, Any]] = [
+        {
+            "label": state.label,
+            "tone": MEDIA_TONES[state],
+            "count": found.count(state),
+            "url": list_url(Media, state__exact=state),
+            "oldest": found.oldest(state) if state in Media.WAITING else None,
+        }
+        for state in (*Media.WAITING, *status.NOT_KEPT)
+    ]
+    if _may_view(request, Delivery):
+        url = list_url(Delivery, state__exact=Delivery.State.RECEIVED)
+        unread = {"label": "deliveries not read", "tone": "busy", "count": found.unread, "url": url}
+        columns.append({**unread, "oldest": found.unread_since})
+    if _may_view(request, QuarantinedItem):
+        quarantined = {"label": "parts in quarantine", "tone": "bad", "count": found.quarantined}
+        columns.append({**quarantined, "url": list_url(QuarantinedItem), "oldest": None})
+    for column in columns:
+        column["age"] = in_words(found.at - column["oldest"]) if column["oldest"] else ""
+    return columns
+
+
+def _may_view(request: HttpRequest, model: type[Model]) -> bool:
+    return admin.site.get_model_admin(model).has_view_permission(request)
 
 
 admin.site.unregister(User)

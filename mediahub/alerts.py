@@ -12,7 +12,7 @@ from media_app.admin.badges import Tone
 from media_app.admin.machine_owned import change_url, list_url
 from media_app.admin.times import in_words
 from media_app.models import AccountPause, Media
-from mediahub.status import GIVEN_UP, RESCUABLE, Status
+from mediahub.status import GIVEN_UP, LATELY, RESCUABLE, Status
 from messages_app.models import Delivery, QuarantinedItem
 
 # Work that waits longer than this has nobody who does it.
@@ -90,7 +90,8 @@ def _queue_down(status: Status) -> Alert | None:
 
 
 def _nobody_fetches(status: Status) -> Alert | None:
-    if not (waited := _late(status, status.due_since)):
+    # Without a queue no worker is told: that is said above, with the age.
+    if not status.queue_answers or not (waited := _late(status, status.due_since)):
         return None
     return Alert(
         tone="bad",
@@ -114,12 +115,20 @@ def _nobody_reads(status: Status) -> Alert | None:
 def _running_out(status: Status) -> Alert | None:
     if not status.running_out or status.first_runs_out is None:
         return None
-    subject = _counted(status.running_out, "file is", "files are")
+    files = _counted(status.running_out, "file", "files")
+    left = in_words(status.first_runs_out - status.at)
+    until = status.at + LATELY
+    url = list_url(
+        Media,
+        state__exact=RESCUABLE,
+        expires_at__gte=status.first_runs_out.isoformat(),
+        expires_at__lte=until.isoformat(),
+    )
     return Alert(
         tone="bad",
-        headline=f"{subject} forgotten by the provider within 24 hours.",
-        advice=f"The first in {in_words(status.first_runs_out - status.at)}. Mend what stops them, then press Retry.",
-        links=(Link("These files", _running_out_url(status), Media),),
+        headline=f"The provider forgets {files} within 24 hours.",
+        advice=f"Time runs out in {left}. Mend what stops them, then press Retry.",
+        links=(Link("These files", url, Media),),
         is_now=False,
     )
 
@@ -142,7 +151,7 @@ def _given_up(status: Status) -> Alert | None:
     return Alert(
         tone="warn",
         headline=f"{_counted(status.given_up_lately, 'file was', 'files were')} given up in the last 24 hours.",
-        advice="Each says why. The sender may send it again.",
+        advice="The list says why. The sender may send them again.",
         links=(Link("Files given up", list_url(Media, state__exact=GIVEN_UP), Media),),
         is_now=False,
     )
@@ -154,7 +163,7 @@ def _quarantined(status: Status) -> Alert | None:
     return Alert(
         tone="warn",
         headline=f"{_counted(status.quarantined, 'part of a delivery', 'parts of deliveries')} could not be read.",
-        advice="They are kept as they came. Replay reads them again, once the reason is mended.",
+        advice="All is kept as it came. Replay reads it again, once the reason is mended.",
         links=(Link("The quarantine", list_url(QuarantinedItem), QuarantinedItem),),
         is_now=False,
     )
@@ -163,16 +172,6 @@ def _quarantined(status: Status) -> Alert | None:
 def _late(status: Status, since: datetime | None) -> str:
     """How long, if too long, else ""."""
     return in_words(status.at - since) if since and status.at - since > LATE else ""
-
-
-def _running_out_url(status: Status) -> str:
-    assert status.first_runs_out
-    return list_url(
-        Media,
-        state__exact=RESCUABLE,
-        expires_at__gte=status.first_runs_out.isoformat(),
-        expires_at__lte=(status.at + timedelta(days=1)).isoformat(),
-    )
 
 
 def _counted(count: int, one: str, many: str) -> str:

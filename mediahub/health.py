@@ -8,15 +8,13 @@ from itertools import islice
 
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
-from django.db.models import Min
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 from redis import RedisError
 
 from media_app import hints
-from media_app.models import Media
 from media_app.storage import StorageError, media_storage
-from messages_app.models import Delivery
+from mediahub import status
 
 
 class NotReadyError(Exception):
@@ -68,11 +66,8 @@ def _storage() -> str:
 
 
 def _oldest_pending() -> str:
-    now = datetime.now(UTC)
-    unread = Delivery.objects.due().aggregate(oldest=Min("received_at"))["oldest"]
-    unfetched = Media.objects.filter(state__in=Media.WAITING).aggregate(oldest=Min("announced_at"))["oldest"]
-    oldest = min((moment for moment in (unread, unfetched) if moment), default=None)
-    return f"{int((now - oldest).total_seconds())} s" if oldest else "none"
+    oldest = status.oldest_pending()
+    return f"{int((datetime.now(UTC) - oldest).total_seconds())} s" if oldest else "none"
 
 
 _CHECKS: dict[str, Callable[[], str]] = {

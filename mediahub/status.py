@@ -88,9 +88,9 @@ def collect() -> Status:
     """Look at everything, in a fixed number of queries. Raises django.db.Error; a queue that is down is a finding."""
     now = datetime.now(UTC)
     unread = Delivery.objects.due().aggregate(count=Count("id"), oldest=Min("received_at"))
-    running_out = Media.objects.filter(
-        state__in=RESCUABLE, expires_at__gt=now, expires_at__lte=now + LATELY
-    ).aggregate(count=Count("id"), first=Min("expires_at"))
+    running_out = Media.objects.filter(state__in=RESCUABLE, expires_at__gt=now, expires_at__lte=now + LATELY).aggregate(
+        count=Count("id"), first=Min("expires_at")
+    )
     lately = FetchAttempt.objects.filter(media=OuterRef("pk"), ended_at__gte=now - LATELY)
     return Status(
         at=now,

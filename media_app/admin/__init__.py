@@ -1,5 +1,6 @@
 """Files for the eyes of staff."""
 
 from media_app.admin.media import MediaAdmin
+from media_app.admin.pauses import AccountPauseAdmin
 
-__all__ = ["MediaAdmin"]
+__all__ = ["AccountPauseAdmin", "MediaAdmin"]

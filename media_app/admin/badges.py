@@ -9,7 +9,7 @@ from typing import Literal
 from django.utils.html import format_html
 
 from media_app.admin.times import in_words
-from media_app.models import Media
+from media_app.models import FetchAttempt, Media
 
 Tone = Literal["good", "busy", "warn", "bad", "quiet"]
 
@@ -33,6 +33,11 @@ def badge(text: str, tone: Tone) -> str:
 
 def media_badge(media: Media) -> str:
     return badge(media.get_state_display(), MEDIA_TONES.get(media.state, "quiet"))
+
+
+def outcome_badge(attempt: FetchAttempt) -> str:
+    tone: Tone = "good" if attempt.outcome == FetchAttempt.Outcome.STORED else "warn"
+    return badge(attempt.get_outcome_display(), tone)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ class MachineOwnedAdmin(ModelAdmin):
     show_facets = ShowFacets.NEVER
     #: What stands above the facts of a page, with what ``page_context`` gives it.
     head_template = ""
+    #: What stands below them.
+    foot_template = ""
     #: The one of the searched fields where numbers are found however they are typed.
     number_field = ""
 
@@ -80,7 +82,11 @@ class MachineOwnedAdmin(ModelAdmin):
             raise Http404("There is no such row.")
         run: Any = action[0]
         run(self, request, self.get_queryset(request).filter(pk=row.pk))
-        return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", object_id)
+        page = f"admin:{self.opts.app_label}_{self.opts.model_name}"
+        if self.get_object(request, object_id) is None:
+            # Some verbs settle the matter, and with it the row.
+            return redirect(f"{page}_changelist")
+        return redirect(f"{page}_change", object_id)
 
     def render_change_form(
         self,
@@ -92,6 +98,7 @@ class MachineOwnedAdmin(ModelAdmin):
         obj: Any = None,
     ) -> HttpResponse:
         context["head_template"] = self.head_template
+        context["foot_template"] = self.foot_template
         context["verbs"] = [
             {"label": action[2], "url": reverse(f"admin:{self._verb_url_name}", args=[obj.pk, verb])}
             for verb, action in self.get_actions(request).items()

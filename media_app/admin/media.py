@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 
 from media_app import jobs
-from media_app.admin.badges import badge, media_badge, rescue_clock
+from media_app.admin.badges import badge, media_badge, outcome_badge, rescue_clock
 from media_app.admin.filters import DayRangeFilter, TypeFilter
 from media_app.admin.machine_owned import MachineOwnedAdmin
 from media_app.admin.tiles import KINDS, group_of, progress, sender_name, thumbnail, tile
@@ -21,6 +21,9 @@ from media_app.admin.times import moment_of
 from media_app.models import Media
 
 RETRYABLE = (Media.State.RETRYING, Media.State.EXPIRED, Media.State.REJECTED, Media.State.MISSING)
+
+# A file may be tried for weeks.
+MAX_ATTEMPTS = 50
 
 
 @admin.register(Media)
@@ -37,6 +40,7 @@ class MediaAdmin(MachineOwnedAdmin):
     number_field = "owner"
     actions = ("retry",)
     head_template = "admin/media_app/media_head.html"
+    foot_template = "admin/media_app/attempts.html"
     fieldsets = (
         ("Sent", {"fields": ("sender", "sent", "filename", "key")}),
         ("Kept", {"fields": ("kept_type", "kept_size", "sha256", "stored")}),
@@ -82,7 +86,12 @@ class MediaAdmin(MachineOwnedAdmin):
         return row.state in RETRYABLE
 
     def page_context(self, request: HttpRequest, row: Media) -> dict[str, Any]:
-        return {"tile": tile(row, sender=self.name_of_sender(row))}
+        attempts = row.fetch_attempts.all()
+        return {
+            "tile": tile(row, sender=self.name_of_sender(row)),
+            "attempts": [(attempt, outcome_badge(attempt)) for attempt in attempts[:MAX_ATTEMPTS]],
+            "attempts_made": attempts.count(),
+        }
 
     def name_of_sender(self, media: Media) -> str:
         """What to call the sender in words."""

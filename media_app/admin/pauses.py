@@ -56,7 +56,7 @@ def advice(pause: AccountPause, waiting: int) -> str:
         return f"{files}. There is nothing to do: fetching goes on by itself at {moment(pause.until)}."
     return (
         f"{files} since {moment(pause.since)}. Set {provider.setting}, restart the hub's processes and press Resume. "
-        f"One file is tried by itself at {moment(pause.until)}."
+        f"From {moment(pause.until)} on one file is tried by itself."
     )
 
 
@@ -94,6 +94,8 @@ class AccountPauseAdmin(MachineOwnedAdmin):
         """Fetch the files of the selected accounts again, now. If they are refused once more, they pause once more."""
         for pause in AccountPause.objects.filter(id__in=queryset.values("pk")):
             AccountPause.objects.lift(source=pause.source, account=pause.account)
+            # Those that were refused wait for the next try, which is now.
+            Media.objects.filter(source=pause.source, account=pause.account, state=Media.State.RETRYING).retry_now()
             provider = _provider(pause)
             said = f"Files of {provider.name}'s {provider.account} {pause.account} are fetched again."
             self.message_user(request, said, messages.SUCCESS)

@@ -42,11 +42,11 @@ def moment_of(field: str, heading: str, *, assumed: str = "") -> Callable[[Any, 
 
 
 def in_words(span: timedelta) -> str:
-    """The two largest units, cut off: ``6 d 3 h``, ``3 h 20 min``, ``5 min``."""
+    """The two largest units, cut off: ``6 d 3 h``, ``3 h 20 min``, ``5 min``, ``40 s``."""
     minutes = int(span.total_seconds()) // 60
     days, hours = minutes // 1440, minutes // 60 % 24
     if days:
         return f"{days} d {hours} h"
     if hours:
         return f"{hours} h {minutes % 60} min"
-    return f"{minutes} min"
+    return f"{minutes} min" if minutes else f"{int(span.total_seconds())} s"

@@ -109,6 +109,10 @@ class MediaQuerySet(models.QuerySet["Media"]):
         """Prolong a lease; False when it is no longer ours."""
         return self._held(lease).update(lease_until=Now() + LEASE) == 1
 
+    def holds(self, lease: Lease) -> bool:
+        """Whether nothing has happened to the file since it was claimed."""
+        return self._held(lease).exists()
+
     def mark_stored(
         self, lease: Lease, *, key: str, sha256: str, size: int, content_type: str, type_differs: bool
     ) -> bool:
@@ -161,16 +165,19 @@ class MediaQuerySet(models.QuerySet["Media"]):
         """
         media = lease.media
         with transaction.atomic():
-            AccountPause.objects.pause(
-                source=media.source, account=media.account, cause=cause, reason=error, length=length
-            )
-            return self._release(
+            # The file before its account, as a claim locks them: else two workers could wait for each other.
+            released = self._release(
                 lease,
                 state=Media.State.RETRYING,
                 last_error=error,
                 attempts=F("attempts") - 1,
                 next_attempt_at=Now() + length + BEHIND,
             )
+            if released:
+                AccountPause.objects.pause(
+                    source=media.source, account=media.account, cause=cause, reason=error, length=length
+                )
+        return released
 
     def mark_expired(self, lease: Lease, error: str) -> bool:
         """Enter ``expired``: the provider no longer has the file."""

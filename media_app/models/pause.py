@@ -48,9 +48,7 @@ class AccountPauseQuerySet(models.QuerySet["AccountPause"]):
             return Admission.FREE
         if cause == AccountPause.Cause.THROTTLED:
             # No trial is needed: the provider itself said when.
-            ended, _ = row.filter(cause=cause, until__lte=Now()).delete()
-            if ended:
-                return Admission.FIRST
+            row.filter(cause=cause, until__lte=Now()).delete()
             return Admission.REFUSED if row.in_force().exists() else Admission.FREE
         is_first = row.filter(until__lte=Now()).update(until=Now() + TRIAL_EVERY) == 1
         return Admission.TRIAL if is_first else Admission.REFUSED
@@ -64,9 +62,6 @@ class Admission(models.TextChoices):
     """The answer to whether an account may be asked."""
 
     FREE = "free"
-    #: A pause has just ended.
-    FIRST = "first"
-    #: A pause goes on, but for this one file.
     TRIAL = "trial"
     REFUSED = "refused"
 

@@ -12,6 +12,7 @@ from pytest_django.fixtures import Settings
 from redis import Redis
 
 from media_app import hints
+from mediahub import status
 from mediahub.simulator.processes import free_port
 from tests.servers import redis_server
 
@@ -23,6 +24,13 @@ def plain_static_files(settings: Settings) -> None:
     """Pages link to static files as they lie, without a collectstatic run before the tests."""
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
+
+
+@pytest.fixture(autouse=True)
+def looks_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every page finds out anew how the hub fares, however soon after another."""
+    status.forget()
+    monkeypatch.setattr(status, "KEPT_SECONDS", 0.0)
 
 
 @pytest.fixture

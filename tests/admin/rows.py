@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 from django.utils import timezone
 from PIL import Image
 
-from media_app.models import Media
+from media_app.models import AccountPause, FetchAttempt, Media
 from media_app.storage import media_storage
 from messages_app.models import Attachment, Contact, ContactOwner, Delivery, Message, QuarantinedItem
 
@@ -42,12 +42,12 @@ def make_media(data: bytes | None = None, *, owner: str = ANA, state: str = "", 
     return Media.objects.create(
         id=id,
         source="meta",
-        account="555",
         owner=owner,
         key=key,
         occurred_at=occurred_at,
-        announced_at=occurred_at,
         **{
+            "account": "555",
+            "announced_at": occurred_at,
             "provider_media_id": str(number),
             "announced_type": content_type,
             "expires_at": occurred_at + timedelta(days=7),
@@ -57,6 +57,25 @@ def make_media(data: bytes | None = None, *, owner: str = ANA, state: str = "", 
             **fields,
         },
     )
+
+
+def attempt(media: Media, **fields: Any) -> FetchAttempt:
+    """An attempt at the file that failed, unless told otherwise."""
+    values = {"number": media.attempts or 1, "seconds": 0.4, "outcome": "failed", "answer": "503", **fields}
+    return FetchAttempt.objects.create(media=media, **values)
+
+
+def pause(
+    account: str = "555",
+    *,
+    source: str = "meta",
+    cause: AccountPause.Cause = AccountPause.Cause.UNAUTHORIZED,
+    reason: str = "The Graph API answered 401, code 190. META_ACCESS_TOKEN is refused.",
+    length: timedelta = timedelta(minutes=5),
+) -> AccountPause:
+    """The account is left alone for so long from now; a negative length has run out."""
+    AccountPause.objects.pause(source=source, account=account, cause=cause, reason=reason, length=length)
+    return AccountPause.objects.get(source=source, account=account)
 
 
 def make_contact(name: str = "Ana", *owners: str) -> Contact:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from uuid import uuid4
 
 import pytest
@@ -10,12 +11,12 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from media_app.models import Media
+from media_app.models import AccountPause, Media
 from messages_app.models import Contact, Delivery, Message, MessageStatus, QuarantinedItem
 from tests.admin.conftest import Staff
-from tests.admin.rows import make_contact, make_media, make_message, photo, quarantine
+from tests.admin.rows import attempt, make_contact, make_delivery, make_media, make_message, pause, photo, quarantine
 
-MODELS: tuple[type[Model], ...] = (Media, Message, Contact, Delivery, QuarantinedItem, MessageStatus)
+MODELS: tuple[type[Model], ...] = (Media, Message, Contact, Delivery, QuarantinedItem, MessageStatus, AccountPause)
 LISTS = {model: f"/admin/{model._meta.label_lower.replace('.', '/')}/" for model in MODELS}
 EVIL = "<script>alert('x')</script>"
 each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
@@ -29,6 +30,8 @@ def make_rows(count: int, text: str = "harmless") -> None:
             make_media(photo(), filename=text, announced_type=text, url=text),
             make_media(state="rejected", last_error=text, filename=text, provider_media_id=text),
         ]
+        attempt(files[1], answer=text)
+        pause(f"{text}{number}", reason=text)
         message = make_message(contact, *files, text=text, owner=text, raw={text: text}, payload=text)
         assert message.delivery
         Delivery.objects.filter(id=message.delivery_id).update(last_error=text, query=text, body=text.encode())
@@ -123,11 +126,9 @@ def test_a_contacts_page_takes_a_bounded_number_of_queries(superuser: Client) ->
 
 def test_the_front_page_leads_where_one_may_go(viewer: Client, staff: Staff) -> None:
     media = make_media(photo())
-    make_media(state="rejected")
     html = viewer.get("/admin/").content.decode()
     for address in LISTS.values():
-        assert address in html or "messagestatus" in address
-    assert "Files not kept: 1" in html
+        assert address in html or "messagestatus" in address or "accountpause" in address
     assert str(media.id) in html
     html = staff("messages_app.view_contact").get("/admin/").content.decode()
     assert LISTS[Contact] in html
@@ -152,3 +153,15 @@ def test_accounts_of_staff_can_be_managed(superuser: Client) -> None:
     user = User.objects.get()
     for address in ("user/", "user/add/", f"user/{user.pk}/change/", "group/", "group/add/"):
         assert superuser.get(f"/admin/auth/{address}").status_code == 200
+
+
+def test_a_rows_own_name_is_shown_as_it_is(superuser: Client) -> None:
+    media = make_media(photo(), owner="whatsapp:US.13491208655302741918")
+    quarantined = quarantine(make_delivery(), path="entry[0].changes[0]")
+    html = superuser.get(f"{LISTS[Media]}{media.id}/change/").content.decode()
+    assert f">{media.key}<" in re.sub(r"\s*\n\s*", "", html)
+    assert "Whatsapp:US" not in html
+    html = superuser.get(f"{LISTS[QuarantinedItem]}{quarantined}/change/").content.decode()
+    assert "entry[0].changes[0]" in html
+    assert "Entry[0]" not in html
+    assert "Quarantined items" in html

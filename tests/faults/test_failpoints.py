@@ -1,17 +1,19 @@
-"""A process dies at each point, in each state that the point can be reached in: the end is that of a run without faults."""
+"""A process dies at each point, in each state that it is reached in: the end is that of a run without faults."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from io import BytesIO
 from itertools import product
+from typing import Any
 
 import pytest
-from django.db.models.functions import Now
 from pytest_django import Settings
 
 from media_app import jobs as media_jobs
@@ -33,33 +35,59 @@ from tests.faults.crash import (
     dies_at,
     end_state,
     forget_everything,
+    objects,
     photo,
     recover,
     twilio,
+    without_waiting_for_the_disk,
 )
-from tests.messages.mail import BOB, arrive, meta_bytes, post
+from tests.messages.mail import BOB, SENT, arrive, meta_bytes, post
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases, pytest.mark.usefixtures("provider")]
 
 State = Media.State
 Stage = Callable[[], object]
-Trouble = Callable[[SimulatedProvider, Settings], AbstractContextManager[None]]
+Trouble = Callable[[], AbstractContextManager[None]]
 
 
-def converges(stage: Stage, step: Stage, *deaths: str, redelivered: Sequence[SignedRequest] = ()) -> None:
-    """From the stage on, with deaths at these points of the step one after the other, all ends as without them."""
+@pytest.fixture(autouse=True)
+def quick() -> Iterator[None]:
+    with without_waiting_for_the_disk():
+        yield
+
+
+def converges(
+    stage: Stage,
+    step: Stage,
+    *deaths: str,
+    trouble: Trouble = nullcontext,
+    redelivered: Sequence[SignedRequest] = (),
+) -> dict[str, Any]:
+    """From the stage on, with deaths at these points of the step one after the other, all ends as without them.
+
+    Returns that end. Only the step meets the trouble.
+    """
+    expected = faultless(stage, step)
     stage()
-    step()
-    recover()
-    expected = end_state()
-    forget_everything()
-    stage()
-    for point in deaths:
-        dies_at(point, step)
-        an_hour_passes()
+    with trouble():
+        for point in deaths:
+            dies_at(point, step)
+            an_hour_passes()
     arrive(*redelivered)
     recover()
     assert end_state() == expected
+    return expected
+
+
+@cache
+def faultless(stage: Stage, step: Stage) -> dict[str, Any]:
+    """How it ends when nobody dies. Needs empty tables, and leaves them so."""
+    stage()
+    step()
+    recover()
+    end = end_state()
+    forget_everything()
+    return end
 
 
 # --- the webhook -------------------------------------------------------------------
@@ -196,12 +224,8 @@ def pending() -> None:
 def pending_by_twilio() -> None:
     arrive(twilio(photo(1, "twilio")))
     # Twilio sends no time: without this, each run would have one of its own.
-    Delivery.objects.update(received_at=photo_taken_at())
+    Delivery.objects.update(received_at=datetime.fromtimestamp(SENT, UTC))
     inbox.drain()
-
-
-def photo_taken_at() -> Now:
-    return Now()
 
 
 def claimed() -> Lease:
@@ -210,8 +234,228 @@ def claimed() -> Lease:
     return lease
 
 
+def retrying() -> None:
+    pending()
+    Media.objects.mark_retrying(claimed(), "The provider answered 503.", timedelta(minutes=5))
+    an_hour_passes()
+
+
+def fetching_by_a_worker_that_was_lost() -> None:
+    pending()
+    claimed()
+    an_hour_passes()
+
+
+def on_trial_for_a_paused_account() -> None:
+    pending()
+    cause = AccountPause.Cause.UNAUTHORIZED
+    Media.objects.mark_paused(claimed(), "The provider answered 401.", cause=cause, length=timedelta(minutes=5))
+    an_hour_passes()
+
+
+def expired_and_revived() -> None:
+    pending()
+    Media.objects.mark_expired(claimed(), "The provider does not have the file.")
+    Media.objects.retry_now()
+
+
+def missing_and_revived() -> None:
+    pending()
+    ingest_next()
+    row = Media.objects.get()
+    media_storage().delete([row.key])
+    assert Media.objects.mark_missing(row.id)
+    Media.objects.retry_now()
+
+
+def deleted_and_sent_again() -> None:
+    missing_and_revived()
+    Media.objects.update(state=State.DELETED)
+    arrive(album(replace(photo(1), message_id="wamid.forwarded")))
+    inbox.drain()
+
+
+def wrong_bytes_in_the_bucket() -> None:
+    pending()
+    lay(b"wrong")
+
+
+def wrong_bytes_that_pretend_to_be_right() -> None:
+    pending()
+    lay(b"wrong", sha256=content(Kind.PHOTO, 1).sha256)
+
+
+def wrong_bytes_under_another_name() -> None:
+    pending()
+    lay(b"wrong", "1600000000-7-{}.bin")
+
+
 def lay(body: bytes, name: str = "", **metadata: str) -> None:
-    """An object of the file, as an earlier run left it; under its own key or another name."""
+    """An object of the file, as an earlier run left it: under the file's own key or another name."""
     row = Media.objects.get()
     key = f"{owner_prefix(row.owner)}{name.format(row.id.hex[:12])}" if name else row.key
     media_storage().put(key, BytesIO(body), size=len(body), content_type="image/jpeg", metadata=metadata)
+
+
+def in_the_bucket() -> None:
+    pending()
+    lay(content(Kind.PHOTO, 1).body)
+
+
+def in_the_bucket_under_another_name() -> None:
+    pending()
+    lay(content(Kind.PHOTO, 1).body, "1600000000-7-{}.bin")
+
+
+def in_the_bucket_by_twilio() -> None:
+    pending_by_twilio()
+    lay(content(Kind.PHOTO, 1).body, sha256=content(Kind.PHOTO, 1).sha256)
+
+
+def in_the_bucket_of_a_worker_that_was_lost() -> None:
+    fetching_by_a_worker_that_was_lost()
+    lay(content(Kind.PHOTO, 1).body)
+
+
+def in_the_bucket_without_any_digest() -> None:
+    pending_by_twilio()
+    lay(content(Kind.PHOTO, 1).body)
+
+
+FETCHED: list[Stage] = [
+    pending,
+    pending_by_twilio,
+    retrying,
+    fetching_by_a_worker_that_was_lost,
+    on_trial_for_a_paused_account,
+    expired_and_revived,
+    missing_and_revived,
+    deleted_and_sent_again,
+    wrong_bytes_in_the_bucket,
+    wrong_bytes_that_pretend_to_be_right,
+    wrong_bytes_under_another_name,
+]
+ADOPTED: list[Stage] = [
+    in_the_bucket,
+    in_the_bucket_under_another_name,
+    in_the_bucket_by_twilio,
+    in_the_bucket_of_a_worker_that_was_lost,
+]
+# Fetched all the same, to compare: then there is nothing to put.
+COMPARED: list[Stage] = [in_the_bucket_without_any_digest]
+
+CLAIM, PUT = ["ingest_after_claim"], ["storage_mid_put"]
+TRANSFER = ["ingest_mid_download", "ingest_before_put"]
+MARK = ["ingest_after_put", "ingest_in_mark", "ingest_after_mark"]
+FETCHING = [*CLAIM, *TRANSFER, *PUT, *MARK]
+DEATHS = [
+    *(death for death in product(FETCHED, FETCHING) if death != (wrong_bytes_under_another_name, *PUT)),
+    *product(ADOPTED, [*CLAIM, *MARK]),
+    *product(COMPARED, [*CLAIM, *TRANSFER, *MARK]),
+]
+
+
+@pytest.mark.parametrize(("stage", "point"), DEATHS, ids=named)
+def test_a_worker_that_died_leaves_a_file_that_others_store_once(stage: Stage, point: str) -> None:
+    end = converges(stage, ingest_next, point)
+    (row,), (key,) = end["Media"], end["objects"]
+    assert (row["state"], row["key"], row["sha256"]) == (State.STORED, key, content(Kind.PHOTO, 1).sha256)
+    assert end["objects"][key][0] == row["sha256"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "point"), [*product(FETCHED, MARK[:2]), *product(ADOPTED, [*CLAIM, *MARK[:2]])], ids=named
+)
+def test_what_is_in_the_bucket_is_not_asked_for_again(stage: Stage, point: str, provider: SimulatedProvider) -> None:
+    stage()
+    dies_at(point, ingest_next)
+    downloads, written = provider.downloads.total(), objects()
+    recover()
+    assert Media.objects.get().is_stored
+    assert (provider.downloads.total(), objects()) == (downloads, written)
+
+
+def test_a_worker_that_died_between_the_wrong_bytes_and_the_right_ones_leaves_the_file_its_own_key() -> None:
+    wrong_bytes_under_another_name()
+    dies_at("storage_mid_put", ingest_next)
+    assert objects() == {}
+    recover()
+    row = Media.objects.get()
+    assert [(key, digest) for key, (digest, *_) in objects().items()] == [(row.key, content(Kind.PHOTO, 1).sha256)]
+    assert row.is_stored and "/1600000000-7-" not in row.key
+
+
+@pytest.mark.parametrize("stage", [*FETCHED, *ADOPTED, *COMPARED], ids=named)
+def test_files_that_were_taken_for_queued_are_found_again(stage: Stage) -> None:
+    converges(stage, media_jobs.queue_due, "queue_after_take")
+
+
+# --- fetching that fails -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stage", FETCHED, ids=named)
+@pytest.mark.parametrize("drill", ["down", "unauthorised"])
+def test_a_worker_that_dies_of_a_failure_loses_no_file(stage: Stage, drill: str, provider: SimulatedProvider) -> None:
+    @contextmanager
+    def trouble() -> Iterator[None]:
+        setattr(provider, drill, True)
+        try:
+            yield
+        finally:
+            setattr(provider, drill, False)
+
+    end = converges(stage, ingest_next, "ingest_before_fail", trouble=trouble)
+    assert [row["state"] for row in end["Media"]] == [State.STORED]
+
+
+def test_a_worker_that_dies_of_a_file_too_large_does_not_hide_the_reason(settings: Settings) -> None:
+    def too_large() -> None:
+        pending()
+
+    settings.MEDIA_MAX_BYTES = 1000
+    end = converges(too_large, ingest_next, "ingest_before_fail")
+    assert [(row["state"], "1,000 bytes" in row["last_error"]) for row in end["Media"]] == [(State.REJECTED, True)]
+
+
+def test_a_worker_that_dies_of_a_file_long_gone_does_not_hide_the_reason(provider: SimulatedProvider) -> None:
+    def gone() -> None:
+        pending()
+        Media.objects.update(attempts=FEW, expires_at=datetime.fromtimestamp(SENT, UTC))
+
+    file = photo(1).file
+    assert file is not None
+    provider.expired.add(file.media_id)
+    try:
+        end = converges(gone, ingest_next, "ingest_before_fail")
+    finally:
+        provider.expired.clear()
+    assert [row["state"] for row in end["Media"]] == [State.EXPIRED]
+
+
+# --- dying again and again -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("point", FETCHING)
+def test_a_file_whose_workers_die_again_and_again_is_stored_once(point: str) -> None:
+    # After its object is there, nobody gets to the points before it any more.
+    converges(pending, ingest_next, *[point] * (1 if point == "ingest_after_mark" else FEW + 1))
+
+
+def test_a_file_whose_workers_die_at_each_point_in_turn_is_stored_once() -> None:
+    converges(pending, ingest_next, *FETCHING)
+
+
+@pytest.mark.parametrize("point", INBOX)
+def test_a_delivery_whose_readers_die_as_often_as_they_may_is_read_whole(point: str) -> None:
+    ends_it = point in {"queue_after_take", "inbox_after_commit"}
+    converges(it_is_posted, inbox.drain, *[point] * (1 if ends_it else inbox.QUARANTINED_FROM - 1))
+
+
+# --- and nowhere else ------------------------------------------------------------------
+
+
+def test_every_point_where_a_process_can_be_made_to_die_is_tried_here() -> None:
+    sources = [file for app in ("media_app", "messages_app") for file in (BASE_DIR / app).rglob("*.py")]
+    there = {name for file in sources for name in re.findall(r'reached\("(\w+)"\)', file.read_text())}
+    tried = {"webhook_before_commit", *AFTER_THE_COMMIT, *INBOX, *FETCHING, "ingest_before_fail"}
+    assert there == tried

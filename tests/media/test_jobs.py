@@ -49,7 +49,7 @@ def test_a_permit_used_for_a_more_urgent_file_leaves_none_without(sent: Sent, re
     (permit,) = waiting(redis, "ingest")
     urgent = sent()
     Media.objects.filter(id=urgent.id).update(give_up_at=Now())
-    Queue("ingest", connection=redis, serializer=JSONSerializer).empty()
+    Queue("ingest", connection=redis, serializer=JSONSerializer).empty()  # type: ignore[no-untyped-call]
     permit.perform()
     assert Media.objects.get(id=urgent.id).is_stored
     assert not Media.objects.get(id=queued.id).is_stored

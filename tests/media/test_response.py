@@ -104,6 +104,8 @@ def test_an_object_of_another_length_is_an_error_and_never_half_an_answer(range_
     assert all(part.closed for part in store.opened)
 
 
+# Closing a response ends a request, and with it the connections to the database.
+@pytest.mark.django_db(transaction=True)
 def test_the_object_is_closed_when_the_reader_is_gone() -> None:
     store = Store()
     response = answer(store)

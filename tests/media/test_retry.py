@@ -57,11 +57,11 @@ def follows(
     )
 
 
-OFTEN = {"attempts": FEW, "repeated": True}
-LATE = {"after": WEEK + HOUR}
+OFTEN: dict[str, Any] = {"attempts": FEW, "repeated": True}
+LATE: dict[str, Any] = {"after": WEEK + HOUR}
 TOO_LATE = {"after": WEEK + retry.GRACE + HOUR}
-FOR_EVER = {"expires": False}
-YEARS = {"after": timedelta(days=999)}
+FOR_EVER: dict[str, Any] = {"expires": False}
+YEARS: dict[str, Any] = {"after": timedelta(days=999)}
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_refused_credentials_pause_the_account_and_never_end_a_file(words: dict[
         (timedelta(seconds=30), timedelta(seconds=30)),
         (timedelta(milliseconds=1), timedelta(seconds=1)),
         (timedelta(days=3), LONGEST_PAUSE),
-        (None, timedelta(seconds=2)),
+        (None, LONGEST_PAUSE / 2),
     ],
 )
 def test_a_provider_that_asks_to_slow_down_is_left_alone_as_long(asked: timedelta | None, length: timedelta) -> None:

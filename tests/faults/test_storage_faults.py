@@ -1,0 +1,263 @@
+"""What storages do to a hub. A storage that fails is never taken for one that lacks the file."""
+
+from __future__ import annotations
+
+import copy
+import os
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from botocore.config import Config
+from pytest_django import Settings
+
+from media_app import spool
+from media_app.models import Media
+from media_app.spool import Spool
+from media_app.storage import S3Storage, StorageError, media_storage
+from mediahub.simulator.processes import Process
+from tests.faults.hub import Hub
+from tests.faults.proxy import FaultProxy
+from tests.media.browser import Browser
+from tests.servers import S3_KEY_ID, S3_SECRET
+from tests.sources.hostile import BODY
+
+pytestmark = [pytest.mark.django_db]
+
+State = Media.State
+LARGE = BODY + bytes(5 * 1024 * 1024)
+LIMIT = 8 * 1024 * 1024
+
+
+@pytest.fixture
+def proxy(rclone: Process) -> Iterator[FaultProxy]:
+    port = int(rclone.argv[rclone.argv.index("--addr") + 1].rpartition(":")[2])
+    with FaultProxy(port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def bucket(proxy: FaultProxy, settings: Settings, tmp_path: Path) -> Iterator[Path]:
+    """The hub's bucket, behind the proxy, with little patience; the folder that its server keeps it in."""
+    storages = copy.deepcopy(settings.STORAGES)
+    storages["media"] = {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": "media",
+            "access_key": S3_KEY_ID,
+            "secret_key": S3_SECRET,
+            "region_name": "us-east-1",
+            "endpoint_url": f"http://127.0.0.1:{proxy.port}",
+            "client_config": Config(
+                signature_version="s3v4",
+                s3={"addressing_style": "path"},
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+                retries={"mode": "standard", "total_max_attempts": 1},
+                connect_timeout=0.5,
+                read_timeout=0.5,
+            ),
+        },
+    }
+    settings.STORAGES = storages
+    storage = media_storage()
+    assert isinstance(storage, S3Storage)
+    yield tmp_path / "buckets" / "media"
+    storage.client.close()
+
+
+def photo(hub: Hub) -> Media:
+    """A photo that Meta announced with its digest, as it does."""
+    return hub.announce("meta", "photo", sha256=sha256(hub.cdn.body).hexdigest(), provider_message_id="wamid.1")
+
+
+def kept(bucket: Path) -> dict[str, bytes]:
+    """All objects, as the server's own disk has them."""
+    return {str(path.relative_to(bucket)): path.read_bytes() for path in bucket.rglob("*") if path.is_file()}
+
+
+# --- the whole storage ---------------------------------------------------------------
+
+
+@contextmanager
+def faulty(proxy: FaultProxy, fault: str) -> Iterator[None]:
+    proxy.fault = fault
+    yield
+    proxy.fault = ""
+
+
+@contextmanager
+def stopped(rclone: Process) -> Iterator[None]:
+    """It takes connections, and says nothing."""
+    os.kill(rclone.pid, signal.SIGSTOP)
+    yield
+    os.kill(rclone.pid, signal.SIGCONT)
+
+
+@contextmanager
+def killed(rclone: Process) -> Iterator[None]:
+    rclone.kill()
+    yield
+    rclone.start()
+
+
+@contextmanager
+def without_bucket(bucket: Path) -> Iterator[None]:
+    """The bucket's name leads nowhere."""
+    bucket.rename(bucket.with_name("elsewhere"))
+    yield
+    bucket.with_name("elsewhere").rename(bucket)
+
+
+OUTAGES = ["500", "503", "403", "404", "reset", "lost answer", "stopped", "killed", "without bucket"]
+
+
+@pytest.mark.parametrize("outage", OUTAGES)
+def test_a_storage_that_is_down_is_waited_for_and_never_taken_for_empty(
+    hub: Hub, bucket: Path, proxy: FaultProxy, rclone: Process, viewer: Browser, outage: str
+) -> None:
+    there = photo(hub)
+    assert hub.fetch().state == State.STORED
+    waiting = hub.announce("url", "photo", content_type="image/jpeg")
+    asked = hub.requests()
+    outages = {"stopped": stopped(rclone), "killed": killed(rclone), "without bucket": without_bucket(bucket)}
+    with outages.get(outage) or faulty(proxy, outage):
+        row = hub.fetch()
+        assert (row.id, row.state) == (waiting.id, State.RETRYING)
+        assert row.last_error.startswith("the bucket, ")
+        assert viewer.get(f"/media/{there.id}/").status_code == 503
+        assert viewer.get(f"/media/{there.id}/preview/").status_code == 503
+    assert hub.requests() == asked
+    there.refresh_from_db()
+    assert there.state == State.STORED
+    assert hub.fetch().state == State.STORED
+    assert kept(bucket) == {there.key: BODY, waiting.key: BODY}
+    assert viewer.get(f"/media/{there.id}/").body == BODY
+
+
+# --- a put ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", ["500", "503", "403", "reset"])
+def test_a_put_that_fails_is_made_again(hub: Hub, bucket: Path, proxy: FaultProxy, fault: str) -> None:
+    media = photo(hub)
+    proxy.methods = {"PUT"}
+    with faulty(proxy, fault):
+        for _ in range(3):
+            row = hub.fetch()
+            assert (row.state, kept(bucket)) == (State.RETRYING, {})
+            assert row.last_error.startswith("the bucket, put: ")
+    row = hub.fetch()
+    assert (row.id, row.state, kept(bucket)) == (media.id, State.STORED, {media.key: BODY})
+
+
+def test_a_put_whose_answer_is_lost_is_found_and_neither_fetched_nor_put_again(
+    hub: Hub, bucket: Path, proxy: FaultProxy
+) -> None:
+    media = photo(hub)
+    proxy.methods = {"PUT"}
+    with faulty(proxy, "lost answer"):
+        assert hub.fetch().state == State.RETRYING
+    written = (bucket / media.key).stat().st_mtime_ns
+    asked = hub.requests()
+    assert hub.fetch().state == State.STORED
+    assert (hub.requests(), kept(bucket)) == (asked, {media.key: BODY})
+    assert (bucket / media.key).stat().st_mtime_ns == written
+
+
+def test_a_server_that_is_killed_in_the_middle_of_a_put_leaves_nothing_wrong(
+    hub: Hub, bucket: Path, proxy: FaultProxy, rclone: Process
+) -> None:
+    hub.api.body = hub.cdn.body = LARGE
+    media = photo(hub)
+    proxy.at_bytes = (len(LARGE) // 2, rclone.kill)
+    row = hub.fetch()
+    assert (row.state, rclone.is_running()) == (State.RETRYING, False)
+    rclone.start()
+    assert hub.fetch().state == State.STORED
+    assert kept(bucket) == {media.key: LARGE}
+
+
+# --- an object -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wrong", [b"", b"wrong", BODY[:-1], BODY + b"\0"])
+def test_an_object_with_wrong_bytes_is_replaced_in_its_place(hub: Hub, bucket: Path, wrong: bytes) -> None:
+    media = photo(hub)
+    (bucket / media.key).parent.mkdir()
+    (bucket / media.key).write_bytes(wrong)
+    assert hub.fetch().state == State.STORED
+    assert kept(bucket) == {media.key: BODY}
+
+
+def test_an_object_that_was_lost_is_seen_by_the_first_viewer_and_fetched_again(
+    hub: Hub, bucket: Path, viewer: Browser
+) -> None:
+    media = photo(hub)
+    hub.fetch()
+    (bucket / media.key).unlink()
+    assert viewer.get(f"/media/{media.id}/").status_code == 404
+    media.refresh_from_db()
+    assert (media.state, media.last_error) == (State.MISSING, "The bucket no longer has the file.")
+    Media.objects.all().revive()
+    row = hub.fetch()
+    assert (row.state, row.key, kept(bucket)) == (State.STORED, media.key, {media.key: BODY})
+    assert viewer.get(f"/media/{media.id}/").body == BODY
+
+
+def test_an_object_that_cannot_be_read_is_neither_adopted_nor_fetched_over(
+    hub: Hub, bucket: Path, proxy: FaultProxy
+) -> None:
+    """Listed, but every read of it fails: nobody knows yet if it is right."""
+    media = photo(hub)
+    (bucket / media.key).parent.mkdir()
+    (bucket / media.key).write_bytes(BODY)
+    asked = hub.requests()
+    proxy.methods = {"HEAD"}
+    with faulty(proxy, "503"):
+        assert hub.fetch().state == State.RETRYING
+    assert hub.requests() == asked
+    assert hub.fetch().state == State.STORED
+    assert hub.requests() == asked
+
+
+# --- a full disk -----------------------------------------------------------------------
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file may grow past the limit: writing answers EFBIG where a full disk would say ENOSPC."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize(
+    ("in_memory", "reason"), [(spool.IN_MEMORY, "The disk for files on their way: "), (4 * LIMIT, "the disk: ")]
+)
+def test_a_full_disk_is_ours_to_mend(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, media_root: Path, in_memory: int, reason: str
+) -> None:
+    monkeypatch.setattr(spool, "IN_MEMORY", in_memory)
+    hub.api.body = hub.cdn.body = BODY + bytes(LIMIT)
+    media = photo(hub)
+    with full_disk():
+        for _ in range(2):
+            row = hub.fetch()
+            assert (row.state, hub.objects()) == (State.RETRYING, {})
+            assert row.last_error.startswith(reason)
+    assert not [path for path in media_root.rglob("*") if path.is_file()]
+    row = hub.fetch()
+    assert (row.state, hub.objects()) == (State.STORED, {media.key: hub.cdn.body})
+
+
+def test_a_disk_that_is_full_at_the_last_byte_is_full() -> None:
+    with full_disk(), pytest.raises(StorageError, match="disk"), Spool(2 * LIMIT) as kept:
+        kept.fill([bytes(LIMIT), b"the last bytes wait in a buffer"])
