@@ -171,6 +171,7 @@ class DiskStorage(Storage):
                                 os.unlink(file, dir_fd=descriptor)
                     except OSError as error:
                         remaining[(folder / name).relative_to(self.root).as_posix()] = _reason(error)
+                _clear_away(descriptor)
                 os.fsync(descriptor)
         except _ABSENT:
             self._check_root()
@@ -207,12 +208,14 @@ class DiskStorage(Storage):
         path = folder / f".{uuid4().hex}.part"
         try:
             with self._create(path) as file:
+                # Locked until it is moved: a part that nobody holds has lost its writer.
+                fcntl.flock(file, fcntl.LOCK_EX)
                 shutil.copyfileobj(body, file, CHUNK)
                 if file.tell() != size:
                     raise StorageError(f"the body gave {file.tell()} bytes, not {size}")
                 file.flush()
                 os.fsync(file.fileno())
-            yield path
+                yield path
         finally:
             path.unlink(missing_ok=True)
 
@@ -259,6 +262,19 @@ def _locked(folder: Path, operation: int) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _clear_away(folder: int) -> None:
+    """Remove what killed writers left in a folder that is locked: it would outlive the files it belongs to."""
+    names = set(os.listdir(folder))
+    for name in names:
+        if name.startswith(".") and name.endswith(".part"):
+            with suppress(*_ABSENT, BlockingIOError), _open(name, folder) as part:
+                fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(name, dir_fd=folder)
+        elif name.startswith(".") and name.endswith(".meta") and name[1 : -len(".meta")] not in names:
+            with suppress(*_ABSENT):
+                os.unlink(name, dir_fd=folder)
 
 
 def _open(name: str, folder: int) -> FileIO:

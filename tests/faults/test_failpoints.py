@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from io import BytesIO
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -186,18 +187,19 @@ def it_brings_back_a_file_that_was_given_up() -> None:
     arrive(album(replace(photo(1), message_id="wamid.forwarded")))
 
 
-BEFORE_THE_INBOX: list[Stage] = [
-    it_is_posted,
-    it_is_posted_twice,
-    it_is_replayed,
-    it_was_tried_twice_and_is_read_alone,
-    part_of_it_is_known,
-    part_of_it_is_known_and_it_is_read_alone,
-    others_wait_with_it,
-    one_message_cannot_be_read,
-    nothing_of_it_can_be_read,
-    it_brings_back_a_file_that_was_given_up,
-]
+#: What waits to be read, and how many files are stored in the end.
+BEFORE_THE_INBOX: dict[Stage, int] = {
+    it_is_posted: 3,
+    it_is_posted_twice: 3,
+    it_is_replayed: 3,
+    it_was_tried_twice_and_is_read_alone: 3,
+    part_of_it_is_known: 4,
+    part_of_it_is_known_and_it_is_read_alone: 4,
+    others_wait_with_it: 6,
+    one_message_cannot_be_read: 2,
+    nothing_of_it_can_be_read: 0,
+    it_brings_back_a_file_that_was_given_up: 1,
+}
 INBOX = [
     "inbox_after_count",
     "inbox_between_messages",
@@ -210,7 +212,8 @@ INBOX = [
 @pytest.mark.parametrize("stage", BEFORE_THE_INBOX, ids=named)
 @pytest.mark.parametrize("point", INBOX)
 def test_a_reader_that_died_leaves_the_rest_to_the_next(stage: Stage, point: str) -> None:
-    converges(stage, inbox.drain, point)
+    end = converges(stage, inbox.drain, point)
+    assert sum(row["state"] == State.STORED for row in end["Media"]) == BEFORE_THE_INBOX[stage]
 
 
 # --- fetching: the states of a file ---------------------------------------------------
@@ -383,6 +386,16 @@ def test_a_worker_that_died_between_the_wrong_bytes_and_the_right_ones_leaves_th
     row = Media.objects.get()
     assert [(key, digest) for key, (digest, *_) in objects().items()] == [(row.key, content(Kind.PHOTO, 1).sha256)]
     assert row.is_stored and "/1600000000-7-" not in row.key
+
+
+@pytest.mark.parametrize("stage", [pending, wrong_bytes_under_another_name], ids=named)
+def test_what_a_worker_that_died_left_on_the_disk_goes_with_the_senders_files(stage: Stage, media_root: Path) -> None:
+    stage()
+    dies_at("storage_mid_put", ingest_next)
+    recover()
+    assert list(media_root.rglob("*.part"))
+    media_storage().delete(list(objects()))
+    assert list(media_root.iterdir()) == []
 
 
 @pytest.mark.parametrize("stage", [*FETCHED, *ADOPTED, *COMPARED], ids=named)
