@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from io import BytesIO
 from itertools import product
 from pathlib import Path
 from queue import SimpleQueue
@@ -26,7 +27,7 @@ from messages_app import inbox
 from tests.faults.crash import album, an_hour_passes, objects, photo, without_waiting_for_the_disk
 from tests.media.bucket import Bucket
 from tests.media.racing import race
-from tests.messages.mail import arrive
+from tests.messages.mail import ADA, arrive
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases, pytest.mark.usefixtures("provider")]
 
@@ -268,6 +269,19 @@ def test_the_object_of_a_deleted_file_that_is_back_already_is_not_removed(
     monkeypatch.setattr(MediaQuerySet, "mark_stored", sent_again_after_it)
     job.finish()
     assert_stored(bucket)
+
+
+def test_a_file_that_is_just_being_written_outlives_the_deletion_of_its_neighbours(bucket: Bucket) -> None:
+    class Interrupted(BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            bucket.delete([f"{ADA}/neighbour.jpeg"])
+            return super().read(size)
+
+    body = Interrupted(b"whole")
+    bucket.put(f"{ADA}/file.jpeg", body, size=5, content_type="image/jpeg", metadata={"sha256": "0"})
+    assert bucket.read(f"{ADA}/file.jpeg") == b"whole"
+    head = bucket.head(f"{ADA}/file.jpeg")
+    assert head is not None and head.metadata == {"sha256": "0"}
 
 
 # --- many at once -----------------------------------------------------------------------------
