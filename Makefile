@@ -16,8 +16,9 @@ demo: $(INSTALLED) ## start everything, send a burst, show the outcome; ARGS=--o
 	$(BIN)/python manage.py demo $(ARGS)
 
 test: $(INSTALLED) check ## all checks and tests; REQUIRE_ALL=1 makes every omission a failure
-	$(BIN)/python -m pytest $(ARGS)
-	TEST_DATABASE=postgres $(BIN)/python -m pytest -m both_databases $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/flow $(ARGS)
+	TEST_DATABASE=postgres $(BIN)/python -m pytest -n 2 --dist loadfile -m both_databases $(ARGS)
+	$(BIN)/python -m pytest tests/flow $(ARGS)
 
 check: $(INSTALLED) ## style, types, the direction of imports, migrations, deployment settings
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models.functions import Greatest
 
 from media_app import identity, retry
 from media_app.filetypes import extension_for
@@ -82,7 +83,8 @@ def announce(announcements: Sequence[Announcement], *, anew: Collection[UUID] = 
 
     A file that is already known keeps its row: owner, time and key are those of its
     first announcement. Those in ``anew`` (ids) come with a message never seen before,
-    and start over where they had been given up, lost or deleted.
+    and start over where they had been given up, lost or deleted: with its link, and for
+    as long as the provider keeps what this message announced.
     """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("announce() belongs into the transaction that keeps the message")
@@ -90,5 +92,12 @@ def announce(announcements: Sequence[Announcement], *, anew: Collection[UUID] = 
     for announcement in announcements:
         rows.setdefault(announcement.id, announcement.as_row())
     insert_once(list(rows.values()), unchanged="source")
-    if anew:
-        Media.objects.filter(id__in=list(anew)).revive()
+    given_up = set(Media.objects.filter(id__in=anew, state__in=Media.REVIVABLE).values_list("id", flat=True))
+    for id in given_up:
+        again = rows[id]
+        Media.objects.filter(id=id).revive(
+            url=again.url,
+            announced_at=again.announced_at,
+            expires_at=again.expires_at,
+            give_up_at=Greatest("give_up_at", again.give_up_at),
+        )

@@ -196,19 +196,20 @@ class MediaQuerySet(models.QuerySet["Media"]):
             == 1
         )
 
-    def revive(self) -> int:
-        """Files given up or lost enter ``pending`` and start anew. Their key stays."""
-        return self.filter(state__in=Media.REVIVABLE).update(
-            state=Media.State.PENDING,
-            attempts=0,
-            last_error="",
-            unconfirmed_sha256="",
-            give_up_at=Greatest("give_up_at", Now() + ANEW),
-            next_attempt_at=Now(),
-            queued_until=None,
-            lease_token=None,
-            lease_until=None,
-        )
+    def revive(self, **announced: object) -> int:
+        """Files given up or lost enter ``pending`` and start over, with what was ``announced`` anew. Their key stays."""
+        anew: dict[str, object] = {
+            "state": Media.State.PENDING,
+            "attempts": 0,
+            "last_error": "",
+            "unconfirmed_sha256": "",
+            "give_up_at": Greatest("give_up_at", Now() + ANEW),
+            "next_attempt_at": Now(),
+            "queued_until": None,
+            "lease_token": None,
+            "lease_until": None,
+        }
+        return self.filter(state__in=Media.REVIVABLE).update(**{**anew, **announced})
 
     def retry_now(self) -> int:
         """Staff ask again: given-up files start anew, waiting ones are tried at once. Returns how many."""

@@ -102,6 +102,21 @@ def test_a_new_message_revives_what_was_given_up_and_nothing_else(announced: Ann
     assert (media.state, media.attempts) == ((State.PENDING, 0) if revived else (state, 9))
 
 
+def test_what_is_announced_anew_has_its_own_seven_days_and_its_old_key(announced: Announced) -> None:
+    before = announced(provider_media_id="7")
+    Media.objects.update(state=State.EXPIRED)
+    later = before.occurred_at + timedelta(days=20)
+    again = announcement(provider_media_id="7", occurred_at=later, announced_at=later, url="https://new.example/")
+    keep(again, anew={before.id})
+    after = Media.objects.get()
+    assert (after.expires_at, after.url, after.announced_at) == (
+        later + timedelta(days=7),
+        "https://new.example/",
+        later,
+    )
+    assert (after.key, after.occurred_at) == (before.key, before.occurred_at)
+
+
 @pytest.mark.parametrize("state", [State.EXPIRED, State.REJECTED, State.MISSING, State.DELETED])
 def test_the_same_message_again_revives_nothing(announced: Announced, state: State) -> None:
     announced(provider_media_id="7")

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import threading
 import time
 from argparse import RawDescriptionHelpFormatter
 from typing import Any
@@ -40,11 +39,12 @@ Redis, workers or web servers were lost. Any number of sweepers may run.
         if every is None:
             self.stdout.write("{} deliveries read, {} files queued".format(*_sweep()))
             return
-        stopped = threading.Event()
+        # Not an Event: its lock may be held by the very wait that the signal interrupts.
+        asked_to_stop: list[int] = []
         next_pass = 0.0
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stopped.set())
-        while not stopped.is_set():
+            signal.signal(number, lambda number, frame: asked_to_stop.append(number))
+        while not asked_to_stop:
             try:
                 if time.monotonic() >= next_pass:
                     next_pass = time.monotonic() + every
@@ -59,7 +59,9 @@ Redis, workers or web servers were lost. Any number of sweepers may run.
             except Exception:
                 # The next pass may do better, and the others' work waits for it.
                 log.exception("a sweep failed")
-            stopped.wait(min(every, LOOK_SECONDS))
+            until = time.monotonic() + min(every, LOOK_SECONDS)
+            while not asked_to_stop and time.monotonic() < until:
+                time.sleep(0.1)
 
 
 def _sweep() -> tuple[int, int]:
