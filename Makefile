@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install demo test check lock burst chaos guards bench
+.PHONY: install demo test check lock burst chaos flush guards bench
 
 install: $(INSTALLED) ## create .venv with all that development needs
 
@@ -18,7 +18,7 @@ demo: $(INSTALLED) ## start everything, send a burst, show the outcome; ARGS=--o
 test: $(INSTALLED) check ## all checks and tests; REQUIRE_ALL=1 makes every omission a failure
 	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/flow $(ARGS)
 	TEST_DATABASE=postgres $(BIN)/python -m pytest -n 2 --dist loadfile -m both_databases $(ARGS)
-	$(BIN)/python -m pytest tests/flow $(ARGS)
+	$(BIN)/python -m pytest -n 3 tests/flow $(ARGS)
 
 check: $(INSTALLED) ## style, types, the direction of imports, migrations, deployment settings
 	$(BIN)/ruff check .
@@ -34,6 +34,9 @@ burst: $(INSTALLED) ## the three-photos bug, ten times on each database: RUNS=10
 
 chaos: $(INSTALLED) ## everything killed at random under a burst; PHOTOS=10000 KILLS=20 SEED=1 is the long form
 	$(BIN)/python -m tests.chaos --photos $(or $(PHOTOS),300) --kills $(or $(KILLS),2) --seed $(or $(SEED),1)
+
+flush: $(INSTALLED) ## a thousand files queued, then FLUSHALL: how long until all are stored
+	$(BIN)/python -m tests.flush
 
 guards: $(INSTALLED) ## remove each guard in turn and see a test go red
 	$(BIN)/python -m tests.guards

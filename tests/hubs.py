@@ -96,3 +96,9 @@ def simulate(hub: Hub, *options: str) -> dict[str, Any]:
     outcome: dict[str, Any] = json.loads(done.stdout)
     assert done.returncode == 0, outcome["problems"][:5] or outcome["webhooks"]
     return outcome
+
+
+def stored(hub: Hub) -> int:
+    """How many files the hub has stored."""
+    count = "from media_app.models import Media; print(Media.objects.filter(state='stored').count())"
+    return int(hub.manage("shell", "--no-imports", "-c", count))

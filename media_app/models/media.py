@@ -197,7 +197,7 @@ class MediaQuerySet(models.QuerySet["Media"]):
         )
 
     def revive(self, **announced: object) -> int:
-        """Files given up or lost enter ``pending`` and start over, with what was ``announced`` anew. Their key stays."""
+        """Files given up or lost enter ``pending`` and start over with what was ``announced`` anew. Their key stays."""
         anew: dict[str, object] = {
             "state": Media.State.PENDING,
             "attempts": 0,

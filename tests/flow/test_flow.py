@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from mediahub.env import BASE_DIR
-from mediahub.simulator.hub import Hub
 from mediahub.simulator.traffic import Burst, send
-from tests.hubs import running_hub, simulate
+from tests.hubs import running_hub, simulate, stored
 from tests.waiting import until
 
 
@@ -31,19 +30,19 @@ def test_what_came_while_redis_was_down_is_stored_after_it_returns(tmp_path: Pat
         answers = send(signed, hub.url, parallel=4)
         assert {answer.status for answer in answers} == {200}
         assert max(answer.seconds for answer in answers) < 1
-        assert _stored(hub) == 0
+        assert stored(hub) == 0
         hub.redis.start()
-        until(lambda: _stored(hub) == 6, seconds=60)
+        until(lambda: stored(hub) == 6, seconds=60)
 
 
 def test_a_killed_worker_and_its_children_lose_nothing(tmp_path: Path) -> None:
     with running_hub(tmp_path, sweep_every=1) as hub:
         signed, _ = Burst(photos=20, senders=5, duplicates=1, public_url=hub.url).build()
         assert {answer.status for answer in send(signed, hub.url)} == {200}
-        until(lambda: _stored(hub) > 0)
+        until(lambda: stored(hub) > 0)
         hub.worker.kill()
         hub.worker.start()
-        until(lambda: _stored(hub) == 100, seconds=90)
+        until(lambda: stored(hub) == 100, seconds=90)
 
 
 @pytest.mark.parametrize("command", ["sweep", "worker", "simulate", "demo", "replay_deliveries"])
@@ -66,8 +65,3 @@ def test_settings_that_are_missing_are_named_in_one_line(tmp_path: Path) -> None
     assert shown.returncode == 1
     assert "SECRET_KEY" in shown.stderr
     assert "Traceback" not in shown.stderr
-
-
-def _stored(hub: Hub) -> int:
-    count = "from media_app.models import Media; print(Media.objects.filter(state='stored').count())"
-    return int(hub.manage("shell", "--no-imports", "-c", count))
