@@ -45,6 +45,10 @@ def test_a_killed_worker_and_its_children_lose_nothing(tmp_path: Path) -> None:
         until(lambda: stored(hub) == 100, seconds=90)
 
 
+def test_a_flushed_queue_is_filled_again_by_itself(tmp_path: Path) -> None:
+    flushed_queue(tmp_path, photos=50)
+
+
 @pytest.mark.parametrize("command", ["sweep", "worker", "simulate", "demo", "replay_deliveries"])
 def test_every_command_explains_itself_with_an_example(command: str) -> None:
     shown = subprocess.run(
