@@ -10,6 +10,7 @@ import pytest
 
 from mediahub.env import BASE_DIR
 from mediahub.simulator.traffic import Burst, send
+from tests.flush import flushed_queue
 from tests.hubs import running_hub, simulate, stored
 from tests.waiting import until
 
