@@ -24,8 +24,8 @@ from media_app.models import AccountPause, Lease, Media
 from media_app.record import Record, encode
 from media_app.sources import source
 from media_app.sources.base import OpenedFile, Origin
+from media_app.sources.deadline import Deadline
 from media_app.sources.errors import SourceError, UnavailableError, WrongBytesError
-from media_app.sources.http import Deadline
 from media_app.spool import Spool, too_large
 from media_app.storage import ObjectExistsError, Storage, StorageError, StoredObject, media_storage
 

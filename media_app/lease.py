@@ -11,7 +11,7 @@ from datetime import timedelta
 from django.db import Error, connection
 
 from media_app.models import Lease, Media
-from media_app.sources.http import Deadline
+from media_app.sources.deadline import Deadline
 
 log = logging.getLogger(__name__)
 

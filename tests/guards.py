@@ -177,13 +177,13 @@ GUARDS = (
     Guard(
         "the object of a deleted file is removed",
         "media_app/ingest.py",
-        "media_storage().delete([found.key])",
+        "media_storage().delete([key])",
         "pass",
         "tests/media/test_ingest.py",
     ),
     Guard(
         "the deadline cuts the socket",
-        "media_app/sources/http.py",
+        "media_app/sources/deadline.py",
         "held.shutdown(socket.SHUT_RDWR)",
         "pass",
         "tests/sources/test_http.py",
@@ -197,7 +197,7 @@ GUARDS = (
     ),
     Guard(
         "private addresses are not called",
-        "media_app/sources/http.py",
+        "media_app/sources/connections.py",
         "return self.permit.private or is_public(address)",
         "return True",
         "tests/sources",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from media_app.sources.base import OpenedFile, Origin, Source
-from media_app.sources.http import Deadline
+from media_app.sources.deadline import Deadline
 from media_app.sources.meta import MetaSource
 from media_app.sources.twilio import TwilioSource
 from media_app.sources.url import UrlSource

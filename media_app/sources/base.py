@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, Self
 
-from media_app.sources.http import Deadline, Response
+from media_app.sources.deadline import Deadline
+from media_app.sources.http import Response
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,6 +17,7 @@ from django.conf import settings
 
 from media_app.digests import digest_hex
 from media_app.sources.base import OpenedFile, Origin
+from media_app.sources.deadline import Deadline
 from media_app.sources.errors import (
     ForbiddenError,
     GoneError,
@@ -25,7 +26,8 @@ from media_app.sources.errors import (
     UnauthorizedError,
     UnavailableError,
 )
-from media_app.sources.http import Deadline, Hosts, Response, get, retry_after
+from media_app.sources.hosts import Hosts
+from media_app.sources.http import Response, get, retry_after
 
 LINK_LIFETIME = timedelta(minutes=5)
 

@@ -14,8 +14,10 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from media_app.sources.base import OpenedFile, Origin
+from media_app.sources.deadline import Deadline
 from media_app.sources.errors import ForbiddenError, GoneError, UnauthorizedError, UnavailableError
-from media_app.sources.http import Deadline, Hosts, Response, address_of, basic, get
+from media_app.sources.hosts import Hosts, address_of
+from media_app.sources.http import Response, basic, get
 
 _API_HOST = re.compile(r"api(\.[a-z0-9-]+)*\.twilio\.com")
 _MEDIA_PATH = re.compile(r"/2010-04-01/Accounts/(?P<account>\w+)/Messages/\w+/Media/[\w-]+", re.ASCII)

@@ -9,8 +9,10 @@ from datetime import timedelta
 from django.conf import settings
 
 from media_app.sources.base import OpenedFile, Origin
+from media_app.sources.deadline import Deadline
 from media_app.sources.errors import ForbiddenError, GoneError, UnavailableError
-from media_app.sources.http import Deadline, Hosts, Response, get
+from media_app.sources.hosts import Hosts
+from media_app.sources.http import Response, get
 
 
 class UrlSource:

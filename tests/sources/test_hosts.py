@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from media_app.sources.deadline import Deadline
 from media_app.sources.errors import RefusedAddressError, UnavailableError
-from media_app.sources.http import Deadline, Hosts, Permit, get, is_public
+from media_app.sources.hosts import Hosts, Permit, is_public
+from media_app.sources.http import get
 from tests.sources.hostile import HostileProvider
 
 VENDOR = Hosts(["fbsbx.com", "127.0.0.1:8001"], base="https://graph.example:8443/v1")

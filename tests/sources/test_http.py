@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from media_app.sources.deadline import Deadline
 from media_app.sources.errors import (
     RefusedAddressError,
     SourceError,
@@ -25,7 +26,8 @@ from media_app.sources.errors import (
     UnavailableError,
     WrongBytesError,
 )
-from media_app.sources.http import Deadline, Hosts, Response, get, retry_after
+from media_app.sources.hosts import Hosts
+from media_app.sources.http import Response, get, retry_after
 from tests.sources.certificate import self_signed
 from tests.sources.hostile import BODY, HostileProvider
 

@@ -1,0 +1,142 @@
+"""Connections that go only where a permit lets them, and that a deadline can cut."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import threading
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.util.connection import create_connection
+
+from media_app.sources.deadline import Deadline
+from media_app.sources.errors import RefusedAddressError
+from media_app.sources.hosts import Permit, is_public
+
+CONNECT_SECONDS = 5.0
+# How long a provider may stay silent between two bytes.
+READ_SECONDS = 10.0
+
+# As a warning, urllib3 logs the link of each answer with a malformed header; links are signed.
+logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
+
+
+def send(
+    request: requests.PreparedRequest, permit: Permit, deadline: Deadline, held: contextlib.ExitStack
+) -> urllib3.HTTPResponse:
+    """Send one request and return its answer, the body unread and redirects not followed.
+
+    ``held`` is given what ends the transfer. Raises RefusedAddressError, UnavailableError,
+    and what requests, urllib3, http.client and the socket raise.
+    """
+    token = _current.set(_Terms(permit, deadline, held))
+    try:
+        deadline.check()
+        left = deadline.remaining()
+        timeout = (min(CONNECT_SECONDS, left), min(READ_SECONDS, left))
+        raw: urllib3.HTTPResponse = _adapter().send(request, stream=True, timeout=timeout, proxies={}).raw
+    finally:
+        _current.reset(token)
+    held.callback(raw.close)
+    return raw
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What the connection of the request being sent has to obey."""
+
+    permit: Permit
+    deadline: Deadline
+    held: contextlib.ExitStack
+
+    def allows(self, address: str) -> bool:
+        return self.permit.private or is_public(address)
+
+    def judge(self, sock: socket.socket) -> None:
+        """Take a connected socket, before anything is sent on it, or raise."""
+        # The one truth, whatever was resolved and asked for.
+        if not self.allows(sock.getpeername()[0]):
+            self.permit.refuse_network()
+        self.held.enter_context(self.deadline.hold(sock))
+
+
+_current: ContextVar[_Terms] = ContextVar("terms")
+
+
+class _Connection(HTTPConnection):
+    """A connection that goes only where its terms permit, and that its deadline can cut."""
+
+    def _new_conn(self) -> socket.socket:
+        """Resolve, judge and connect in one: no second look-up could answer otherwise (DNS rebinding)."""
+        terms = _current.get()
+        permit = terms.permit
+        if (self.host.lower(), self.port) != (permit.host, permit.port):
+            raise RefusedAddressError("The address is read in two ways.")
+        found = [str(entry[4][0]) for entry in socket.getaddrinfo(permit.host, permit.port, type=socket.SOCK_STREAM)]
+        allowed = [address for address in found if terms.allows(address)]
+        if not allowed:
+            permit.refuse_network()
+        sock = self._connect(allowed, terms.deadline)
+        try:
+            terms.judge(sock)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def _connect(self, addresses: list[str], deadline: Deadline) -> socket.socket:
+        failure = OSError("no address")
+        for address in addresses:
+            deadline.check()
+            timeout = min(CONNECT_SECONDS, deadline.remaining())
+            try:
+                return create_connection((address, self.port), timeout, socket_options=self.socket_options)
+            except OSError as error:
+                failure = error
+        raise failure
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        if self.sock is not None:
+            # Kept from an earlier request, perhaps under other terms.
+            _current.get().judge(self.sock)
+        super().request(*args, **kwargs)
+
+
+class _SecureConnection(_Connection, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+
+
+_threads = threading.local()
+# Two processes must not talk through one connection.
+os.register_at_fork(after_in_child=lambda: _threads.__dict__.clear())
+
+
+def _adapter() -> _Adapter:
+    """This thread's connections, kept alive between requests."""
+    if not hasattr(_threads, "adapter"):
+        _threads.adapter = _Adapter()
+    adapter: _Adapter = _threads.adapter
+    return adapter
