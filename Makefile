@@ -13,7 +13,7 @@ $(INSTALLED): requirements/dev.txt
 	touch $@
 
 demo: $(INSTALLED) ## start everything, send a burst, show the outcome; ARGS=--once to exit after it
-	$(BIN)/python manage.py demo $(ARGS)
+	DEBUG=1 $(BIN)/python manage.py demo $(ARGS)
 
 test: $(INSTALLED) check ## all checks and tests; REQUIRE_ALL=1 makes every omission a failure
 	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/flow $(ARGS)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import os
+import sys
+from pathlib import Path
 
-bind = [f"{os.environ.get('HOST', '0.0.0.0')}:{os.environ.get('PORT', '8000')}"]  # noqa: S104
-workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+# Gunicorn reads this before it knows where the project lies.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from mediahub import env
+
+bind = [f"0.0.0.0:{env.number('PORT', 8000)}"]
+workers = 2
 # Threads are for slow readers: each holds one for as long as its download takes.
 worker_class = "gthread"
 threads = 128

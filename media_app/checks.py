@@ -9,6 +9,7 @@ from cryptography.fernet import Fernet
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
+from redis import Redis
 
 # The largest object that one PUT may carry, on S3 as on R2.
 _LARGEST_PUT = 5 * 1024**3
@@ -46,6 +47,16 @@ def check_metadata_keys(app_configs: Sequence[AppConfig] | None, **kwargs: Any) 
                     id="media_app.E002",
                 )
             ]
+    return []
+
+
+@register
+def check_queue(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """The queue's address must be one."""
+    try:
+        Redis.from_url(settings.REDIS_URL).close()
+    except ValueError as error:
+        return [Error(f"REDIS_URL is not an address of Redis: {error}", id="media_app.E004")]
     return []
 
 

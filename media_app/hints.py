@@ -20,6 +20,8 @@ PATIENCE_SECONDS = 0.3
 AT_ONCE = 100
 # A job that never ran is of no use after this; what matters is in the database.
 FAILURES_KEPT_SECONDS = 24 * 3600
+# ValueError: an address that is none. It must not cost an answer, either; a system check names it.
+_DOWN = (RedisError, ValueError)
 
 
 @lru_cache(maxsize=1)
@@ -45,7 +47,7 @@ def give(queue: str, job: str, *args: str, times: int = 1, timeout: int = 600) -
     try:
         for start in range(0, times, AT_ONCE):
             _queue(queue).enqueue_many([data] * min(AT_ONCE, times - start))
-    except RedisError as error:
+    except _DOWN as error:
         log.warning("no hint given: the queue is down", extra={"queue": queue, "error": type(error).__name__})
         return False
     return True
@@ -59,7 +61,7 @@ def give_once(queue: str, job: str, *, seconds: int = 2) -> bool:
     try:
         if not connection().set(_wake_key(job), 1, nx=True, ex=seconds):
             return True
-    except RedisError as error:
+    except _DOWN as error:
         log.warning("no hint given: the queue is down", extra={"queue": queue, "error": type(error).__name__})
         return False
     return give(queue, job)
@@ -69,7 +71,7 @@ def waiting(queue: str) -> int:
     """How many jobs wait in a queue; 0 when Redis does not say."""
     try:
         return _queue(queue).count
-    except RedisError:
+    except _DOWN:
         return 0
 
 
@@ -77,7 +79,7 @@ def taken_up(job: str) -> None:
     """The job has started; hints from now on count again."""
     try:
         connection().delete(_wake_key(job))
-    except RedisError:
+    except _DOWN:
         log.info("the wake key stays until it runs out: the queue is down")
 
 

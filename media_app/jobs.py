@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from django.db import close_old_connections
 
@@ -16,6 +17,10 @@ from media_app.storage import StorageError
 # The most files that are queued at a time.
 PERMITS = 1000
 
+# As fast as one worker begins with files; all together, as many times that as there are workers.
+FILES_PER_SECOND = 20
+_next_turn = 0.0
+
 log = logging.getLogger(__name__)
 
 # RQ's own time-out is the last resort, behind the deadline of the transfer.
@@ -25,6 +30,7 @@ TIMEOUT_SECONDS = DEADLINE_SECONDS + 60
 def ingest() -> None:
     """Fetch one file: whichever is the most urgent when the permit is used."""
     close_old_connections()
+    _pace()
     media = ingest_next()
     if media is not None and media.is_stored:
         hints.give("previews", "media_app.jobs.make_preview", str(media.id))
@@ -32,6 +38,14 @@ def ingest() -> None:
     # then never gets one. Whoever takes the last permit looks whether another is left without.
     if media is not None and hints.waiting("ingest") == 0 and Media.objects.due().exists():
         _permit(1)
+
+
+def _pace() -> None:
+    """Hold this worker to its rate: a provider that comes back is not stormed by all that waited for it."""
+    global _next_turn
+    now = time.monotonic()
+    time.sleep(min(max(_next_turn - now, 0.0), 1 / FILES_PER_SECOND))
+    _next_turn = max(_next_turn, now) + 1 / FILES_PER_SECOND
 
 
 def make_preview(media_id: str) -> None:

@@ -35,7 +35,7 @@ def ready(request: HttpRequest) -> JsonResponse:
     for name, check in _CHECKS.items():
         try:
             report[name] = check()
-        except (NotReadyError, Error, RedisError, StorageError) as error:
+        except (NotReadyError, Error, RedisError, StorageError, ValueError) as error:
             failed = True
             report[name] = f"failed: {error if isinstance(error, NotReadyError) else type(error).__name__}"
     return JsonResponse(report, status=503 if failed else 200)

@@ -13,6 +13,7 @@ S3 = {"BACKEND": "storages.backends.s3.S3Storage"}
         ("STORAGES", {"media": {**S3, "OPTIONS": {"bucket_name": "", "access_key": "k"}}}, "media_app.E001"),
         ("MEDIA_METADATA_KEYS", ["not-a-key"], "media_app.E002"),
         ("MEDIA_MAX_BYTES", 6 * 1024**3, "media_app.E003"),
+        ("REDIS_URL", "redis-host:6379", "media_app.E004"),
         ("META_ACCESS_TOKEN", [], "media_app.W001"),
         ("TWILIO_AUTH_TOKEN", [], "media_app.W002"),
     ],

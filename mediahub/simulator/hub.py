@@ -49,9 +49,7 @@ class Hub:
         accounts = accounts or Accounts()
         self.env = {
             **os.environ,
-            "HOST": "127.0.0.1",
             "PORT": str(self.port),
-            "WEB_CONCURRENCY": str(web_processes),
             "SECRET_KEY": secrets.token_urlsafe(50),
             "DEBUG": "0",
             "ALLOWED_HOSTS": "127.0.0.1,localhost",
@@ -67,15 +65,20 @@ class Hub:
             "META_MEDIA_HOSTS": cdn_host,
             "TWILIO_ACCOUNT_SID": accounts.twilio_account_sid,
             "TWILIO_AUTH_TOKEN": accounts.twilio_auth_token,
+            # Set, though empty: what an .env file says is for the real ones.
+            "TWILIO_API_KEY": "",
+            "TWILIO_API_SECRET": "",
             "TWILIO_API_URL": api_url,
             "TWILIO_MEDIA_HOSTS": cdn_host,
             **(env or {}),
         }
         manage: list[str | Path] = [sys.executable, BASE_DIR / "manage.py"]
         self.redis = redis_server(directory / "redis", redis_port)
-        serve = [sys.executable, "-m", "gunicorn", "mediahub.wsgi"]
+        serve = [sys.executable, "-m", "gunicorn", "mediahub.wsgi", "--workers", str(web_processes), "--bind"]
         self.webs = [
-            self._process(f"web-{port}", serve, {"PORT": str(port)}, ready=answers(f"http://127.0.0.1:{port}/healthz"))
+            self._process(
+                f"web-{port}", [*serve, f"127.0.0.1:{port}"], ready=answers(f"http://127.0.0.1:{port}/healthz")
+            )
             for port in ports
         ]
         self.workers = [
@@ -99,12 +102,11 @@ class Hub:
         self,
         name: str,
         argv: Sequence[str | Path],
-        env: Mapping[str, str] | None = None,
         *,
         ready: Callable[[], bool] = lambda: True,
     ) -> Process:
         log = self.directory / f"{name}.log"
-        return Process(name, argv, log=log, env={**self.env, **(env or {})}, cwd=BASE_DIR, ready=ready)
+        return Process(name, argv, log=log, env=self.env, cwd=BASE_DIR, ready=ready)
 
     def manage(self, *arguments: str, **env: str) -> str:
         """Run a management command in the hub's environment; returns what it printed. Raises CalledProcessError."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from django.db.models.functions import Now
 from redis import Redis
@@ -115,3 +117,11 @@ def test_a_preview_that_cannot_be_made_is_no_failed_job(announced: Announced) ->
     Media.objects.update(state=Media.State.STORED, content_type="image/jpeg", size=3)
     jobs.make_preview(str(media.id))
     jobs.make_preview("3fa9c1d2-e4b7-5000-8000-000000000000")
+
+
+def test_a_worker_begins_with_so_many_files_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "FILES_PER_SECOND", 50)
+    began = time.monotonic()
+    for _ in range(6):
+        jobs.ingest()
+    assert time.monotonic() - began >= 4 / 50

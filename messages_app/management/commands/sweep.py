@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import logging
 import signal
 import time
@@ -11,6 +12,7 @@ from django.db import Error, close_old_connections
 
 from media_app import jobs as media_jobs
 from messages_app import inbox
+from messages_app.models import Delivery, DrainLease
 
 log = logging.getLogger(__name__)
 
@@ -33,11 +35,16 @@ Redis, workers or web servers were lost. Any number of sweepers may run.
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--every", type=float, metavar="SECONDS", help="repeat until stopped")
+        parser.add_argument("--json", action="store_true", help="the counts as JSON (of a single pass)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         every: float | None = options["every"]
         if every is None:
-            self.stdout.write("{} deliveries read, {} files queued".format(*_sweep()))
+            read, queued = _sweep_whole()
+            if options["json"]:
+                self.stdout.write(json.dumps({"read": read, "queued": queued}))
+            else:
+                self.stdout.write(f"{read} deliveries read, {queued} files queued")
             return
         # Not an Event: its lock may be held by the very wait that the signal interrupts.
         asked_to_stop: list[int] = []
@@ -62,6 +69,17 @@ Redis, workers or web servers were lost. Any number of sweepers may run.
             until = time.monotonic() + min(every, LOOK_SECONDS)
             while not asked_to_stop and time.monotonic() < until:
                 time.sleep(0.1)
+
+
+def _sweep_whole() -> tuple[int, int]:
+    """A pass that leaves no delivery unread: a drainer that is at work, or was killed at it, is waited for."""
+    read, queued = _sweep()
+    until = time.monotonic() + 2 * DrainLease.DURATION.total_seconds()
+    while Delivery.objects.due().exists() and time.monotonic() < until:
+        time.sleep(0.5)
+        more = _sweep()
+        read, queued = read + more[0], queued + more[1]
+    return read, queued
 
 
 def _sweep() -> tuple[int, int]:
