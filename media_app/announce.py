@@ -83,8 +83,8 @@ def announce(announcements: Sequence[Announcement], *, anew: Collection[UUID] = 
 
     A file that is already known keeps its row: owner, time and key are those of its
     first announcement. Those in ``anew`` (ids) come with a message never seen before,
-    and start over where they had been given up, lost or deleted: with its link, and for
-    as long as the provider keeps what this message announced.
+    and start over where they had been given up, lost or deleted: with its link and what it
+    says of the file, and for as long as the provider keeps what this message announced.
     """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("announce() belongs into the transaction that keeps the message")
@@ -95,9 +95,15 @@ def announce(announcements: Sequence[Announcement], *, anew: Collection[UUID] = 
     given_up = set(Media.objects.filter(id__in=anew, state__in=Media.REVIVABLE).values_list("id", flat=True))
     for id in given_up:
         again = rows[id]
+        described = {
+            "announced_sha256": again.announced_sha256,
+            "announced_size": again.announced_size,
+            "announced_type": again.announced_type,
+        }
         Media.objects.filter(id=id).revive(
             url=again.url,
             announced_at=again.announced_at,
             expires_at=again.expires_at,
             give_up_at=Greatest("give_up_at", again.give_up_at),
+            **{name: said for name, said in described.items() if said not in ("", None)},
         )

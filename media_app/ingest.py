@@ -101,14 +101,15 @@ def _bring(media: Media, deadline: Deadline, storage: Storage) -> Kept:
 
 
 def verify(media: Media, opened: OpenedFile, spool: Spool, sniffed: str) -> None:
-    """Whether what came is what was announced, by the message or by its source: its digest, else its length, else
-    a proper end.
+    """Whether what came is what was announced, by the message or else by its source: its digest, else its length,
+    else a proper end.
 
     Raises WrongBytesError, UnavailableError (an error page in its place), UnconfirmedError.
     """
-    digests = {media.announced_sha256, opened.sha256} - {""}
-    if digests:
-        if spool.sha256 not in digests:
+    # The message is signed: what its source says of the file counts only where the message is silent.
+    digest = media.announced_sha256 or opened.sha256
+    if digest:
+        if spool.sha256 != digest:
             raise WrongBytesError("What came is not the file that was announced: its SHA-256 differs.")
         return
     if spool.size == 0:

@@ -49,13 +49,14 @@ def _pace() -> None:
 
 
 def make_preview(media_id: str) -> None:
-    """Make the small preview of a stored file before anybody asks for it."""
+    """Make the previews of a stored file before anybody asks for them."""
     close_old_connections()
     media = Media.objects.filter(id=media_id).first()
     if media is None or not can_preview(media):
         return
     try:
-        ensure_preview(media, SIZES[0])
+        for size in SIZES:
+            ensure_preview(media, size)
     except (PreviewError, StorageError) as error:
         log.info("no preview", extra={"media": media_id, "error": str(error)})
 

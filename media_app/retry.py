@@ -28,7 +28,7 @@ GRACE = timedelta(days=1)
 PATIENCE = timedelta(days=30)
 # What we can mend ourselves (credentials, the bucket) is tried again this often, for ever.
 OURS_TO_MEND = timedelta(minutes=5)
-# A provider that refuses one file, or sends it wrong, is not asked more often than this.
+# A provider that sends a file wrong is not asked more often than this; none is given up after fewer attempts.
 FEW = 5
 # Twilio announces a file up to some seconds before it serves it.
 EARLY = timedelta(minutes=2)
@@ -82,6 +82,8 @@ def decide(
     if isinstance(error, UnauthorizedError):
         return PauseAccount(is_unauthorized=True, length=OURS_TO_MEND)
     if isinstance(error, ThrottledError):
+        if repeated and now > give_up_at:
+            return End.EXPIRED
         # Attempts do not count here, so it is the file's age that makes the pauses grow.
         asked = error.retry_after or longest_pause(age) * luck
         return PauseAccount(is_unauthorized=False, length=min(max(asked, LEAST_PAUSE), LONGEST_PAUSE))
@@ -89,16 +91,17 @@ def decide(
         return Again(min(pause(attempts, age, luck), OURS_TO_MEND))
     if isinstance(error, TooLargeError):
         return End.REJECTED
-    if isinstance(error, ForbiddenError | WrongBytesError | RefusedAddressError) and often_enough:
+    if isinstance(error, WrongBytesError) and often_enough:
         return End.REJECTED
     if isinstance(error, GoneError):
         if expires_at is None and age < EARLY:
             return Again(EARLY_PAUSE)
-        if often_enough and (expires_at is None or now > expires_at):
+        if often_enough and expires_at is not None and now > expires_at:
             return End.EXPIRED
     # However late we learnt of it, it is asked for a few times.
     if now > give_up_at and attempts >= FEW:
-        return End.EXPIRED
+        # A permission may be given, a new host of the provider's allowed: until then it is not the file that is wrong.
+        return End.REJECTED if isinstance(error, ForbiddenError | RefusedAddressError) else End.EXPIRED
     return Again(pause(attempts, age, luck))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from uuid import UUID
 
+from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils.http import content_disposition_header
@@ -25,6 +26,8 @@ RETRY_AFTER_SECONDS = 10
 def original(request: HttpRequest, media_id: UUID) -> HttpResponseBase:
     """The file itself, whole or one range. 404 for those who may not see it, 503 while the storage is down."""
     media = _visible(request, media_id)
+    # Nothing below needs the database, save to note that a file is missing.
+    _give_connection_back()
     storage = media_storage()
     try:
         response = respond(
@@ -67,6 +70,16 @@ def _visible(request: HttpRequest, media_id: UUID) -> Media:
     if not (user.is_active and user.is_staff and user.has_perm("media_app.view_media")):
         raise Http404("There is no such file.")
     return get_object_or_404(Media, id=media_id, state=Media.State.STORED)
+
+
+def _give_connection_back() -> None:
+    """To PostgreSQL's pool, now. SQLite's stays open: it is nobody else's.
+
+    Django does it after the last byte, and slow readers take minutes: a few of them would drain the pool for webhooks.
+    """
+    # Inside a transaction (a test's, or ATOMIC_REQUESTS) the connection is still in use.
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()
 
 
 def _filename(media: Media) -> str:

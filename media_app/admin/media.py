@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 
-from media_app import jobs
+from media_app import hints, jobs
 from media_app.admin.badges import badge, media_badge, outcome_badge, rescue_clock
 from media_app.admin.filters import DayRangeFilter, TypeFilter
 from media_app.admin.machine_owned import MachineOwnedAdmin
 from media_app.admin.tiles import KINDS, group_of, progress, sender_name, thumbnail, tile
 from media_app.admin.times import moment_of
-from media_app.models import Media
+from media_app.models import AccountPause, Media
 
 RETRYABLE = (Media.State.RETRYING, Media.State.EXPIRED, Media.State.REJECTED, Media.State.MISSING)
 
@@ -70,12 +70,23 @@ class MediaAdmin(MachineOwnedAdmin):
     @admin.action(description="Retry", permissions=["verb"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Media]) -> None:
         """Try the selected files again, now. Stored and deleted ones stay as they are."""
-        tried = Media.objects.filter(id__in=queryset.values("pk")).retry_now()
-        jobs.queue_due()
-        if tried:
-            self.message_user(request, f"{_files(tried)} will be tried again now.", messages.SUCCESS)
-        else:
+        chosen = Media.objects.filter(id__in=queryset.values("pk"))
+        # Counted first: what is tried again may no longer be among what was selected.
+        paused = _of_paused_accounts(chosen.filter(state__in=RETRYABLE))
+        tried = chosen.retry_now()
+        now = tried - paused
+        # A full queue gets no more permits, either; but then some wait in it.
+        is_queued = jobs.queue_due() > 0 or hints.waiting("ingest") > 0
+        if not tried:
             self.message_user(request, "Nothing to try again: none of these files has failed.", messages.WARNING)
+        if now > 0 and is_queued:
+            self.message_user(request, f"{_files(now)} will be tried again now.", messages.SUCCESS)
+        elif now > 0:
+            said = f"{_files(now)} will be tried again: the queue is down, the sweeper goes on when it is back."
+            self.message_user(request, said, messages.WARNING)
+        if paused:
+            said = f"{_files(paused)} will be tried again when the account is no longer paused."
+            self.message_user(request, said, messages.WARNING)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """What is of no interest for this file is left out: how it is fetched, or what is kept of it."""
@@ -141,6 +152,11 @@ class MediaAdmin(MachineOwnedAdmin):
     def rescue(self, media: Media) -> str:
         clock = rescue_clock(media, timezone.now())
         return badge(clock.text, clock.tone) if clock else ""
+
+
+def _of_paused_accounts(files: QuerySet[Media]) -> int:
+    pauses = AccountPause.objects.in_force().filter(source=OuterRef("source"), account=OuterRef("account"))
+    return files.filter(Exists(pauses)).count()
 
 
 def _files(count: int) -> str:

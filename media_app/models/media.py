@@ -161,9 +161,14 @@ class MediaQuerySet(models.QuerySet["Media"]):
         """Enter ``retrying`` with all files of its account: the provider refused the account, not the file.
 
         The attempt does not count. The file waits a little longer than its account: if it was
-        the file after all, the others are not held up behind it.
+        the file after all, the others are not held up behind it. A file that is throttled again
+        and again waits twice as long each time, up to half an hour.
         """
-        media = lease.media
+        media, behind = lease.media, BEHIND
+        if cause == AccountPause.Cause.THROTTLED:
+            # These attempts did not count, so they have this one's number.
+            before = media.fetch_attempts.filter(number=media.attempts, answer=error).count()
+            behind *= 2 ** min(before, 6)
         with transaction.atomic():
             # The file before its account, as a claim locks them: else two workers could wait for each other.
             released = self._release(
@@ -171,7 +176,7 @@ class MediaQuerySet(models.QuerySet["Media"]):
                 state=Media.State.RETRYING,
                 last_error=error,
                 attempts=F("attempts") - 1,
-                next_attempt_at=Now() + length + BEHIND,
+                next_attempt_at=Now() + length + behind,
             )
             if released:
                 AccountPause.objects.pause(

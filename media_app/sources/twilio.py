@@ -57,7 +57,8 @@ def _open(origin: Origin, deadline: Deadline, stack: ExitStack) -> Response:
 def _api_url(origin: Origin) -> str | None:
     """The address of this file at the API, if our credentials may go there; else None.
 
-    Raises UnauthorizedError when it is not said whose credentials ours are.
+    Raises UnauthorizedError when it is not said whose credentials ours are, ForbiddenError when they are another
+    account's.
     """
     scheme, host, port = address_of(origin.url)
     path = urlsplit(origin.url).path
@@ -68,8 +69,11 @@ def _api_url(origin: Origin) -> str | None:
         return None
     if not settings.TWILIO_ACCOUNT_SID:
         raise UnauthorizedError("TWILIO_ACCOUNT_SID is not set.")
-    if not media["account"] == origin.account == settings.TWILIO_ACCOUNT_SID:
-        return None
+    for account in (media["account"], origin.account):
+        if account != settings.TWILIO_ACCOUNT_SID:
+            raise ForbiddenError(
+                f"The file belongs to the Twilio account AC…{account[-4:]}; TWILIO_ACCOUNT_SID is another one."
+            )
     if at_twilio and not _API_HOST.fullmatch(configured[1]):
         return f"{settings.TWILIO_API_URL}{path}"
     return origin.url

@@ -12,7 +12,7 @@ from redis import Redis
 
 from media_app.models import Media
 from tests.admin.conftest import Staff
-from tests.admin.rows import make_contact, make_media, make_message, photo
+from tests.admin.rows import make_contact, make_media, make_message, pause, photo
 
 LIST = "/admin/media_app/media/"
 
@@ -141,7 +141,7 @@ def test_a_page_without_the_message_permission_tells_nothing_of_the_message(staf
     assert "between us" not in staff("media_app.view_media").get(page(media)).content.decode()
 
 
-def test_retry_in_the_list_starts_failed_files_anew_and_tells_how_many(staff: Staff) -> None:
+def test_retry_in_the_list_starts_failed_files_anew_and_tells_how_many(staff: Staff, redis: Redis) -> None:
     client = staff("media_app.view_media", "media_app.change_media")
     rejected, waiting = make_media(state="rejected"), make_media(state="retrying")
     stored, left_alone = make_media(photo()), make_media(state="expired")
@@ -164,7 +164,7 @@ def test_retry_reaches_all_files_that_the_filter_found(staff: Staff) -> None:
     assert Media.objects.get(id=other.id).state == "rejected"
 
 
-def test_retry_on_a_files_own_page(staff: Staff) -> None:
+def test_retry_on_a_files_own_page(staff: Staff, redis: Redis) -> None:
     client, media = staff("media_app.change_media"), make_media(state="rejected", last_error="too large")
     html = client.get(page(media)).content.decode()
     address = f"{LIST}{media.id}/verb/retry/"
@@ -195,6 +195,31 @@ def test_a_verb_is_refused_to_other_sites(staff: Staff) -> None:
     client.handler.enforce_csrf_checks = True
     assert client.post(f"{LIST}{media.id}/verb/retry/").status_code == 403
     assert Media.objects.get().state == "rejected"
+
+
+def test_retry_tells_which_files_wait_for_a_paused_account(staff: Staff, redis: Redis) -> None:
+    pause("555")
+    chosen = [make_media(state="rejected", account=account) for account in ("555", "555", "666")]
+    data = {"action": "retry", "_selected_action": [media.id for media in chosen]}
+    html = staff("media_app.change_media").post(f"{LIST}?state__exact=rejected", data, follow=True).content.decode()
+    assert "1 file will be tried again now." in html
+    assert "2 files will be tried again when the account is no longer paused." in html
+
+
+def test_retry_tells_that_the_queue_is_down(staff: Staff) -> None:
+    media = make_media(state="rejected")
+    html = staff("media_app.change_media").post(f"{LIST}{media.id}/verb/retry/", follow=True).content.decode()
+    assert "1 file will be tried again: the queue is down, the sweeper goes on when it is back." in html
+    assert "tried again now" not in html
+    assert set(Media.objects.due().filter(queued_until=None)) == {media}
+
+
+def test_retry_of_a_paused_account_alone_says_nothing_of_the_queue(staff: Staff) -> None:
+    pause("555")
+    address = f"{LIST}{make_media(state='retrying').id}/verb/retry/"
+    html = staff("media_app.change_media").post(address, follow=True).content.decode()
+    assert "1 file will be tried again when the account is no longer paused." in html
+    assert "the sweeper goes on" not in html
 
 
 def test_retry_queues_the_work_at_once(staff: Staff, redis: Redis) -> None:

@@ -110,11 +110,11 @@ CASES = [
     case("meta", "api-drip", RETRYING, "longer than 1 s", RETRYING),
     case("url", "endless", REJECTED, "MEDIA_MAX_BYTES", REJECTED, settings={"MEDIA_MAX_BYTES": 4 * 1024 * 1024}),
     # Elsewhere.
-    case("url", "redirect-metadata", RETRYING, "169.254.169.254", REJECTED),
-    case("meta", "redirect-metadata", RETRYING, "169.254.169.254", REJECTED),
-    case("twilio", "redirect-metadata", RETRYING, "169.254.169.254", REJECTED),
-    case("url", "redirect-file", RETRYING, "not one of the web", REJECTED),
-    case("url", "redirect-user", RETRYING, "user name", REJECTED),
+    case("url", "redirect-metadata", RETRYING, "169.254.169.254", RETRYING),
+    case("meta", "redirect-metadata", RETRYING, "169.254.169.254", RETRYING),
+    case("twilio", "redirect-metadata", RETRYING, "169.254.169.254", RETRYING),
+    case("url", "redirect-file", RETRYING, "not one of the web", RETRYING),
+    case("url", "redirect-user", RETRYING, "user name", RETRYING),
     case("url", "redirect-loop", RETRYING, "redirect", RETRYING),
     case("url", "redirect-nowhere", RETRYING, "302", RETRYING),
     # Refused by a link: it is resolved again, whatever the link says.
@@ -124,12 +124,15 @@ CASES = [
     case("meta", "api-401", RETRYING, "META_ACCESS_TOKEN is refused", RETRYING),
     case("meta", "api-token", RETRYING, "META_ACCESS_TOKEN is refused", RETRYING),
     case("meta", "api-error-200", RETRYING, "META_ACCESS_TOKEN is refused", RETRYING),
-    case("meta", "api-403", RETRYING, "403", REJECTED),
-    case("meta", "api-permission", RETRYING, "code 10", REJECTED),
+    case("meta", "api-403", RETRYING, "403", RETRYING),
+    case("meta", "api-permission", RETRYING, "code 10", RETRYING),
     case("meta", "api-404", RETRYING, "does not have the file", RETRYING),
     case("meta", "api-gone", RETRYING, "does not have the file", RETRYING),
     case("meta", "api-gone", RETRYING, "does not have the file", EXPIRED, words=LONG_AGO),
     case("meta", "api-410", RETRYING, "410", RETRYING),
+    case("twilio", "api-403", RETRYING, "403", RETRYING),
+    case("twilio", "api-404", RETRYING, "does not have the file", RETRYING),
+    case("twilio", "photo", RETRYING, "TWILIO_ACCOUNT_SID is another one", RETRYING, words={"account": "AC02"}),
     case("meta", "api-429", RETRYING, "429", RETRYING),
     case("meta", "api-throttled", RETRYING, "code 80007", RETRYING),
     case("meta", "api-500", RETRYING, "500", RETRYING),
@@ -137,9 +140,9 @@ CASES = [
     case("meta", "api-html", RETRYING, "can't be read", RETRYING),
     case("meta", "api-huge", RETRYING, "too long", RETRYING),
     # Refused where there is no API.
-    case("url", "403", RETRYING, "403", REJECTED),
-    case("url", "404", RETRYING, "404", EXPIRED),
-    case("url", "410", RETRYING, "410", EXPIRED),
+    case("url", "403", RETRYING, "403", RETRYING),
+    case("url", "404", RETRYING, "404", RETRYING),
+    case("url", "410", RETRYING, "410", RETRYING),
     case("url", "429", RETRYING, "slow down", RETRYING),
     case("url", "503", RETRYING, "503", RETRYING),
 ]
@@ -292,6 +295,25 @@ def test_an_id_that_is_gone_is_asked_for_until_seven_days_are_over_and_then_give
     row = hub.fetch()
     assert (row.state, row.last_error) == (EXPIRED, hub.answers()[-1])
     assert_readable(row.last_error)
+
+
+@pytest.mark.parametrize(
+    ("source", "behaviour", "end"),
+    [
+        ("twilio", "api-404", EXPIRED),
+        ("twilio", "api-403", REJECTED),
+        ("meta", "api-permission", REJECTED),
+        ("twilio", "redirect-metadata", REJECTED),
+    ],
+)
+def test_a_refusal_ends_a_file_only_after_its_last_day(hub: Hub, source: str, behaviour: str, end: State) -> None:
+    hub.announce(source, behaviour)
+    for _ in range(FEW + 1):
+        assert hub.fetch().state == RETRYING
+    assert AccountPause.objects.count() == 0
+    Media.objects.update(give_up_at=Now() - timedelta(seconds=1))
+    row = hub.fetch()
+    assert (row.state, row.last_error) == (end, hub.answers()[-1])
 
 
 def test_a_body_without_an_end_is_kept_only_as_two_fetches_agree(hub: Hub) -> None:

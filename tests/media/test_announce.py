@@ -117,6 +117,23 @@ def test_what_is_announced_anew_has_its_own_seven_days_and_its_old_key(announced
     assert (after.key, after.occurred_at) == (before.key, before.occurred_at)
 
 
+def test_what_is_announced_anew_is_checked_against_what_it_says_now(announced: Announced) -> None:
+    before = announced(provider_media_id="7", sha256="a" * 64, size=1, content_type="image/jpeg")
+    Media.objects.update(state=State.REJECTED)
+    keep(announcement(provider_media_id="7", sha256="b" * 64, size=2, content_type="image/png"), anew={before.id})
+    after = Media.objects.get()
+    assert (after.announced_sha256, after.announced_size, after.announced_type) == ("b" * 64, 2, "image/png")
+    assert after.key == before.key
+
+
+def test_what_is_announced_anew_without_a_word_of_it_is_what_it_was(announced: Announced) -> None:
+    before = announced(provider_media_id="7", sha256="a" * 64, size=1, content_type="image/jpeg")
+    Media.objects.update(state=State.EXPIRED)
+    keep(announcement(provider_media_id="7", content_type=""), anew={before.id})
+    after = Media.objects.get()
+    assert (after.announced_sha256, after.announced_size, after.announced_type) == ("a" * 64, 1, "image/jpeg")
+
+
 @pytest.mark.parametrize("state", [State.EXPIRED, State.REJECTED, State.MISSING, State.DELETED])
 def test_the_same_message_again_revives_nothing(announced: Announced, state: State) -> None:
     announced(provider_media_id="7")

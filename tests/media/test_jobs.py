@@ -13,7 +13,7 @@ from media_app import jobs
 from media_app.ingest import DEADLINE_SECONDS
 from media_app.lease import RENEW_EVERY
 from media_app.models.media import LEASE, Media
-from media_app.previews import SIZES, preview_key
+from media_app.previews import preview_key
 from media_app.storage import media_storage
 from mediahub.simulator.content import Kind
 from tests.media.files import Announced, Sent
@@ -87,8 +87,8 @@ def test_permits_fetch_files_and_stored_files_get_previews(sent: Sent, redis: Re
             job.perform()
     assert set(Media.objects.values_list("state", flat=True)) == {Media.State.STORED}
     photo = Media.objects.get(source="meta")
-    previews = [found.key for found in media_storage().list("previews/")]
-    assert previews == [preview_key(photo, SIZES[0])]
+    previews = {found.key for found in media_storage().list("previews/")}
+    assert previews == {preview_key(photo, size) for size in (320, 1280)}
 
 
 def test_a_permit_too_many_does_nothing(sent: Sent, redis: Redis) -> None:

@@ -272,6 +272,30 @@ def test_a_file_that_alone_is_refused_does_not_hold_up_the_others(
     assert refused.state == State.RETRYING
 
 
+def test_a_file_that_is_throttled_again_and_again_waits_twice_as_long_each_time(
+    announced: Announced, hostile: HostileProvider
+) -> None:
+    announced(source="url", account="", url=hostile.url("429"))
+    behind = []
+    for _ in range(8):
+        wait_for()
+        ingest_next()
+        behind.append(Media.objects.get().next_attempt_at - AccountPause.objects.get().until)
+    assert [round(each / BEHIND) for each in behind] == [1, 2, 4, 8, 16, 32, 64, 64]
+    assert Media.objects.get().attempts == 0
+
+
+def test_a_file_that_is_throttled_past_its_time_is_given_up(announced: Announced, hostile: HostileProvider) -> None:
+    announced(source="url", account="", url=hostile.url("429"))
+    Media.objects.update(give_up_at=Now() - timedelta(seconds=1))
+    states = []
+    for _ in range(2):
+        wait_for()
+        ingest_next()
+        states.append(Media.objects.get().state)
+    assert states == [State.RETRYING, State.EXPIRED]
+
+
 def test_only_the_account_that_asked_for_it_slows_down(announced: Announced, hostile: HostileProvider) -> None:
     announced(source="url", account="loud", url=hostile.url("429"))
     announced(source="url", account="loud", url=hostile.url("photo"))

@@ -39,6 +39,7 @@ HOUR = timedelta(hours=1)
 
 ours = StorageError("no")
 passing = UnavailableError("no")
+refusals = [ForbiddenError("no"), RefusedAddressError("no")]
 
 
 def follows(
@@ -69,23 +70,25 @@ YEARS: dict[str, Any] = {"after": timedelta(days=999)}
     [
         # Nothing that time would mend.
         (TooLargeError("no"), {}, End.REJECTED),
+        # What somebody may allow some day.
+        *((error, {"attempts": 99, "repeated": True}, None) for error in refusals),
+        *((error, {**LATE, **OFTEN}, None) for error in refusals),
+        *((error, {**TOO_LATE, **OFTEN, "attempts": FEW - 1}, None) for error in refusals),
+        *((error, {**TOO_LATE, "attempts": FEW}, End.REJECTED) for error in refusals),
+        *((error, {**FOR_EVER, **OFTEN, "after": timedelta(days=29)}, None) for error in refusals),
+        *((error, {**FOR_EVER, **OFTEN, "after": timedelta(days=31)}, End.REJECTED) for error in refusals),
         # What the provider may have meant for the moment: a few times, and twice running.
-        (ForbiddenError("no"), {}, None),
-        (ForbiddenError("no"), {"attempts": FEW - 1, "repeated": True}, None),
-        (ForbiddenError("no"), {"attempts": 99, "repeated": False}, None),
-        (ForbiddenError("no"), OFTEN, End.REJECTED),
-        (RefusedAddressError("no"), {}, None),
-        (RefusedAddressError("no"), OFTEN, End.REJECTED),
         (WrongBytesError("no"), {"attempts": FEW - 1, "repeated": True}, None),
         (WrongBytesError("no"), {"attempts": 99, "repeated": False}, None),
         (WrongBytesError("no"), OFTEN, End.REJECTED),
-        # Gone: believed once its time is over, or where it had no time of its own.
+        # Gone: believed once its time is over; where it has no time of its own, as late as anything else.
         (GoneError("no"), {"attempts": 99, "repeated": True}, None),
         (GoneError("no"), {**LATE, "attempts": FEW - 1, "repeated": True}, None),
         (GoneError("no"), {**LATE, "attempts": 99}, None),
         (GoneError("no"), {**LATE, **OFTEN}, End.EXPIRED),
-        (GoneError("no"), {**FOR_EVER, "attempts": 99, "repeated": False}, None),
-        (GoneError("no"), {**FOR_EVER, **OFTEN}, End.EXPIRED),
+        (GoneError("no"), {**FOR_EVER, **OFTEN, "after": timedelta(minutes=3)}, None),
+        (GoneError("no"), {**FOR_EVER, **OFTEN, "after": timedelta(days=29)}, None),
+        (GoneError("no"), {**FOR_EVER, **OFTEN, "after": timedelta(days=31)}, End.EXPIRED),
         # Twilio announces early.
         (GoneError("no"), {**FOR_EVER, "attempts": 99, "repeated": True, "after": timedelta(seconds=119)}, None),
         # What passes by itself: until a day after the expiry, but never after one try alone.
@@ -94,7 +97,9 @@ YEARS: dict[str, Any] = {"after": timedelta(days=999)}
         (passing, {**TOO_LATE, "attempts": FEW - 1}, None),
         (passing, {**FOR_EVER, **OFTEN, "after": timedelta(days=29)}, None),
         (passing, {**FOR_EVER, **OFTEN, "after": timedelta(days=31)}, End.EXPIRED),
-        (ForbiddenError("no"), {**TOO_LATE, "attempts": 99}, End.EXPIRED),
+        # Too much asked for, of a file whose time is over.
+        (ThrottledError("no"), {**TOO_LATE, "repeated": True}, End.EXPIRED),
+        (ThrottledError("no"), {**FOR_EVER, **YEARS, "repeated": True}, End.EXPIRED),
         # What we have to mend is never the file's fault.
         (ours, {**YEARS, **OFTEN}, None),
         (ours, {**YEARS, **OFTEN, **FOR_EVER}, None),
@@ -107,6 +112,20 @@ def test_what_follows_an_error(error: Exception, words: dict[str, Any], end: End
 
 def test_a_file_that_is_announced_before_it_is_there_is_asked_for_soon() -> None:
     assert follows(GoneError("no"), expires=False, after=timedelta(seconds=1), attempts=3) == Again(EARLY_PAUSE)
+
+
+def test_a_file_that_is_not_there_after_two_minutes_is_asked_for_ever_less_often() -> None:
+    def gone(attempts: int, after: timedelta) -> Again | PauseAccount | End:
+        return follows(GoneError("no"), expires=False, after=after, attempts=attempts, repeated=True, luck=0.999)
+
+    soon, late = gone(40, retry.EARLY), gone(99, timedelta(days=1))
+    assert isinstance(soon, Again) and EARLY_PAUSE < soon.after <= SHORT_OUTAGE
+    assert isinstance(late, Again) and LONGEST_PAUSE * 0.9 < late.after <= LONGEST_PAUSE
+
+
+@pytest.mark.parametrize("words", [LATE, {**YEARS, "repeated": False}])
+def test_one_wish_to_slow_down_never_ends_a_file(words: dict[str, Any]) -> None:
+    assert isinstance(follows(ThrottledError("no"), **{"repeated": True, **words}), PauseAccount)
 
 
 @pytest.mark.parametrize("words", [{}, OFTEN, {**YEARS, **OFTEN}, {**YEARS, **OFTEN, **FOR_EVER}])
@@ -154,7 +173,12 @@ def test_a_bucket_that_was_mended_is_found_out_within_five_minutes(attempts: int
 
 
 @given(
-    st.sampled_from([ours, passing, UnauthorizedError("no"), ThrottledError("no"), GoneError("no"), SourceError("no")]),
+    st.sampled_from(
+        [
+            *(ours, passing, *refusals),
+            *(UnauthorizedError("no"), ThrottledError("no"), GoneError("no"), SourceError("no")),
+        ]
+    ),
     attempts,
     st.booleans(),
     luck,

@@ -106,12 +106,14 @@ def test_missing_credentials_are_unauthorized_and_named(
 
 
 @pytest.mark.parametrize(
-    ("announced", "in_path"), [("AC02", "AC02"), (ACCOUNT, "AC02"), ("AC02", ACCOUNT)], ids=["both", "path", "origin"]
+    ("announced", "in_path"),
+    [("AC0002222", "AC0002222"), (ACCOUNT, "AC0002222"), ("AC0002222", ACCOUNT)],
+    ids=["both", "path", "origin"],
 )
 def test_another_account_gets_none_of_our_credentials(
     origin: MakeOrigin, provider: HostileProvider, cdn: HostileProvider, announced: str, in_path: str
 ) -> None:
-    with pytest.raises(RefusedAddressError):
+    with pytest.raises(ForbiddenError, match="AC…2222; TWILIO_ACCOUNT_SID is another"):
         fetch(origin(url=provider.twilio_url("photo", account=in_path), account=announced))
     assert provider.connections == 0
 
