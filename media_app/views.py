@@ -27,7 +27,6 @@ def original(request: HttpRequest, media_id: UUID) -> HttpResponseBase:
     """The file itself, whole or one range. 404 for those who may not see it, 503 while the storage is down."""
     media = _visible(request, media_id)
     # Nothing below needs the database, save to note that a file is missing.
-    _give_connection_back()
     storage = media_storage()
     try:
         response = respond(
@@ -69,7 +68,9 @@ def _visible(request: HttpRequest, media_id: UUID) -> Media:
     user = request.user
     if not (user.is_active and user.is_staff and user.has_perm("media_app.view_media")):
         raise Http404("There is no such file.")
-    return get_object_or_404(Media, id=media_id, state=Media.State.STORED)
+    media = get_object_or_404(Media, id=media_id, state=Media.State.STORED)
+    _give_connection_back()
+    return media
 
 
 def _give_connection_back() -> None:

@@ -294,6 +294,13 @@ GUARDS = (
         "tests/media/test_views.py",
     ),
     Guard(
+        "a slow reader holds no connection",
+        "media_app/views.py",
+        "    _give_connection_back()\n",
+        "",
+        "tests/flow/test_slow_readers.py",
+    ),
+    Guard(
         "only safe types are shown inline",
         "media_app/views.py",
         "media.content_type in filetypes.INLINE and",

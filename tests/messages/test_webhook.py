@@ -183,6 +183,12 @@ def test_a_delivery_needs_no_csrf_token() -> None:
     assert post(SIGNED["meta"], client=Client(enforce_csrf_checks=True)).status_code == 200
 
 
+def test_a_delivery_is_never_redirected(settings: Settings) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    assert post(SIGNED["meta"]).status_code == 200
+    assert Client().get("/admin/").status_code == 301
+
+
 def test_only_the_webhooks_are_exempt_from_csrf() -> None:
     exempt = {pattern.name for pattern in _patterns(get_resolver().url_patterns) if _is_exempt(pattern.callback)}
     assert exempt == {"webhook-meta", "webhook-twilio", "webhook-twilio-status"}
