@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -80,9 +80,23 @@ def ingest_next() -> Media | None:
 
 
 def _bring(media: Media, deadline: Deadline, storage: Storage) -> Kept:
-    existing = _find(storage, media)
+    """Raises SourceError, StorageError.
+
+    The deadline binds the storage too: it is looked at between the objects listed, the chunks read and the chunks
+    written. What it can't cut is a call that waits: a silent bucket ends with its own time-outs, 15 s after the
+    last byte, and is asked a second time; one that drips its answers, with the job's time-out.
+    """
+
+    def in_time() -> None:
+        # A storage that is slow is waited for like one that is down: never a reason to give the file up.
+        try:
+            deadline.check()
+        except UnavailableError as error:
+            raise StorageError(f"Keeping the file was cut short: {error}") from error
+
+    existing = _find(storage, media, in_time)
     for candidate in existing:
-        if (adopted := _adopt(storage, candidate, media)) is not None:
+        if (adopted := _adopt(storage, candidate, media, in_time)) is not None:
             return adopted
     with Spool(settings.MEDIA_MAX_BYTES) as spool:
         with source(media.source).open(_origin(media), deadline) as opened:
@@ -97,7 +111,7 @@ def _bring(media: Media, deadline: Deadline, storage: Storage) -> Kept:
         )
         deadline.check()
         reached("ingest_before_put")
-        return _put(storage, media, fetched, spool, existing)
+        return _put(storage, media, fetched, spool, existing, in_time)
 
 
 def verify(media: Media, opened: OpenedFile, spool: Spool, sniffed: str) -> None:
@@ -125,28 +139,31 @@ def verify(media: Media, opened: OpenedFile, spool: Spool, sniffed: str) -> None
         raise UnconfirmedError(spool.sha256)
 
 
-def _find(storage: Storage, media: Media) -> list[StoredObject]:
+def _find(storage: Storage, media: Media, in_time: Callable[[], None]) -> list[StoredObject]:
     """The objects of this file, under whatever key below its owner, with their metadata: one, if all went well.
 
     A row made anew (the database was lost, the provider sends no time) may have got
     another key than the object that is already there.
     """
-    keys = [
-        candidate.key
-        for candidate in storage.list(identity.owner_prefix(media.owner))
-        if (key := identity.parse_key(candidate.key)) is not None and key.names(media.id)
-    ]
-    heads = [storage.head(key) for key in sorted(keys, key=lambda key: key != media.key)]
+    keys = []
+    for candidate in storage.list(identity.owner_prefix(media.owner)):
+        in_time()
+        if (key := identity.parse_key(candidate.key)) is not None and key.names(media.id):
+            keys.append(candidate.key)
+    heads = []
+    for found in sorted(keys, key=lambda key: key != media.key):
+        in_time()
+        heads.append(storage.head(found))
     # The key has 12 digits of the id; the metadata has them all.
     return [head for head in heads if head and (head.metadata or {}).get("media-id", str(media.id)) == str(media.id)]
 
 
-def _adopt(storage: Storage, found: StoredObject, media: Media) -> Kept | None:
+def _adopt(storage: Storage, found: StoredObject, media: Media, in_time: Callable[[], None]) -> Kept | None:
     """Take over an object that is already there, if it is whole and right; else None."""
     sha256 = (found.metadata or {}).get("sha256") or media.announced_sha256
     if not sha256 or (media.announced_sha256 and sha256 != media.announced_sha256):
         return None
-    head = _digest_matches(storage, found, sha256)
+    head = _digest_matches(storage, found, sha256, in_time)
     if head is None:
         return None
     content_type, type_differs = filetypes.settle_type(
@@ -155,7 +172,7 @@ def _adopt(storage: Storage, found: StoredObject, media: Media) -> Kept | None:
     return Kept(key=found.key, sha256=sha256, size=found.size, content_type=content_type, type_differs=type_differs)
 
 
-def _digest_matches(storage: Storage, found: StoredObject, sha256: str) -> bytes | None:
+def _digest_matches(storage: Storage, found: StoredObject, sha256: str, in_time: Callable[[], None]) -> bytes | None:
     """The object's first bytes if its content has this digest, else None. Reads it whole: adopting is rare."""
     opened = storage.open_range(found.key)
     if opened is None:
@@ -163,6 +180,7 @@ def _digest_matches(storage: Storage, found: StoredObject, sha256: str) -> bytes
     digest, head = hashlib.sha256(), b""
     try:
         for chunk in opened.chunks():
+            in_time()
             digest.update(chunk)
             head = head or chunk[: filetypes.HEAD]
     finally:
@@ -170,10 +188,17 @@ def _digest_matches(storage: Storage, found: StoredObject, sha256: str) -> bytes
     return head if digest.hexdigest() == sha256 else None
 
 
-def _put(storage: Storage, media: Media, fetched: Kept, spool: Spool, existing: Sequence[StoredObject]) -> Kept:
+def _put(
+    storage: Storage,
+    media: Media,
+    fetched: Kept,
+    spool: Spool,
+    existing: Sequence[StoredObject],
+    in_time: Callable[[], None],
+) -> Kept:
     """Write the file, unless it is there. ``existing`` objects could not be adopted by themselves."""
     for candidate in existing:
-        if _digest_matches(storage, candidate, fetched.sha256) is not None:
+        if _digest_matches(storage, candidate, fetched.sha256, in_time) is not None:
             return replace(fetched, key=candidate.key)
     if existing:
         # Wrong bytes give way to the right ones, in their place: one file, one object.
@@ -181,21 +206,26 @@ def _put(storage: Storage, media: Media, fetched: Kept, spool: Spool, existing: 
     metadata = encode(_record(media, fetched), id=media.id, sha256=fetched.sha256, keys=settings.MEDIA_METADATA_KEYS)
 
     def write(*, over: bool) -> None:
-        storage.put(
-            fetched.key,
-            spool.file,
-            size=fetched.size,
-            content_type=fetched.content_type,
-            metadata=metadata,
-            replace=over,
-        )
+        try:
+            storage.put(
+                fetched.key,
+                spool.body(in_time),
+                size=fetched.size,
+                content_type=fetched.content_type,
+                metadata=metadata,
+                replace=over,
+            )
+        except StorageError:
+            # The bucket's client tells of a body that broke off, not why.
+            in_time()
+            raise
 
     try:
         write(over=bool(existing))
     except ObjectExistsError:
         # Another worker was faster. Where only the transfers can say what is right, the first one stays.
         there = storage.head(fetched.key)
-        if there is not None and (adopted := _adopt(storage, there, media)) is not None:
+        if there is not None and (adopted := _adopt(storage, there, media, in_time)) is not None:
             return adopted
         write(over=True)
     return fetched

@@ -11,6 +11,7 @@ from datetime import timedelta
 from django.db import Error, connection
 
 from media_app.models import Lease, Media
+from media_app.models.media import LEASE
 from media_app.sources.deadline import Deadline
 
 log = logging.getLogger(__name__)
@@ -20,7 +21,7 @@ RENEW_EVERY = timedelta(seconds=10)
 
 @contextmanager
 def kept(lease: Lease, deadline: Deadline, *, every: timedelta = RENEW_EVERY) -> Iterator[None]:
-    """Renew ``lease`` from a thread of its own until the block ends or the deadline passes.
+    """Renew ``lease`` from a thread of its own until the block ends or the deadline passes, never past the deadline.
 
     When another worker has taken the file over, the transfer is cut: its result would
     be as right as ours, so there is no use in both.
@@ -31,7 +32,7 @@ def kept(lease: Lease, deadline: Deadline, *, every: timedelta = RENEW_EVERY) ->
         try:
             while not done.wait(every.total_seconds()) and deadline.remaining() > 0:
                 try:
-                    held = Media.objects.renew(lease)
+                    held = Media.objects.renew(lease, min(LEASE, timedelta(seconds=deadline.remaining())))
                 except Error as error:
                     # The lease runs on for a while; the database may be back by the next turn.
                     log.warning("lease not renewed", extra={"media": str(lease.media.id), "error": str(error)})

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import BinaryIO, Self, cast
@@ -53,6 +54,10 @@ class Spool:
         self.file.seek(0)
         return self.file.read(HEAD)
 
+    def body(self, check: Callable[[], None]) -> BinaryIO:
+        """The file, to be read by a storage; ``check`` is called before each read and ends it by raising."""
+        return cast(BinaryIO, _Body(self.file, check))
+
     def __enter__(self) -> Self:
         return self
 
@@ -62,6 +67,30 @@ class Spool:
         # Closing writes once more what a full disk did not take, in vain.
         with suppress(OSError):
             self.file.close()
+
+
+class _Body(io.BufferedIOBase):
+    """A file that others read; closing this leaves the file open."""
+
+    def __init__(self, file: BinaryIO, check: Callable[[], None]) -> None:
+        self._file = file
+        self._check = check
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._check()
+        return self._file.read(-1 if size is None else size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
 
 
 @contextmanager

@@ -129,7 +129,8 @@ def _s3_storage(*, bucket: str, key_id: str, secret: str, region: str, endpoint:
                 response_checksum_validation="when_required",
                 retries={"mode": "standard", "total_max_attempts": 2},
                 connect_timeout=5,
-                read_timeout=30,
+                # Silence can't be cut by a fetch's deadline: it ends within reach of it.
+                read_timeout=15,
                 max_pool_connections=160,
             ),
         },

@@ -13,7 +13,7 @@ from itertools import accumulate, takewhile
 from uuid import UUID
 
 from django.db import Error, InterfaceError, OperationalError, transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Length
 from rq.timeouts import BaseTimeoutException
 
@@ -67,24 +67,42 @@ def _drain_under(token: UUID) -> int:
         try:
             with transaction.atomic():
                 # Inside, so that nobody writes beside us, however long the batch takes.
-                if not DrainLease.renew(token):
-                    break
-                _read(batch)
-                reached("inbox_before_commit")
+                is_ours = DrainLease.renew(token)
+                if is_ours:
+                    _read(batch)
+                    reached("inbox_before_commit")
+            if not is_ours:
+                # It was never begun: no try of it.
+                _uncount(rows)
+                break
             reached("inbox_after_commit")
         except Exception as error:
             if not _is_the_deliverys_fault(error):
-                # Where even this can't be written, the try counts after all.
-                with suppress(Error):
-                    rows.update(attempts=F("attempts") - 1)
+                _uncount(rows)
                 raise
             if batch[0].attempts >= QUARANTINED_FROM:
                 # Giving it up did not work either; trying that for ever would not help.
                 raise
-            log.exception("a batch could not be kept", extra={"deliveries": [delivery.id for delivery in batch]})
+            _log("a batch could not be kept", error, deliveries=[delivery.id for delivery in batch])
         else:
             total += len(batch)
     return total
+
+
+def _uncount(rows: QuerySet[Delivery]) -> None:
+    """Take back the try that was counted before; where even this can't be written, it counts after all."""
+    # A replay may have set the count to 0 meanwhile.
+    with suppress(Error):
+        rows.filter(attempts__gt=0).update(attempts=F("attempts") - 1)
+
+
+def _log(message: str, error: Exception, **extra: object) -> None:
+    """With its traceback; but a database quotes rows, with people's numbers: of its errors only class and code."""
+    if isinstance(error, Error):
+        sqlstate = getattr(error.__cause__, "sqlstate", None) or "no code"
+        log.error("%s: %s (%s)", message, type(error).__name__, sqlstate, extra=extra)
+    else:
+        log.error(message, exc_info=error, extra=extra)
 
 
 def _is_the_deliverys_fault(error: Exception) -> bool:
@@ -143,7 +161,7 @@ def _keep_one_by_one(delivery: Delivery, events: Iterable[Event]) -> list[Event]
         except Exception as error:
             if not _is_the_deliverys_fault(error):
                 raise
-            log.exception("an event could not be kept", extra={"delivery": delivery.id})
+            _log("an event could not be kept", error, delivery=delivery.id)
             reason = f"{_named(event)} could not be kept: {type(error).__name__}."
             kept.append(Unreadable(path=f"event[{index}]", error=reason))
     return kept

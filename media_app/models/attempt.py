@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.db import models
+from django.db.models import Subquery
 from django.db.models.functions import Now
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+# A storage that is down is tried for ever: staff see the newest attempts of a file.
+KEPT = 50
 
 
 class FetchAttempt(models.Model):
@@ -29,3 +38,10 @@ class FetchAttempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.number}: {self.outcome}"
+
+    @classmethod
+    def forget_old(cls, media_id: UUID) -> None:
+        """Keep the newest KEPT attempts of one file. One statement; counted by rows, as numbers may repeat."""
+        of_file = cls.objects.filter(media_id=media_id)
+        newest_too_many = of_file.order_by("-id").values("id")[KEPT : KEPT + 1]
+        of_file.filter(id__lte=Subquery(newest_too_many)).delete()

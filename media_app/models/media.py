@@ -93,6 +93,7 @@ class MediaQuerySet(models.QuerySet["Media"]):
         if media.state == Media.State.FETCHING:
             media.last_error = WORKER_LOST
             media.fetch_attempts.create(number=media.attempts, outcome=FetchAttempt.Outcome.LOST, answer=WORKER_LOST)
+            FetchAttempt.forget_old(media.id)
         lease = Lease(media, uuid.uuid4(), is_trial)
         self.filter(id=media.id).update(
             state=Media.State.FETCHING,
@@ -105,9 +106,9 @@ class MediaQuerySet(models.QuerySet["Media"]):
         media.attempts += 1
         return lease
 
-    def renew(self, lease: Lease) -> bool:
-        """Prolong a lease; False when it is no longer ours."""
-        return self._held(lease).update(lease_until=Now() + LEASE) == 1
+    def renew(self, lease: Lease, length: timedelta = LEASE) -> bool:
+        """Let a lease end ``length`` from now; False when it is no longer ours."""
+        return self._held(lease).update(lease_until=Now() + length) == 1
 
     def holds(self, lease: Lease) -> bool:
         """Whether nothing has happened to the file since it was claimed."""
@@ -241,6 +242,9 @@ class MediaQuerySet(models.QuerySet["Media"]):
             outcome=outcome,
             answer=answer,
         )
+        # Most files are stored at once, and have no history: those pay nothing.
+        if outcome != FetchAttempt.Outcome.STORED:
+            FetchAttempt.forget_old(lease.media.id)
 
 
 class Media(models.Model):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from types import TracebackType
@@ -26,7 +27,7 @@ class FaultProxy:
 
     ``fault`` is "" (none), a status to answer with, "reset" (at the request), or "lost answer"
     (the server does what it was asked, and nobody hears of it). ``at_bytes`` calls a function
-    when a request's body has come that far.
+    when a request's body has come that far. ``pause`` is the seconds after each piece of 64 KB, either way.
     """
 
     def __init__(self, upstream: int) -> None:
@@ -34,7 +35,10 @@ class FaultProxy:
         self.fault = ""
         self.methods: Collection[str] = METHODS
         self.at_bytes: tuple[int, Callable[[], object]] | None = None
+        self.pause = 0.0
         self._listener = socket.create_server(("127.0.0.1", 0))
+        # Small, and so fixed: else the kernel takes in megabytes that a slow reader has not read.
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         self.port: int = self._listener.getsockname()[1]
         self._open: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
@@ -82,6 +86,7 @@ class _Connection:
                 while (data := self.client.recv(65536)) and self._passes(data):
                     server.sendall(data)
                     self._count(len(data))
+                    time.sleep(self.proxy.pause)
             with suppress(OSError):
                 server.shutdown(socket.SHUT_RDWR)
             back.join()
@@ -116,5 +121,6 @@ class _Connection:
                     _reset(self.client)
                     return
                 self.client.sendall(data)
+                time.sleep(self.proxy.pause)
         with suppress(OSError):
             self.client.shutdown(socket.SHUT_RDWR)

@@ -15,7 +15,7 @@ import pytest
 from botocore.config import Config
 from pytest_django import Settings
 
-from media_app import spool
+from media_app import ingest, spool
 from media_app.models import Media
 from media_app.spool import Spool
 from media_app.storage import S3Storage, StorageError, media_storage
@@ -182,6 +182,22 @@ def test_a_server_that_is_killed_in_the_middle_of_a_put_leaves_nothing_wrong(
     assert kept(bucket) == {media.key: LARGE}
 
 
+def test_a_put_that_is_too_slow_ends_at_the_deadline_and_is_made_again(
+    hub: Hub, bucket: Path, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.api.body = hub.cdn.body = BODY + bytes(24 * 1024 * 1024)
+    media = photo(hub)
+    monkeypatch.setattr(ingest, "DEADLINE_SECONDS", 3)
+    proxy.pause = 0.05
+    assert hub.timed_fetch() < 3 + 5
+    media.refresh_from_db()
+    assert (media.state, kept(bucket)) == (State.RETRYING, {})
+    assert media.last_error == "Keeping the file was cut short: Fetching took longer than 3 s."
+    proxy.pause = 0
+    monkeypatch.undo()
+    assert hub.fetch().state == State.STORED
+
+
 # --- an object -----------------------------------------------------------------------
 
 
@@ -221,6 +237,25 @@ def test_an_object_that_cannot_be_read_is_neither_adopted_nor_fetched_over(
     with faulty(proxy, "503"):
         assert hub.fetch().state == State.RETRYING
     assert hub.requests() == asked
+    assert hub.fetch().state == State.STORED
+    assert hub.requests() == asked
+
+
+def test_an_object_that_comes_too_slowly_is_read_no_longer_than_the_deadline(
+    hub: Hub, bucket: Path, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.api.body = hub.cdn.body = LARGE
+    media = photo(hub)
+    (bucket / media.key).parent.mkdir()
+    (bucket / media.key).write_bytes(LARGE)
+    asked = hub.requests()
+    monkeypatch.setattr(ingest, "DEADLINE_SECONDS", 1)
+    proxy.pause = 0.1
+    assert hub.timed_fetch() < 1 + 3
+    media.refresh_from_db()
+    assert (media.state, hub.requests()) == (State.RETRYING, asked)
+    assert media.last_error == "Keeping the file was cut short: Fetching took longer than 1 s."
+    proxy.pause = 0
     assert hub.fetch().state == State.STORED
     assert hub.requests() == asked
 

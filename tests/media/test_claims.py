@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 from django.db.models.functions import Now
 
+from media_app.models.attempt import KEPT, FetchAttempt
 from media_app.models.media import HINT, LEASE, WORKER_LOST, Lease, Media
 from tests.media.files import Announced
 from tests.media.racing import race
@@ -187,3 +188,27 @@ def test_a_failure_does_not_undo_what_happened_meanwhile(announced: Announced, f
         Media.objects.update(state=done)
         assert not fail(lease)
         assert Media.objects.get().state == done
+
+
+def old_attempts(media: Media) -> None:
+    FetchAttempt.objects.bulk_create(FetchAttempt(media=media, number=1, outcome="failed") for _ in range(KEPT))
+
+
+def test_the_newest_attempts_of_each_file_are_kept_however_they_are_numbered(announced: Announced) -> None:
+    files = announced(), announced()
+    for media in (*files, *files):
+        old_attempts(media)
+    lease = claimed()
+    Media.objects.mark_retrying(lease, "the newest", timedelta(0))
+    assert FetchAttempt.objects.filter(media=lease.media).count() == KEPT
+    assert FetchAttempt.objects.filter(media=lease.media, answer="the newest").exists()
+    assert FetchAttempt.objects.exclude(media=lease.media).count() == 2 * KEPT
+
+
+def test_attempts_of_workers_that_were_lost_are_forgotten_as_well(announced: Announced) -> None:
+    old_attempts(announced())
+    claimed()
+    run_out(lease_until=timedelta(seconds=1))
+    claimed()
+    assert FetchAttempt.objects.count() == KEPT
+    assert FetchAttempt.objects.filter(answer=WORKER_LOST).exists()

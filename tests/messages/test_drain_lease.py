@@ -84,6 +84,19 @@ def test_a_drainer_that_lost_its_lease_stops(monkeypatch: pytest.MonkeyPatch) ->
     assert Delivery.objects.due().count() == 2
 
 
+def test_a_delivery_that_was_never_begun_has_not_been_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    renew = DrainLease.renew
+
+    def lose(token: UUID) -> bool:
+        DrainLease.objects.update(token=uuid4())
+        return renew(token)
+
+    monkeypatch.setattr(DrainLease, "renew", lose)
+    arrive(album(photo(1)))
+    assert inbox.drain() == 0
+    assert Delivery.objects.get().attempts == 0
+
+
 def test_nobody_reads_beside_a_drainer_that_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
     # A lease that runs out while its holder is in the middle of a batch.
     monkeypatch.setattr(DrainLease, "DURATION", timedelta(seconds=-1))

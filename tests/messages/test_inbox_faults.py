@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from random import Random
+from typing import Any
 
 import pytest
 from django.db import DataError, OperationalError, connection
@@ -55,6 +56,35 @@ def test_a_message_that_cannot_be_kept_is_quarantined_and_its_neighbours_live(mo
     ]
     assert "wamid.00000011" in QuarantinedItem.objects.get().error
     assert Delivery.objects.get(state="partial").last_error == QuarantinedItem.objects.get().error
+
+
+def test_a_database_that_quotes_a_row_does_not_tell_the_log_whose_it_is(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = inbox._message
+
+    def make(*args: Any) -> Message:
+        message = made(*args)
+        # PostgreSQL: "Failing row contains (…)", all of it.
+        message.kind, message.owner = None, "whatsapp:+canary"  # type: ignore[assignment]
+        return message
+
+    monkeypatch.setattr(inbox, "_message", make)
+    arrive(album(photo(1)))
+    inbox.drain()
+    assert "a batch could not be kept: IntegrityError" in caplog.text
+    assert "an event could not be kept: IntegrityError" in caplog.text
+    assert "canary" not in caplog.text
+    assert ("(23502)" in caplog.text) == (connection.vendor == "postgresql")
+
+
+def test_a_fault_of_our_own_is_logged_with_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    refuse(monkeypatch, "wamid.00000001", ZeroDivisionError("ours"))
+    arrive(album(photo(1)))
+    inbox.drain()
+    assert "Traceback" in caplog.text and "ZeroDivisionError: ours" in caplog.text
 
 
 def test_two_messages_that_cannot_be_kept_are_two_items(monkeypatch: pytest.MonkeyPatch) -> None:
