@@ -94,8 +94,12 @@ def faulty(proxy: FaultProxy, fault: str) -> Iterator[None]:
 def stopped(rclone: Process) -> Iterator[None]:
     """It takes connections, and says nothing."""
     os.kill(rclone.pid, signal.SIGSTOP)
-    yield
-    os.kill(rclone.pid, signal.SIGCONT)
+    # Its threads stop one after the other; one of them might still answer.
+    os.waitpid(rclone.pid, os.WUNTRACED)
+    try:
+        yield
+    finally:
+        os.kill(rclone.pid, signal.SIGCONT)
 
 
 @contextmanager
