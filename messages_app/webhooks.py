@@ -13,9 +13,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.views.decorators.csrf import csrf_exempt
 
 from media_app.failpoints import reached
-from messages_app import jobs
 from messages_app.models import Delivery
 from messages_app.providers import IncomingRequest, provider_of
+from messages_app.waker import waker
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def receive(request: HttpRequest, endpoint: str) -> HttpResponse:
         response["Retry-After"] = str(RETRY_AFTER_SECONDS)
         return response
     reached("webhook_after_commit")
-    jobs.wake_inbox()
+    waker.wake()
     reached("webhook_after_hint")
     answer, answer_type = provider.acknowledgement
     return HttpResponse(answer, content_type=answer_type)
@@ -78,8 +78,7 @@ def receive(request: HttpRequest, endpoint: str) -> HttpResponse:
 def _incoming(request: HttpRequest, content_type: str, body: bytes) -> IncomingRequest:
     # The path as it came: the signature covers its bytes, not what Django makes of them.
     path = request.META.get("RAW_URI") or request.get_full_path()
-    headers = {name.lower(): value for name, value in request.headers.items()}
-    return IncomingRequest(path=path, content_type=content_type, headers=headers, body=body)
+    return IncomingRequest(path=path, content_type=content_type, headers=request.headers, body=body)
 
 
 def _read(request: HttpRequest) -> bytes:

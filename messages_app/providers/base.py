@@ -17,7 +17,7 @@ class IncomingRequest:
     #: Path and query exactly as they came, e.g. ``/webhooks/twilio/?x=1``.
     path: str
     content_type: str
-    #: Header names in lower case.
+    #: Looked up by names in lower case.
     headers: Mapping[str, str]
     body: bytes
 

@@ -11,6 +11,7 @@ from media_app.models import Media
 from messages_app import inbox, jobs
 from messages_app.models import Delivery
 from tests.messages.mail import album, arrive, photo
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,11 +29,13 @@ def work(redis: Redis) -> None:
 
 def test_many_webhooks_are_few_jobs(redis: Redis) -> None:
     arrive(*(album(photo(number)) for number in range(30)))
+    until(lambda: len(queue(redis)))
     assert 1 <= len(queue(redis)) <= 3
 
 
 def test_a_job_reads_all_and_queues_the_files(redis: Redis) -> None:
     arrive(*(album(photo(number)) for number in range(5)))
+    until(lambda: len(queue(redis)))
     work(redis)
     assert not Delivery.objects.due().exists()
     assert len(queue(redis, "ingest")) == Media.objects.filter(state="pending").count() == 5
@@ -47,18 +50,20 @@ def test_what_comes_while_a_job_reads_has_a_job_of_its_own(redis: Redis, monkeyp
         return read
 
     arrive(album(photo(1)))
+    until(lambda: len(queue(redis)) == 1)
     monkeypatch.setattr(inbox, "drain", drain_and_look_away)
     jobs.drain()
-    assert len(queue(redis)) == 2
+    until(lambda: len(queue(redis)) == 2)
 
 
 def test_a_hint_lost_with_redis_is_given_again_by_the_next_webhook(redis: Redis) -> None:
     arrive(album(photo(1)))
+    until(lambda: len(queue(redis)) == 1)
     (key,) = redis.keys("mediahub:wake:*")
     assert 0 < redis.pttl(key) <= 2000
     redis.flushall()
     arrive(album(photo(2)))
-    assert len(queue(redis)) == 1
+    until(lambda: len(queue(redis)) == 1)
     work(redis)
     assert Media.objects.count() == 2
     assert not redis.exists(key)

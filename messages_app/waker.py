@@ -1,0 +1,41 @@
+"""Giving the inbox's hint beside the answers: no provider waits for Redis, and a storm of webhooks is few hints."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+from messages_app import jobs
+
+# Between two hints of one process. Whatever is kept meanwhile shares the next one.
+PAUSE_SECONDS = 0.02
+
+
+class Waker:
+    """A thread for each process that gives the hint; it starts with the first wish, after any fork."""
+
+    def __init__(self) -> None:
+        self._wanted = threading.Event()
+        self._lock = threading.Lock()
+        self._pid = 0
+
+    def wake(self) -> None:
+        """Wish for a hint, after the commit. It is given at once, or within PAUSE_SECONDS of the last one."""
+        self._wanted.set()
+        if self._pid != os.getpid():
+            with self._lock:
+                if self._pid != os.getpid():
+                    threading.Thread(target=self._run, name="waker", daemon=True).start()
+                    self._pid = os.getpid()
+
+    def _run(self) -> None:
+        while True:
+            self._wanted.wait()
+            # Cleared first: a wish that comes while the hint is given is another one.
+            self._wanted.clear()
+            jobs.wake_inbox()
+            time.sleep(PAUSE_SECONDS)
+
+
+waker = Waker()
