@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
 
 from messages_app import jobs
+
+log = logging.getLogger(__name__)
 
 # Between two hints of one process. Whatever is kept meanwhile shares the next one.
 PAUSE_SECONDS = 0.02
@@ -34,7 +37,11 @@ class Waker:
             self._wanted.wait()
             # Cleared first: a wish that comes while the hint is given is another one.
             self._wanted.clear()
-            jobs.wake_inbox()
+            try:
+                jobs.wake_inbox()
+            except Exception:
+                # The sweeper finds the work; but the next hint needs this thread.
+                log.exception("no hint given")
             time.sleep(PAUSE_SECONDS)
 
 

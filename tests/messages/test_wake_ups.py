@@ -67,3 +67,17 @@ def test_a_hint_lost_with_redis_is_given_again_by_the_next_webhook(redis: Redis)
     work(redis)
     assert Media.objects.count() == 2
     assert not redis.exists(key)
+
+
+def test_a_hint_that_fails_is_not_the_last(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def fail() -> bool:
+        asked.append(1)
+        raise RuntimeError
+
+    monkeypatch.setattr(jobs, "wake_inbox", fail)
+    arrive(album(photo(1)))
+    until(lambda: len(asked) == 1)
+    arrive(album(photo(2)))
+    until(lambda: len(asked) == 2)
