@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 
 from messages_app import jobs
 
@@ -42,7 +41,7 @@ class Waker:
             except Exception:
                 # The sweeper finds the work; but the next hint needs this thread.
                 log.exception("no hint given")
-            time.sleep(PAUSE_SECONDS)
+            threading.Event().wait(PAUSE_SECONDS)
 
 
 waker = Waker()

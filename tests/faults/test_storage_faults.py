@@ -76,8 +76,9 @@ def photo(hub: Hub) -> Media:
 
 
 def kept(bucket: Path) -> dict[str, bytes]:
-    """All objects, as the server's own disk has them."""
-    return {str(path.relative_to(bucket)): path.read_bytes() for path in bucket.rglob("*") if path.is_file()}
+    """All objects, as the server's own disk has them; what it left of a put that it died in is none."""
+    files = (path for path in bucket.rglob("*") if path.is_file() and not path.name.startswith(".rclone_temp_put_"))
+    return {str(path.relative_to(bucket)): path.read_bytes() for path in files}
 
 
 # --- the whole storage ---------------------------------------------------------------
