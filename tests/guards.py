@@ -372,7 +372,7 @@ def _remove(tree: Path, guard: Guard) -> str | None:
         return "(a test that never ends)"
     finally:
         file.write_text(source)
-    X
+    failed = re.search(r"^(?:FAILED|ERROR) (?:[\w/]*/)?(.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
     return failed[1] if done.returncode == 1 and failed else None
 
 
