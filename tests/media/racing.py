@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -26,11 +25,3 @@ def race(workers: Sequence[Callable[[], T]]) -> list[T]:
 
     with ThreadPoolExecutor(len(workers)) as threads:
         return list(threads.map(run, workers))
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    """Return as soon as the condition holds; fail when it does not hold in time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)

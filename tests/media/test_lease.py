@@ -15,8 +15,8 @@ from media_app.models import Lease, Media
 from media_app.sources import Deadline, Origin, source
 from media_app.sources.errors import UnavailableError
 from tests.media.files import Announced
-from tests.media.racing import wait_until
 from tests.sources.hostile import HostileProvider
+from tests.waiting import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
@@ -74,7 +74,7 @@ def test_a_transfer_ends_when_another_worker_has_taken_the_file_over(lease: Leas
 def test_a_lease_ends_with_the_work(lease: Lease) -> None:
     before = threading.active_count()
     with kept(lease, Deadline(30), every=OFTEN):
-        wait_until(lambda: threading.active_count() == before + 1)
+        until(lambda: threading.active_count() == before + 1, seconds=20)
     assert threading.active_count() == before
 
 
@@ -91,7 +91,7 @@ def test_a_lease_outlives_a_lost_connection(lease: Lease) -> None:
     try:
         before = _lease_until()
         with kept(lease, Deadline(300), every=OFTEN):
-            wait_until(lambda: _lease_until() > before)
+            until(lambda: _lease_until() > before, seconds=20)
     finally:
         connection_created.disconnect(break_off)
     assert broken
@@ -100,7 +100,7 @@ def test_a_lease_outlives_a_lost_connection(lease: Lease) -> None:
 def test_a_lease_is_not_renewed_past_the_deadline(lease: Lease) -> None:
     before, threads = _lease_until(), threading.active_count()
     with kept(lease, Deadline(0), every=OFTEN):
-        wait_until(lambda: threading.active_count() == threads)
+        until(lambda: threading.active_count() == threads, seconds=20)
     assert _lease_until() == before
 
 
@@ -108,5 +108,5 @@ def test_the_last_renewal_ends_with_the_deadline(lease: Lease) -> None:
     deadline = Deadline(5)
     with kept(lease, deadline, every=OFTEN):
         # The claim gave it 45 s.
-        wait_until(lambda: _lease_until() < datetime.now(UTC) + timedelta(seconds=6))
+        until(lambda: _lease_until() < datetime.now(UTC) + timedelta(seconds=6), seconds=20)
     assert Media.objects.get().lease_token == lease.token
