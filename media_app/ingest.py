@@ -11,7 +11,7 @@ import hashlib
 import logging
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
@@ -64,11 +64,22 @@ def ingest_next() -> Media | None:
     lease = Media.objects.claim()
     if lease is None:
         return None
+    with Spool(settings.MEDIA_MAX_BYTES) as spool:
+        ingest(lease, spool)
+    return lease.media
+
+
+def ingest(lease: Lease, spool: Spool) -> None:
+    """Bring one file into the bucket by way of ``spool``; failures end on the row.
+
+    Then the lease's file ``is_stored``, with all that is known of it, or it is not. The spool stays empty where
+    an object was adopted.
+    """
     reached("ingest_after_claim")
     deadline = Deadline(DEADLINE_SECONDS)
     try:
         with kept(lease, deadline):
-            found = _bring(lease.media, deadline, media_storage())
+            found = _bring(lease.media, spool, deadline, media_storage())
         _finish(lease, found)
     except (SourceError, StorageError) as error:
         _fail(lease, error)
@@ -76,10 +87,9 @@ def ingest_next() -> Media | None:
         # A defect of ours, or the job's own time-out: the file is still there to be had.
         _fail(lease, UnavailableError("Fetching stopped with an internal error; the log has the details."))
         raise
-    return lease.media
 
 
-def _bring(media: Media, deadline: Deadline, storage: Storage) -> Kept:
+def _bring(media: Media, spool: Spool, deadline: Deadline, storage: Storage) -> Kept:
     """Raises SourceError, StorageError.
 
     The deadline binds the storage too: it is looked at between the objects listed, the chunks read and the chunks
@@ -98,20 +108,20 @@ def _bring(media: Media, deadline: Deadline, storage: Storage) -> Kept:
     for candidate in existing:
         if (adopted := _adopt(storage, candidate, media, in_time)) is not None:
             return adopted
-    with Spool(settings.MEDIA_MAX_BYTES) as spool:
-        with source(media.source).open(_origin(media), deadline) as opened:
-            if opened.size is not None and opened.size > settings.MEDIA_MAX_BYTES:
-                raise too_large(settings.MEDIA_MAX_BYTES)
-            spool.fill(opened.chunks)
-        sniffed = filetypes.sniff(spool.head())
-        verify(media, opened, spool, sniffed)
-        content_type, type_differs = filetypes.settle_type(media.announced_type or opened.content_type, sniffed)
-        fetched = Kept(
-            key=media.key, sha256=spool.sha256, size=spool.size, content_type=content_type, type_differs=type_differs
-        )
-        deadline.check()
-        reached("ingest_before_put")
-        return _put(storage, media, fetched, spool, existing, in_time)
+    with source(media.source).open(_origin(media), deadline) as opened:
+        if opened.size is not None and opened.size > settings.MEDIA_MAX_BYTES:
+            raise too_large(settings.MEDIA_MAX_BYTES)
+        spool.fill(opened.chunks, expected=opened.size)
+    sniffed = filetypes.sniff(spool.head())
+    verify(media, opened, spool, sniffed)
+    spool.is_verified = True
+    content_type, type_differs = filetypes.settle_type(media.announced_type or opened.content_type, sniffed)
+    fetched = Kept(
+        key=media.key, sha256=spool.sha256, size=spool.size, content_type=content_type, type_differs=type_differs
+    )
+    deadline.check()
+    reached("ingest_before_put")
+    return _put(storage, media, fetched, spool, existing, in_time)
 
 
 def verify(media: Media, opened: OpenedFile, spool: Spool, sniffed: str) -> None:
@@ -251,6 +261,8 @@ def _finish(lease: Lease, found: Kept) -> None:
             Media.objects.filter(id=media.id).revive()
         return
     media.state = Media.State.STORED
+    for name, value in asdict(found).items():
+        setattr(media, name, value)
     reached("ingest_after_mark")
     log.info("stored", extra={"media": str(media.id), "size": found.size, "attempts": media.attempts})
 

@@ -29,21 +29,19 @@ def kept(lease: Lease, deadline: Deadline, *, every: timedelta = RENEW_EVERY) ->
     done = threading.Event()
 
     def renew() -> None:
-        try:
-            while not done.wait(every.total_seconds()) and deadline.remaining() > 0:
-                try:
-                    held = Media.objects.renew(lease, min(LEASE, timedelta(seconds=deadline.remaining())))
-                except Error as error:
-                    # The lease runs on for a while; the database may be back by the next turn.
-                    log.warning("lease not renewed", extra={"media": str(lease.media.id), "error": str(error)})
-                    # Django keeps a broken connection until it is told to drop it.
-                    connection.close()
-                    continue
-                if not held:
-                    deadline.cut("Another worker has taken this file over.")
-                    return
-        finally:
-            connection.close()
+        while not done.wait(every.total_seconds()) and deadline.remaining() > 0:
+            try:
+                held = Media.objects.renew(lease, min(LEASE, timedelta(seconds=deadline.remaining())))
+            except Error as error:
+                # The lease runs on for a while; the database may be back by the next turn.
+                log.warning("lease not renewed", extra={"media": str(lease.media.id), "error": str(error)})
+                continue
+            finally:
+                # Between two turns others need the connection, and Django keeps a broken one until it is told.
+                connection.close()
+            if not held:
+                deadline.cut("Another worker has taken this file over.")
+                return
 
     keeper = threading.Thread(target=renew, name=f"lease-{lease.media.id}", daemon=True)
     keeper.start()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
@@ -13,27 +15,41 @@ from typing import BinaryIO, Self, cast
 from media_app.failpoints import reached
 from media_app.filetypes import HEAD
 from media_app.sources.errors import TooLargeError
-from media_app.storage.base import StorageError
+from media_app.storage.base import CHUNK, StorageError
 
 # Photos stay in memory; what is larger goes to disk.
 IN_MEMORY = 2 * 1024 * 1024
+# Without these nobody takes an unfinished file for a whole one.
+HELD_BACK = 64 * 1024
+LOOK_EVERY_SECONDS = 0.02
 
 
 class Spool:
-    """A temporary file that measures and hashes what is written to it. Close it: it may lie on the disk."""
+    """A temporary file that measures and hashes what is written to it. Close it: it may lie on the disk.
+
+    Others may read it by ``open`` and ``follow`` while it fills, and after.
+    """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._digest = hashlib.sha256()
         self.size = 0
+        #: How much its source says there will be, once that is known.
+        self.expected: int | None = None
+        #: Whether what it holds is whole and right.
+        self.is_verified = False
         self.file = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=IN_MEMORY))  # noqa: SIM115
 
-    def fill(self, chunks: Iterable[bytes]) -> None:
-        """Take in a body.
+    def fill(self, chunks: Iterable[bytes], *, expected: int | None = None) -> None:
+        """Take in a body, of ``expected`` bytes where its source says so.
 
         Raises TooLargeError as soon as it passes the cap, StorageError where there is no
         room for it here, and what ``chunks`` raises.
         """
+        if expected is not None and expected > IN_MEMORY:
+            with _disk_errors():
+                self.file.rollover()  # type: ignore[attr-defined]
+        self.expected = expected
         for chunk in chunks:
             reached("ingest_mid_download")
             self.size += len(chunk)
@@ -54,6 +70,10 @@ class Spool:
         self.file.seek(0)
         return self.file.read(HEAD)
 
+    def part(self, start: int, stop: int) -> SpooledPart:
+        """Some of the bytes, to be read beside all other readers. Only once it is full."""
+        return SpooledPart(os.dup(self.file.fileno()), start=start, stop=stop, total=self.size)
+
     def body(self, check: Callable[[], None]) -> BinaryIO:
         """The file, to be read by a storage; ``check`` is called before each read and ends it by raising."""
         return cast(BinaryIO, _Body(self.file, check))
@@ -64,9 +84,77 @@ class Spool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
         # Closing writes once more what a full disk did not take, in vain.
         with suppress(OSError):
             self.file.close()
+
+
+class SpooledPart:
+    """A part of a spool, being read; it outlives the spool."""
+
+    file = None
+
+    def __init__(self, descriptor: int, *, start: int, stop: int, total: int) -> None:
+        self.start = start
+        self.stop = stop
+        self.total = total
+        self._descriptor = descriptor
+
+    def chunks(self) -> Iterator[bytes]:
+        position = self.start
+        while position < self.stop:
+            with _disk_errors():
+                # Readers share the file's own position: each keeps count for itself.
+                chunk = os.pread(self._descriptor, min(CHUNK, self.stop - position), position)
+            if not chunk:
+                raise StorageError("the file on its way ended early")
+            position += len(chunk)
+            yield chunk
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
+
+
+class ArrivingFile:
+    """A spool that is still filling, read from its start behind whoever fills it; it outlives the spool."""
+
+    def __init__(self, spool: Spool, is_over: Callable[[], bool]) -> None:
+        """``is_over`` tells whether the spool will change no more. ``spool.expected`` must be known."""
+        self._spool = spool
+        self._is_over = is_over
+        self._descriptor = os.dup(spool.file.fileno())
+
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes as they come; the last ones only when all are known to be right. Raises StorageError."""
+        position = 0
+        while True:
+            is_over, is_right = self._is_over(), self._spool.is_verified
+            ready = self._spool.size if is_right else self._spool.size - HELD_BACK
+            with _disk_errors():
+                chunk = os.pread(self._descriptor, max(min(CHUNK, ready - position), 0), position)
+            position += len(chunk)
+            if chunk:
+                yield chunk
+            elif is_right and position == self._spool.size:
+                return
+            elif is_over:
+                raise StorageError("the file turned out not to be right")
+            else:
+                time.sleep(LOOK_EVERY_SECONDS)
+
+    def head(self) -> bytes:
+        """The first bytes, to tell the type by; as many as have come."""
+        return os.pread(self._descriptor, HEAD, 0)
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
 
 
 class _Body(io.BufferedIOBase):

@@ -108,6 +108,12 @@ MEDIA_ROOT = env.text("MEDIA_ROOT", str(BASE_DIR / "media"))
 MEDIA_METADATA_KEYS = env.names("MEDIA_METADATA_KEYS")
 # Meta lets customers send documents of up to 100 MB.
 MEDIA_MAX_BYTES = env.number("MEDIA_MAX_BYTES", 100 * 1024 * 1024)
+# Who sends the bytes once they may be seen: this process, nginx in front of it, or the bucket itself.
+MEDIA_DELIVERY = env.choice("MEDIA_DELIVERY", ("stream", "accel", "redirect"))
+# The domain where the bucket shows everything to everybody; only files marked public are sent there.
+R2_PUBLIC_URL = env.text("R2_PUBLIC_URL").rstrip("/")
+# How long a link that staff give out opens a file.
+LINK_TTL_SECONDS = env.number("LINK_TTL_SECONDS", 900)
 
 
 def _s3_storage(*, bucket: str, key_id: str, secret: str, region: str, endpoint: str | None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,10 +14,11 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
+from mediahub.env import BASE_DIR
 from mediahub.simulator.processes import Process, accepts_connections, answers
 from mediahub.simulator.redis_server import redis_server
 
-__all__ = ["S3_KEY_ID", "S3_SECRET", "moto_server", "postgres_server", "rclone_server", "redis_server"]
+__all__ = ["S3_KEY_ID", "S3_SECRET", "moto_server", "nginx_server", "postgres_server", "rclone_server", "redis_server"]
 
 # rclone refuses short key ids.
 S3_KEY_ID = "MEDIAHUBTESTKEY01"
@@ -114,3 +116,31 @@ def moto_server(directory: Path, port: int) -> Process:
         log=directory / "moto.log",
         ready=answers(f"http://127.0.0.1:{port}/moto-api/"),
     )
+
+
+def nginx_server(directory: Path, port: int, *, hub: int, media_root: Path | None = None, bucket: int = 0) -> Process:
+    """nginx with the configuration that is shipped, in front of the hub at port ``hub`` of 127.0.0.1."""
+    values = {
+        "LISTEN": f"127.0.0.1:{port}",
+        "HUB": f"127.0.0.1:{hub}",
+        "MEDIA_ROOT": str(media_root or directory),
+        "BUCKET": f"127.0.0.1:{bucket or 1}",
+        "BUCKET_SCHEME": "http",
+        "BUCKET_HOST": f"127.0.0.1:{bucket or 1}",
+        "CACHE": str(directory / "nginx-cache"),
+    }
+    text = (BASE_DIR / "deploy" / "nginx.conf.template").read_text()
+    for name, value in values.items():
+        text = re.sub(rf"\${name}\b", value, text)
+    # What Debian's build looks for below /var when nobody says otherwise.
+    places = "".join(
+        f"    {kind}_temp_path {directory}/nginx-{kind};\n"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    text = text.replace("http {\n", "http {\n" + places, 1)
+    # Its workers would else be nobody's, whom pytest's folders keep out.
+    user = "user root;\n" if os.geteuid() == 0 else ""
+    config = directory / "nginx.conf"
+    config.write_text(f"pid {directory}/nginx.pid;\ndaemon off;\n{user}{text}")
+    log = directory / "nginx.log"
+    return Process("nginx", ["nginx", "-c", config, "-e", "stderr"], log=log, ready=accepts_connections(port))

@@ -1,55 +1,171 @@
-"""Bytes from a storage as an HTTP answer."""
+"""One file as the answer to one request, as RFC 9110 says."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from io import FileIO
+from itertools import chain
+from typing import Protocol, TypeVar
 
-from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.utils.cache import patch_vary_headers
+from django.utils.http import http_date
 
+from media_app.delivery.conditional import range_applies, unmet
 from media_app.delivery.ranges import ByteRange, UnsatisfiableError, parse_range
-from media_app.storage.base import OpenedObject, StorageError
+from media_app.storage.base import CHUNK, OpenedObject, StorageError
 
-#: Opens the bytes from the first number up to but without the second; None where there is no such object.
-Opener = Callable[[int, int], OpenedObject | None]
+Response = TypeVar("Response", bound=HttpResponseBase)
 
 
-def respond(
-    *, method: str, range_header: str | None, total: int, content_type: str, open_bytes: Opener
-) -> HttpResponseBase | None:
-    """200, 206 or 416 for a file of ``total`` bytes; None when the storage lacks it.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class File:
+    """What a reader is told of a file."""
 
-    HEAD gets the headers of the whole and nothing is opened (RFC 9110 §14.2 defines
-    Range for GET alone). Raises StorageError, also when the storage's object is not of ``total`` bytes:
-    an answer must not promise more than it brings.
+    size: int
+    content_type: str
+    #: Quoted and strong; "" as long as the bytes are not known to be right.
+    etag: str
+    last_modified: datetime
+    #: The value of Content-Disposition.
+    disposition: str
+    #: For how many seconds the reader, and no shared cache, may keep it.
+    max_age: int
+
+    def headers(self) -> dict[str, str]:
+        """What goes with the file however it is sent: nothing in it may run, be guessed at, or be kept by others."""
+        tag = {"ETag": self.etag, "Last-Modified": http_date(self.last_modified.timestamp())} if self.etag else {}
+        return {
+            "Content-Type": self.content_type,
+            "Content-Disposition": self.disposition,
+            "Cache-Control": f"private, max-age={self.max_age}" if self.etag else "no-store",
+            **tag,
+            **GUARDS,
+        }
+
+
+#: Strangers sent the file.
+GUARDS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+def settle(request: HttpRequest, file: File) -> HttpResponseBase | ByteRange | None:
+    """The whole answer where it takes no byte of the file: 304, 412, 416, or one to a HEAD.
+
+    Else what to send: one range, or None for all of it. HEAD knows no ranges (§14.2).
     """
-    if method == "HEAD":
-        return _headers(HttpResponse(content_type=content_type), total)
-    try:
-        wanted = parse_range(range_header, total)
-    except UnsatisfiableError:
-        response = HttpResponse(status=416)
-        response["Content-Range"] = f"bytes */{total}"
-        response["Cache-Control"] = "no-store"
-        return response
-    part = wanted or ByteRange(0, total)
-    try:
-        opened = open_bytes(part.start, part.stop)
-    except ValueError as error:
-        raise StorageError(f"the object ends before byte {part.start} of {total}") from error
-    if opened is None:
+    whole = _dress(HttpResponse(), file, file.size)
+    if (answer := unmet(request, whole, etag=file.etag, last_modified=file.last_modified)) is not None:
+        return answer
+    if request.method == "HEAD":
+        return whole
+    if not range_applies(request.headers.get("If-Range"), etag=file.etag, last_modified=file.last_modified):
         return None
-    if opened.total != total:
+    try:
+        return parse_range(request.headers.get("Range"), file.size)
+    except UnsatisfiableError:
+        headers = {"Content-Range": f"bytes */{file.size}", "Cache-Control": "no-store", **GUARDS}
+        return HttpResponse(status=416, headers=headers)
+
+
+def extent(file: File, part: ByteRange | None) -> tuple[int, int]:
+    """The first byte to send, and the one after the last."""
+    return (part.start, part.stop) if part else (0, file.size)
+
+
+def send(file: File, part: ByteRange | None, opened: OpenedObject) -> StreamingHttpResponse:
+    """200 or 206 with the bytes of what was opened for the part's extent, which is closed with the answer.
+
+    Raises StorageError before the answer has begun, also where the object is of another size than the file; once it
+    has begun, a failure ends the connection, so that nobody takes half a file for a whole one.
+    """
+    try:
+        if opened.total != file.size:
+            raise StorageError(f"the object is {opened.total} bytes long, not {file.size}")
+        response = _Bytes(opened, status=206 if part else 200)
+    except BaseException:
         opened.close()
-        raise StorageError(f"the object is {opened.total} bytes long, not {total}")
-    streaming = StreamingHttpResponse(opened.chunks(), status=206 if wanted else 200, content_type=content_type)
-    # Django closes these when the answer is sent or the client is gone.
-    streaming._resource_closers.append(opened.close)  # type: ignore[attr-defined]
-    if wanted:
-        streaming["Content-Range"] = wanted.content_range(total)
-    return _headers(streaming, part.stop - part.start)
+        raise
+    if part:
+        response["Content-Range"] = part.content_range(file.size)
+    return _dress(response, file, opened.stop - opened.start)
 
 
-def _headers(response: HttpResponseBase, length: int) -> HttpResponseBase:
+class Arriving(Protocol):
+    """A file that is still coming."""
+
+    def chunks(self) -> Iterator[bytes]: ...
+
+    def close(self) -> None: ...
+
+
+def send_as_it_comes(file: File, arriving: Arriving) -> StreamingHttpResponse:
+    """200 with a body that is not yet known to be right: no tag, no ranges, nothing to be kept."""
+    response = StreamingHttpResponse(arriving.chunks())
+    response._resource_closers.append(arriving.close)  # type: ignore[attr-defined]
+    _dress(response, file, file.size)
+    response["Accept-Ranges"] = "none"
+    return response
+
+
+class _Bytes(StreamingHttpResponse):
+    """Bytes of an opened object. A file is left to servers that send files by their descriptor."""
+
+    block_size = CHUNK
+
+    def __init__(self, opened: OpenedObject, *, status: int) -> None:
+        self._opened = opened
+        #: For Django's WSGI handler.
+        self.file_to_stream = None if opened.file is None else _Part(opened, opened.file)
+        chunks = opened.chunks()
+        if opened.file is None:
+            # The first bytes before the first header: until they are there, the answer can still be a 503.
+            first = next(chunks, b"")
+            chunks = chain([first] if first else [], chunks)
+        super().__init__(chunks, status=status)
+
+    def close(self) -> None:
+        """When the answer is sent or the reader is gone. Raises StorageError where less was sent than promised."""
+        # A file that was cut meanwhile ends the kernel's sending without an error.
+        file = self._opened.file
+        was_cut = file is not None and not file.closed and os.fstat(file.fileno()).st_size < self._opened.stop
+        self._opened.close()
+        super().close()
+        if was_cut:
+            raise StorageError("the file was cut while it was sent")
+
+
+class _Part:
+    """A part of a file as ``wsgi.file_wrapper`` of PEP 3333 wants it: sent by its descriptor, or else read."""
+
+    def __init__(self, opened: OpenedObject, file: FileIO) -> None:
+        self._file = file
+        self._chunks = opened.chunks()
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def read(self, size: int) -> bytes:
+        """The next piece, at most CHUNK of it."""
+        return next(self._chunks, b"")
+
+    def seek(self, position: int) -> None:
+        """It stands where it begins already."""
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _dress(response: Response, file: File, length: int) -> Response:
+    for name, value in file.headers().items():
+        response[name] = value
     response["Content-Length"] = str(length)
     response["Accept-Ranges"] = "bytes"
+    patch_vary_headers(response, ["Cookie"])
     return response

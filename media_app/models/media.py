@@ -193,14 +193,15 @@ class MediaQuerySet(models.QuerySet["Media"]):
         """Enter ``rejected``: what the provider has can't be kept."""
         return self._release(lease, state=Media.State.REJECTED, last_error=error)
 
-    def mark_missing(self, id: UUID) -> bool:
-        """Enter ``missing``: the row says stored, the bucket has nothing."""
-        return (
-            self.filter(id=id, state=Media.State.STORED).update(
-                state=Media.State.MISSING, last_error="The bucket no longer has the file."
-            )
-            == 1
-        )
+    def mark_missing(self, id: UUID, *, stored_at: datetime | None = None) -> bool:
+        """Enter ``missing``: the row says stored, the bucket has nothing.
+
+        With ``stored_at`` only as the file was stored then: it may have been brought back since it was looked for.
+        """
+        stored = self.filter(id=id, state=Media.State.STORED)
+        if stored_at is not None:
+            stored = stored.filter(stored_at=stored_at)
+        return stored.update(state=Media.State.MISSING, last_error="The bucket no longer has the file.") == 1
 
     def revive(self, **announced: object) -> int:
         """Files given up or lost enter ``pending`` and start over with what was ``announced`` anew. Their key stays."""
@@ -216,6 +217,10 @@ class MediaQuerySet(models.QuerySet["Media"]):
             "lease_until": None,
         }
         return self.filter(state__in=Media.REVIVABLE).update(**{**anew, **announced})
+
+    def revoke_links(self) -> int:
+        """No signed link that was given out for these files opens them any more. Returns how many files."""
+        return self.update(link_version=F("link_version") + 1)
 
     def retry_now(self) -> int:
         """Staff ask again: given-up files start anew, waiting ones are tried at once. Returns how many."""
@@ -307,6 +312,11 @@ class Media(models.Model):
         default=False, help_text="The file is of another type than announced; it is served as what it is."
     )
     stored_at = models.DateTimeField(null=True, blank=True)
+    # Who may have it.
+    link_version = models.PositiveIntegerField(default=0, help_text="Signed links of former versions open nothing.")
+    is_public = models.BooleanField(
+        default=False, verbose_name="public", help_text="May be had from the public domain of the bucket."
+    )
 
     objects = MediaQuerySet.as_manager()
 
@@ -330,6 +340,11 @@ class Media(models.Model):
     @property
     def is_stored(self) -> bool:
         return self.state == self.State.STORED
+
+    @property
+    def last_modified(self) -> datetime:
+        """The provider's time of it, for readers that ask for news: never in the future."""
+        return min(self.occurred_at, self.announced_at)
 
     def expires_in(self, now: datetime) -> timedelta | None:
         """The rescue clock: how long the provider still has a file that we don't; None where it does not run."""

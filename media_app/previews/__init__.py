@@ -14,12 +14,16 @@ from media_app.models import Media
 from media_app.previews.image import CONTENT_TYPES, PreviewError, image_preview
 from media_app.storage import ObjectExistsError, media_storage
 
-__all__ = ["SIZES", "PreviewError", "can_preview", "ensure_preview", "preview_key"]
+__all__ = ["SIZES", "OriginalLostError", "PreviewError", "can_preview", "ensure_preview", "preview_key"]
 
 SIZES = (320, 1280)
 CONTENT_TYPE = "image/webp"
 # What a preview is made from is read into memory; WhatsApp's photos have 5 MB at most.
 MAX_BYTES = 32 * 1024 * 1024
+
+
+class OriginalLostError(PreviewError):
+    """The storage has no object where the row says stored."""
 
 
 def can_preview(media: Media) -> bool:
@@ -41,7 +45,7 @@ def ensure_preview(media: Media, size: int) -> bytes:
             return b"".join(opened.chunks())
     original = storage.open_range(media.key)
     if original is None:
-        raise PreviewError("the bucket has no original")
+        raise OriginalLostError("the bucket has no original")
     with closing(original):
         if original.total > MAX_BYTES:
             raise PreviewError("the original is too large")

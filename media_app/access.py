@@ -1,0 +1,59 @@
+"""Who may see a file: staff with the permission to view it, and whoever holds a signed link to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.http import HttpRequest
+
+from media_app import signing
+from media_app.models import Media
+from media_app.signing import Disposition, Link, LinkError
+
+# How long a browser may keep what it was shown: erased files must not live on for long.
+KEPT_SECONDS = 3600
+
+
+class NoEntryError(Exception):
+    """For this reader there is no such file; the text says no more than it may know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A reader that may see this file."""
+
+    media: Media
+    #: None for whoever came by a link.
+    user: User | None
+    link: Link | None = None
+
+    def wants_attachment(self, request: HttpRequest) -> bool:
+        """Whether the file is to be downloaded rather than shown. A link to a download is never more than that."""
+        is_asked = "download" in request.GET
+        return is_asked or (self.link is not None and self.link.disposition == Disposition.ATTACHMENT)
+
+    def max_age(self) -> int:
+        """For how many seconds the reader may keep what it gets: no longer than its link lasts."""
+        if self.link is None:
+            return KEPT_SECONDS
+        return min(KEPT_SECONDS, int((self.link.expires_at - datetime.now(UTC)).total_seconds()))
+
+
+def admit(request: HttpRequest, media_id: UUID) -> Visit:
+    """Raises NoEntryError. A link opens the file to everybody who has it; staff need none, not even a valid one."""
+    media = Media.objects.filter(id=media_id).first()
+    refusal = "There is no such file."
+    if media is not None and (token := request.GET.get("token")):
+        try:
+            return Visit(media, None, signing.read(token, media, datetime.now(UTC)))
+        except LinkError as error:
+            refusal = str(error)
+    user = request.user
+    if isinstance(user, User) and user.is_active and user.is_staff and user.has_perm("media_app.view_media"):
+        if media is None:
+            raise NoEntryError(refusal)
+        return Visit(media, user)
+    raise NoEntryError(refusal)

@@ -1,0 +1,72 @@
+"""Leaving the bytes to somebody else, once it is known who may see them: to nginx, or to the bucket itself.
+
+Only what nginx and buckets do as RFC 9110 says is left to them: the whole file, or one plain range of it. All that
+takes a decision (conditions, lists of ranges, If-Range, HEAD) has been decided before, or is streamed from here.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, urlsplit
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+
+from media_app import filetypes
+from media_app.delivery.ranges import ByteRange
+from media_app.delivery.response import File
+from media_app.models import Media
+from media_app.storage import Storage
+
+# A link to the bucket needs no login: it lasts as long as a redirect takes.
+LINK_SECONDS = 60
+# What nginx keeps whole in its cache. Larger files pass through by ranges.
+CACHED = 4 * 1024 * 1024
+
+# Conditions that still hold, but nobody else knows the tag that they speak of.
+_OURS = ("If-Match", "If-Range", "If-Unmodified-Since")
+# nginx refuses numbers that don't fit into 64 bits, where the RFC wants them cut to the file's end.
+_PLAIN = re.compile(r"bytes=(?:[0-9]{1,18}-[0-9]{0,18}|-[0-9]{1,18})", re.ASCII | re.IGNORECASE)
+
+
+def hand_over(
+    request: HttpRequest, media: Media, file: File, part: ByteRange | None, storage: Storage, *, attachment: bool
+) -> HttpResponse | None:
+    """The answer that makes another server send the file or this part of it; None: it is streamed from here."""
+    if not _is_plain(request, part):
+        return None
+    # nginx comes back with this header where it could not get the file: then it is found out here what is wrong.
+    if settings.MEDIA_DELIVERY == "accel" and "X-Accel-Failed" not in request.headers:
+        return _to_nginx(media, file, storage)
+    if settings.MEDIA_DELIVERY == "redirect" and not attachment and media.content_type in filetypes.INLINE:
+        return _to_the_bucket(media, file, storage)
+    return None
+
+
+def _is_plain(request: HttpRequest, part: ByteRange | None) -> bool:
+    if any(name in request.headers for name in _OURS):
+        return False
+    asked = request.headers.get("Range")
+    return asked is None or (part is not None and bool(_PLAIN.fullmatch(asked)))
+
+
+def _to_nginx(media: Media, file: File, storage: Storage) -> HttpResponse:
+    """X-Accel-Redirect, for the locations of deploy/nginx.conf.template."""
+    response = HttpResponse(headers=file.headers())
+    url = storage.url(media.key, LINK_SECONDS)
+    if url is None:
+        response["X-Accel-Redirect"] = f"/_files/{quote(media.key)}"
+        return response
+    signed = urlsplit(url)
+    response["X-Accel-Redirect"] = "/_bucket/cached" if file.size <= CACHED else "/_bucket/direct"
+    response["X-Bucket-Path"] = f"{signed.path}?{signed.query}"
+    return response
+
+
+def _to_the_bucket(media: Media, file: File, storage: Storage) -> HttpResponse | None:
+    url = storage.url(media.key, LINK_SECONDS, content_type=file.content_type, disposition=file.disposition)
+    if url is None:
+        return None
+    if media.is_public and settings.R2_PUBLIC_URL:
+        url = f"{settings.R2_PUBLIC_URL}/{quote(media.key)}"
+    return HttpResponseRedirect(url, headers={"Cache-Control": "no-store"})
