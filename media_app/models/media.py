@@ -196,11 +196,12 @@ class MediaQuerySet(models.QuerySet["Media"]):
     def mark_missing(self, id: UUID, *, stored_at: datetime | None = None) -> bool:
         """Enter ``missing``: the row says stored, the bucket has nothing.
 
-        With ``stored_at`` only as the file was stored then: it may have been brought back since it was looked for.
+        With ``stored_at`` only if it has not been stored again since: it may have come back while it was looked for.
         """
         stored = self.filter(id=id, state=Media.State.STORED)
         if stored_at is not None:
-            stored = stored.filter(stored_at=stored_at)
+            # Not equal: SQLite keeps three digits of a second, and compares with six.
+            stored = stored.filter(stored_at__lte=stored_at)
         return stored.update(state=Media.State.MISSING, last_error="The bucket no longer has the file.") == 1
 
     def revive(self, **announced: object) -> int:

@@ -1,4 +1,4 @@
-"""The contract of a place that keeps bytes: put, open_range, head, list, delete.
+"""The contract of a place that keeps bytes: put, open_range, url, head, list, delete.
 
 Absent is an answer (None); broken is an error (StorageError). The two are never mixed:
 taking an outage for a miss would send every viewer to the provider.
@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from io import FileIO
 from typing import BinaryIO, Protocol
 
 CHUNK = 256 * 1024
@@ -57,6 +58,10 @@ class OpenedObject(Protocol):
     #: The size of the whole object.
     total: int
 
+    @property
+    def file(self) -> FileIO | None:
+        """Where it is a file: open at ``start``, for servers that send files by their descriptor."""
+
     def chunks(self) -> Iterator[bytes]:
         """The bytes from ``start`` to ``stop``, no more than CHUNK at a time.
 
@@ -96,6 +101,15 @@ class Storage(ABC):
         ``stop`` at ``start`` opens no bytes.
         Raises ValueError when ``start`` is not within the object (an empty object opens
         at 0), StorageError.
+        """
+
+    @abstractmethod
+    def url(self, key: str, seconds: int, *, content_type: str = "", disposition: str = "") -> str | None:
+        """A link to the object itself that needs no login and lasts ``seconds``; None where there is no such thing.
+
+        A disk has none. A bucket's lasts a week at most (S3's limit). ``content_type`` and ``disposition`` are
+        what the bucket shall say of the object ("": what it was put with). Does not ask whether the object is
+        there. Raises StorageError.
         """
 
     @abstractmethod

@@ -44,7 +44,6 @@ class DiskObject:
     """A part of a file, being read."""
 
     def __init__(self, file: FileIO, *, start: int, stop: int, total: int) -> None:
-        #: Open at ``start``: for servers that send a file by its descriptor.
         self.file = file
         self.start = start
         self.stop = stop
@@ -122,6 +121,9 @@ class DiskStorage(Storage):
                 raise ValueError(f"{start} is not within {total} bytes")
             file.seek(start)
             return DiskObject(file, start=start, stop=total if stop is None else min(stop, total), total=total)
+
+    def url(self, key: str, seconds: int, *, content_type: str = "", disposition: str = "") -> None:
+        """A file on a disk has no link."""
 
     def head(self, key: str) -> StoredObject | None:
         check_key(key)

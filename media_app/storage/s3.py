@@ -2,6 +2,9 @@
 
 One client for all threads. A put is one request whatever its size; a read asks for
 its range and nothing more.
+
+Reads go by signed links over the client's own connections: what ``get_object`` does around
+a request, from its parameters to its parsed answer, costs more than twice as much as the request.
 """
 
 from __future__ import annotations
@@ -9,13 +12,18 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from io import BytesIO
 from itertools import islice
-from typing import TYPE_CHECKING, BinaryIO
+from time import monotonic
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from botocore.awsrequest import AWSPreparedRequest
 from botocore.exceptions import BotoCoreError, ClientError
+from requests.structures import CaseInsensitiveDict
+from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
 from media_app.storage.base import (
@@ -29,10 +37,11 @@ from media_app.storage.base import (
     check_put,
     check_range,
 )
+from media_app.storage.links import Links
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSRequest
-    from botocore.response import StreamingBody
+    from botocore.httpsession import URLLib3Session
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import (
         GetObjectOutputTypeDef,
@@ -46,14 +55,36 @@ MAX_PUT = 5 * 1024**3
 # S3's limit for one DeleteObjects.
 DELETE_BATCH = 1000
 
+# Seconds. A link is asked with for half its life: the rest is for clocks that differ.
+LINK_LASTS = 600
+LINK_USED_FOR = 300
+
+# More of an error's body than S3 ever sends.
+MAX_ERROR = 64 * 1024
+_CODE = re.compile(rb"<Code>([A-Za-z0-9.]+)</Code>")
+# What may have passed a moment later, as boto3 sees it.
+_PASSING = frozenset({500, 502, 503, 504})
+# What S3 answers to a link of another region or clock, or whose credentials are not valid any more.
+_NOT_BY_LINK = frozenset({301, 307, 400, 403})
+
 # RFC 9110 §14.4, with the whole size known.
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-([0-9]+)/([0-9]+)")
+
+
+class _Body(Protocol):
+    """What is read from a connection: as it was put, never decoded, whatever its Content-Encoding says."""
+
+    def read(self, amt: int, /) -> bytes: ...
+
+    def close(self) -> None: ...
 
 
 class S3Object:
     """A part of an object, arriving."""
 
-    def __init__(self, body: StreamingBody | BytesIO, *, start: int, stop: int, total: int) -> None:
+    file = None
+
+    def __init__(self, body: _Body, *, start: int, stop: int, total: int) -> None:
         self.start = start
         self.stop = stop
         self.total = total
@@ -77,10 +108,16 @@ class S3Object:
 class S3Storage(Storage):
     """A bucket. The client is a boto3 one, used by all threads."""
 
-    def __init__(self, client: S3Client, bucket: str) -> None:
+    def __init__(self, client: S3Client, bucket: str, *, clock: Callable[[], float] = monotonic) -> None:
         self.client = client
         self.bucket = bucket
+        # The client's connections have no public name. A pool of our own would need its TLS, proxies, time-outs
+        # and size a second time, and would not be closed with the client.
+        self._session: URLLib3Session = client._endpoint.http_session  # type: ignore[attr-defined]
+        self._attempts: int = (getattr(client.meta.config, "retries", None) or {}).get("total_max_attempts", 2)
+        self._links = Links(partial(self.url, seconds=LINK_LASTS), use_for=LINK_USED_FOR, clock=clock)
         client.meta.events.register("before-sign.s3.DeleteObjects", _add_md5, unique_id="mediahub-delete-md5")
+        client.meta.events.register("before-parameter-build.s3.GetObject", _in_region, unique_id="mediahub-in-region")
 
     def put(
         self,
@@ -118,22 +155,32 @@ class S3Storage(Storage):
     def open_range(self, key: str, start: int = 0, stop: int | None = None) -> S3Object | None:
         check_range(start, stop)
         try:
-            answer = self._get(key, _byte_range(start, stop))
+            headers, body = self._read(key, _byte_range(start, stop))
         except RefusedError as error:
+            # By its code: a missing bucket, or a server that speaks no S3, answers 404 as well.
+            if error.code == "NoSuchKey":
+                return None
             if error.status != 416:
                 raise
             if start:
                 raise ValueError(f"{start} is not within the object") from error
             # Only an empty object has no byte 0.
             return S3Object(BytesIO(), start=0, stop=0, total=0)
-        if answer is None:
-            return None
         try:
-            stop, total = _extent(answer, start, stop)
+            stop, total = _extent(headers, start, stop)
         except StorageError:
-            answer["Body"].close()
+            body.close()
             raise
-        return S3Object(answer["Body"], start=start, stop=stop, total=total)
+        return S3Object(body, start=start, stop=stop, total=total)
+
+    def url(self, key: str, seconds: int, *, content_type: str = "", disposition: str = "") -> str:
+        request: GetObjectRequestTypeDef = {"Bucket": self.bucket, "Key": key}
+        if content_type:
+            request["ResponseContentType"] = content_type
+        if disposition:
+            request["ResponseContentDisposition"] = disposition
+        with _s3_errors("get"):
+            return self.client.generate_presigned_url("get_object", Params=request, ExpiresIn=seconds)
 
     def head(self, key: str) -> StoredObject | None:
         try:
@@ -171,15 +218,55 @@ class S3Storage(Storage):
         if remaining:
             raise DeleteError(f"{len(remaining)} objects remain: {next(iter(remaining.values()))}", tuple(remaining))
 
-    def _get(self, key: str, byte_range: str = "") -> GetObjectOutputTypeDef | None:
+    def _read(self, key: str, byte_range: str) -> tuple[Mapping[str, str], _Body]:
+        """The headers of the answer to a GET, and its body to come. Raises RefusedError, StorageError."""
+        link = self._links.get(key)
+        try:
+            answer = self._ask(link, {"Range": byte_range} if byte_range else {})
+        except RefusedError as error:
+            if error.status not in _NOT_BY_LINK:
+                raise
+        else:
+            return answer.headers, answer
+        # boto3 finds its way to another region, allows for a clock that is wrong, and takes new credentials.
+        self._links.forget(key, link)
         request: GetObjectRequestTypeDef = {"Bucket": self.bucket, "Key": key}
         if byte_range:
             request["Range"] = byte_range
+        with _s3_errors("get"):
+            found = self.client.get_object(**request)
+        return CaseInsensitiveDict(found["ResponseMetadata"]["HTTPHeaders"]), found["Body"]
+
+    def _ask(self, link: str, headers: Mapping[str, str]) -> BaseHTTPResponse:
+        left = self._attempts
+        while True:
+            left -= 1
+            try:
+                return self._ask_once(link, headers)
+            except StorageError as error:
+                passing = not isinstance(error, RefusedError) or error.status in _PASSING
+                if left < 1 or not passing:
+                    # Without the cause: its text holds the link, which lets in whoever reads it in a traceback.
+                    raise error from None
+
+    def _ask_once(self, link: str, headers: Mapping[str, str]) -> BaseHTTPResponse:
+        with _s3_errors("get"):
+            answer = self._session.send(AWSPreparedRequest("GET", link, {**headers}, None, True))  # type: ignore[arg-type]
+            body: BaseHTTPResponse = answer.raw
+            if answer.status_code < 300:
+                return body
+            try:
+                explanation = body.read(MAX_ERROR, decode_content=False)
+            finally:
+                body.close()
+        code = _CODE.search(explanation)
+        raise RefusedError("get", code[1].decode() if code else str(answer.status_code), answer.status_code)
+
+    def _get(self, key: str) -> GetObjectOutputTypeDef | None:
         try:
             with _s3_errors("get"):
-                return self.client.get_object(**request)
+                return self.client.get_object(Bucket=self.bucket, Key=key)
         except RefusedError as error:
-            # By its code: a missing bucket, or a server that speaks no S3, answers 404 as well.
             if error.code == "NoSuchKey":
                 return None
             raise
@@ -215,13 +302,13 @@ def _byte_range(start: int, stop: int | None) -> str:
     return f"bytes={start}-{max(stop, start + 1) - 1}"
 
 
-def _extent(answer: GetObjectOutputTypeDef, start: int, stop: int | None) -> tuple[int, int]:
+def _extent(headers: Mapping[str, str], start: int, stop: int | None) -> tuple[int, int]:
     """Where the answered part stops, and the whole size.
 
     The status says nothing: rclone answers a range with 200. Raises StorageError when the
     body is not the part that was asked for.
     """
-    if content_range := answer.get("ContentRange"):
+    if content_range := headers.get("Content-Range"):
         match = _CONTENT_RANGE.fullmatch(content_range)
         if match is None:
             raise StorageError(f"the bucket answered a range that cannot be read: {content_range!r}")
@@ -232,9 +319,10 @@ def _extent(answer: GetObjectOutputTypeDef, start: int, stop: int | None) -> tup
         return stop, total
     if start:
         raise StorageError("the bucket answered the whole object to a range")
-    if "ContentLength" not in answer:
+    length = headers.get("Content-Length", "")
+    if not (length.isascii() and length.isdigit()):
         raise StorageError("the bucket did not say how large the object is")
-    total = answer["ContentLength"]
+    total = int(length)
     return total if stop is None else min(stop, total), total
 
 
@@ -247,6 +335,13 @@ def _stored(key: str, answer: HeadObjectOutputTypeDef | GetObjectOutputTypeDef) 
         # Header names know no case; rclone capitalises them.
         metadata={name.lower(): value for name, value in answer.get("Metadata", {}).items()},
     )
+
+
+def _in_region(context: dict[str, object], **kwargs: object) -> None:
+    """Links lead where requests do. boto3 signs them for AWS's global address: a new bucket of another region than
+    us-east-1 answers a redirect there, for hours.
+    """
+    context["use_global_endpoint"] = False
 
 
 def _add_md5(request: AWSRequest, **kwargs: object) -> None:

@@ -18,7 +18,7 @@ KEY = "whatsapp:+14335551212/1716120082-0-3fa9c1d2e4b7.jpeg"
 
 @contextmanager
 def connect(
-    port: int, bucket: str, *, read_timeout: float = 30, certificate: Path | None = None
+    port: int, bucket: str, *, read_timeout: float = 30, certificate: Path | None = None, attempts: int = 1
 ) -> Iterator[S3Storage]:
     """A bucket over a client of its own, configured as the settings do; over TLS with a ``certificate``."""
     client = boto3.Session(S3_KEY_ID, S3_SECRET, region_name="us-east-1").client(
@@ -30,7 +30,7 @@ def connect(
             s3={"addressing_style": "path"},
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
-            retries={"mode": "standard", "total_max_attempts": 1},
+            retries={"mode": "standard", "total_max_attempts": attempts},
             connect_timeout=5,
             read_timeout=read_timeout,
         ),

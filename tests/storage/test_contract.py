@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from io import BytesIO
 
 import pytest
+import requests
 
 from media_app.storage import CHUNK, DiskStorage, ObjectExistsError, Storage, StorageError
 from mediahub.simulator.processes import free_port
@@ -81,6 +82,18 @@ def test_what_is_not_there_is_none(storage: Storage, key: str) -> None:
     assert storage.open_range(key) is None
     assert storage.open_range(key, 5, 9) is None
     assert storage.head(key) is None
+
+
+def test_a_link_is_the_object_as_it_was_put_for_whoever_has_it(storage: Storage) -> None:
+    put(storage, content=CONTENT)
+    link = storage.url(KEY, 60)
+    if isinstance(storage, DiskStorage):
+        assert link is None
+        return
+    assert link is not None
+    answer = requests.get(link, timeout=5)
+    assert (answer.status_code, answer.content) == (200, CONTENT)
+    assert answer.headers["Content-Type"] == "image/jpeg"
 
 
 def test_metadata_and_type_come_back(storage: Storage) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import ssl
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -12,8 +14,11 @@ from io import BytesIO
 from ipaddress import ip_address
 from pathlib import Path
 
+import boto3
 import pytest
+import requests
 from botocore.awsrequest import AWSPreparedRequest
+from botocore.config import Config
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -21,8 +26,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from media_app.storage import CHUNK, DeleteError, S3Storage, Storage, StorageError
-from media_app.storage.s3 import MAX_PUT
+from media_app.storage.s3 import LINK_USED_FOR, MAX_ERROR, MAX_PUT
 from mediahub.simulator.processes import free_port
+from tests.servers import S3_KEY_ID, S3_SECRET
 from tests.storage.buckets import KEY, connect, keys, put, read
 from tests.storage.wire import answering, counting, response
 
@@ -44,6 +50,7 @@ def test_one_byte_of_a_large_object_costs_one_small_answer(kind: str, request: p
 # Linux counts the peak of a process's own memory (VmHWM) from its start.
 LARGE_FILE = """
 import os, sys, tempfile
+from tests.servers import S3_KEY_ID, S3_SECRET
 from tests.storage.buckets import KEY, connect, put
 
 def peak():
@@ -291,6 +298,161 @@ def test_an_object_that_appears_during_its_head_is_found() -> None:
         assert found is not None
         assert (found.size, found.content_type, found.metadata) == (10, "image/gif", {})
         assert all(server.left.acquire(timeout=5) for _ in ("HEAD", "GET"))
+
+
+# The server of these closes after each answer, and says so: the next request must not go by the same connection.
+OBJECT = response("200 OK", {"Content-Length": "7", "Connection": "close"}, b"a photo")
+SLOW_DOWN = response("503 Slow Down", {"Content-Length": "0", "Connection": "close"})
+FORBIDDEN = response("403 Forbidden", {"Content-Length": "0", "Connection": "close"})
+EXPIRED_TOKEN = response("400 Bad Request", {"Connection": "close"}, b"<Error><Code>ExpiredToken</Code></Error>")
+NOT_FOUND = response("404 Not Found", {"Content-Length": "0", "Connection": "close"})
+
+
+def signings(storage: S3Storage) -> list[str]:
+    """The keys that links are signed for from now on."""
+    signed: list[str] = []
+    storage.client.meta.events.register(
+        "provide-client-params.s3.GetObject", lambda params, **kwargs: signed.append(params["Key"])
+    )
+    return signed
+
+
+def test_a_link_is_signed_once_and_anew_after_half_its_time(rclone: S3Storage, rclone_port: int) -> None:
+    now = [0.0]
+    with connect(rclone_port, rclone.bucket) as connected:
+        storage = S3Storage(connected.client, rclone.bucket, clock=lambda: now[0])
+        signed = signings(storage)
+        put(storage, content=b"0123456789")
+        assert [read(storage), read(storage, start=4), read(storage, stop=2)] == [b"0123456789", b"456789", b"01"]
+        now[0] = LINK_USED_FOR - 1
+        read(storage)
+        assert signed == [KEY]
+        now[0] = LINK_USED_FOR
+        read(storage)
+        assert signed == [KEY, KEY]
+
+
+@pytest.mark.parametrize("refusal", [FORBIDDEN, EXPIRED_TOKEN])
+def test_what_is_refused_by_link_is_asked_for_by_signed_headers(refusal: bytes) -> None:
+    """boto3 knows the way to other regions, and allows for clocks that differ."""
+    with answering(refusal, OBJECT) as (port, server), connect(port, "media") as storage:
+        assert read(storage) == b"a photo"
+        by_link, by_headers = server.asked
+        assert b"X-Amz-Signature=" in by_link and b"Authorization: AWS4-HMAC-SHA256" in by_headers
+
+
+def test_a_refused_link_is_not_used_again() -> None:
+    with answering(OBJECT, EXPIRED_TOKEN, OBJECT) as (port, _), connect(port, "media") as storage:
+        signed = signings(storage)
+        assert [read(storage) for _ in range(3)] == [b"a photo"] * 3
+        # For the link, for the headers, and for a new link.
+        assert len(signed) == 3
+
+
+def test_a_refusal_of_both_is_an_answer() -> None:
+    with answering(FORBIDDEN) as (port, server), connect(port, "media") as storage:
+        with pytest.raises(StorageError, match=r"get: 403 \(403\)"):
+            storage.open_range(KEY)
+        assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("first", [SLOW_DOWN, b""], ids=["503", "closed"])
+def test_a_failure_that_may_pass_is_tried_once_more(first: bytes) -> None:
+    with answering(first, OBJECT) as (port, server), connect(port, "media", attempts=2) as storage:
+        assert read(storage) == b"a photo"
+        assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "attempts", "asked"),
+    [(SLOW_DOWN, 2, 2), (SLOW_DOWN, 1, 1), (b"", 2, 2), (b"", 1, 1), (NOT_FOUND, 2, 1)],
+    ids=["503", "503, once", "closed", "closed, once", "404"],
+)
+def test_no_more_is_tried_than_the_client_may(answer: bytes, attempts: int, asked: int) -> None:
+    with answering(answer) as (port, server), connect(port, "media", attempts=attempts) as storage:
+        with pytest.raises(StorageError):
+            storage.open_range(KEY)
+        assert len(server.asked) == asked
+
+
+def test_no_traceback_of_a_failed_read_shows_a_signature() -> None:
+    with connect(free_port(), "media", attempts=2) as storage, pytest.raises(StorageError) as raised:
+        storage.open_range(KEY)
+    shown = "".join(traceback.format_exception(raised.value))
+    assert "EndpointConnectionError" in shown
+    assert "Signature" not in shown
+
+
+@pytest.mark.parametrize("kind", ["moto", "rclone"])
+def test_bytes_that_were_put_compressed_come_back_compressed(kind: str, request: pytest.FixtureRequest) -> None:
+    storage: S3Storage = request.getfixturevalue(kind)
+    packed = gzip.compress(b"a photo")
+    storage.client.put_object(Bucket=storage.bucket, Key=KEY, Body=packed, ContentEncoding="gzip")
+    assert read(storage) == packed
+
+
+def test_bytes_that_a_server_calls_compressed_are_not_touched() -> None:
+    packed = gzip.compress(b"a photo")
+    headers = {"Content-Length": str(len(packed)), "Content-Encoding": "gzip"}
+    with answering(response("200 OK", headers, packed)) as (port, server), connect(port, "media") as storage:
+        assert read(storage) == packed
+        assert b"accept-encoding: identity" in server.asked[0].lower()
+
+
+def test_reads_of_what_is_absent_give_their_connection_back(rclone_port: int, rclone: S3Storage) -> None:
+    with counting(rclone_port) as (port, counter), connect(port, rclone.bucket) as storage:
+        assert [storage.open_range(KEY) for _ in range(3)] == [None] * 3
+        assert counter.connections == 1
+
+
+def test_an_error_that_explains_without_end_is_read_no_further_and_drops_its_connection() -> None:
+    beginning = b"<Error><Code>NotImplemented</Code>".ljust(MAX_ERROR)
+    endless = response("501 Not Implemented", {"Content-Length": "9999999"}, beginning)
+    with answering(endless, hold=True) as (port, server), connect(port, "media") as storage:
+        with pytest.raises(StorageError, match=r"get: NotImplemented \(501\)") as raised:
+            storage.open_range(KEY)
+        # The error keeps the answer alive: it must be closed, not just forgotten.
+        assert server.left.acquire(timeout=5), raised
+
+
+def test_an_error_that_breaks_off_is_no_absent_object() -> None:
+    cut = response("404 Not Found", {"Content-Length": "100"}, b"<Error>")
+    with (
+        answering(cut, hold=True) as (port, _),
+        connect(port, "media", read_timeout=0.3) as storage,
+        pytest.raises(StorageError, match="get: ReadTimeoutError"),
+    ):
+        storage.open_range(KEY)
+
+
+def test_a_link_says_of_the_object_what_it_is_told_to(moto: S3Storage) -> None:
+    put(moto, content_type="image/jpeg")
+    link = moto.url(KEY, 60, content_type="application/octet-stream", disposition='attachment; filename="a.jpeg"')
+    answer = requests.get(link, timeout=5)
+    assert (answer.status_code, answer.content) == (200, b"a photo")
+    assert answer.headers["Content-Type"] == "application/octet-stream"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="a.jpeg"'
+
+
+def test_a_link_lasts_as_long_as_asked_and_lets_nobody_else_in(rclone: S3Storage) -> None:
+    put(rclone)
+    link = rclone.url(KEY, 77)
+    assert "X-Amz-Expires=77&" in link
+    assert requests.get(link.replace("X-Amz-Expires=77", "X-Amz-Expires=78"), timeout=5).status_code == 403
+
+
+def test_a_link_on_aws_leads_to_the_buckets_region_with_the_session_it_is_signed_by() -> None:
+    session = boto3.Session(S3_KEY_ID, S3_SECRET, "a-session-token", region_name="eu-west-1")
+    with closing(session.client("s3", config=Config(signature_version="s3v4"))) as client:
+        link = S3Storage(client, "media").url(KEY, 60)
+    assert link.startswith("https://media.s3.eu-west-1.amazonaws.com/whatsapp")
+    assert "X-Amz-Security-Token=a-session-token" in link
+    assert "X-Amz-SignedHeaders=host&" in link
+
+
+def test_a_link_that_cannot_be_signed_is_an_error() -> None:
+    with connect(free_port(), "media") as storage, pytest.raises(StorageError, match="get: ParamValidationError"):
+        storage.url("", 60)
 
 
 def self_signed() -> bytes:

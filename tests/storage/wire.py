@@ -100,6 +100,8 @@ class Told(_Serve):
     answers: list[bytes]
     hold: bool
     tls: ssl.SSLContext | None
+    #: The requests up to their empty line, as they came.
+    asked: list[bytes] = field(default_factory=list)
     #: One to take for each held connection that its client has left.
     left: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
@@ -120,6 +122,7 @@ class Told(_Serve):
         request = b""
         while b"\r\n\r\n" not in request:
             request += connection.recv(65536)
+        self.asked.append(request)
         connection.sendall(self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])
 
 
