@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
 from django.apps import AppConfig
@@ -90,6 +91,39 @@ def check_credentials(app_configs: Sequence[AppConfig] | None, **kwargs: Any) ->
             Warning(
                 "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN belong together; one of them is missing.",
                 id="media_app.W002",
+            )
+        )
+    return messages
+
+
+@register
+def check_delivery(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Who sends the bytes must have them, and links must open something."""
+    messages: list[CheckMessage] = []
+    if settings.LINK_TTL_SECONDS < 1:
+        messages.append(Error("LINK_TTL_SECONDS must be at least 1: links would open nothing.", id="media_app.E005"))
+    public = settings.R2_PUBLIC_URL
+    if public and not urlsplit(public).netloc:
+        messages.append(
+            Error(
+                f"R2_PUBLIC_URL is not an address: {public!r}.",
+                hint="Write it with its scheme: https://cdn.example.com",
+                id="media_app.E006",
+            )
+        )
+    if settings.MEDIA_DELIVERY == "redirect" and settings.MEDIA_STORAGE_BACKEND == "local":
+        messages.append(
+            Warning(
+                "MEDIA_DELIVERY is redirect, but a local folder has no address of its own: the web process streams.",
+                id="media_app.W003",
+            )
+        )
+    elif settings.MEDIA_DELIVERY == "redirect" and not settings.MEDIA_METADATA_KEYS:
+        messages.append(
+            Warning(
+                "MEDIA_DELIVERY is redirect, and the bucket tells each viewer what it knows of a file: its sender, too.",
+                hint="Set MEDIA_METADATA_KEYS, so that it is encrypted.",
+                id="media_app.W004",
             )
         )
     return messages

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
@@ -12,18 +14,21 @@ from django.utils import timezone
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 
-from media_app import hints, jobs
+from media_app import hints, jobs, signing
 from media_app.admin.badges import badge, media_badge, outcome_badge, rescue_clock
 from media_app.admin.filters import DayRangeFilter, TypeFilter
 from media_app.admin.machine_owned import MachineOwnedAdmin
 from media_app.admin.tiles import KINDS, group_of, progress, sender_name, thumbnail, tile
-from media_app.admin.times import moment_of
+from media_app.admin.times import in_words, moment_of
 from media_app.models import AccountPause, Media
 
 RETRYABLE = (Media.State.RETRYING, Media.State.EXPIRED, Media.State.REJECTED, Media.State.MISSING)
 
 # A file may be tried for weeks.
 MAX_ATTEMPTS = 50
+MAX_VIEWINGS = 20
+# Links that are shown at once.
+MAX_LINKS = 20
 
 
 @admin.register(Media)
@@ -38,9 +43,9 @@ class MediaAdmin(MachineOwnedAdmin):
     search_fields: ClassVar[tuple[str, ...]] = ("owner", "key", "filename", "sha256", "id")
     search_help_text = "Number, file name, key, sha256 or id"
     number_field = "owner"
-    actions = ("retry",)
+    actions = ("retry", "make_link", "revoke_links", "mark_public", "mark_private")
     head_template = "admin/media_app/media_head.html"
-    foot_template = "admin/media_app/attempts.html"
+    foot_template = "admin/media_app/media_foot.html"
     fieldsets = (
         ("Sent", {"fields": ("sender", "sent", "filename", "key")}),
         ("Kept", {"fields": ("kept_type", "kept_size", "sha256", "stored")}),
@@ -88,17 +93,67 @@ class MediaAdmin(MachineOwnedAdmin):
             said = f"{_files(paused)} will be tried again when the account is no longer paused."
             self.message_user(request, said, messages.WARNING)
 
+    @admin.action(description="Make a link", permissions=["verb"])
+    def make_link(self, request: HttpRequest, queryset: QuerySet[Media]) -> None:
+        """Show addresses that open the files without a login, for a while."""
+        lasts = timedelta(seconds=settings.LINK_TTL_SECONDS)
+        files = list(Media.objects.filter(id__in=queryset.values("pk"), state=Media.State.STORED)[: MAX_LINKS + 1])
+        if not files:
+            self.message_user(request, "No link: only a stored file can be given out.", messages.WARNING)
+        for media in files[:MAX_LINKS]:
+            said = 'Opens <strong>{}</strong> without a login for {}: <a class="given-link" href="{}">{}</a>'
+            name = media.filename or media.key
+            url = signing.link(media, lasts=lasts)
+            self.message_user(request, format_html(said, name, in_words(lasts), url, url), messages.SUCCESS)
+        if len(files) > MAX_LINKS:
+            said = f"Links to the first {MAX_LINKS} files. Select fewer to have one for each."
+            self.message_user(request, said, messages.WARNING)
+
+    @admin.action(description="Revoke links", permissions=["verb"])
+    def revoke_links(self, request: HttpRequest, queryset: QuerySet[Media]) -> None:
+        """Make all links that were given out for the files open nothing any more."""
+        revoked = Media.objects.filter(id__in=queryset.values("pk")).revoke_links()
+        said = f"All links to {_files(revoked)} that were given out until now have stopped working."
+        self.message_user(request, said, messages.SUCCESS)
+
+    @admin.action(description="Mark public", permissions=["verb"])
+    def mark_public(self, request: HttpRequest, queryset: QuerySet[Media]) -> None:
+        """Let the files be had from the bucket's public domain."""
+        marked = Media.objects.filter(id__in=queryset.values("pk")).mark_public(True)
+        said = f"{_files(marked)} may now be had from {settings.R2_PUBLIC_URL} by anybody who has the address."
+        self.message_user(request, said, messages.SUCCESS)
+
+    @admin.action(description="Mark private", permissions=["verb"])
+    def mark_private(self, request: HttpRequest, queryset: QuerySet[Media]) -> None:
+        """Give out no more public addresses of the files."""
+        marked = Media.objects.filter(id__in=queryset.values("pk")).mark_public(False)
+        said = f"No more public addresses of {_files(marked)} are given out. Those that are known stay what they are."
+        self.message_user(request, said, messages.SUCCESS)
+
+    def get_actions(self, request: HttpRequest) -> Any:
+        """Without a public domain nothing can be public."""
+        actions = super().get_actions(request)
+        if not settings.R2_PUBLIC_URL:
+            actions = {verb: action for verb, action in actions.items() if verb not in ("mark_public", "mark_private")}
+        return actions
+
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """What is of no interest for this file is left out: how it is fetched, or what is kept of it."""
         unneeded = "Fetching" if obj and obj.is_stored else "Kept" if obj and obj.stored_at is None else ""
         return [fieldset for fieldset in super().get_fieldsets(request, obj) if fieldset[0] != unneeded]
 
     def offers(self, verb: str, row: Media) -> bool:
-        return row.state in RETRYABLE
+        if verb == "retry":
+            return row.state in RETRYABLE
+        if verb in ("mark_public", "mark_private"):
+            return row.is_stored and row.is_public == (verb == "mark_private")
+        return row.is_stored
 
     def page_context(self, request: HttpRequest, row: Media) -> dict[str, Any]:
         attempts = row.fetch_attempts.all()
+        may_see_viewings = request.user.has_perm("media_app.view_viewing")
         return {
+            "viewings": row.viewings.all()[:MAX_VIEWINGS] if may_see_viewings else (),
             "tile": tile(row, sender=self.name_of_sender(row)),
             "attempts": [(attempt, outcome_badge(attempt)) for attempt in attempts[:MAX_ATTEMPTS]],
             "attempts_made": attempts.count(),

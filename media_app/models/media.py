@@ -223,6 +223,10 @@ class MediaQuerySet(models.QuerySet["Media"]):
         """No signed link that was given out for these files opens them any more. Returns how many files."""
         return self.update(link_version=F("link_version") + 1)
 
+    def mark_public(self, is_public: bool) -> int:
+        """Whether the files may be had from the bucket's public domain. Returns how many it changed."""
+        return self.exclude(is_public=is_public).update(is_public=is_public)
+
     def retry_now(self) -> int:
         """Staff ask again: given-up files start anew, waiting ones are tried at once. Returns how many."""
         failed = self.filter(state__in=(Media.State.EXPIRED, Media.State.REJECTED, Media.State.MISSING))

@@ -15,5 +15,9 @@ class Browser(Client):
         response.body = b"".join(response.streaming_content) if response.streaming else response.content
         return response
 
+    def begin(self, path: str) -> Any:
+        """Ask for a file and read nothing of it yet. Close the answer."""
+        return super().request(REQUEST_METHOD="GET", PATH_INFO=path, QUERY_STRING="")
+
     def get(self, *args: Any, **kwargs: Any) -> Any:
         return super().get(*args, **kwargs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from hashlib import sha256
@@ -214,7 +215,7 @@ def test_a_viewer_waits_for_the_worker_that_has_the_lease(
         looks.append(seconds)
         Media.objects.update(state=State.STORED, lease_until=None)
 
-    monkeypatch.setattr(on_demand.time, "sleep", a_moment_later)
+    monkeypatch.setattr(time, "sleep", a_moment_later)
     assert viewer.get(url(media)).body == PHOTO.body
     assert looks == [on_demand.LOOK_EVERY_SECONDS]
 
@@ -240,8 +241,7 @@ def test_a_file_that_came_back_meanwhile_is_not_marked_missing(stored: Stored) -
 
 def test_a_large_file_is_shown_while_it_arrives(viewer: Browser, large: Callable[..., Media], media_root: Path) -> None:
     media = large("held")
-    # Not by the browser of the other tests, which reads every answer to its end.
-    response = super(Browser, viewer).request(**viewer_environ(viewer, media))
+    response = viewer.begin(url(media))
     assert (response.status_code, response["Content-Length"]) == (200, str(len(LARGE)))
     assert "ETag" not in response and response["Cache-Control"] == "no-store"
     chunks = iter(response.streaming_content)
@@ -254,7 +254,7 @@ def test_a_large_file_is_shown_while_it_arrives(viewer: Browser, large: Callable
 
 def test_a_large_file_that_turns_out_wrong_never_comes_to_its_end(viewer: Browser, large: Callable[..., Media]) -> None:
     media = large("held-wrong")
-    response = super(Browser, viewer).request(**viewer_environ(viewer, media))
+    response = viewer.begin(url(media))
     received, chunks = 0, iter(response.streaming_content)
     received += len(next(chunks))
     GO_ON.set()
@@ -272,15 +272,11 @@ def test_a_range_of_a_large_file_waits_for_all_of_it(viewer: Browser, large: Cal
 
 
 def test_a_viewer_that_leaves_does_not_stop_the_fetch(viewer: Browser, large: Callable[..., Media]) -> None:
-    response = super(Browser, viewer).request(**viewer_environ(viewer, large("held")))
+    response = viewer.begin(url(large("held")))
     next(iter(response.streaming_content))
     response.close()
     GO_ON.set()
     until(lambda: Media.objects.get().state == State.STORED)
-
-
-def viewer_environ(viewer: Browser, media: Media) -> dict[str, Any]:
-    return {"REQUEST_METHOD": "GET", "PATH_INFO": url(media), "QUERY_STRING": ""}
 
 
 def test_nothing_is_left_behind(viewer: Browser, sent: Sent, settings: Settings) -> None:

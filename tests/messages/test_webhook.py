@@ -189,9 +189,10 @@ def test_a_delivery_is_never_redirected(settings: Settings) -> None:
     assert Client().get("/admin/").status_code == 301
 
 
-def test_only_the_webhooks_are_exempt_from_csrf() -> None:
+def test_only_the_webhooks_and_what_is_only_read_are_exempt_from_csrf() -> None:
     exempt = {pattern.name for pattern in _patterns(get_resolver().url_patterns) if _is_exempt(pattern.callback)}
-    assert exempt == {"webhook-meta", "webhook-twilio", "webhook-twilio-status"}
+    read = {"media", "media-preview", "message-file"}
+    assert exempt == {"webhook-meta", "webhook-twilio", "webhook-twilio-status"} | read
 
 
 def _patterns(patterns: Iterable[URLPattern | URLResolver]) -> Iterable[URLPattern]:

@@ -1,0 +1,96 @@
+"""Giving files out, taking links back, and who has seen what."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+from pytest_django.fixtures import Settings
+
+from media_app.models import Media, Viewing
+from tests.admin.conftest import Staff
+from tests.admin.rows import make_media, photo
+from tests.media.browser import Browser
+
+pytestmark = pytest.mark.django_db
+
+LIST = reverse("admin:media_app_media_changelist")
+
+
+def page(media: Media) -> str:
+    return reverse("admin:media_app_media_change", args=[media.id])
+
+
+def press(client: Client, media: Media, verb: str) -> str:
+    """The page after a press of the verb's button."""
+    assert f"/verb/{verb}/" in client.get(page(media)).content.decode()
+    return client.post(f"{page(media).removesuffix('change/')}verb/{verb}/", follow=True).content.decode()
+
+
+def given(html: str) -> list[str]:
+    """The links on a page, without the hub's address."""
+    return [unescape(link) for link in re.findall(r'class="given-link" href="http://[^/]+([^"]+)"', html)]
+
+
+def test_a_link_that_staff_make_opens_the_file_without_a_login(staff: Staff, settings: Settings) -> None:
+    settings.LINK_TTL_SECONDS = 900
+    html = press(staff("media_app.change_media"), make_media(photo(), filename="<b>sofa</b>.jpeg"), "make_link")
+    assert "without a login for 15 min" in html
+    assert "&lt;b&gt;sofa&lt;/b&gt;.jpeg" in html
+    (link,) = given(html)
+    assert Browser().get(link).status_code == 200
+
+
+def test_links_to_several_files_are_made_at_once(staff: Staff) -> None:
+    files = [make_media(photo()) for _ in range(3)]
+    data = {"action": "make_link", "_selected_action": [media.id for media in files]}
+    html = staff("media_app.change_media").post(LIST, data, follow=True).content.decode()
+    assert {link.split("/")[2] for link in given(html)} == {str(media.id) for media in files}
+
+
+def test_a_file_that_is_not_here_has_no_link(staff: Staff) -> None:
+    data = {"action": "make_link", "_selected_action": [make_media().id]}
+    html = staff("media_app.change_media").post(LIST, data, follow=True).content.decode()
+    assert "only a stored file can be given out" in html
+
+
+def test_revoking_ends_the_links(staff: Staff) -> None:
+    client, media = staff("media_app.change_media"), make_media(photo())
+    (link,) = given(press(client, media, "make_link"))
+    assert "stopped working" in press(client, media, "revoke_links")
+    assert Browser().get(link).status_code == 404
+
+
+def test_those_who_only_look_give_nothing_out(viewer: Client) -> None:
+    media = make_media(photo())
+    assert "/verb/" not in viewer.get(page(media)).content.decode()
+    address = f"{page(media).removesuffix('change/')}verb/make_link/"
+    assert viewer.post(address).status_code == 403
+
+
+def test_files_are_public_only_where_there_is_a_public_domain(staff: Staff, settings: Settings) -> None:
+    client, media = staff("media_app.change_media"), make_media(photo())
+    settings.R2_PUBLIC_URL = ""
+    assert "mark_public" not in client.get(page(media)).content.decode()
+    settings.R2_PUBLIC_URL = "https://cdn.example"
+    assert "https://cdn.example" in press(client, media, "mark_public")
+    assert Media.objects.get().is_public
+    press(client, media, "mark_private")
+    assert not Media.objects.get().is_public
+
+
+def test_the_page_tells_who_has_seen_the_file(staff: Staff) -> None:
+    media = make_media(photo())
+    Viewing.objects.record(media.id, User.objects.create_user("vera"), Viewing.Kind.DOWNLOAD)
+    html = staff("media_app.view_media", "media_app.view_viewing").get(page(media)).content.decode()
+    assert re.search(r"<td>vera</td><td>downloaded</td>", html)
+
+
+def test_that_takes_a_permission_of_its_own(staff: Staff) -> None:
+    media = make_media(photo())
+    Viewing.objects.record(media.id, User.objects.create_user("vera"), Viewing.Kind.VIEW)
+    assert "Seen by" not in staff("media_app.view_media").get(page(media)).content.decode()
