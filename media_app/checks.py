@@ -121,7 +121,7 @@ def check_delivery(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
     elif settings.MEDIA_DELIVERY == "redirect" and not settings.MEDIA_METADATA_KEYS:
         messages.append(
             Warning(
-                "MEDIA_DELIVERY is redirect, and the bucket tells each viewer what it knows of a file: its sender, too.",
+                "MEDIA_DELIVERY is redirect, and the bucket tells each viewer what it knows of a file, its sender too.",
                 hint="Set MEDIA_METADATA_KEYS, so that it is encrypted.",
                 id="media_app.W004",
             )

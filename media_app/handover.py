@@ -52,7 +52,10 @@ def _is_plain(request: HttpRequest, part: ByteRange | None) -> bool:
 
 def _to_nginx(media: Media, file: File, storage: Storage) -> HttpResponse:
     """X-Accel-Redirect, for the locations of deploy/nginx.conf.template."""
-    response = HttpResponse(headers=file.headers())
+    headers = file.headers()
+    # By another name: nginx would keep it beside that of the refusal where it does not get the file.
+    headers["X-File-Cache-Control"] = headers.pop("Cache-Control")
+    response = HttpResponse(headers=headers)
     url = storage.url(media.key, LINK_SECONDS)
     if url is None:
         response["X-Accel-Redirect"] = f"/_files/{quote(media.key)}"

@@ -19,7 +19,7 @@ from django.db import connection
 
 from media_app import filetypes
 from media_app.ingest import ingest
-from media_app.models import Media
+from media_app.models import Lease, Media
 from media_app.spool import Spool
 
 if TYPE_CHECKING:
@@ -69,18 +69,23 @@ class Demand:
         deadline = time.monotonic() + PATIENCE_SECONDS
         files = Media.objects.filter(id=self.media_id)
         while time.monotonic() < deadline:
-            if files.due().exists() and (lease := files.claim()):
-                connection.close()
-                self.spool = Spool(settings.MEDIA_MAX_BYTES)
-                ingest(lease, self.spool)
-                # Made a real file once, here: its viewers read it side by side.
-                self.spool.file.fileno()
-                self.media = lease.media if lease.media.is_stored else None
-                return
-            if not files.filter(state=Media.State.FETCHING).exists():
+            if files.due().exists():
+                # None while somebody else is just claiming it.
+                if (lease := files.claim()) is not None:
+                    self._ingest(lease)
+                    return
+            elif not files.filter(state=Media.State.FETCHING).exists():
                 return
             connection.close()
             time.sleep(LOOK_EVERY_SECONDS)
+
+    def _ingest(self, lease: Lease) -> None:
+        connection.close()
+        self.spool = Spool(settings.MEDIA_MAX_BYTES)
+        ingest(lease, self.spool)
+        # Made a real file once, here: its viewers read it side by side.
+        self.spool.file.fileno()
+        self.media = lease.media if lease.media.is_stored else None
 
 
 _lock = threading.Lock()

@@ -76,6 +76,8 @@ def _fetched(request: HttpRequest, visit: Visit) -> HttpResponseBase:
     media.refresh_from_db()
     if media.is_stored and (response := _stored(request, visit)) is not None:
         return response
+    if media.state not in Media.WAITING:
+        return refuse(404, _reason(visit))
     return refuse(503, _reason(visit), retry_after=_seconds_until_next_attempt(media))
 
 

@@ -26,11 +26,11 @@ def running_hub(
     database: str = "sqlite",
     storage: str = "local",
     env: Mapping[str, str] | None = None,
+    provider: SimulatedProvider | None = None,
     **options: Any,
 ) -> Iterator[Hub]:
-    """A hub with its provider. ``database`` is sqlite or postgres, ``storage`` local or rclone (S3).
-
-    ``options`` are Hub's own.
+    """A hub with its provider, a new one unless it is given. ``database`` is sqlite or postgres, ``storage`` local or
+    rclone (S3). ``options`` are Hub's own.
     """
     with ExitStack() as stack:
         overrides = dict(env or {})
@@ -38,7 +38,7 @@ def running_hub(
             overrides["DATABASE_URL"] = stack.enter_context(_postgres(directory))
         if storage == "rclone":
             overrides |= stack.enter_context(_rclone(directory))
-        provider = stack.enter_context(SimulatedProvider())
+        provider = stack.enter_context(provider or SimulatedProvider())
         hub = Hub(
             directory / "hub",
             api_url=provider.api_url,

@@ -47,10 +47,10 @@ class File:
         }
 
 
-#: Strangers sent the file.
+#: Strangers sent the file. A browser that opens a video by itself makes a page of it, which loads it as its own media.
 GUARDS = {
     "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "Content-Security-Policy": "default-src 'none'; media-src 'self'; sandbox",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
