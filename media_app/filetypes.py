@@ -86,6 +86,9 @@ INLINE = frozenset(
     }
 )
 
+# Types that a page may run or be styled by, once somebody has got an address of ours into it.
+_ACTIVE = re.compile(r"script|html|[/+]xml|css|wasm")
+
 # How much of a file's beginning the sniffing looks at.
 HEAD = 8192
 
@@ -147,6 +150,11 @@ def settle_type(announced: str, sniffed: str) -> tuple[str, bool]:
     if announced in INLINE or announced.partition("/")[0] in {"image", "video", "audio"}:
         return UNKNOWN, True
     return announced, False
+
+
+def served_as(content_type: str) -> str:
+    """The type to name to browsers: none that they would run, wherever it is embedded."""
+    return UNKNOWN if _ACTIVE.search(content_type) else content_type
 
 
 def looks_like_an_error_page(sniffed: str, announced: str) -> bool:

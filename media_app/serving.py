@@ -105,7 +105,7 @@ def _file(visit: Visit, *, content_type: str, size: int, attachment: bool, is_kn
     name = content_disposition(media.filename, attachment=attachment, otherwise=media.key.rpartition("/")[2])
     return File(
         size=size,
-        content_type=content_type,
+        content_type=filetypes.served_as(content_type),
         etag=f'"{media.sha256}"' if is_known else "",
         last_modified=media.last_modified,
         disposition=name,
