@@ -17,6 +17,7 @@ from pathlib import Path
 from mediahub.env import BASE_DIR
 from mediahub.simulator.processes import Process, accepts_connections, answers
 from mediahub.simulator.redis_server import redis_server
+from tests.programs import program
 
 __all__ = ["S3_KEY_ID", "S3_SECRET", "moto_server", "nginx_server", "postgres_server", "rclone_server", "redis_server"]
 
@@ -143,4 +144,4 @@ def nginx_server(directory: Path, port: int, *, hub: int, media_root: Path | Non
     config = directory / "nginx.conf"
     config.write_text(f"pid {directory}/nginx.pid;\ndaemon off;\n{user}{text}")
     log = directory / "nginx.log"
-    return Process("nginx", ["nginx", "-c", config, "-e", "stderr"], log=log, ready=accepts_connections(port))
+    return Process("nginx", [program("nginx"), "-c", config, "-e", "stderr"], log=log, ready=accepts_connections(port))

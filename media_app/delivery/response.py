@@ -44,15 +44,23 @@ class File:
             "Cache-Control": f"private, max-age={self.max_age}" if self.etag else "no-store",
             **tag,
             **GUARDS,
+            **({"Content-Security-Policy": _PLAYER} if self.is_played else {}),
         }
 
+    @property
+    def is_played(self) -> bool:
+        """Whether a browser makes a player of it."""
+        return self.disposition.startswith("inline") and self.content_type.startswith(("video/", "audio/"))
 
-#: Strangers sent the file. A browser that opens a video by itself makes a page of it, which loads it as its own media.
+
+#: Strangers sent the file: it runs nothing, and nobody elsewhere embeds it.
 GUARDS = {
     "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; media-src 'self'; sandbox",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+# A film that is opened by itself is a page that asks for the film again, which a page without an origin must not.
+_PLAYER = "default-src 'none'; media-src 'self'; sandbox allow-same-origin"
 
 
 def settle(request: HttpRequest, file: File) -> HttpResponseBase | ByteRange | None:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from redis import Redis
 from media_app import hints
 from mediahub import status
 from mediahub.simulator.processes import free_port
+from tests.programs import program
 from tests.servers import redis_server
 
 Staff = Callable[..., Client]
@@ -91,9 +90,4 @@ def forget_connections() -> None:
 @pytest.fixture
 def chromium() -> str:
     """The browser of the system, found by name or in CHROMIUM."""
-    found = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    if found is None:
-        if os.environ.get("REQUIRE_ALL") == "1":
-            pytest.fail("There is no chromium, and REQUIRE_ALL=1 says that there must be.")
-        pytest.skip("There is no chromium. Name it in CHROMIUM.")
-    return found
+    return program("chromium")

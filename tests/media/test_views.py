@@ -182,10 +182,18 @@ def test_nothing_in_a_file_can_run_or_be_kept_by_others(
     settings.SECURE_CONTENT_TYPE_NOSNIFF = False
     response = viewer.get(url(photo), headers={"Range": asked} if asked else None)
     assert response["X-Content-Type-Options"] == "nosniff"
-    assert response["Content-Security-Policy"] == "default-src 'none'; media-src 'self'; sandbox"
+    assert response["Content-Security-Policy"] == "default-src 'none'; sandbox"
     assert response["Cross-Origin-Resource-Policy"] == "same-origin"
     assert response["Cache-Control"] in {"private, max-age=3600", "no-store"}
     assert "Cookie" in response["Vary"]
+
+
+@pytest.mark.parametrize("content_type", ["video/mp4", "audio/ogg"])
+def test_a_film_may_ask_for_itself(viewer: Browser, stored: Stored, content_type: str) -> None:
+    media = stored(b"x", content_type)
+    policy = "default-src 'none'; media-src 'self'; sandbox allow-same-origin"
+    assert viewer.get(url(media))["Content-Security-Policy"] == policy
+    assert viewer.get(url(media) + "?download=1")["Content-Security-Policy"] == "default-src 'none'; sandbox"
 
 
 def _name(media: Media) -> str:
