@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install demo test check lock burst chaos flush guards bench
+.PHONY: install demo test check lock burst chaos flush guards bench bench-delivery
 
 install: $(INSTALLED) ## create .venv with all that development needs
 
@@ -18,7 +18,7 @@ demo: $(INSTALLED) ## start everything, send a burst, show the outcome; ARGS=--o
 test: $(INSTALLED) check ## all checks and tests; REQUIRE_ALL=1 makes every omission a failure
 	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/flow $(ARGS)
 	TEST_DATABASE=postgres $(BIN)/python -m pytest -n 2 --dist loadfile -m both_databases $(ARGS)
-	$(BIN)/python -m pytest -n 3 tests/flow $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadgroup tests/flow $(ARGS)
 
 check: $(INSTALLED) ## style, types, the direction of imports, migrations, deployment settings
 	$(BIN)/ruff check .
@@ -43,6 +43,9 @@ guards: $(INSTALLED) ## remove each guard in turn and see a test go red
 
 bench: $(INSTALLED) ## the webhook beside a bare view, in one run
 	$(BIN)/python -m tests.bench_webhook
+
+bench-delivery: $(INSTALLED) ## files by each way beside the bucket and nginx; ARGS=--short takes a minute
+	$(BIN)/python -m tests.bench_delivery $(ARGS)
 
 lock: ## renew requirements/ from pyproject.toml (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \

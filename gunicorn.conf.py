@@ -12,9 +12,10 @@ from mediahub import env
 
 bind = [f"0.0.0.0:{env.number('PORT', 8000)}"]
 workers = 2
-# Threads are for slow readers: each holds one for as long as its download takes.
+# Threads are for slow readers: each holds one for as long as its download takes, and readers are not spread evenly
+# over the workers. A thread is started only when all others are busy.
 worker_class = "gthread"
-threads = 128
+threads = 256
 backlog = 4096
 keepalive = 30
 # A worker that hangs is replaced; its threads' downloads are renewed by Range.

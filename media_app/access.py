@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from django.contrib.auth.models import User
+from django.db import connection
 from django.http import HttpRequest
 
 from media_app import signing
@@ -60,8 +61,6 @@ def admit(request: HttpRequest, media_id: UUID) -> Visit:
 
 
 def _found(media_id: UUID) -> Media | None:
-    # Not ``first()``: it sorts, and the making of this query is a good part of what a small file costs.
-    try:
-        return Media.objects.get(id=media_id)
-    except Media.DoesNotExist:
-        return None
+    # In SQL: the ORM takes longer to write this query than the database to answer it, and every small file pays for it.
+    id = Media._meta.pk.get_db_prep_value(media_id, connection)
+    return next(iter(Media.objects.raw("SELECT * FROM media_app_media WHERE id = %s", [id])), None)

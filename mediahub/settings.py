@@ -137,7 +137,7 @@ def _s3_storage(*, bucket: str, key_id: str, secret: str, region: str, endpoint:
                 connect_timeout=5,
                 # Silence can't be cut by a fetch's deadline: it ends within reach of it.
                 read_timeout=15,
-                max_pool_connections=160,
+                max_pool_connections=288,
             ),
         },
     }

@@ -62,6 +62,9 @@ LINK_USED_FOR = 300
 # More of an error's body than S3 ever sends.
 MAX_ERROR = 64 * 1024
 _CODE = re.compile(rb"<Code>([A-Za-z0-9.]+)</Code>")
+# A reader sees something before the first whole chunk has come.
+FIRST_CHUNK = 16 * 1024
+
 # What may have passed a moment later, as boto3 sees it.
 _PASSING = frozenset({500, 502, 503, 504})
 # What S3 answers to a link of another region or clock, or whose credentials are not valid any more.
@@ -91,10 +94,11 @@ class S3Object:
         self._body = body
 
     def chunks(self) -> Iterator[bytes]:
-        left = self.stop - self.start
+        left, most = self.stop - self.start, FIRST_CHUNK
         while left:
             with _s3_errors("reading"):
-                chunk = self._body.read(min(CHUNK, left))
+                chunk = self._body.read(min(most, left))
+            most = CHUNK
             if not chunk:
                 raise StorageError(f"the bucket broke off {left} bytes early")
             left -= len(chunk)

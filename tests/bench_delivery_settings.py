@@ -1,0 +1,7 @@
+"""The hub's own settings, with two naive views for the benchmark."""
+
+from __future__ import annotations
+
+from mediahub.settings import *  # noqa: F403
+
+ROOT_URLCONF = "tests.bench_delivery_urls"
