@@ -29,6 +29,13 @@ _OURS = ("If-Match", "If-Range", "If-Unmodified-Since")
 _PLAIN = re.compile(r"bytes=(?:[0-9]{1,18}-[0-9]{0,18}|-[0-9]{1,18})", re.ASCII | re.IGNORECASE)
 
 
+def public_address(media: Media) -> str:
+    """Where everybody may have the file; "" for one that is not marked public, or where there is no public domain."""
+    if not (media.is_public and media.is_stored and settings.R2_PUBLIC_URL):
+        return ""
+    return f"{settings.R2_PUBLIC_URL}/{quote(media.key)}"
+
+
 def hand_over(
     request: HttpRequest, media: Media, file: File, part: ByteRange | None, storage: Storage, *, attachment: bool
 ) -> HttpResponse | None:
@@ -70,6 +77,4 @@ def _to_the_bucket(media: Media, file: File, storage: Storage) -> HttpResponse |
     url = storage.url(media.key, LINK_SECONDS, content_type=file.content_type, disposition=file.disposition)
     if url is None:
         return None
-    if media.is_public and settings.R2_PUBLIC_URL:
-        url = f"{settings.R2_PUBLIC_URL}/{quote(media.key)}"
-    return HttpResponseRedirect(url, headers={"Cache-Control": "no-store"})
+    return HttpResponseRedirect(public_address(media) or url, headers={"Cache-Control": "no-store"})

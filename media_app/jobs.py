@@ -12,8 +12,10 @@ from media_app.failpoints import reached
 from media_app.ingest import DEADLINE_SECONDS, ingest_next
 from media_app.models import Media
 from media_app.previews import SIZES, PreviewError, can_preview, ensure_preview
+from media_app.purge import purge_deleted
 from media_app.storage import StorageError
 
+PURGE = "media_app.jobs.purge"
 # The most files that are queued at a time.
 PERMITS = 1000
 
@@ -59,6 +61,18 @@ def make_preview(media_id: str) -> None:
             ensure_preview(media, size)
     except (PreviewError, StorageError) as error:
         log.info("no preview", extra={"media": media_id, "error": str(error)})
+
+
+def purge() -> None:
+    """Remove what was deleted."""
+    close_old_connections()
+    hints.taken_up(PURGE)
+    purge_deleted()
+
+
+def wake_purge() -> bool:
+    """Tell a worker that files were deleted."""
+    return hints.give_once("ingest", PURGE)
 
 
 def queue_due() -> int:

@@ -14,6 +14,7 @@ from typing import BinaryIO, Self, cast
 
 from media_app.failpoints import reached
 from media_app.filetypes import HEAD
+from media_app.models.media import TOO_LARGE
 from media_app.sources.errors import TooLargeError
 from media_app.storage.base import CHUNK, StorageError
 
@@ -190,4 +191,4 @@ def _disk_errors() -> Iterator[None]:
 
 
 def too_large(max_bytes: int) -> TooLargeError:
-    return TooLargeError(f"The file is larger than the {max_bytes:,} bytes that MEDIA_MAX_BYTES allows.")
+    return TooLargeError(f"{TOO_LARGE} the {max_bytes:,} bytes that MEDIA_MAX_BYTES allows.")

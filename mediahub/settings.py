@@ -198,6 +198,20 @@ TWILIO_API_SECRET = env.names("TWILIO_API_SECRET")
 TWILIO_API_URL = env.text("TWILIO_API_URL", "https://api.twilio.com").rstrip("/")
 TWILIO_MEDIA_HOSTS = env.names("TWILIO_MEDIA_HOSTS", "twiliocdn.com,s3-external-1.amazonaws.com")
 
+# --- photo sessions -----------------------------------------------------------
+
+SESSION_START = env.choice("SESSION_START", ("keyword", "photo"))
+SESSION_TTL_SECONDS = env.number("SESSION_TTL_SECONDS", 3600)
+SESSION_WORDS_START = env.names("SESSION_WORDS_START", "SELL,START")
+SESSION_WORDS_DONE = env.names("SESSION_WORDS_DONE", "DONE")
+SESSION_WORDS_CANCEL = env.names("SESSION_WORDS_CANCEL", "CANCEL")
+SESSION_WORDS_RESET = env.names("SESSION_WORDS_RESET", "RESET")
+# Where submitted sessions are handed over, and the key that signs them.
+SESSION_WEBHOOK_URL = env.text("SESSION_WEBHOOK_URL")
+SESSION_WEBHOOK_SECRET = env.names("SESSION_WEBHOOK_SECRET")
+# How long the links of a summary open its photos.
+SUMMARY_LINK_TTL_SECONDS = env.number("SUMMARY_LINK_TTL_SECONDS", 7 * 24 * 3600)
+
 # --- jobs -------------------------------------------------------------------
 
 REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
@@ -205,7 +219,7 @@ REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
 # a job and starting it loses the job for good.
 RQ_QUEUES = {
     name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 600, "SERIALIZER": "rq.serializers.JSONSerializer"}
-    for name in ("inbox", "ingest", "previews")
+    for name in ("inbox", "ingest", "outbox", "previews")
 }
 RQ_SHOW_ADMIN_LINK = False
 

@@ -22,6 +22,7 @@ from media_app.announce import Announcement, announce
 from media_app.failpoints import reached
 from media_app.identity import UNKNOWN_OWNER, computed_id
 from media_app.inserts import insert_once
+from messages_app import conversations, outbox
 from messages_app.contacts import Sighting, resolve
 from messages_app.models import Attachment, Delivery, DrainLease, Message, MessageStatus, QuarantinedItem
 from messages_app.providers import RawDelivery, provider_of
@@ -148,6 +149,7 @@ def _read(batch: Sequence[Delivery]) -> None:
 
 def _queue() -> None:
     media_jobs.queue_due()
+    outbox.wake()
 
 
 def _keep_one_by_one(delivery: Delivery, events: Iterable[Event]) -> list[Event]:
@@ -189,6 +191,8 @@ def _keep(pairs: Sequence[tuple[Delivery, Event]]) -> None:
     insert_once(list(statuses.values()), unchanged="message_id")
     reached("inbox_between_messages")
     _attach(messages, new=messages.keys() - known)
+    outbox.settle(event for _, event in pairs if isinstance(event, StatusChanged))
+    conversations.heard(messages.keys() - known)
 
 
 def _attach(messages: dict[UUID, tuple[Delivery, MessageReceived]], *, new: set[UUID]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import close_old_connections
 
 from media_app import hints
-from messages_app import inbox
+from messages_app import inbox, outbox
 
 DRAIN = "messages_app.jobs.drain"
 
@@ -15,6 +15,13 @@ def drain() -> None:
     close_old_connections()
     hints.taken_up(DRAIN)
     inbox.drain()
+
+
+def send() -> None:
+    """Send what is owed."""
+    close_old_connections()
+    hints.taken_up(outbox.SEND)
+    outbox.send_due()
 
 
 def wake_inbox() -> bool:

@@ -28,6 +28,8 @@ HINT = timedelta(seconds=60)
 ANEW = timedelta(days=1)
 # More than a sweep: when a pause ends, the other files of the account have their turn first.
 BEHIND = timedelta(seconds=30)
+# How the reason of a file that may not be kept for its size begins.
+TOO_LARGE = "The file is larger than"
 WORKER_LOST = "The worker was lost while it fetched the file."
 
 
@@ -204,6 +206,21 @@ class MediaQuerySet(models.QuerySet["Media"]):
             stored = stored.filter(stored_at__lte=stored_at)
         return stored.update(state=Media.State.MISSING, last_error="The bucket no longer has the file.") == 1
 
+    def mark_deleted(self, reason: str) -> int:
+        """Enter ``deleted``, from any state; the objects are purged after it. Returns how many."""
+        return self.exclude(state=Media.State.DELETED).update(
+            state=Media.State.DELETED,
+            last_error=reason,
+            purged_at=None,
+            lease_token=None,
+            lease_until=None,
+            queued_until=None,
+        )
+
+    def unpurged(self) -> MediaQuerySet:
+        """Deleted files whose objects may still be there."""
+        return self.filter(state=Media.State.DELETED, purged_at=None)
+
     def revive(self, **announced: object) -> int:
         """Files given up or lost enter ``pending`` and start over with what was ``announced`` anew. Their key stays."""
         anew: dict[str, object] = {
@@ -216,6 +233,7 @@ class MediaQuerySet(models.QuerySet["Media"]):
             "queued_until": None,
             "lease_token": None,
             "lease_until": None,
+            "purged_at": None,
         }
         return self.filter(state__in=Media.REVIVABLE).update(**{**anew, **announced})
 
@@ -317,6 +335,7 @@ class Media(models.Model):
         default=False, help_text="The file is of another type than announced; it is served as what it is."
     )
     stored_at = models.DateTimeField(null=True, blank=True)
+    purged_at = models.DateTimeField(null=True, blank=True, help_text="When the object of a deleted file was removed.")
     # Who may have it.
     link_version = models.PositiveIntegerField(default=0, help_text="Signed links of former versions open nothing.")
     is_public = models.BooleanField(
@@ -337,6 +356,7 @@ class Media(models.Model):
                 name="media_by_urgency",
                 condition=Q(state__in=("pending", "fetching", "retrying")),
             ),
+            models.Index(fields=["id"], name="media_unpurged", condition=Q(state="deleted", purged_at=None)),
         ]
 
     def __str__(self) -> str:
@@ -345,6 +365,10 @@ class Media(models.Model):
     @property
     def is_stored(self) -> bool:
         return self.state == self.State.STORED
+
+    @property
+    def is_too_large(self) -> bool:
+        return self.state == self.State.REJECTED and self.last_error.startswith(TOO_LARGE)
 
     @property
     def last_modified(self) -> datetime:

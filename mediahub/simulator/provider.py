@@ -6,6 +6,8 @@ Only the counters live in memory. As a process of its own:
 
     python -m mediahub.simulator.provider --port 9101 --cdn-port 9102
 
+Messages that the real ones refuse are refused here (``sent_messages``).
+
 Sources: developers.facebook.com/documentation/business-messaging/whatsapp/business-phone-numbers/media,
 www.twilio.com/docs/messaging/api/media-resource.
 """
@@ -33,6 +35,7 @@ from mediahub.simulator.content import Kind
 from mediahub.simulator.file_ids import FileId, link_token, linked_id
 from mediahub.simulator.listener import Listener, Request, Response, json_response
 from mediahub.simulator.processes import free_port
+from mediahub.simulator.sent_messages import meta_fault, twilio_fault
 
 META_ID_SECONDS = 7 * 24 * 3600
 META_LINK_SECONDS = 5 * 60
@@ -222,16 +225,18 @@ class SimulatedProvider:
             return _meta_error(400, 100, "Invalid parameter")
         if body.get("status") == "read":
             return json_response(200, {"success": True})
-        to = str(body.get("to") or body.get("recipient") or "")
-        if not to:
-            return _meta_error(400, 100, "The parameter to is required.")
+        if fault := meta_fault(body):
+            return _meta_error(400, 100, f"(#100) {fault}")
+        to = str(body.get("to") or body["recipient"])
         message_id = f"wamid.{b64encode(uuid4().bytes).decode()}"
         self._record(Send(provider="meta", to=to, provider_message_id=message_id, body=body))
         return json_response(
             200,
             {
                 "messaging_product": "whatsapp",
-                "contacts": [{"input": to, "wa_id": to.lstrip("+")}],
+                "contacts": [
+                    {"input": to, "wa_id": to.lstrip("+")} if body.get("to") else {"input": to, "user_id": to}
+                ],
                 "messages": [{"id": message_id}],
             },
         )
@@ -252,8 +257,8 @@ class SimulatedProvider:
         form = dict(parse_qsl(request.body.decode(), keep_blank_values=True))
         if match["account"] != self.accounts.twilio_account_sid:
             return _twilio_error(404, 20404, f"The requested resource {request.path} was not found")
-        if not form.get("To"):
-            return _twilio_error(400, 21604, "A 'To' phone number is required.")
+        if fault := twilio_fault(form, self.accounts.twilio_number):
+            return _twilio_error(400, *fault)
         message_id = f"SM{uuid4().hex}"
         self._record(Send(provider="twilio", to=form["To"], provider_message_id=message_id, body=form))
         return json_response(

@@ -1,4 +1,4 @@
-"""The contract of a provider: tell its deliveries from forgeries, read them."""
+"""The contract of a provider: tell its deliveries from forgeries, read them, send."""
 
 from __future__ import annotations
 
@@ -34,6 +34,33 @@ class RawDelivery:
     received_at: datetime
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Button:
+    """A way to answer by a touch. A message has three at most, no two with the same title."""
+
+    #: What comes back as ``MessageReceived.payload``; 256 characters at most.
+    id: str
+    #: 20 characters at most.
+    title: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutgoingMessage:
+    """What the business says to a customer."""
+
+    #: Which of our accounts speaks, as in ``MessageReceived.account``.
+    account: str
+    #: The business's own number as ``MessageReceived.business`` of the message that is answered.
+    business: str
+    #: An owner: ``whatsapp:+E164``, or ``whatsapp:CC.…`` where WhatsApp hides the number.
+    to: str
+    #: What is too long for the vendor is cut, at a space if there is one.
+    text: str
+    buttons: tuple[Button, ...] = ()
+    #: Ours; comes back as ``StatusChanged.reference``.
+    reference: str
+
+
 class Provider(Protocol):
     """A vendor's way of talking. No models, no database."""
 
@@ -51,3 +78,6 @@ class Provider(Protocol):
 
     def read(self, delivery: RawDelivery) -> Iterator[Event]:
         """All that a delivery says. Yields Unreadable for what can't be read; never raises."""
+
+    def send(self, message: OutgoingMessage) -> str:
+        """Send it once; the vendor's id of it. Raises SendError subclasses (``sending``), which say if it went out."""

@@ -62,7 +62,7 @@ class StatusChanged:
     occurred_at: datetime
     #: What the provider says went wrong, or "".
     error: str = ""
-    #: What we attached when sending (biz_opaque_callback_data), or "".
+    #: What we attached when sending (OutgoingMessage.reference), or "".
     reference: str = ""
     raw: Mapping[str, Any] = field(default_factory=dict)
 

@@ -14,7 +14,8 @@ from hashlib import sha256
 
 from django.conf import settings
 
-from messages_app.providers.base import IncomingRequest, RawDelivery
+from messages_app.providers import meta_sending
+from messages_app.providers.base import IncomingRequest, OutgoingMessage, RawDelivery
 from messages_app.providers.events import Event, StatusChanged, Unreadable
 from messages_app.providers.meta_message import (
     Envelope,
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class MetaProvider:
-    """Reads what Meta sends for all numbers of one app."""
+    """Reads what Meta sends for all numbers of one app, and sends for them."""
 
     name = "meta"
     acknowledgement = ("", "text/plain")
@@ -68,6 +69,9 @@ class MetaProvider:
             for path, change in _objects(entry, "changes", entry_path, broken):
                 yield from _change(change, path, delivery.received_at, broken)
         yield from broken
+
+    def send(self, message: OutgoingMessage) -> str:
+        return meta_sending.send(message)
 
 
 def _signature(secret: bytes, body: bytes) -> bytes:

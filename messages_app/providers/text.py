@@ -73,6 +73,33 @@ def keepable_json(value: object, depth: int = DEPTH_LIMIT) -> Any:
     return value
 
 
+def cut(text: str, limit: int) -> str:
+    """The text as a vendor's server takes it, in at most ``limit`` characters; "…" stands for what was left out.
+
+    It ends at a space if the latter half has one: no word, link or emoji is broken. An
+    emoji counts as the two that some servers see in it.
+
+    >>> cut("one two three", 9)
+    'one two…'
+    """
+    whole = keepable(text, sys.maxsize)
+    if _length(whole) <= limit:
+        return whole
+    head = whole[: limit - 1]
+    while _length(head) >= limit:
+        head = head[:-1]
+    space = max(head.rfind(" "), head.rfind("\n"))
+    # At the very edge of a word, the whole of it fits.
+    if not whole[len(head)].isspace() and space > len(head) // 2:
+        head = head[:space]
+    return f"{head.rstrip()}…"
+
+
+def _length(text: str) -> int:
+    """In units of UTF-16."""
+    return len(text.encode("utf-16-le")) // 2
+
+
 def place(name: str, address: str, latitude: str, longitude: str) -> str:
     """A location in one line.
 

@@ -16,7 +16,8 @@ from urllib.parse import parse_qs, unquote_to_bytes
 
 from django.conf import settings
 
-from messages_app.providers.base import IncomingRequest, RawDelivery
+from messages_app.providers import twilio_sending
+from messages_app.providers.base import IncomingRequest, OutgoingMessage, RawDelivery
 from messages_app.providers.events import AttachedMedia, Event, MessageReceived, StatusChanged, Unreadable
 from messages_app.providers.owners import owners_among
 from messages_app.providers.text import (
@@ -52,7 +53,7 @@ Form = Mapping[str, Sequence[str]]
 
 
 class TwilioProvider:
-    """Reads what Twilio sends for all WhatsApp senders of one account."""
+    """Reads what Twilio sends for all WhatsApp senders of one account, and sends for them."""
 
     name = "twilio"
     # TwiML that says nothing: replies go out through the API.
@@ -89,6 +90,9 @@ class TwilioProvider:
         else:
             yield _status(form, id, delivery)
 
+    def send(self, message: OutgoingMessage) -> str:
+        return twilio_sending.send(message)
+
 
 def _signature(token: bytes, text: bytes) -> bytes:
     return base64.b64encode(hmac.new(token, text, sha1).digest())
@@ -102,7 +106,7 @@ def _signed_fields(request: IncomingRequest) -> bytes | None:
     """
     if not request.content_type.lower().startswith("application/x-www-form-urlencoded"):
         digest = sha256(request.body).hexdigest()
-        claimed = _query(request.path).get("bodySHA256", [""])[0]
+        claimed = _queried(request.path.partition("?")[2], "bodySHA256")
         return b"" if hmac.compare_digest(digest.encode(), claimed.encode(errors="replace")) else None
     fields = _fields(request.body)
     if fields is None:
@@ -120,8 +124,9 @@ def _addresses(path: str) -> list[str]:
     return [f"{start}{match['port'] or _DEFAULT_PORTS[match['scheme']]}{rest}", f"{start}{rest}"]
 
 
-def _query(path: str) -> Mapping[str, list[str]]:
-    return parse_qs(path.partition("?")[2])
+def _queried(query: str, name: str) -> str:
+    """The first value of this name in a query, or ""."""
+    return parse_qs(query).get(name, [""])[0]
 
 
 def _fields(body: bytes) -> list[tuple[bytes, bytes]] | None:
@@ -169,6 +174,7 @@ def _status(form: Form, id: str, delivery: RawDelivery) -> Event:
         status=keepable(STATUSES.get(status, status), KIND_LIMIT),
         occurred_at=delivery.received_at,
         error=keepable(error, TEXT_LIMIT),
+        reference=keepable(_queried(delivery.query, twilio_sending.REFERENCE), TEXT_LIMIT),
         raw=_raw(form),
     )
 

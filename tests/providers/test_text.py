@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from messages_app.providers.text import DEPTH_LIMIT, keepable, keepable_id, keepable_json, keepable_link, place
+from messages_app.providers.text import DEPTH_LIMIT, cut, keepable, keepable_id, keepable_json, keepable_link, place
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,22 @@ def test_json_is_kept_to_a_depth_that_databases_bear() -> None:
 )
 def test_a_place_is_said_in_one_line(parts: tuple[str, str, str, str], words: str) -> None:
     assert place(*parts) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "sent"),
+    [
+        ("one two three", 13, "one two three"),
+        ("one two three", 12, "one two…"),
+        ("one two three", 8, "one two…"),
+        ("one\ntwo three", 10, "one\ntwo…"),
+        ("see https://hub.example/1", 10, "see https…"),
+        ("see more https://hub.example/1", 15, "see more…"),
+        ("😀😀😀", 6, "😀😀😀"),
+        ("😀😀😀", 5, "😀😀…"),
+        ("😀😀😀", 4, "😀…"),
+        ("a\x00b\ud83d", 4, "a\ufffdb\ufffd"),
+    ],
+)
+def test_a_text_is_cut_where_nothing_breaks(text: str, limit: int, sent: str) -> None:
+    assert cut(text, limit) == sent

@@ -114,6 +114,59 @@ def test_meta_refuses_what_it_can_not_read(provider: SimulatedProvider, http: re
     assert not provider.sends
 
 
+BUTTON = {"type": "reply", "reply": {"id": "a", "title": "Add"}}
+
+
+def interactive(text: str = "Add it?", *buttons: object) -> dict[str, object]:
+    said = {"type": "button", "body": {"text": text}, "action": {"buttons": list(buttons or [BUTTON])}}
+    return {"type": "interactive", "interactive": said}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"to": ""},
+        {"to": "US.4815162342"},
+        {"to": None, "recipient": "14335550001"},
+        {"text": {"body": ""}},
+        {"text": {"body": "x" * 4_097}},
+        {"text": "Hello"},
+        {"type": "poem"},
+        {"biz_opaque_callback_data": "x" * 513},
+        {"type": "interactive"},
+        interactive("x" * 1_025),
+        interactive("Add it?", *({"type": "reply", "reply": {"id": str(n), "title": str(n)}} for n in range(4))),
+        interactive("Add it?", {"type": "reply", "reply": {"id": "a", "title": "x" * 21}}),
+        interactive("Add it?", {"type": "reply", "reply": {"id": "x" * 257, "title": "Add"}}),
+        interactive("Add it?", BUTTON, {"type": "reply", "reply": {"id": "b", "title": "Add"}}),
+        interactive("Add it?", {"reply": {"id": "a", "title": "Add"}}),
+        interactive("Add it?", "Add"),
+    ],
+)
+def test_meta_refuses_a_message_that_it_would_not_send(
+    provider: SimulatedProvider, http: requests.Session, changes: dict[str, object]
+) -> None:
+    body = {"messaging_product": "whatsapp", "to": "14335550001", "type": "text", "text": {"body": "Hi"}, **changes}
+    url = f"{provider.api_url}/v25.0/{ACCOUNTS.meta_phone_number_id}/messages"
+    answer = http.post(url, json=body, headers=BEARER)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, 100)
+    assert not provider.sends
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"to": "+14335550001"}, {"to": None, "recipient": "US.4815162342"}, interactive("x" * 1_024)],
+)
+def test_meta_takes_a_message_as_its_pages_describe_it(
+    provider: SimulatedProvider, http: requests.Session, changes: dict[str, object]
+) -> None:
+    text = {"body": "x" * 4_096}
+    body = {"messaging_product": "whatsapp", "to": "14335550001", "type": "text", "text": text, **changes}
+    url = f"{provider.api_url}/v25.0/{ACCOUNTS.meta_phone_number_id}/messages"
+    assert http.post(url, json=body, headers=BEARER).status_code == 200
+    assert len(provider.sends) == 1
+
+
 # --- Twilio -------------------------------------------------------------------
 
 
@@ -171,6 +224,29 @@ def test_twilio_accepts_a_message_and_remembers_it(provider: SimulatedProvider, 
     (send,) = provider.sends
     assert (answer.status_code, answer.json()["sid"]) == (201, send.provider_message_id)
     assert (send.provider, send.to, send.body) == ("twilio", "whatsapp:+14335550001", form)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"To": ""}, 21604),
+        ({"To": "+14335550001"}, 21211),
+        ({"From": ""}, 21603),
+        ({"From": "+14155238886"}, 21212),
+        ({"From": "whatsapp:+14155550000"}, 63007),
+        ({"Body": ""}, 21602),
+        ({"Body": "x" * 1_601}, 21617),
+        ({"StatusCallback": "/webhooks/twilio/status/"}, 21609),
+    ],
+)
+def test_twilio_refuses_a_message_that_it_would_not_send(
+    provider: SimulatedProvider, http: requests.Session, changes: dict[str, str], code: int
+) -> None:
+    form = {"To": "whatsapp:+14335550001", "From": "whatsapp:+14155238886", "Body": "x" * 1_600, **changes}
+    url = f"{provider.api_url}/2010-04-01/Accounts/{ACCOUNTS.twilio_account_sid}/Messages.json"
+    answer = http.post(url, data=form, auth=PASSWORD)
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+    assert not provider.sends
 
 
 # --- drills -------------------------------------------------------------------

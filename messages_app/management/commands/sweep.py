@@ -11,7 +11,8 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error, close_old_connections
 
 from media_app import jobs as media_jobs
-from messages_app import inbox
+from media_app.models import Media
+from messages_app import conversations, inbox, outbox
 from messages_app.models import Delivery, DrainLease
 
 log = logging.getLogger(__name__)
@@ -21,7 +22,8 @@ LOOK_SECONDS = 2.0
 
 
 class Command(BaseCommand):
-    help = """Find the work that no hint told of: read what came in, queue the files that are due.
+    help = """Find the work that no hint told of: read what came in, queue the files and replies that are due,
+end the sessions that fell silent.
 
 Everything waiting is in the database, so this alone makes the hub whole again after
 Redis, workers or web servers were lost. Any number of sweepers may run.
@@ -61,6 +63,7 @@ Redis, workers or web servers were lost. Any number of sweepers may run.
                 else:
                     close_old_connections()
                     media_jobs.queue_due()
+                    outbox.wake()
             except Error as error:
                 log.warning("no sweep this time: the database failed", extra={"error": str(error)})
             except Exception:
@@ -87,6 +90,12 @@ def _sweep() -> tuple[int, int]:
     close_old_connections()
     try:
         read = inbox.drain()
+        conversations.expire()
+        conversations.settle()
+        outbox.overdue()
+        outbox.wake()
     finally:
         queued = media_jobs.queue_due()
+        if Media.objects.unpurged().exists():
+            media_jobs.wake_purge()
     return read, queued

@@ -1,16 +1,16 @@
-"""What was said: raw deliveries, and the contacts, messages and attachments read from them."""
+"""The inbox: requests as they came, what could not be read of them, and who reads."""
 
 from __future__ import annotations
 
 import hashlib
 import uuid
 from contextlib import nullcontext
-from datetime import datetime, timedelta
+from datetime import timedelta
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from django.db import connections, models, transaction
-from django.db.models import F, Q
+from django.db.models import Q
 from django.db.models.functions import Now
 
 if TYPE_CHECKING:
@@ -145,112 +145,3 @@ class DrainLease(models.Model):
     @classmethod
     def release(cls, token: UUID) -> None:
         cls.objects.filter(id=1, token=token).update(token=None, until=None)
-
-
-class Contact(models.Model):
-    """A person who writes to the business, whatever numbers or hidden ids they write from."""
-
-    # uuid5 of "contact|owner" for the smallest such id among its owners: the same in any order of arrival.
-    id = models.UUIDField(primary_key=True, editable=False)
-    name = models.CharField(max_length=255, blank=True)
-    named_at = models.DateTimeField(null=True, blank=True, help_text="When the name was last seen.")
-    last_message_at = models.DateTimeField(null=True, blank=True, db_index=True)
-
-    class Meta:
-        ordering = (F("last_message_at").desc(nulls_last=True), "id")
-
-    def __str__(self) -> str:
-        return self.name or str(self.id)
-
-    def absorb(self, name: str, named_at: datetime | None, last_message_at: datetime | None) -> None:
-        """Take over a name and a time where they are later; equal times are settled by the name itself."""
-        if name and named_at and (self.named_at is None or (named_at, name) > (self.named_at, self.name)):
-            self.name, self.named_at = name, named_at
-        if last_message_at and (self.last_message_at is None or last_message_at > self.last_message_at):
-            self.last_message_at = last_message_at
-
-
-class ContactOwner(models.Model):
-    """One address of a contact: ``whatsapp:+E164``, or the hidden id that WhatsApp gives instead."""
-
-    owner = models.CharField(primary_key=True, max_length=200)
-    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="owners")
-
-    class Meta:
-        ordering = ("owner",)
-
-    def __str__(self) -> str:
-        return self.owner.removeprefix("whatsapp:")
-
-
-class Message(models.Model):
-    """One thing a contact said."""
-
-    # uuid5 of "provider|account|provider message id".
-    id = models.UUIDField(primary_key=True, editable=False)
-    provider = models.CharField(max_length=32)
-    account = models.TextField(blank=True)
-    provider_message_id = models.TextField(db_index=True)
-    contact = models.ForeignKey(Contact, null=True, blank=True, on_delete=models.PROTECT, related_name="messages")
-    owner = models.CharField(max_length=200, blank=True, help_text="The address it was sent from.")
-    business = models.CharField(max_length=200, blank=True, help_text="The business's number it was sent to.")
-    kind = models.CharField(max_length=32)
-    text = models.TextField(blank=True)
-    payload = models.TextField(blank=True, help_text="What a pressed button or chosen row stands for.")
-    refers_to = models.TextField(blank=True, db_index=True, help_text="The provider's id of the message it is about.")
-    occurred_at = models.DateTimeField()
-    time_assumed = models.BooleanField(default=False)
-    received_at = models.DateTimeField()
-    delivery = models.ForeignKey(Delivery, null=True, on_delete=models.SET_NULL, related_name="messages")
-    raw = models.JSONField(default=dict)
-    media = models.ManyToManyField("media_app.Media", through="Attachment", related_name="messages")
-
-    class Meta:
-        ordering = ("-occurred_at", "id")
-        indexes = [
-            models.Index(fields=["-occurred_at", "id"], name="message_newest"),
-            models.Index(fields=["contact", "-occurred_at"], name="message_by_contact"),
-        ]
-
-    def __str__(self) -> str:
-        return self.text[:80] or self.kind
-
-
-class Attachment(models.Model):
-    """A file in its place in a message: the one bridge between the two floors."""
-
-    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="attachments")
-    position = models.PositiveSmallIntegerField()
-    media = models.ForeignKey("media_app.Media", on_delete=models.PROTECT, related_name="attachments")
-
-    class Meta:
-        ordering = ("message", "position")
-        constraints = [models.UniqueConstraint(fields=["message", "position"], name="attachment_place")]
-
-    def __str__(self) -> str:
-        return f"{self.message_id} [{self.position}]"
-
-
-class MessageStatus(models.Model):
-    """One step that a message of the business has come. Kept whether or not the message is known yet.
-
-    Steps are only ever added, so a message cannot move backwards: where it stands is
-    its step of the highest rank.
-    """
-
-    # uuid5 of "status|provider|account|provider message id|status".
-    id = models.UUIDField(primary_key=True, editable=False)
-    # The id the message has or will have; no foreign key, because it may come later.
-    message_id = models.UUIDField(db_index=True)
-    status = models.CharField(max_length=32)
-    rank = models.PositiveSmallIntegerField()
-    occurred_at = models.DateTimeField()
-    error = models.TextField(blank=True)
-    reference = models.TextField(blank=True)
-
-    class Meta:
-        verbose_name_plural = "message statuses"
-        ordering = ("message_id", "-rank")
-
-    def __str__(self) -> str:
-        return self.status

@@ -1,0 +1,336 @@
+"""What the fold says of sessions, written down: their rows, and what they owe.
+
+All of it under the contact's lock and in the transaction of the messages that caused it. Running it once more
+changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Prefetch
+
+from media_app import jobs as media_jobs
+from media_app.identity import computed_id
+from media_app.inserts import insert_once
+from media_app.models import Media
+from messages_app import replies
+from messages_app.models import Attachment, Contact, Delivery, Message, OutboxItem, PhotoSession
+from messages_app.sessions import REMEMBERED, Photo, Rules, Said, Session, Word, fold
+from messages_app.summaries import REFUSED, essence, summarize
+
+log = logging.getLogger(__name__)
+
+# What a contact says. All else (reactions, edits, notices) is about something that was said.
+SPOKEN = ("text", "image", "video", "audio", "document", "sticker", "location", "contacts", "interactive", "button")
+# A sticker is an image, and no photo.
+SHOWN = ("image", "document")
+# A reply that a late photo has proved wrong is followed by the next one no sooner.
+CORRECT_EVERY = timedelta(seconds=5)
+
+Kind = OutboxItem.Kind
+# The replies that say how many photos there are.
+COUNTING = (Kind.QUESTION, Kind.SUBMITTED, Kind.CORRECTION)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One contact's conversation with one number of the business."""
+
+    contact_id: UUID
+    provider: str
+    account: str
+    business: str
+
+
+def rules() -> Rules:
+    """How sessions begin and end, as it is set, and as the buttons are called in this language."""
+    skip, add = (button.title for button in replies.buttons())
+    words = {
+        Word.START: settings.SESSION_WORDS_START,
+        Word.DONE: settings.SESSION_WORDS_DONE,
+        Word.CANCEL: settings.SESSION_WORDS_CANCEL,
+        Word.RESET: settings.SESSION_WORDS_RESET,
+        Word.SKIP: [skip, *skip.split(", ")],
+        Word.ADD: [add, *add.split(", ")],
+    }
+    return Rules(
+        words={" ".join(typed.casefold().split()): word for word in reversed(Word) for typed in words[word]},
+        starts_with_photo=settings.SESSION_START == "photo",
+        ttl=timedelta(seconds=settings.SESSION_TTL_SECONDS),
+    )
+
+
+def heard(message_ids: Iterable[UUID]) -> None:
+    """Take new messages into the sessions of their contacts, in the caller's transaction."""
+    new = Message.objects.filter(id__in=list(message_ids), kind__in=SPOKEN, contact__isnull=False)
+    since: dict[Line, datetime] = {}
+    for contact_id, provider, account, business, at in new.values_list(
+        "contact_id", "provider", "account", "business", "occurred_at"
+    ):
+        line = Line(contact_id, provider, account, business)
+        since[line] = min(since.get(line, at), at)
+    for line in sorted(since, key=lambda line: (line.contact_id, line.provider, line.account, line.business)):
+        refold(line, since[line])
+
+
+def moved(contact_ids: Iterable[UUID]) -> None:
+    """Contacts turned out to be one person: their sessions are one conversation. In the caller's transaction."""
+    rows = PhotoSession.objects.filter(contact_id__in=list(contact_ids))
+    lines: dict[Line, datetime] = {}
+    for row in rows:
+        line = line_of(row)
+        lines[line] = min(lines.get(line, row.started_at), row.started_at)
+    for line, since in lines.items():
+        refold(line, since)
+
+
+def line_of(row: PhotoSession) -> Line:
+    return Line(row.contact_id, row.provider, row.account, row.business)
+
+
+def refold(line: Line, since: datetime, *, may_expire: bool = False) -> None:
+    """Fold what was said from ``since`` on, and from the beginning of the session that may have been open then."""
+    Contact.objects.select_for_update().get(id=line.contact_id)
+    known = PhotoSession.objects.filter(
+        contact_id=line.contact_id, provider=line.provider, account=line.account, business=line.business
+    )
+    before = known.filter(started_at__lte=since, last_at__gte=since - REMEMBERED).order_by("-started_at").first()
+    start = min(since, before.started_at) if before else since
+    rows = list(known.filter(started_at__gte=start).order_by("started_at", "id"))
+    history = [*_said(line, start), *(_decided(row) for row in rows if row.staff_verb)]
+    sessions = fold(history, rules(), now=datetime.now(UTC), may_expire=may_expire)
+    _write(line, sessions, rows)
+
+
+def _said(line: Line, start: datetime) -> list[Said]:
+    shown = Attachment.objects.select_related("media").order_by("position")
+    messages = Message.objects.filter(
+        contact_id=line.contact_id,
+        provider=line.provider,
+        account=line.account,
+        business=line.business,
+        occurred_at__gte=start,
+        kind__in=SPOKEN,
+    ).prefetch_related(Prefetch("attachments", queryset=shown))
+    return [
+        Said(
+            id=message.id,
+            at=message.occurred_at,
+            received_at=message.received_at,
+            text=message.text,
+            payload=message.payload,
+            photos=tuple(
+                Photo(attachment.media_id, is_refused=attachment.media.state in REFUSED)
+                for attachment in message.attachments.all()
+                if message.kind in SHOWN and _is_photo(attachment.media)
+            ),
+        )
+        for message in messages
+    ]
+
+
+def _is_photo(media: Media) -> bool:
+    return (media.content_type or media.announced_type).startswith("image/")
+
+
+def _decided(row: PhotoSession) -> Said:
+    at = row.staff_at or row.last_at
+    return Said(id=row.id, at=at, received_at=at, decision=row.staff_verb)
+
+
+def _write(line: Line, sessions: Sequence[Session], rows: Sequence[PhotoSession]) -> None:
+    """Give each session its row, by the message that it was first known by. One that is open is written last."""
+    left = list(rows)
+    for session in sorted(sessions, key=lambda session: session.is_open):
+        spoken = set(session.messages)
+        own = [row for row in left if row.anchor_id in spoken]
+        left = [row for row in left if row not in own]
+        row = own[0] if own else _new(line, session)
+        for swallowed in own[1:]:
+            _void(swallowed)
+        if session.is_open:
+            # All that is open by now and is not this one has turned out to be something else.
+            for other in left:
+                _void(other)
+            left = []
+        _put(row, session)
+        _owe(row, session)
+        review(row)
+        if row.is_reset:
+            _delete_photos(row)
+    for row in left:
+        _void(row)
+
+
+def _new(line: Line, session: Session) -> PhotoSession:
+    return PhotoSession(
+        id=computed_id("session", str(session.first.id)),
+        anchor_id=session.first.id,
+        contact_id=line.contact_id,
+        provider=line.provider,
+        account=line.account,
+        business=line.business,
+    )
+
+
+def _put(row: PhotoSession, session: Session) -> None:
+    row.owner = Message.objects.values_list("owner", flat=True).get(id=session.last.id)
+    row.state = session.state
+    row.is_reset = session.is_reset
+    row.started_at = session.first.at
+    row.last_at = session.last.at
+    row.last_received_at = session.last.received_at
+    row.done_at = session.done_at
+    row.ended_at = session.ended_at
+    row.details = session.details
+    row.message_ids = [str(id) for id in session.messages]
+    row.media_ids = [str(photo.id) for photo in session.photos]
+    row.is_settled = False
+    row.save()
+
+
+def _void(row: PhotoSession) -> None:
+    """A session that was none: an older message has shown that it belongs to another one."""
+    row.state, row.message_ids, row.media_ids = PhotoSession.State.CANCELLED, [], []
+    row.save(update_fields=["state", "message_ids", "media_ids"])
+    row.outbox.filter(state=OutboxItem.State.QUEUED).delete()
+
+
+def _owe(row: PhotoSession, session: Session) -> None:
+    items = [
+        OutboxItem(
+            id=computed_id(str(row.id), owed.reply, owed.cause),
+            session=row,
+            kind=owed.reply,
+            place=place,
+            caused_at=owed.caused_at,
+        )
+        for place, owed in enumerate(session.owed)
+    ]
+    insert_once(items, unchanged="kind")
+    # What an older message has made pointless is not said any more.
+    kinds = [kind for kind in Kind if kind not in (Kind.CORRECTION, Kind.HAND_OVER)]
+    pointless = row.outbox.filter(state=OutboxItem.State.QUEUED, kind__in=kinds)
+    pointless.exclude(id__in=[item.id for item in items]).delete()
+
+
+def review(row: PhotoSession) -> None:
+    """Owe a correction where the last reply has proved wrong, and a revision where the last hand-over has.
+
+    Under the contact's lock.
+    """
+    items = list(row.outbox.all())
+    summary = summarize(row)
+    row.is_settled = summary.holding.on_their_way == 0
+    PhotoSession.objects.filter(id=row.id).update(is_settled=row.is_settled)
+    _correct(row, items, summary.holding.photos)
+    if row.state == PhotoSession.State.SUBMITTED and settings.SESSION_WEBHOOK_URL:
+        revisions = sorted((item for item in items if item.kind == Kind.HAND_OVER), key=lambda item: item.revision)
+        data = summary.as_data(0)
+        # One that was not put into words yet will say what is true then.
+        if not revisions or (revisions[-1].said and essence(revisions[-1].said) != essence(data)):
+            hand_over(row, revisions[-1].revision + 1 if revisions else 1)
+
+
+def hand_over(row: PhotoSession, revision: int) -> None:
+    """Owe the business this revision of the session."""
+    item = OutboxItem(
+        id=computed_id(str(row.id), Kind.HAND_OVER, str(revision)),
+        session=row,
+        kind=Kind.HAND_OVER,
+        revision=revision,
+        place=revision,
+        caused_at=row.last_received_at,
+    )
+    insert_once([item], unchanged="kind")
+
+
+def _correct(row: PhotoSession, items: Sequence[OutboxItem], photos: int) -> None:
+    if row.state not in (PhotoSession.State.AWAITING_DETAILS, PhotoSession.State.SUBMITTED):
+        return
+    counting = [item for item in items if item.kind in COUNTING]
+    if any(item.state == OutboxItem.State.QUEUED for item in counting):
+        return
+    said = [item for item in counting if item.sending_at and item.state != OutboxItem.State.FAILED]
+    last = max(said, key=_sending_at, default=None)
+    if last is not None and last.said.get("photos") != photos:
+        item = OutboxItem(
+            id=computed_id(str(row.id), Kind.CORRECTION, str(last.id)),
+            session=row,
+            kind=Kind.CORRECTION,
+            place=max(item.place for item in items) + 1,
+            caused_at=row.last_received_at,
+            not_before=_sending_at(last) + CORRECT_EVERY,
+        )
+        insert_once([item], unchanged="kind")
+
+
+def _sending_at(item: OutboxItem) -> datetime:
+    return item.sending_at or datetime.min.replace(tzinfo=UTC)
+
+
+def _delete_photos(row: PhotoSession) -> None:
+    """As its contact asked: the files that were sent in this session and nowhere else. A hold keeps them."""
+    if Contact.objects.get(id=row.contact_id).is_held:
+        return
+    elsewhere = Attachment.objects.exclude(message_id__in=row.message_ids).values("media_id")
+    own = Media.objects.filter(id__in=row.media_ids).exclude(id__in=elsewhere)
+    if own.mark_deleted("Its sender asked for it by RESET."):
+        transaction.on_commit(media_jobs.wake_purge, robust=True)
+
+
+# --- in their own time --------------------------------------------------------------------
+
+
+def expire() -> int:
+    """End the open sessions whose contacts have been silent, unless something older is still unread. How many."""
+    silent_since = datetime.now(UTC) - timedelta(seconds=settings.SESSION_TTL_SECONDS)
+    silent = PhotoSession.objects.filter(
+        state__in=PhotoSession.OPEN, last_at__lt=silent_since, last_received_at__lt=silent_since
+    )
+    ended = 0
+    for row in silent[:200]:
+        if not Delivery.objects.due().exists():
+            alone(row, lambda row: refold(line_of(row), row.started_at, may_expire=True))
+            ended += 1
+    return ended
+
+
+def settle() -> int:
+    """Look again at sessions some of whose photos were on their way. How many."""
+    unsettled = PhotoSession.objects.filter(is_settled=False)
+    rows = list(unsettled.order_by("-last_at")[:200])
+    for row in rows:
+        alone(row, review)
+    return len(rows)
+
+
+def decide(row: PhotoSession, verb: PhotoSession.Verb) -> bool:
+    """Staff close or cancel an open session; False when it is over already."""
+    decided: list[bool] = []
+
+    def take(row: PhotoSession) -> None:
+        if row.is_open:
+            row.staff_verb, row.staff_at = verb, max(datetime.now(UTC), row.last_at)
+            row.save(update_fields=["staff_verb", "staff_at"])
+            refold(line_of(row), row.started_at)
+            decided.append(True)
+
+    alone(row, take)
+    return bool(decided)
+
+
+def alone(row: PhotoSession, work: Callable[[PhotoSession], None]) -> None:
+    """Do something to a session while nobody else does, in a transaction of its own; nothing if it is gone."""
+    with transaction.atomic():
+        Contact.objects.select_for_update().filter(sessions=row.id).first()
+        fresh = PhotoSession.objects.filter(id=row.id).first()
+        if fresh is not None:
+            work(fresh)

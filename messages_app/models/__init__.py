@@ -1,0 +1,23 @@
+"""The rows of the upper floor."""
+
+from __future__ import annotations
+
+from messages_app.models.contact import Contact, ContactOwner
+from messages_app.models.delivery import Delivery, DeliveryQuerySet, DrainLease, QuarantinedItem
+from messages_app.models.message import Attachment, Message, MessageStatus
+from messages_app.models.outbox import OutboxItem
+from messages_app.models.session import PhotoSession
+
+__all__ = [
+    "Attachment",
+    "Contact",
+    "ContactOwner",
+    "Delivery",
+    "DeliveryQuerySet",
+    "DrainLease",
+    "Message",
+    "MessageStatus",
+    "OutboxItem",
+    "PhotoSession",
+    "QuarantinedItem",
+]

@@ -1,0 +1,81 @@
+"""What was said, and how far what the business said has come."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from messages_app.models.contact import Contact
+from messages_app.models.delivery import Delivery
+
+
+class Message(models.Model):
+    """One thing a contact said."""
+
+    # uuid5 of "provider|account|provider message id".
+    id = models.UUIDField(primary_key=True, editable=False)
+    provider = models.CharField(max_length=32)
+    account = models.TextField(blank=True)
+    provider_message_id = models.TextField(db_index=True)
+    contact = models.ForeignKey(Contact, null=True, blank=True, on_delete=models.PROTECT, related_name="messages")
+    owner = models.CharField(max_length=200, blank=True, help_text="The address it was sent from.")
+    business = models.CharField(max_length=200, blank=True, help_text="The business's number it was sent to.")
+    kind = models.CharField(max_length=32)
+    text = models.TextField(blank=True)
+    payload = models.TextField(blank=True, help_text="What a pressed button or chosen row stands for.")
+    refers_to = models.TextField(blank=True, db_index=True, help_text="The provider's id of the message it is about.")
+    occurred_at = models.DateTimeField()
+    time_assumed = models.BooleanField(default=False)
+    received_at = models.DateTimeField()
+    delivery = models.ForeignKey(Delivery, null=True, on_delete=models.SET_NULL, related_name="messages")
+    raw = models.JSONField(default=dict)
+    media = models.ManyToManyField("media_app.Media", through="Attachment", related_name="messages")
+
+    class Meta:
+        ordering = ("-occurred_at", "id")
+        indexes = [
+            models.Index(fields=["-occurred_at", "id"], name="message_newest"),
+            models.Index(fields=["contact", "-occurred_at"], name="message_by_contact"),
+        ]
+
+    def __str__(self) -> str:
+        return self.text[:80] or self.kind
+
+
+class Attachment(models.Model):
+    """A file in its place in a message: the one bridge between the two floors."""
+
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="attachments")
+    position = models.PositiveSmallIntegerField()
+    media = models.ForeignKey("media_app.Media", on_delete=models.PROTECT, related_name="attachments")
+
+    class Meta:
+        ordering = ("message", "position")
+        constraints = [models.UniqueConstraint(fields=["message", "position"], name="attachment_place")]
+
+    def __str__(self) -> str:
+        return f"{self.message_id} [{self.position}]"
+
+
+class MessageStatus(models.Model):
+    """One step that a message of the business has come. Kept whether or not the message is known yet.
+
+    Steps are only ever added, so a message cannot move backwards: where it stands is
+    its step of the highest rank.
+    """
+
+    # uuid5 of "status|provider|account|provider message id|status".
+    id = models.UUIDField(primary_key=True, editable=False)
+    # The id the message has or will have; no foreign key, because it may come later.
+    message_id = models.UUIDField(db_index=True)
+    status = models.CharField(max_length=32)
+    rank = models.PositiveSmallIntegerField()
+    occurred_at = models.DateTimeField()
+    error = models.TextField(blank=True)
+    reference = models.TextField(blank=True)
+
+    class Meta:
+        verbose_name_plural = "message statuses"
+        ordering = ("message_id", "-rank")
+
+    def __str__(self) -> str:
+        return self.status

@@ -1,0 +1,156 @@
+"""The one door out for messages: a request goes out at most once, and whether it did is known.
+
+Every message has a connection of its own: a request lost on one that was kept alive
+can't be told from one that arrived. No redirect is followed; proxy variables, cookies and
+netrc are not minded. The hosts are the operator's settings: no outsider chooses them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cache
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from typing import Any
+from urllib.parse import urlsplit
+
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+
+from media_app.sources.deadline import Deadline
+from media_app.sources.errors import RefusedAddressError, SourceError
+from media_app.sources.hosts import address_of
+from media_app.sources.http import retry_after
+from messages_app.providers.sending import (
+    CredentialsRefusedError,
+    NotSentError,
+    RefusedError,
+    SendError,
+    UnknownOutcomeError,
+)
+
+#: For each of the host's addresses, and for each step of the TLS handshake.
+CONNECT_SECONDS = 5.0
+#: From the first byte of the request to the last one of the answer.
+ANSWER_SECONDS = 15.0
+MAX_ANSWER = 64 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Codes:
+    """A vendor's error codes, by what they mean for a message."""
+
+    #: Our credentials are refused.
+    credentials: frozenset[int]
+    #: The vendor wants it later.
+    busy: frozenset[int]
+    #: Never to be sent: why, in words for staff.
+    refusals: Mapping[int, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What a vendor said to a message."""
+
+    status: int
+    retry_after: timedelta | None = None
+    #: The JSON object of the body; an empty one where none can be read: then the status has to tell.
+    said: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def succeeded(self) -> bool:
+        return 200 <= self.status < 300
+
+    def error(self, who: str, code: int | None, codes: Codes) -> SendError:
+        """What an answer without the message's id means. Only a 4xx is certain to have done nothing."""
+        what = f"{who} answered {self.status}" + ("" if code is None else f", code {code}")
+        if not 400 <= self.status < 500:
+            return UnknownOutcomeError(f"{what}, which does not say what became of the message.")
+        if self.status == 401 or code in codes.credentials:
+            return CredentialsRefusedError(f"{what}: our credentials are refused.")
+        # Before the refusals: these codes come with a 400 or 403 too.
+        if self.status in {408, 429} or code in codes.busy:
+            return NotSentError(f"{what}: it wants the message later.", self.retry_after)
+        return RefusedError(f"{what}: {codes.refusals.get(code or 0, 'it does not take this message')}.")
+
+
+def post(url: str, *, headers: Mapping[str, str], body: bytes) -> Answer:
+    """Send a request once and read its answer, of any status.
+
+    Raises NotSentError while nothing has gone out, UnknownOutcomeError after.
+    """
+    # From None throughout: the texts of some of these errors have the credentials.
+    with contextlib.closing(_connection(url)) as connection:
+        host = connection.host
+        _write_head(connection, url, {**headers, "User-Agent": "mediahub", "Content-Length": str(len(body))})
+        try:
+            connection.connect()
+        except OSError as error:
+            raise NotSentError(f"{host} {_failure(error)}.") from None
+        try:
+            with Deadline(ANSWER_SECONDS).hold(connection.sock):
+                connection.sock.settimeout(ANSWER_SECONDS)
+                connection.endheaders(body)
+                return _read(connection.getresponse())
+        except (OSError, HTTPException, ValueError, SourceError):
+            raise UnknownOutcomeError(
+                f"{host} got the message, or a part of it, and gave no answer that can be read."
+            ) from None
+
+
+def number(value: object) -> int | None:
+    """An error code, written as a number or as text; None for what is neither."""
+    text = str(value)
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def _connection(url: str) -> HTTPConnection:
+    try:
+        scheme, host, port = address_of(url)
+    except RefusedAddressError as error:
+        raise NotSentError(f"The vendor's address in the settings can't be called: {error}") from None
+    if scheme == "http":
+        return HTTPConnection(host, port, timeout=CONNECT_SECONDS)
+    return HTTPSConnection(host, port, timeout=CONNECT_SECONDS, context=_trust())
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    """The certificates that files are fetched with, too."""
+    return ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH)
+
+
+def _write_head(connection: HTTPConnection, url: str, headers: Mapping[str, str]) -> None:
+    """Note down the request's head; nothing leaves before ``endheaders``."""
+    try:
+        connection.putrequest("POST", urlsplit(url).path)
+    except (ValueError, HTTPException):
+        raise NotSentError("The vendor's address in the settings can't be called.") from None
+    try:
+        for name, value in headers.items():
+            connection.putheader(name, value)
+    except ValueError:
+        raise CredentialsRefusedError("The credentials have characters that can't be sent.") from None
+
+
+def _read(response: HTTPResponse) -> Answer:
+    """The answer; of a body that breaks off or is no JSON object, the status is what counts."""
+    said: object = {}
+    with contextlib.suppress(OSError, HTTPException, ValueError, RecursionError):
+        said = json.loads(response.read(MAX_ANSWER))
+    return Answer(
+        status=response.status,
+        retry_after=retry_after({"Retry-After": response.headers.get("Retry-After", "")}),
+        said=said if isinstance(said, dict) else {},
+    )
+
+
+def _failure(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return "has no TLS certificate that can be trusted, or broke off the TLS handshake"
+    if isinstance(error, TimeoutError):
+        return "did not take the connection in time"
+    return "could not be reached"

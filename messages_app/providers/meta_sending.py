@@ -1,0 +1,88 @@
+"""Sending by Meta's Cloud API.
+
+https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/send-messages
+https://developers.facebook.com/documentation/business-messaging/whatsapp/support/error-codes
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from django.conf import settings
+
+from messages_app.providers.base import OutgoingMessage
+from messages_app.providers.http import Answer, Codes, number, post
+from messages_app.providers.owners import is_number
+from messages_app.providers.sending import CredentialsRefusedError
+from messages_app.providers.text import cut
+
+MAX_TEXT = 4_096
+MAX_TEXT_WITH_BUTTONS = 1_024
+
+CODES = Codes(
+    credentials=frozenset({0, 190}),
+    busy=frozenset({4, 80007, 130429, 131048, 131056, 133016})
+    # Not quite itself: "temporary", "unknown error", "in maintenance".
+    | {1, 2, 131000, 131016, 131057},
+    refusals={
+        3: "the app may not do this",
+        10: "the app lacks the permission to send",
+        33: "the business's number is not there any more",
+        100: "it finds something in the message that it can't take",
+        368: "the business's account is blocked for breaking a policy",
+        130472: "the customer is in an experiment of Meta's",
+        131009: "it finds something in the message that it can't take",
+        131026: "it can't deliver to this customer",
+        131031: "the business's account is locked",
+        131042: "the business's account has a payment to settle",
+        131047: "the customer's last message is more than 24 hours old",
+        131062: "it can't send to a customer who hides the number from this account",
+    },
+)
+
+
+def send(message: OutgoingMessage) -> str:
+    """Send once, by the first token that is taken; Meta's id of the message. Raises SendError subclasses."""
+    url = f"{settings.META_GRAPH_URL}/{settings.META_GRAPH_VERSION}/{quote(message.account, safe='')}/messages"
+    body = json.dumps(_body(message)).encode()
+    refusal = CredentialsRefusedError("META_ACCESS_TOKEN is not set.")
+    for token in settings.META_ACCESS_TOKEN:
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        try:
+            return _id(post(url, headers=headers, body=body))
+        except CredentialsRefusedError as error:
+            refusal = error
+    raise refusal
+
+
+def _id(answer: Answer) -> str:
+    match answer.said:
+        case {"messages": [{"id": str(id)}, *_]} if id and answer.succeeded:
+            return id
+        case {"error": {"code": code}}:
+            raise answer.error("Meta", number(code), CODES)
+    raise answer.error("Meta", None, CODES)
+
+
+def _body(message: OutgoingMessage) -> Mapping[str, Any]:
+    address = message.to.removeprefix("whatsapp:")
+    return {
+        "messaging_product": "whatsapp",
+        "recipient_type": "individual",
+        # A hidden id has a field of its own.
+        **({"to": address.removeprefix("+")} if is_number(message.to) else {"recipient": address}),
+        **_content(message),
+        "biz_opaque_callback_data": message.reference,
+    }
+
+
+def _content(message: OutgoingMessage) -> Mapping[str, Any]:
+    if not message.buttons:
+        # A preview is made by opening the link, and ours are not for Meta to open.
+        return {"type": "text", "text": {"body": cut(message.text, MAX_TEXT), "preview_url": False}}
+    buttons = [{"type": "reply", "reply": {"id": button.id, "title": button.title}} for button in message.buttons]
+    body = {"text": cut(message.text, MAX_TEXT_WITH_BUTTONS)}
+    return {"type": "interactive", "interactive": {"type": "button", "body": body, "action": {"buttons": buttons}}}

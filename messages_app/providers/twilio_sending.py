@@ -1,0 +1,98 @@
+"""Sending by Twilio's API.
+
+https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-resource
+https://www.twilio.com/docs/api/errors
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import quote, urlencode
+
+from django.conf import settings
+from django.urls import reverse
+
+from media_app.sources.http import basic
+from messages_app.providers.base import Button, OutgoingMessage
+from messages_app.providers.http import Answer, Codes, number, post
+from messages_app.providers.sending import CredentialsRefusedError, RefusedError
+from messages_app.providers.text import cut
+
+MAX_TEXT = 1_600
+#: The field of a status callback's query that carries our reference.
+REFERENCE = "reference"
+
+CODES = Codes(
+    credentials=frozenset({20003}),
+    busy=frozenset({20429, 63018}),
+    refusals={
+        21211: "the customer's address is not one",
+        21212: "the business's number is not one that can send",
+        21602: "the message has no text",
+        21604: "the message is addressed to nobody",
+        21609: "PUBLIC_URL is not an address that it can call with a status",
+        21610: "the customer has said STOP",
+        21617: "the message is too long",
+        63003: "it can't deliver to this customer",
+        63007: "the business's number is not a WhatsApp sender of this account",
+        63016: "the customer's last message is more than 24 hours old",
+    },
+)
+
+
+def send(message: OutgoingMessage) -> str:
+    """Send once, by the first credentials that are taken; Twilio's id of the message. Raises SendError subclasses."""
+    _require_own(message.account)
+    url = f"{settings.TWILIO_API_URL}/2010-04-01/Accounts/{quote(message.account, safe='')}/Messages.json"
+    body = urlencode(_form(message)).encode()
+    refusal = CredentialsRefusedError("Neither TWILIO_AUTH_TOKEN nor TWILIO_API_KEY with TWILIO_API_SECRET is set.")
+    for authorization in _credentials():
+        headers = {"Authorization": authorization, "Content-Type": "application/x-www-form-urlencoded"}
+        try:
+            return _id(post(url, headers=headers, body=body))
+        except CredentialsRefusedError as error:
+            refusal = error
+    raise refusal
+
+
+def _require_own(account: str) -> None:
+    if not settings.TWILIO_ACCOUNT_SID:
+        raise CredentialsRefusedError("TWILIO_ACCOUNT_SID is not set.")
+    if account != settings.TWILIO_ACCOUNT_SID:
+        raise RefusedError(
+            f"The message belongs to the Twilio account AC…{account[-4:]}; TWILIO_ACCOUNT_SID is another one."
+        )
+
+
+def _credentials() -> list[str]:
+    """The Authorization headers to try: an API key's secrets, or the account's own tokens, never mixed."""
+    if settings.TWILIO_API_KEY and settings.TWILIO_API_SECRET:
+        return [basic(settings.TWILIO_API_KEY, secret) for secret in settings.TWILIO_API_SECRET]
+    return [basic(settings.TWILIO_ACCOUNT_SID, token) for token in settings.TWILIO_AUTH_TOKEN]
+
+
+def _id(answer: Answer) -> str:
+    sid = answer.said.get("sid")
+    if answer.succeeded and isinstance(sid, str) and sid:
+        return sid
+    raise answer.error("Twilio", number(answer.said.get("code")), CODES)
+
+
+def _form(message: OutgoingMessage) -> dict[str, str]:
+    callback = f"{settings.PUBLIC_URL}{reverse('webhook-twilio-status')}"
+    return {
+        "From": f"whatsapp:{message.business}",
+        "To": message.to,
+        "Body": _text(message.text, message.buttons),
+        # Twilio keeps nothing of ours beside a message, but calls back whatever address it is given.
+        "StatusCallback": f"{callback}?{urlencode({REFERENCE: message.reference})}",
+    }
+
+
+def _text(text: str, buttons: Sequence[Button]) -> str:
+    """The text, and what the buttons would offer: Twilio has buttons in approved templates only."""
+    if not buttons:
+        return cut(text, MAX_TEXT)
+    # WhatsApp shows *so* in bold. Typed, a button's title counts as its press.
+    choice = f"\n\nAnswer {' or '.join(f'*{button.title}*' for button in buttons)}."
+    return cut(text, MAX_TEXT - len(choice)) + choice

@@ -1,0 +1,145 @@
+"""What a session holds: as data, then as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+
+from media_app import signing
+from media_app.handover import public_address
+from media_app.models import Media
+from messages_app.models import Message, PhotoSession
+
+# What will not be had any more.
+REFUSED = frozenset({Media.State.REJECTED, Media.State.EXPIRED, Media.State.DELETED})
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """How many photos a session has. Those on their way are counted as photos, refused ones are not."""
+
+    photos: int = 0
+    on_their_way: int = 0
+    too_large: int = 0
+    refused: int = 0
+    #: Sent once more than needed.
+    duplicates: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SentPhoto:
+    media: Media
+    caption: str
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One session as the business gets it."""
+
+    session: PhotoSession
+    #: The distinct ones that are or will be had, by the provider's time.
+    photos: tuple[SentPhoto, ...]
+    holding: Holding
+
+    def as_data(self, revision: int) -> dict[str, Any]:
+        """For machines; the links open the photos for SUMMARY_LINK_TTL_SECONDS."""
+        session, photos = self.session, [_as_data(photo) for photo in self.photos]
+        return {
+            "id": str(session.id),
+            "revision": revision,
+            "state": session.state,
+            "contact": {
+                "id": str(session.contact_id),
+                "name": session.contact.name,
+                "owners": [owner.owner for owner in session.contact.owners.all()],
+            },
+            "business": session.business,
+            "started_at": _iso(session.started_at),
+            "done_at": _iso(session.done_at),
+            "submitted_at": _iso(session.ended_at),
+            "details": session.details,
+            "photos": photos,
+            "counts": {
+                "photos": self.holding.photos,
+                "on_their_way": self.holding.on_their_way,
+                "too_large": self.holding.too_large,
+                "refused": self.holding.refused,
+                "duplicates": self.holding.duplicates,
+            },
+            "text": as_text([photo["url"] for photo in photos], session.details),
+        }
+
+
+def as_text(urls: Sequence[str], details: str) -> str:
+    """``Photos Provided: url | url``, and the details."""
+    lines = [f"Photos Provided: {' | '.join(urls) or 'none'}"]
+    return "\n".join([*lines, f"Details: {details}"] if details else lines)
+
+
+def essence(data: Mapping[str, Any]) -> tuple[object, ...]:
+    """What makes a summary another one; links and times on the way do not."""
+    counts = {name: count for name, count in data["counts"].items() if name != "on_their_way"}
+    return [photo["id"] for photo in data["photos"]], data["details"], counts
+
+
+def summarize(session: PhotoSession) -> Summary:
+    """What the session holds now."""
+    ids = [UUID(id) for id in session.media_ids]
+    found = Media.objects.in_bulk(ids)
+    sent = sorted((found[id] for id in dict.fromkeys(ids) if id in found), key=_by_time)
+    kept = [media for media in sent if media.state not in REFUSED]
+    distinct = list({_content(media): media for media in reversed(kept)}.values())[::-1]
+    refused = [media for media in sent if media.state in REFUSED]
+    too_large = sum(media.is_too_large for media in refused)
+    holding = Holding(
+        photos=len(distinct),
+        on_their_way=sum(media.state in (*Media.WAITING, Media.State.MISSING) for media in distinct),
+        too_large=too_large,
+        refused=len(refused) - too_large,
+        duplicates=len(ids) - len(refused) - len(distinct),
+    )
+    captions = _captions(session)
+    photos = tuple(SentPhoto(media, captions.get(media.id, "")) for media in sorted(distinct, key=_by_time))
+    return Summary(session, photos, holding)
+
+
+def holding_of(session: PhotoSession) -> Holding:
+    return summarize(session).holding
+
+
+def _content(media: Media) -> object:
+    """What tells whether two are the same photo: the digest where there is one."""
+    return media.sha256 or media.announced_sha256 or media.id
+
+
+def _by_time(media: Media) -> tuple[datetime, int, UUID]:
+    return media.occurred_at, media.position, media.id
+
+
+def _captions(session: PhotoSession) -> dict[UUID, str]:
+    said = Message.objects.filter(id__in=session.message_ids).exclude(text="")
+    return dict(said.filter(attachments__media__isnull=False).values_list("attachments__media_id", "text"))
+
+
+def _as_data(photo: SentPhoto) -> dict[str, Any]:
+    media = photo.media
+    lasts = timedelta(seconds=settings.SUMMARY_LINK_TTL_SECONDS)
+    return {
+        "id": str(media.id),
+        "url": public_address(media) or signing.link(media, lasts=lasts),
+        "state": media.state,
+        "content_type": media.content_type or media.announced_type,
+        "size": media.size,
+        "sha256": media.sha256 or media.announced_sha256,
+        "occurred_at": _iso(media.occurred_at),
+        "caption": photo.caption,
+    }
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
