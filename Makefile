@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install demo test check lock burst chaos flush guards bench bench-delivery
+.PHONY: install demo test check lock burst album chaos flush guards bench bench-delivery
 
 install: $(INSTALLED) ## create .venv with all that development needs
 
@@ -31,6 +31,9 @@ check: $(INSTALLED) ## style, types, the direction of imports, migrations, deplo
 
 burst: $(INSTALLED) ## the three-photos bug, ten times on each database: RUNS=10
 	$(BIN)/python -m tests.burst --runs $(or $(RUNS),10)
+
+album: $(INSTALLED) ## thirty photos and DONE at once, in a hundred orders, on each database: SEEDS=100
+	$(BIN)/python -m tests.album --seeds $(or $(SEEDS),100)
 
 chaos: $(INSTALLED) ## everything killed at random under a burst; PHOTOS=10000 KILLS=20 SEED=1 is the long form
 	$(BIN)/python -m tests.chaos --photos $(or $(PHOTOS),300) --kills $(or $(KILLS),2) --seed $(or $(SEED),1)

@@ -138,6 +138,7 @@ def _claim(id: UUID) -> Claimed | None:
         item.state, item.attempts = State.SENDING, item.attempts + 1
         item.sending_at = datetime.now(UTC)
         item.save()
+        reached("outbox_in_claim")
     reached("outbox_after_claim")
     return claimed
 
@@ -199,6 +200,7 @@ def _send(claimed: Claimed) -> bool:
         return False
     reached("outbox_after_send")
     _end(item, State.SENT)
+    reached("outbox_after_mark")
     conversations.alone(item.session, conversations.review)
     return True
 

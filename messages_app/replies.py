@@ -55,7 +55,7 @@ def put(kind: str, holding: Holding, *, is_submitted: bool = False) -> Text:
         Kind.NO_PHOTOS: gettext("We have no photos of yours yet.") + " " + again,
         Kind.QUESTION: gettext("Great! Got %(got)s.") % {"got": got},
         Kind.ADD: gettext("Please describe them in one message."),
-        Kind.SUBMITTED: gettext("Thank you! Your %(got)s have been passed on.") % {"got": got},
+        Kind.SUBMITTED: gettext("Thank you! Passed on: %(got)s.") % {"got": got},
         Kind.CANCELLED: gettext("Cancelled. Nothing has been passed on."),
         Kind.RESET: gettext("The photos of this session are deleted. Nothing has been passed on."),
         Kind.CORRECTION: gettext("Correction: got %(got)s in all.") % {"got": got},

@@ -95,7 +95,7 @@ class Burst:
         # Albums share their second: times tell nothing apart.
         sent_at = start + random.randrange(3)
         account = self.accounts.meta_phone_number_id if provider == "meta" else self.accounts.twilio_account_sid
-        message_id = _message_id(provider, f"{self.seed}|{start}|{number}", with_file=kind is not None)
+        given_id = message_id(provider, f"{self.seed}|{start}|{number}", with_file=kind is not None)
         file, message_type = None, "text"
         if kind is not None:
             size = self.document_bytes if kind is Kind.DOCUMENT else 0
@@ -106,7 +106,7 @@ class Burst:
                 provider=provider,
                 account=account,
                 media_id=id.meta if provider == "meta" else id.twilio,
-                message_id=message_id,
+                message_id=given_id,
                 owner=owner,
                 kind=kind,
                 sha256=content.sha256,
@@ -118,7 +118,7 @@ class Burst:
         return AnnouncedMessage(
             provider=provider,
             account=account,
-            message_id=message_id,
+            message_id=given_id,
             owner=owner,
             name=name,
             kind=message_type,
@@ -150,7 +150,8 @@ class Burst:
                 yield twilio_delivery(self.accounts, message, public_url=self.public_url, api_url=self.api_url)
 
 
-def _message_id(provider: str, name: str, *, with_file: bool) -> str:
+def message_id(provider: str, name: str, *, with_file: bool) -> str:
+    """The id that the vendor gives the message of this name."""
     digest = sha256(name.encode()).digest()
     if provider == "meta":
         return f"wamid.{b64encode(digest[:24]).decode()}"

@@ -44,7 +44,7 @@ class Crew:
 def crew(redis: Redis, redis_port: int, tmp_path: Path) -> Iterator[Crew]:
     process = Process(
         "worker",
-        [sys.executable, MANAGE, "worker", "--inbox", "0", "--ingest", "2", "--previews", "0"],
+        [sys.executable, MANAGE, "worker", "--inbox", "0", "--ingest", "2", "--outbox", "0", "--previews", "0"],
         log=tmp_path / "worker.log",
         env={**os.environ, "REDIS_URL": f"redis://127.0.0.1:{redis_port}/0"},
     )

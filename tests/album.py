@@ -1,0 +1,140 @@
+"""Thirty photos and DONE, all at once and in any order: ``python -m tests.album --seeds 100``.
+
+Each seed is a customer with an order of their own; a web of four processes takes them in. Prints a line for each
+database; exits 1 unless each customer was acknowledged once, the last reply and the last revision say 30, and each
+revision was handed over once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from mediahub.simulator.customer import Customer
+from mediahub.simulator.deliveries import SignedRequest
+from mediahub.simulator.hub import Hub
+from mediahub.simulator.provider import SimulatedProvider
+from mediahub.simulator.shop import Shop
+from mediahub.simulator.traffic import send
+from tests.hubs import running_hub
+from tests.waiting import until
+
+PHOTOS = 30
+ACK = "Got it!"
+
+
+@dataclass(frozen=True, slots=True)
+class Album:
+    customer: Customer
+    seed: int
+
+    def requests(self, at: float) -> list[SignedRequest]:
+        """All of them, in the order that this seed makes."""
+        photos = [self.customer.photo(at + number // 12) for number in range(PHOTOS)]
+        requests = [self.customer.say("SELL", at - 1), *photos, self.customer.say("DONE", at + 3)]
+        Random(self.seed).shuffle(requests)
+        return requests
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=100)
+    parser.add_argument("--at-once", type=int, default=10)
+    parser.add_argument("--database", choices=("sqlite", "postgres"), action="append")
+    options = parser.parse_args()
+    problems: list[str] = []
+    for database in options.database or ("sqlite", "postgres"):
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory() as directory:
+            found = albums(Path(directory), database=database, seeds=range(options.seeds), at_once=options.at_once)
+        print(f"{database}: {options.seeds} albums in {time.monotonic() - began:.0f} s, {len(found)} problems")
+        problems += found
+    for problem in problems[:20]:
+        print(problem)
+    return 1 if problems else 0
+
+
+def albums(directory: Path, *, database: str, seeds: range, at_once: int) -> list[str]:
+    """Post the albums of so many customers at a time, each all at once; what went wrong."""
+    provider = SimulatedProvider()
+    problems: list[str] = []
+    with (
+        Shop() as shop,
+        running_hub(
+            directory, database=database, provider=provider, web_processes=4, sweep_every=5, env=shop.env
+        ) as hub,
+    ):
+        for start in range(seeds.start, seeds.stop, at_once):
+            some = [_album(seed) for seed in range(start, min(start + at_once, seeds.stop))]
+            problems += _round(hub, provider, shop, some)
+    return problems
+
+
+def _album(seed: int) -> Album:
+    return Album(Customer(number=f"+1433556{seed:04}"), seed)
+
+
+def _round(hub: Hub, provider: SimulatedProvider, shop: Shop, albums: list[Album]) -> list[str]:
+    at = time.time() - 5
+    requests = [album.requests(at) for album in albums]
+    # Side by side: each customer's album is posted all at once.
+    mixed = [request for together in zip(*requests, strict=True) for request in together]
+    answers = send(mixed, hub.url, parallel=60)
+    assert {answer.status for answer in answers} == {200}
+    numbers = [album.customer.number for album in albums]
+    until(lambda: all(f"{PHOTOS} photos" in _last(provider, number) for number in numbers), 60)
+    skips = [album.customer.say("no, skip", time.time()) for album in albums]
+    assert {answer.status for answer in send(skips, hub.url)} == {200}
+    until(lambda: all(_revision(shop, number) == PHOTOS for number in numbers), 60)
+    until(lambda: all(_last(provider, number).startswith("Thank you!") for number in numbers), 60)
+    return [problem for number in numbers for problem in _problems(provider, shop, number)]
+
+
+def _problems(provider: SimulatedProvider, shop: Shop, number: str) -> list[str]:
+    found: list[str] = []
+    said = replies(provider, number)
+    acknowledged = sum(text.startswith(ACK) for text in said)
+    if acknowledged != 1:
+        found.append(f"{number}: acknowledged {acknowledged} times")
+    if f"{PHOTOS} photos" not in said[-1]:
+        found.append(f"{number}: the last reply is {said[-1]!r}")
+    handed = shop.of(number)
+    keys = Counter(each.key for each in handed)
+    if max(keys.values()) > 1 or not all(each.is_genuine for each in handed):
+        found.append(f"{number}: handed over {dict(keys)}")
+    if len({each.summary["id"] for each in handed}) != 1:
+        found.append(f"{number}: several sessions were handed over")
+    return found
+
+
+def replies(provider: SimulatedProvider, number: str) -> list[str]:
+    """What the hub has said to this customer, in order."""
+    digits = number.lstrip("+")
+    return [_text(send.body) for send in list(provider.sends) if send.to.endswith(digits)]
+
+
+def _text(body: object) -> str:
+    """The words of a send, of either vendor."""
+    assert isinstance(body, dict)
+    if body.get("type") == "interactive":
+        return str(body["interactive"]["body"]["text"])
+    return str(body["text"]["body"] if "text" in body else body.get("Body", ""))
+
+
+def _last(provider: SimulatedProvider, number: str) -> str:
+    return (replies(provider, number) or [""])[-1]
+
+
+def _revision(shop: Shop, number: str) -> int:
+    handed = shop.of(number)
+    return len(handed[-1].summary["photos"]) if handed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
