@@ -116,15 +116,7 @@ def _problems(provider: SimulatedProvider, shop: Shop, number: str) -> list[str]
 def replies(provider: SimulatedProvider, number: str) -> list[str]:
     """What the hub has said to this customer, in order."""
     digits = number.lstrip("+")
-    return [_text(send.body) for send in list(provider.sends) if send.to.endswith(digits)]
-
-
-def _text(body: object) -> str:
-    """The words of a send, of either vendor."""
-    assert isinstance(body, dict)
-    if body.get("type") == "interactive":
-        return str(body["interactive"]["body"]["text"])
-    return str(body["text"]["body"] if "text" in body else body.get("Body", ""))
+    return [send.text for send in list(provider.sends) if send.to.endswith(digits)]
 
 
 def _last(provider: SimulatedProvider, number: str) -> str:

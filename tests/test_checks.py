@@ -20,6 +20,12 @@ S3 = {"BACKEND": "storages.backends.s3.S3Storage"}
         ("LINK_TTL_SECONDS", 0, "media_app.E005"),
         ("R2_PUBLIC_URL", "cdn.example", "media_app.E006"),
         ("MEDIA_DELIVERY", "redirect", "media_app.W003"),
+        ("SESSION_TTL_SECONDS", 0, "messages_app.E001"),
+        ("SUMMARY_LINK_TTL_SECONDS", -1, "messages_app.E001"),
+        ("SESSION_WORDS_CANCEL", ["Done"], "messages_app.E002"),
+        ("SESSION_WORDS_DONE", [], "messages_app.E003"),
+        ("SESSION_WEBHOOK_URL", "shop.example/sessions", "messages_app.E004"),
+        ("SESSION_WEBHOOK_URL", "https://shop.example/sessions", "messages_app.W001"),
     ],
 )
 def test_a_setting_that_cannot_work_is_found_at_start(settings: Settings, name: str, value: object, id: str) -> None:

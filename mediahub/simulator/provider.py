@@ -55,6 +55,13 @@ class Send:
     #: The request's fields as they came.
     body: Mapping[str, Any]
 
+    @property
+    def text(self) -> str:
+        """What the customer reads, of either vendor."""
+        if self.body.get("type") == "interactive":
+            return str(self.body["interactive"]["body"]["text"])
+        return str(self.body["text"]["body"] if "text" in self.body else self.body.get("Body", ""))
+
 
 class SimulatedProvider:
     """Two hosts on 127.0.0.1: the API, and the one that links lead to. Thread-safe.

@@ -5,20 +5,26 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from argparse import RawDescriptionHelpFormatter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from mediahub.env import BASE_DIR
+from mediahub.simulator.customer import Customer
 from mediahub.simulator.hub import Hub
 from mediahub.simulator.processes import free_port, is_free
 from mediahub.simulator.provider import SimulatedProvider
+from mediahub.simulator.shop import Shop
+from mediahub.simulator.traffic import send
 from mediahub.simulator.visitor import VisitError, look_at_a_file
 
 USERNAME = "admin"
 PORT = 8000
+ANSWERED_WITHIN = 20.0
 
 
 class Command(BaseCommand):
@@ -58,7 +64,10 @@ Everything it writes is in .demo/, made anew each time.
         self.stdout.write("Starting web server, workers, sweeper, Redis and the simulated providers …")
         with (
             SimulatedProvider() as provider,
-            Hub(directory, api_url=provider.api_url, cdn_host=provider.cdn_host, port=port, sweep_every=5) as hub,
+            Shop() as shop,
+            Hub(
+                directory, api_url=provider.api_url, cdn_host=provider.cdn_host, port=port, sweep_every=5, env=shop.env
+            ) as hub,
         ):
             hub.manage(
                 "createsuperuser",
@@ -70,9 +79,11 @@ Everything it writes is in .demo/, made anew each time.
             self.stdout.write("Sending a burst of signed webhooks, each three times …")
             complete = self._simulate(hub, options)
             looked = self._look(hub, password)
+            self.stdout.write("\nA customer sells something:")
+            handed_over = self._talk(hub, provider, shop)
             self.stdout.write(f"\nAdmin   {hub.url}/admin/\nLogin   {USERNAME}\nPassword {password}\n")
             if options["once"]:
-                if not (complete and looked):
+                if not (complete and looked and handed_over):
                     raise CommandError(f"The demo did not end well; the logs are in {directory.name}/.")
                 return
             self.stdout.write("Look around; Ctrl-C ends it.")
@@ -93,6 +104,44 @@ Everything it writes is in .demo/, made anew each time.
             return False
         self.stdout.write(f"Signed in and fetched {glance.content_range or glance.status} of {glance.url}")
         return glance.status == 206 and len(glance.body) == 100
+
+    def _talk(self, hub: Hub, provider: SimulatedProvider, shop: Shop) -> bool:
+        """A photo session from SELL to its hand-over, printed as it is said."""
+        customer, at = Customer(number="+14335550100", name="Sofía"), time.time() - 30
+        photos = [customer.photo(at + number) for number in range(1, 4)]
+        for shown, requests in (
+            ("SELL", [customer.say("SELL", at)]),
+            ("three photos", photos),
+            ("done", [customer.say("done", at + 5)]),
+            ("A scratch on one leg.", [customer.say("A scratch on one leg.", at + 10)]),
+        ):
+            heard = len(provider.sends)
+            self.stdout.write(f"  customer  {shown}")
+            send(requests, hub.url)
+            if not _replied(provider, heard):
+                self.stdout.write(f"  no reply within {ANSWERED_WITHIN:g} s")
+                return False
+            for reply in provider.sends[heard:]:
+                self.stdout.write(f"  hub       {reply.text}")
+        if not _within(ANSWERED_WITHIN, lambda: bool(shop.received)):
+            self.stdout.write("  The session was not handed over.")
+            return False
+        summary = shop.received[-1].summary
+        self.stdout.write(f"Handed over to the business: {len(summary['photos'])} photos, «{summary['details']}»")
+        return len(summary["photos"]) == len(photos)
+
+
+def _replied(provider: SimulatedProvider, before: int) -> bool:
+    return _within(ANSWERED_WITHIN, lambda: len(provider.sends) > before)
+
+
+def _within(seconds: float, condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:
