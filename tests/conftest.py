@@ -10,6 +10,7 @@ from pytest_django.fixtures import Settings
 
 from mediahub.simulator.accounts import Accounts
 from mediahub.simulator.provider import SimulatedProvider
+from mediahub.simulator.shop import Shop
 from tests.environment import DIRECTORY
 
 
@@ -32,6 +33,14 @@ def media_root(settings: Settings, tmp_path: Path) -> Path:
     }
     settings.STORAGES = storages
     return root
+
+
+@pytest.fixture
+def shop(settings: Settings) -> Iterator[Shop]:
+    """Where submitted sessions are handed over."""
+    with Shop() as shop:
+        settings.SESSION_WEBHOOK_URL, settings.SESSION_WEBHOOK_SECRET = shop.url, [shop.secret]
+        yield shop
 
 
 @pytest.fixture(scope="session")

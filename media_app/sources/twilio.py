@@ -45,7 +45,7 @@ def _open(origin: Origin, deadline: Deadline, stack: ExitStack) -> Response:
         return _opened(stack.enter_context(get(origin.url, hosts=hosts, deadline=deadline)))
     hosts = Hosts([*settings.TWILIO_MEDIA_HOSTS, "api.twilio.com"], base=settings.TWILIO_API_URL)
     refusal = UnauthorizedError("Neither TWILIO_AUTH_TOKEN nor TWILIO_API_KEY with TWILIO_API_SECRET is set.")
-    for authorization in _credentials():
+    for authorization in credentials():
         try:
             return _opened(stack.enter_context(get(url, hosts=hosts, deadline=deadline, authorization=authorization)))
         except UnauthorizedError as error:
@@ -79,7 +79,7 @@ def _api_url(origin: Origin) -> str | None:
     return origin.url
 
 
-def _credentials() -> list[str]:
+def credentials() -> list[str]:
     """The Authorization headers to try: an API key's secrets, or the account's own tokens, never mixed."""
     if settings.TWILIO_API_KEY and settings.TWILIO_API_SECRET:
         return [basic(settings.TWILIO_API_KEY, secret) for secret in settings.TWILIO_API_SECRET]

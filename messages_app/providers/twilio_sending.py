@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from django.conf import settings
 from django.urls import reverse
 
-from media_app.sources.http import basic
+from media_app.sources.twilio import credentials
 from messages_app.providers.base import Button, OutgoingMessage
 from messages_app.providers.http import Answer, Codes, number, post
 from messages_app.providers.sending import CredentialsRefusedError, RefusedError
@@ -46,7 +46,7 @@ def send(message: OutgoingMessage) -> str:
     url = f"{settings.TWILIO_API_URL}/2010-04-01/Accounts/{quote(message.account, safe='')}/Messages.json"
     body = urlencode(_form(message)).encode()
     refusal = CredentialsRefusedError("Neither TWILIO_AUTH_TOKEN nor TWILIO_API_KEY with TWILIO_API_SECRET is set.")
-    for authorization in _credentials():
+    for authorization in credentials():
         headers = {"Authorization": authorization, "Content-Type": "application/x-www-form-urlencoded"}
         try:
             return _id(post(url, headers=headers, body=body))
@@ -62,13 +62,6 @@ def _require_own(account: str) -> None:
         raise RefusedError(
             f"The message belongs to the Twilio account AC…{account[-4:]}; TWILIO_ACCOUNT_SID is another one."
         )
-
-
-def _credentials() -> list[str]:
-    """The Authorization headers to try: an API key's secrets, or the account's own tokens, never mixed."""
-    if settings.TWILIO_API_KEY and settings.TWILIO_API_SECRET:
-        return [basic(settings.TWILIO_API_KEY, secret) for secret in settings.TWILIO_API_SECRET]
-    return [basic(settings.TWILIO_ACCOUNT_SID, token) for token in settings.TWILIO_AUTH_TOKEN]
 
 
 def _id(answer: Answer) -> str:

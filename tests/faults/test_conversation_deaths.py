@@ -9,7 +9,6 @@ from datetime import timedelta
 
 import pytest
 from django.db.models import F
-from pytest_django import Settings
 
 from media_app.ingest import ingest_next
 from media_app.models import Media
@@ -36,13 +35,6 @@ NUMBER = "+14335580001"
 def quick() -> Iterator[None]:
     with without_waiting_for_the_disk():
         yield
-
-
-@pytest.fixture
-def shop(settings: Settings) -> Iterator[Shop]:
-    with Shop() as shop:
-        settings.SESSION_WEBHOOK_URL, settings.SESSION_WEBHOOK_SECRET = shop.url, [shop.secret]
-        yield shop
 
 
 @pytest.fixture

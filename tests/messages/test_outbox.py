@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db.models import F
 from django.db.models.functions import Now
-from pytest_django import Settings
 
 from mediahub.simulator.customer import Customer
 from mediahub.simulator.provider import SimulatedProvider
@@ -33,13 +32,6 @@ def provider(provider: SimulatedProvider) -> Iterator[SimulatedProvider]:
     provider.sends.clear()
     yield provider
     provider.down = provider.unauthorised = False
-
-
-@pytest.fixture
-def shop(settings: Settings) -> Iterator[Shop]:
-    with Shop() as shop:
-        settings.SESSION_WEBHOOK_URL, settings.SESSION_WEBHOOK_SECRET = shop.url, [shop.secret]
-        yield shop
 
 
 @pytest.fixture
