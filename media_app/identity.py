@@ -16,6 +16,9 @@ NAMESPACE = uuid5(NAMESPACE_URL, "mediahub")
 
 UNKNOWN_OWNER = "whatsapp:unknown"
 
+# Previews lie below this, each below the key of its file: beside the files, never among them.
+PREVIEWS = "previews/"
+
 # A provider's time outside these bounds says more about its clock than about the photo.
 OLDEST_BELIEVED = timedelta(days=30)
 NEWEST_BELIEVED = timedelta(days=1)

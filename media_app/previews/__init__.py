@@ -10,6 +10,7 @@ import hashlib
 import io
 from contextlib import closing, suppress
 
+from media_app.identity import PREVIEWS
 from media_app.models import Media
 from media_app.previews.image import CONTENT_TYPES, PreviewError, image_preview
 from media_app.storage import ObjectExistsError, media_storage
@@ -32,7 +33,7 @@ def can_preview(media: Media) -> bool:
 
 
 def preview_key(media: Media, size: int) -> str:
-    return f"previews/{media.key}/{size}.webp"
+    return f"{PREVIEWS}{media.key}/{size}.webp"
 
 
 def ensure_preview(media: Media, size: int) -> bytes:

@@ -177,6 +177,9 @@ class DiskStorage(Storage):
                 os.fsync(descriptor)
         except _ABSENT:
             self._check_root()
+        except OSError as error:
+            # One folder that does not open keeps no other's files.
+            return {(folder / name).relative_to(self.root).as_posix(): _reason(error) for name in names}
         # The name of an empty folder still tells whose files were in it.
         for emptied in self._down_from(folder):
             try:
