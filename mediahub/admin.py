@@ -27,17 +27,24 @@ from media_app.models import Media
 from mediahub import status
 from mediahub.alerts import Alert, alerts
 from mediahub.status import Status
-from messages_app.models import Contact, Delivery, Message, QuarantinedItem
+from messages_app.models import Contact, Delivery, Message, OutboxItem, PhotoSession, QuarantinedItem
 
 NEWEST = 12
 # Where the front page leads: model, title, icon, what is there.
 _PLACES: tuple[tuple[type[Model], str, str, str], ...] = (
     (Media, "Media", "perm_media", "Every photo, video, voice note and document"),
     (Message, "Messages", "chat", "What was said, with its files in place"),
+    (PhotoSession, "Sessions", "photo_library", "Photos sent for one purpose, until DONE"),
+    (OutboxItem, "Replies", "forward_to_inbox", "What the hub said, and what became of it"),
     (Contact, "Contacts", "group", "Who wrote, from which numbers"),
     (Delivery, "Deliveries", "move_to_inbox", "What providers sent, byte for byte"),
     (QuarantinedItem, "Quarantine", "report", "What could not be read, to be replayed"),
 )
+_WAITING: dict[str, Callable[[Status], int]] = {
+    "media": lambda found: found.count(*status.NOT_KEPT),
+    "outboxitem": lambda found: found.unsent,
+    "quarantineditem": lambda found: found.quarantined,
+}
 # The front page has the rest.
 _BANNERS = 3
 
@@ -70,10 +77,8 @@ def on_every_page(request: HttpRequest) -> dict[str, Any]:
 
 def waiting_for_staff(model: str) -> int:
     """How many rows of a model nobody but staff can settle."""
-    found = status.current() if model in ("media", "quarantineditem") else None
-    if found is None:
-        return 0
-    return found.count(*status.NOT_KEPT) if model == "media" else found.quarantined
+    found = status.current() if model in _WAITING else None
+    return _WAITING[model](found) if found else 0
 
 
 def _banners(request: HttpRequest) -> list[dict[str, Any]]:

@@ -12,8 +12,9 @@ from media_app.admin.badges import Tone
 from media_app.admin.machine_owned import change_url, list_url
 from media_app.admin.times import in_words
 from media_app.models import AccountPause, Media
-from mediahub.status import GIVEN_UP, LATELY, RESCUABLE, Status
-from messages_app.models import Delivery, QuarantinedItem
+from mediahub.status import GIVEN_UP, LATELY, RESCUABLE, UNSENT, Status
+from messages_app.models import Delivery, OutboxItem, QuarantinedItem
+from messages_app.outbox import HAND_OVER_FOR
 
 # Work that waits longer than this has nobody who does it.
 LATE = timedelta(minutes=5)
@@ -55,9 +56,11 @@ def alerts(status: Status | None) -> list[Alert]:
         _queue_down(status),
         _nobody_fetches(status),
         _nobody_reads(status),
+        _hand_overs_failing(status),
         _running_out(status),
         _missing(status),
         _given_up(status),
+        _unsent(status),
         _quarantined(status),
     ]
     # Stable: what is wrong now stands before what can wait, the rest in the order above.
@@ -153,6 +156,32 @@ def _given_up(status: Status) -> Alert | None:
         headline=f"{_counted(status.given_up_lately, 'file was', 'files were')} given up in the last 24 hours.",
         advice="The list says why. The sender may send them again.",
         links=(Link("Files given up", list_url(Media, state__exact=GIVEN_UP), Media),),
+        is_now=False,
+    )
+
+
+def _hand_overs_failing(status: Status) -> Alert | None:
+    if not status.hand_overs_failing:
+        return None
+    waiting = {"state__exact": OutboxItem.State.QUEUED, "kind__exact": OutboxItem.Kind.HAND_OVER}
+    return Alert(
+        tone="bad",
+        headline=f"The business does not take {_counted(status.hand_overs_failing, 'summary', 'summaries')}.",
+        advice=f"{status.hand_over_error} Each is tried again by itself for {HAND_OVER_FOR.days} days. "
+        "Look whether SESSION_WEBHOOK_URL is right, and what answers there.",
+        links=(Link("Hand-overs that wait", list_url(OutboxItem, **waiting), OutboxItem),),
+    )
+
+
+def _unsent(status: Status) -> Alert | None:
+    if not status.unsent:
+        return None
+    return Alert(
+        tone="warn",
+        headline=f"{_counted(status.unsent, 'reply was', 'replies were')} not sent, or perhaps not.",
+        advice="Each says why, and Send again tries once more. "
+        "More than 24 hours after a contact's last message WhatsApp lets nobody answer.",
+        links=(Link("These replies", list_url(OutboxItem, state__exact=UNSENT), OutboxItem),),
         is_now=False,
     )
 

@@ -318,6 +318,8 @@ UNFOLD = {
                     for title, icon, app, model in (
                         ("Media", "perm_media", "media_app", "media"),
                         ("Messages", "chat", "messages_app", "message"),
+                        ("Sessions", "photo_library", "messages_app", "photosession"),
+                        ("Replies", "forward_to_inbox", "messages_app", "outboxitem"),
                         ("Contacts", "group", "messages_app", "contact"),
                         ("Deliveries", "move_to_inbox", "messages_app", "delivery"),
                         ("Quarantine", "report", "messages_app", "quarantineditem"),

@@ -8,14 +8,16 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from threading import Lock
+from typing import Any
 
-from django.db.models import Count, Exists, Min, OuterRef, Q, Subquery
+from django.db.models import Count, Exists, Max, Min, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce, Greatest, Now
 from redis import RedisError
 
 from media_app import hints
 from media_app.models import AccountPause, FetchAttempt, Media
-from messages_app.models import Delivery, QuarantinedItem
+from messages_app.models import Delivery, OutboxItem, QuarantinedItem
+from messages_app.outbox import WINDOW
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +25,11 @@ log = logging.getLogger(__name__)
 KEPT_SECONDS = 15.0
 # What ends, or ended, within this time is news.
 LATELY = timedelta(days=1)
+# One attempt that fails is no news, so many are.
+FAILING = 3
 
 GIVEN_UP = (Media.State.EXPIRED, Media.State.REJECTED)
+UNSENT = (OutboxItem.State.FAILED, OutboxItem.State.UNKNOWN)
 NOT_KEPT = (*GIVEN_UP, Media.State.MISSING)
 # Files whose clock still means something: the provider may have them, and we don't.
 RESCUABLE = (*Media.WAITING, Media.State.REJECTED, Media.State.MISSING)
@@ -63,6 +68,11 @@ class Status:
     first_runs_out: datetime | None
     #: Files given up within ``LATELY``.
     given_up_lately: int
+    #: Replies and hand-overs that were not sent, or perhaps not, as long as sending them again is of use.
+    unsent: int
+    #: Hand-overs that the business has refused again and again, and what one of them was answered.
+    hand_overs_failing: int
+    hand_over_error: str
 
     def count(self, *states: str) -> int:
         return sum(files.count for files in self.files if files.state in states)
@@ -92,6 +102,7 @@ def collect() -> Status:
         count=Count("id"), first=Min("expires_at")
     )
     lately = FetchAttempt.objects.filter(media=OuterRef("pk"), ended_at__gte=now - LATELY)
+    owed = _owed(now)
     return Status(
         at=now,
         queue_answers=_queue_answers(),
@@ -104,6 +115,9 @@ def collect() -> Status:
         running_out=running_out["count"],
         first_runs_out=running_out["first"],
         given_up_lately=Media.objects.filter(Exists(lately), state__in=GIVEN_UP).count(),
+        unsent=owed["unsent"],
+        hand_overs_failing=owed["failing"],
+        hand_over_error=owed["error"] or "",
     )
 
 
@@ -179,6 +193,17 @@ def _files(states: Collection[str]) -> tuple[Files, ...]:
         .annotate(count=Count("id"), oldest=Min("announced_at"))
     )
     return tuple(Files(**row) for row in found)
+
+
+def _owed(now: datetime) -> dict[str, Any]:
+    is_hand_over = Q(kind=OutboxItem.Kind.HAND_OVER)
+    unsent = Q(state__in=UNSENT) & (is_hand_over | Q(session__last_at__gte=now - WINDOW))
+    failing = is_hand_over & Q(state=OutboxItem.State.QUEUED, attempts__gte=FAILING) & ~Q(last_error="")
+    return OutboxItem.objects.filter(unsent | failing).aggregate(
+        unsent=Count("id", filter=unsent),
+        failing=Count("id", filter=failing),
+        error=Max("last_error", filter=failing),
+    )
 
 
 def _due_since() -> datetime | None:

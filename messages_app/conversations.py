@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Prefetch
+from django.db.models import Prefetch, Q, QuerySet
 
 from media_app import jobs as media_jobs
 from media_app.identity import computed_id
@@ -22,7 +22,7 @@ from media_app.inserts import insert_once
 from media_app.models import Media
 from messages_app import replies
 from messages_app.models import Attachment, Contact, Delivery, Message, OutboxItem, PhotoSession
-from messages_app.sessions import REMEMBERED, Photo, Rules, Said, Session, Word, fold
+from messages_app.sessions import Photo, Rules, Said, Session, Word, fold
 from messages_app.summaries import REFUSED, essence, summarize
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,8 @@ CORRECT_EVERY = timedelta(seconds=5)
 Kind = OutboxItem.Kind
 # The replies that say how many photos there are.
 COUNTING = (Kind.QUESTION, Kind.SUBMITTED, Kind.CORRECTION)
+# The states whose contact was told it.
+COUNTED = (PhotoSession.State.AWAITING_DETAILS, PhotoSession.State.SUBMITTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +98,29 @@ def line_of(row: PhotoSession) -> Line:
 
 
 def refold(line: Line, since: datetime, *, may_expire: bool = False) -> None:
-    """Fold what was said from ``since`` on, and from the beginning of the session that may have been open then."""
+    """Fold what was said from ``since`` on, and from the beginning of the session that was open then."""
     Contact.objects.select_for_update().get(id=line.contact_id)
     known = PhotoSession.objects.filter(
         contact_id=line.contact_id, provider=line.provider, account=line.account, business=line.business
     )
-    before = known.filter(started_at__lte=since, last_at__gte=since - REMEMBERED).order_by("-started_at").first()
-    start = min(since, before.started_at) if before else since
+    start = _beginning(known, since)
     rows = list(known.filter(started_at__gte=start).order_by("started_at", "id"))
     history = [*_said(line, start), *(_decided(row) for row in rows if row.staff_verb)]
-    sessions = fold(history, rules(), now=datetime.now(UTC), may_expire=may_expire)
+    # One that is void never ended.
+    before = known.filter(started_at__lt=start, ended_at__isnull=False).order_by("-started_at").first()
+    missed = before.last_at if before and before.state == PhotoSession.State.EXPIRED else None
+    sessions = fold(history, rules(), now=datetime.now(UTC), may_expire=may_expire, missed=missed)
     _write(line, sessions, rows)
+
+
+def _beginning(known: QuerySet[PhotoSession], since: datetime) -> datetime:
+    """When the session that was open at that time began.
+
+    Sessions that were over by then stay as they are, whatever the settings are by now.
+    """
+    reaching = Q(state__in=PhotoSession.OPEN) | Q(ended_at__gte=since)
+    before = known.filter(reaching, started_at__lt=since).order_by("started_at").first()
+    return before.started_at if before else since
 
 
 def _said(line: Line, start: datetime) -> list[Said]:
@@ -150,7 +164,8 @@ def _write(line: Line, sessions: Sequence[Session], rows: Sequence[PhotoSession]
     left = list(rows)
     for session in sorted(sessions, key=lambda session: session.is_open):
         spoken = set(session.messages)
-        own = [row for row in left if row.anchor_id in spoken]
+        # The business and the contact know it by the row that has come farthest.
+        own = sorted((row for row in left if row.anchor_id in spoken), key=_known_as)
         left = [row for row in left if row not in own]
         row = own[0] if own else _new(line, session)
         for swallowed in own[1:]:
@@ -167,6 +182,11 @@ def _write(line: Line, sessions: Sequence[Session], rows: Sequence[PhotoSession]
             _delete_photos(row)
     for row in left:
         _void(row)
+
+
+def _known_as(row: PhotoSession) -> int:
+    order: list[str] = [PhotoSession.State.SUBMITTED, PhotoSession.State.AWAITING_DETAILS]
+    return order.index(row.state) if row.state in order else len(order)
 
 
 def _new(line: Line, session: Session) -> PhotoSession:
@@ -198,8 +218,8 @@ def _put(row: PhotoSession, session: Session) -> None:
 
 def _void(row: PhotoSession) -> None:
     """A session that was none: an older message has shown that it belongs to another one."""
-    row.state, row.message_ids, row.media_ids = PhotoSession.State.CANCELLED, [], []
-    row.save(update_fields=["state", "message_ids", "media_ids"])
+    row.state, row.ended_at, row.message_ids, row.media_ids = PhotoSession.State.CANCELLED, None, [], []
+    row.save(update_fields=["state", "ended_at", "message_ids", "media_ids"])
     row.outbox.filter(state=OutboxItem.State.QUEUED).delete()
 
 
@@ -216,9 +236,11 @@ def _owe(row: PhotoSession, session: Session) -> None:
     ]
     insert_once(items, unchanged="kind")
     # What an older message has made pointless is not said any more.
-    kinds = [kind for kind in Kind if kind not in (Kind.CORRECTION, Kind.HAND_OVER)]
-    pointless = row.outbox.filter(state=OutboxItem.State.QUEUED, kind__in=kinds)
-    pointless.exclude(id__in=[item.id for item in items]).delete()
+    owed_by_review = {Kind.CORRECTION: COUNTED, Kind.HAND_OVER: (PhotoSession.State.SUBMITTED,)}
+    still = [kind for kind, states in owed_by_review.items() if row.state in states]
+    # Of one that was tried nobody knows whether it has arrived.
+    pointless = row.outbox.filter(~Q(kind=Kind.HAND_OVER) | Q(attempts=0), state=OutboxItem.State.QUEUED)
+    pointless.exclude(kind__in=still).exclude(id__in=[item.id for item in items]).delete()
 
 
 def review(row: PhotoSession) -> None:
@@ -253,7 +275,7 @@ def hand_over(row: PhotoSession, revision: int) -> None:
 
 
 def _correct(row: PhotoSession, items: Sequence[OutboxItem], photos: int) -> None:
-    if row.state not in (PhotoSession.State.AWAITING_DETAILS, PhotoSession.State.SUBMITTED):
+    if row.state not in COUNTED:
         return
     counting = [item for item in items if item.kind in COUNTING]
     if any(item.state == OutboxItem.State.QUEUED for item in counting):

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from media_app import hints, retry
@@ -104,24 +104,18 @@ def settle(statuses: Iterable[StatusChanged]) -> None:
 
 def send_again(item: OutboxItem) -> bool:
     """Staff know better: send one that failed, or whose fate is unknown. False when there is nothing to decide."""
-    return (
-        OutboxItem.objects.filter(id=item.id, state__in=(State.FAILED, State.UNKNOWN)).update(
-            state=State.QUEUED, not_before=Now(), attempts=0
-        )
-        == 1
-    )
+    return _queue_anew(OutboxItem.objects.filter(id=item.id, state__in=(State.FAILED, State.UNKNOWN)))
 
 
 def resend_summary(session: PhotoSession) -> bool:
     """Hand the last revision of a submitted session over once more; False where there is none."""
-    return (
-        OutboxItem.objects.filter(
-            id=session.outbox.filter(kind=Kind.HAND_OVER).order_by("-revision").values("id")[:1],
-        )
-        .exclude(state__in=(State.QUEUED, State.SENDING))
-        .update(state=State.QUEUED, not_before=Now(), attempts=0)
-        == 1
-    )
+    last = session.outbox.filter(kind=Kind.HAND_OVER).order_by("-revision").values("id")[:1]
+    return _queue_anew(OutboxItem.objects.filter(id=last).exclude(state__in=(State.QUEUED, State.SENDING)))
+
+
+def _queue_anew(items: QuerySet[OutboxItem]) -> bool:
+    """From now on, with all its tries before it."""
+    return items.update(state=State.QUEUED, not_before=Now(), caused_at=Now(), attempts=0) == 1
 
 
 def _claim(id: UUID) -> Claimed | None:

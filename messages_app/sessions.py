@@ -75,11 +75,6 @@ class Said:
     #: "close" or "cancel" for a decision of staff.
     decision: str = ""
 
-    @property
-    def order(self) -> tuple[datetime, bool, UUID]:
-        """Photos come before words of the same second."""
-        return self.at, not self.photos, self.id
-
 
 @dataclass(frozen=True, slots=True)
 class Owed:
@@ -128,19 +123,24 @@ def word_of(said: Said, rules: Rules) -> Word | None:
     return rules.words.get(" ".join(said.text.strip(" \t\r\n.!").casefold().split()))
 
 
-def fold(history: Iterable[Said], rules: Rules, *, now: datetime, may_expire: bool) -> list[Session]:
+def fold(
+    history: Iterable[Said], rules: Rules, *, now: datetime, may_expire: bool, missed: datetime | None = None
+) -> list[Session]:
     """The sessions that these messages make, the oldest first; at most the last one is open.
 
-    ``may_expire``: nothing older is still unread, so that silence is silence.
+    ``may_expire``: nothing older is still unread, so that silence is silence. ``missed``: the last message of the
+    session before all these messages, if that one has expired.
     """
     sessions: list[Session] = []
-    for said in sorted(history, key=lambda each: each.order):
+    for said in sorted(history, key=lambda each: (each.at, _turn(each, rules), each.id)):
         session = sessions[-1] if sessions and sessions[-1].is_open else None
         # Staff may decide of a session that is silent for long: it is not over before its time has come for us, too.
         if session and not said.decision and said.at - session.last.at > rules.ttl:
             session.end(State.EXPIRED, session.last.at + rules.ttl)
             session = None
-        session = session or _begin(said, rules, sessions)
+        if sessions:
+            missed = sessions[-1].last.at if sessions[-1].state == State.EXPIRED else None
+        session = session or _begin(said, rules, sessions, missed)
         if session is not None:
             _take(session, said, rules)
     if sessions and may_expire and sessions[-1].is_open:
@@ -148,12 +148,25 @@ def fold(history: Iterable[Said], rules: Rules, *, now: datetime, may_expire: bo
     return sessions
 
 
-def _begin(said: Said, rules: Rules, sessions: list[Session]) -> Session | None:
+def _turn(said: Said, rules: Rules) -> int:
+    """Among messages of the same second: photos come before words, but after the word that begins their session.
+
+    A caption counts as a word, too. A decision comes after all that it was taken of.
+    """
+    if said.decision:
+        return 3
+    word = word_of(said, rules)
+    if word == Word.START:
+        return 0
+    return 1 if said.photos and word is None else 2
+
+
+def _begin(said: Said, rules: Rules, sessions: list[Session], missed: datetime | None) -> Session | None:
     """A new session, if this message begins one."""
     word = word_of(said, rules)
     begins = word == Word.START or (rules.starts_with_photo and bool(said.photos))
     # Whoever was too slow says DONE to a session that is over: they are asked for their photos again.
-    is_too_late = word == Word.DONE and bool(sessions) and _is_missed(sessions[-1], said)
+    is_too_late = word == Word.DONE and missed is not None and said.at - missed <= REMEMBERED
     if said.decision or not (begins or is_too_late):
         return None
     sessions.append(Session(said))
@@ -162,18 +175,15 @@ def _begin(said: Said, rules: Rules, sessions: list[Session]) -> Session | None:
     return sessions[-1]
 
 
-def _is_missed(session: Session, said: Said) -> bool:
-    """Whether somebody who goes on now may believe that the session is still open."""
-    return session.state == State.EXPIRED and said.at - session.last.at <= REMEMBERED
-
-
 def _take(session: Session, said: Said, rules: Rules) -> None:
     if said.decision:
         session.end(State.SUBMITTED if said.decision == "close" else State.CANCELLED, said.at)
         return
     session.last = said
     session.messages.append(said.id)
-    if said.photos and _counts(session, said):
+    if said.photos and _is_again(session, said):
+        session.state, session.done_at = State.COLLECTING, None
+    if said.photos and (session.done_at is None or said.at <= session.done_at + GRACE):
         session.photos.extend(said.photos)
         session.owe(Reply.ACK, said)
     word = word_of(said, rules)
@@ -194,11 +204,10 @@ def _take(session: Session, said: Said, rules: Rules) -> None:
         session.owe(Reply.SUBMITTED, said)
 
 
-def _counts(session: Session, said: Said) -> bool:
-    """Whether photos of this time belong to the session: also shortly after DONE, and where all others were refused."""
-    if session.done_at is None or said.at <= session.done_at + GRACE:
-        return True
-    return all(photo.is_refused for photo in session.photos)
+def _is_again(session: Session, said: Said) -> bool:
+    """Whether these photos come instead of those before, all refused: their sender was told to begin again."""
+    is_late = session.done_at is not None and said.at > session.done_at + GRACE
+    return is_late and all(photo.is_refused for photo in session.photos)
 
 
 def _collect(session: Session, said: Said, word: Word | None) -> None:

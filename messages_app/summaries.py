@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -89,27 +89,37 @@ def essence(data: Mapping[str, Any]) -> tuple[object, ...]:
 
 def summarize(session: PhotoSession) -> Summary:
     """What the session holds now."""
-    ids = [UUID(id) for id in session.media_ids]
-    found = Media.objects.in_bulk(ids)
-    sent = sorted((found[id] for id in dict.fromkeys(ids) if id in found), key=_by_time)
-    kept = [media for media in sent if media.state not in REFUSED]
-    distinct = list({_content(media): media for media in reversed(kept)}.values())[::-1]
+    sent = sent_in([session])[session.id]
+    captions = _captions(session)
+    photos = tuple(SentPhoto(media, captions.get(media.id, "")) for media in _distinct(sent))
+    return Summary(session, photos, holding_of(session, sent))
+
+
+def sent_in(sessions: Iterable[PhotoSession]) -> dict[UUID, list[Media]]:
+    """The photos of each of these sessions, refused ones as well, by the provider's time. One look for all of them."""
+    ids = {session.id: [UUID(id) for id in dict.fromkeys(session.media_ids)] for session in sessions}
+    found = Media.objects.in_bulk({id for own in ids.values() for id in own})
+    return {session: sorted((found[id] for id in own if id in found), key=_by_time) for session, own in ids.items()}
+
+
+def holding_of(session: PhotoSession, sent: Sequence[Media]) -> Holding:
+    """What the session holds, where its photos are known from ``sent_in``."""
+    distinct = _distinct(sent)
     refused = [media for media in sent if media.state in REFUSED]
     too_large = sum(media.is_too_large for media in refused)
-    holding = Holding(
+    return Holding(
         photos=len(distinct),
         on_their_way=sum(media.state in (*Media.WAITING, Media.State.MISSING) for media in distinct),
         too_large=too_large,
         refused=len(refused) - too_large,
-        duplicates=len(ids) - len(refused) - len(distinct),
+        duplicates=len(session.media_ids) - len(refused) - len(distinct),
     )
-    captions = _captions(session)
-    photos = tuple(SentPhoto(media, captions.get(media.id, "")) for media in sorted(distinct, key=_by_time))
-    return Summary(session, photos, holding)
 
 
-def holding_of(session: PhotoSession) -> Holding:
-    return summarize(session).holding
+def _distinct(sent: Sequence[Media]) -> list[Media]:
+    """Those that are or will be had, of each content the first."""
+    kept = [media for media in sent if media.state not in REFUSED]
+    return sorted({_content(media): media for media in reversed(kept)}.values(), key=_by_time)
 
 
 def _content(media: Media) -> object:

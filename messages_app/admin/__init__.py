@@ -4,6 +4,8 @@ from messages_app.admin.contacts import ContactAdmin
 from messages_app.admin.deliveries import DeliveryAdmin, QuarantinedItemAdmin
 from messages_app.admin.media import MediaWithMessagesAdmin
 from messages_app.admin.messages import MessageAdmin, MessageStatusAdmin
+from messages_app.admin.replies import OutboxItemAdmin
+from messages_app.admin.sessions import PhotoSessionAdmin
 
 __all__ = [
     "ContactAdmin",
@@ -11,5 +13,7 @@ __all__ = [
     "MediaWithMessagesAdmin",
     "MessageAdmin",
     "MessageStatusAdmin",
+    "OutboxItemAdmin",
+    "PhotoSessionAdmin",
     "QuarantinedItemAdmin",
 ]

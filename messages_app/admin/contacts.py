@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 
+from media_app.admin.badges import badge
 from media_app.admin.filters import DayRangeFilter
 from media_app.admin.machine_owned import MachineOwnedAdmin, list_url
 from media_app.admin.tiles import sender_name, tile
 from media_app.admin.times import moment_of
 from media_app.models import Media
 from messages_app.admin.messages import tiles_of, with_files
-from messages_app.models import Attachment, Contact, Message
+from messages_app.admin.sessions import shown
+from messages_app.models import Attachment, Contact, Message, PhotoSession
 
 MAX_FILES = 60
 MAX_MESSAGES = 30
+MAX_SESSIONS = 10
 
 
 @admin.register(Contact)
@@ -29,8 +32,9 @@ class ContactAdmin(MachineOwnedAdmin):
     search_fields = ("name", "owners__owner", "id")
     search_help_text = "Name or number"
     number_field = "owners__owner"
+    actions = ("hold", "release_hold")
     head_template = "admin/messages_app/contact_head.html"
-    fieldsets = (("Contact", {"fields": ("name", "named", "addresses", "last_message", "id")}),)
+    fieldsets = (("Contact", {"fields": ("name", "named", "addresses", "last_message", "held", "id")}),)
 
     last_message = moment_of("last_message_at", "Last message")
     named = moment_of("named_at", "Name last seen")
@@ -47,31 +51,65 @@ class ContactAdmin(MachineOwnedAdmin):
         counted: QuerySet[Any] = contacts.annotate(files=Coalesce(Subquery(files), 0))
         return counted
 
+    @admin.action(description="Hold", permissions=["verb"])
+    def hold(self, request: HttpRequest, queryset: QuerySet[Contact]) -> None:
+        """Keep all that the selected contacts sent from being deleted."""
+        held = Contact.objects.filter(id__in=queryset.values("pk")).hold(True)
+        said = f"{_contacts(held)} on hold: nothing that they sent is deleted, not even when they ask for it by RESET."
+        self._tell(request, held, said, "They are on hold already.")
+
+    @admin.action(description="Release hold", permissions=["verb"])
+    def release_hold(self, request: HttpRequest, queryset: QuerySet[Contact]) -> None:
+        """Let what the selected contacts sent be deleted again."""
+        released = Contact.objects.filter(id__in=queryset.values("pk")).hold(False)
+        said = f"{_contacts(released)} no longer on hold: from now on what they sent is deleted when they ask for it."
+        self._tell(request, released, said, "They are not on hold.")
+
+    def _tell(self, request: HttpRequest, changed: int, said: str, otherwise: str) -> None:
+        level = messages.SUCCESS if changed else messages.WARNING
+        self.message_user(request, said if changed else otherwise, level)
+
+    def offers(self, verb: str, row: Contact) -> bool:
+        return row.is_held == (verb == "release_hold")
+
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         may_view_files = self.may_view(request, Media)
         files = Media.objects.filter(id__in=Attachment.objects.filter(message__contact=row).values("media"))
-        messages = with_files(row.messages.all())[:MAX_MESSAGES] if self.may_view(request, Message) else []
+        said = with_files(row.messages.all())[:MAX_MESSAGES] if self.may_view(request, Message) else []
+        sessions = row.sessions.select_related("contact") if self.may_view(request, PhotoSession) else ()
         return {
             "tiles": [tile(media, sender=row.name) for media in files[:MAX_FILES]] if may_view_files else [],
             "files_url": list_url(Media, contact=row.pk),
             "files": row.files,
-            "messages_said": [(message, tiles_of(message) if may_view_files else []) for message in messages],
+            "messages_said": [(message, tiles_of(message) if may_view_files else []) for message in said],
+            "sessions": shown(sessions[:MAX_SESSIONS]),
+            "may_view_files": may_view_files,
+            "sessions_url": list_url(PhotoSession, contact=row.pk),
             "messages_url": list_url(Message, contact=row.pk),
         }
 
     @admin.display(description="Name", ordering="name")
     def title(self, contact: Contact) -> str:
+        held = badge("on hold", "warn") if contact.is_held else ""
         if contact.name:
-            return format_html('<span class="strong">{}</span>', contact.name)
+            return format_html('<span class="strong">{}</span>{}', contact.name, held)
         owners = contact.owners.all()
-        return sender_name(owners[0].owner) if owners else str(contact.id)
+        return format_html("{}{}", sender_name(owners[0].owner) if owners else str(contact.id), held)
 
     @admin.display(description="Numbers and hidden ids")
     def addresses(self, contact: Contact) -> str:
         return format_html_join("", '<span class="line">{}</span>', ((str(owner),) for owner in contact.owners.all()))
+
+    @admin.display(description="Hold")
+    def held(self, contact: Contact) -> str:
+        return f"On hold. {Contact._meta.get_field('is_held').help_text}" if contact.is_held else ""
 
     @admin.display(description="Files", ordering="files")
     def file_count(self, contact: Any) -> str:
         if not contact.files:
             return "0"
         return format_html('<a class="text-link" href="{}">{}</a>', list_url(Media, contact=contact.pk), contact.files)
+
+
+def _contacts(count: int) -> str:
+    return "1 contact is" if count == 1 else f"{count} contacts are"

@@ -19,7 +19,7 @@ from media_app.models import Media
 from messages_app.admin.deliveries import delivery_link
 from messages_app.admin.filters import ContactFilter, KindFilter
 from messages_app.admin.raw import as_text, pretty_json
-from messages_app.models import Attachment, Message, MessageStatus
+from messages_app.models import Attachment, Message, MessageStatus, PhotoSession
 
 # WhatsApp sends one file a message; other ways in may bring more.
 MAX_IN_LIST = 4
@@ -52,7 +52,7 @@ class MessageAdmin(MachineOwnedAdmin):
     head_template = "admin/messages_app/message_head.html"
     fieldsets = (
         ("Said", {"fields": ("kind", "text", "payload", "refers_to", "sent")}),
-        ("From and to", {"fields": ("sender", "owner", "business", "provider", "account")}),
+        ("From and to", {"fields": ("sender", "owner", "business", "provider", "account", "session_link")}),
         ("Received", {"fields": ("received", "delivery_link", "provider_message_id", "id")}),
         ("As the provider sent it", {"classes": ("collapse",), "fields": ("raw_message",)}),
     )
@@ -84,7 +84,7 @@ class MessageAdmin(MachineOwnedAdmin):
     def said(self, message: Message) -> str:
         if message.text:
             return format_html('<span class="clip">{}</span>', message.text[:300])
-        return format_html('<span class="subtle">no words</span>')
+        return format_html('<span class="subtle">{}</span>', "no words")
 
     @admin.display(description="From", ordering="owner")
     def sender(self, message: Message) -> str:
@@ -98,6 +98,11 @@ class MessageAdmin(MachineOwnedAdmin):
             number if message.contact.name else "",
         )
 
+    @admin.display(description="Session")
+    def session_link(self, message: Message) -> str:
+        session = _session_of(message)
+        return format_html('<a class="text-link" href="{}">{}</a>', change_url(session), session) if session else ""
+
     @admin.display(description="Delivery")
     def delivery_link(self, message: Message) -> str:
         return delivery_link(message.delivery_id) if message.delivery_id else ""
@@ -105,6 +110,14 @@ class MessageAdmin(MachineOwnedAdmin):
     @admin.display(description="Raw")
     def raw_message(self, message: Message) -> str:
         return as_text(pretty_json(message.raw))
+
+
+def _session_of(message: Message) -> PhotoSession | None:
+    """The session that the message is a part of: looked for among the contact's own, by time."""
+    around = PhotoSession.objects.filter(
+        contact=message.contact_id, started_at__lte=message.occurred_at, last_at__gte=message.occurred_at
+    )
+    return next((session for session in around if str(message.id) in session.message_ids), None)
 
 
 @admin.register(MessageStatus)

@@ -56,6 +56,8 @@ class OutboxItem(models.Model):
         indexes = [
             models.Index(fields=["not_before", "id"], name="outbox_due", condition=Q(state="queued")),
             models.Index(fields=["sending_at"], name="outbox_overdue", condition=Q(state="sending")),
+            models.Index(fields=["caused_at"], name="outbox_trouble", condition=Q(state__in=("failed", "unknown"))),
+            models.Index(fields=["-caused_at", "id"], name="outbox_newest"),
         ]
 
     def __str__(self) -> str:

@@ -63,6 +63,7 @@ class PhotoSession(models.Model):
             )
         ]
         indexes = [
+            models.Index(fields=["-started_at", "id"], name="session_newest"),
             models.Index(fields=["contact", "-started_at"], name="session_by_contact"),
             models.Index(
                 fields=["last_at"], name="session_open", condition=Q(state__in=("collecting", "awaiting_details"))
@@ -71,7 +72,7 @@ class PhotoSession(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_state_display()} since {self.started_at:%d %b %Y, %H:%M}"
+        return f"{self.started_at:%d %b %Y, %H:%M}, {self.get_state_display()}"
 
     @property
     def is_open(self) -> bool:

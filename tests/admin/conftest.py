@@ -51,7 +51,7 @@ def staff(db: None) -> Staff:
 @pytest.fixture
 def viewer(staff: Staff) -> Client:
     """May look at everything, and nothing more."""
-    models = ("message", "contact", "delivery", "quarantineditem", "messagestatus")
+    models = ("message", "contact", "delivery", "quarantineditem", "messagestatus", "photosession", "outboxitem")
     return staff("media_app.view_media", *(f"messages_app.view_{model}" for model in models))
 
 

@@ -15,7 +15,16 @@ from PIL import Image
 
 from media_app.models import AccountPause, FetchAttempt, Media
 from media_app.storage import media_storage
-from messages_app.models import Attachment, Contact, ContactOwner, Delivery, Message, QuarantinedItem
+from messages_app.models import (
+    Attachment,
+    Contact,
+    ContactOwner,
+    Delivery,
+    Message,
+    OutboxItem,
+    PhotoSession,
+    QuarantinedItem,
+)
 
 ANA = "whatsapp:+14335551212"
 _serial = itertools.count(1)
@@ -108,6 +117,32 @@ def make_message(contact: Contact | None, *files: Media, text: str = "", **field
     for position, media in enumerate(files):
         Attachment.objects.create(message=message, position=position, media=media)
     return message
+
+
+def make_session(contact: Contact, *photos: Media, **fields: Any) -> PhotoSession:
+    """A session that was submitted with these photos, unless told otherwise."""
+    ended = timezone.now() - timedelta(minutes=5)
+    values = {
+        "state": "submitted",
+        "owner": ANA,
+        "provider": "meta",
+        "account": "555",
+        "business": "+15550001111",
+        "started_at": ended - timedelta(minutes=9),
+        "last_at": ended,
+        "last_received_at": ended,
+        "media_ids": [str(media.id) for media in photos],
+        **fields,
+    }
+    return PhotoSession.objects.create(id=uuid4(), anchor_id=uuid4(), contact=contact, **values)
+
+
+def make_reply(session: PhotoSession, kind: str = "ack", state: str = "sent", **fields: Any) -> OutboxItem:
+    """A reply or hand-over of the session, tried once."""
+    tried = {} if state == "queued" else {"attempts": 1, "sending_at": session.last_at}
+    sent = {"sent_at": session.last_at} if state == "sent" else {}
+    values = {"place": session.outbox.count(), "caused_at": session.last_received_at, **tried, **sent, **fields}
+    return OutboxItem.objects.create(id=uuid4(), session=session, kind=kind, state=state, **values)
 
 
 def quarantine(delivery: Delivery, *, path: str = "entry[0]", error: str = "no id", payload: Any = None) -> UUID:

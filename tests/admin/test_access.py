@@ -12,11 +12,33 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from media_app.models import AccountPause, Media
-from messages_app.models import Contact, Delivery, Message, MessageStatus, QuarantinedItem
+from messages_app.models import (
+    Contact,
+    Delivery,
+    Message,
+    MessageStatus,
+    OutboxItem,
+    PhotoSession,
+    QuarantinedItem,
+)
 from tests.admin.conftest import Staff
-from tests.admin.rows import attempt, make_contact, make_delivery, make_media, make_message, pause, photo, quarantine
+from tests.admin.rows import (
+    attempt,
+    make_contact,
+    make_delivery,
+    make_media,
+    make_message,
+    make_reply,
+    make_session,
+    pause,
+    photo,
+    quarantine,
+)
 
-MODELS: tuple[type[Model], ...] = (Media, Message, Contact, Delivery, QuarantinedItem, MessageStatus, AccountPause)
+MODELS: tuple[type[Model], ...] = (
+    *(Media, Message, Contact, PhotoSession, OutboxItem),
+    *(Delivery, QuarantinedItem, MessageStatus, AccountPause),
+)
 LISTS = {model: f"/admin/{model._meta.label_lower.replace('.', '/')}/" for model in MODELS}
 EVIL = "<script>alert('x')</script>"
 each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
@@ -33,6 +55,9 @@ def make_rows(count: int, text: str = "harmless") -> None:
         attempt(files[1], answer=text)
         pause(f"{text}{number}", reason=text)
         message = make_message(contact, *files, text=text, owner=text, raw={text: text}, payload=text)
+        session = make_session(contact, *files, details=text, business=text)
+        make_reply(session, "ack", "failed", said={"text": text}, last_error=text)
+        make_reply(session, "hand_over", "sent", said={"text": text})
         assert message.delivery
         Delivery.objects.filter(id=message.delivery_id).update(last_error=text, query=text, body=text.encode())
         quarantine(message.delivery, path=text, error=text, payload=[text])
@@ -118,9 +143,12 @@ def test_a_contacts_page_takes_a_bounded_number_of_queries(superuser: Client) ->
 
     for _ in range(3):
         make_message(contact, make_media(photo()), text="few")
+        make_session(contact, make_media(photo()))
+    queries()
     few = queries()
     for _ in range(20):
         make_message(contact, make_media(photo()), text="many")
+        make_session(contact, make_media(photo()))
     assert queries() == few
 
 

@@ -96,8 +96,8 @@ def test_a_download_goes_on_only_with_the_file_that_it_began_with(
     stocked: Shelf, files: dict[str, Sent], tmp_path: Path
 ) -> None:
     photo, tag, body = tmp_path / "photo", tmp_path / "tag", files["photo"].body
-    curl = (program("curl"), "-sS", "--fail", "-o", photo)
-    subprocess.run([*curl, "--etag-save", tag, stocked["photo"].link], check=True)
+    curl = (program("curl"), "-sS", "--fail", "-o", str(photo))
+    subprocess.run([*curl, "--etag-save", str(tag), stocked["photo"].link], check=True)
     photo.write_bytes(body[:1000])
     of_another = [*curl, "-C", "-", "-H", 'If-Range: "another"', stocked["photo"].link]
     # The whole file was offered, which curl refuses to append.

@@ -1,0 +1,263 @@
+"""The list and the pages of photo sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.db.models import Prefetch, QuerySet
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from unfold.contrib.filters.admin import ChoicesCheckboxFilter
+from unfold.views import ChangeList
+
+from media_app.admin.badges import Tone, badge
+from media_app.admin.filters import DayRangeFilter
+from media_app.admin.machine_owned import MachineOwnedAdmin, change_url
+from media_app.admin.tiles import Tile, sender_name, tile
+from media_app.admin.times import moment_of
+from media_app.models import Media
+from messages_app import conversations, outbox, replies
+from messages_app.admin.filters import ContactFilter
+from messages_app.admin.replies import fate, may_give_links, reply_badge, tell_of_sending, what_was_said, when
+from messages_app.models import OutboxItem, PhotoSession
+from messages_app.summaries import Holding, as_text, holding_of, sent_in, summarize
+
+State = PhotoSession.State
+
+# Pictures of a session in a list.
+MAX_IN_LIST = 3
+# Somebody may chat for hours while we wait for photos, and get a hint each minute.
+MAX_REPLIES = 200
+
+_TONES: dict[str, Tone] = {
+    State.COLLECTING: "busy",
+    State.AWAITING_DETAILS: "busy",
+    State.SUBMITTED: "good",
+    State.EXPIRED: "quiet",
+    State.CANCELLED: "quiet",
+}
+
+
+def session_badge(session: PhotoSession) -> str:
+    return badge(session.get_state_display(), _TONES.get(session.state, "quiet"))
+
+
+def in_words(holding: Holding) -> str:
+    """As the contact is told, and what was sent more than once: ``3 photos, 1 too large, 1 sent again``."""
+    said = replies.in_words(holding)
+    return f"{said}, {holding.duplicates} sent again" if holding.duplicates else said
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What lists and pages show of a session beside its own fields."""
+
+    session: PhotoSession
+    holding: str
+    tiles: list[Tile]
+
+    @property
+    def url(self) -> str:
+        return change_url(self.session)
+
+    @property
+    def badge(self) -> str:
+        return session_badge(self.session)
+
+    @property
+    def strip(self) -> str:
+        """The first pictures, and how many more there are."""
+        context = {"tiles": self.tiles[:MAX_IN_LIST], "more": len(self.tiles[MAX_IN_LIST:])}
+        return render_to_string("admin/messages_app/strip.html", context)
+
+
+def shown(sessions: Iterable[PhotoSession]) -> list[Shown]:
+    """Sessions with their photos by the provider's time, in one query. They must know their contacts."""
+    rows = list(sessions)
+    sent = sent_in(rows)
+    return [
+        Shown(
+            session,
+            in_words(holding_of(session, sent[session.id])),
+            [tile(media, sender=session.contact.name) for media in sent[session.id]],
+        )
+        for session in rows
+    ]
+
+
+class SessionList(ChangeList):
+    """A page of the list, which knows the photos of all its sessions at once."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        rows: Iterable[Any] = self.result_list
+        for row, each in zip(rows, shown(rows), strict=True):
+            row.shown = each
+
+
+@admin.register(PhotoSession)
+class PhotoSessionAdmin(MachineOwnedAdmin):
+    list_display = ("pictures", "photos", "contact_link", "state_badge", "fate", "started", "last_message")
+    list_display_links = ("photos",)
+    list_filter = (("state", ChoicesCheckboxFilter), ("started_at", DayRangeFilter), ContactFilter)
+    search_fields = ("contact__name", "contact__owners__owner", "id")
+    search_help_text = "Name, number or id"
+    number_field = "contact__owners__owner"
+    actions = ("close", "cancel", "resend_summary")
+    head_template = "admin/messages_app/session_head.html"
+    fieldsets = (
+        ("Conversation", {"fields": ("contact_link", "owner", "business", "provider", "account")}),
+        ("Course", {"fields": ("started", "last_message", "done", "ended", "decided", "reset")}),
+        ("Bookkeeping", {"classes": ("collapse",), "fields": ("last_received", "is_settled", "anchor_id", "id")}),
+    )
+
+    started = moment_of("started_at", "Started")
+    last_message = moment_of("last_at", "Last message")
+    last_received = moment_of("last_received_at", "Last message received")
+    done = moment_of("done_at", "DONE")
+    ended = moment_of("ended_at", "Ended")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        owed = Prefetch("outbox", queryset=OutboxItem.objects.defer("said"))
+        return super().get_queryset(request).select_related("contact").prefetch_related(owed)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return SessionList
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        columns = super().get_list_display(request)
+        return columns if self.may_view(request, Media) else [name for name in columns if name != "pictures"]
+
+    # --- verbs ----------------------------------------------------------------
+
+    @admin.action(description="Close session", permissions=["verb"])
+    def close(self, request: HttpRequest, queryset: QuerySet[PhotoSession]) -> None:
+        """Submit the selected open sessions as they are."""
+        handed_over = ", and what it holds goes to the business" if settings.SESSION_WEBHOOK_URL else ""
+        self._decide(request, queryset, PhotoSession.Verb.CLOSE, f"closed{handed_over}")
+
+    @admin.action(description="Cancel session", permissions=["verb"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet[PhotoSession]) -> None:
+        """End the selected open sessions without a summary. Their photos stay."""
+        self._decide(request, queryset, PhotoSession.Verb.CANCEL, "cancelled; its photos are kept")
+
+    @admin.action(description="Resend summary", permissions=["verb"])
+    def resend_summary(self, request: HttpRequest, queryset: QuerySet[PhotoSession]) -> None:
+        """Hand the last revision of the selected submitted sessions over to the business once more."""
+        chosen = PhotoSession.objects.filter(id__in=queryset.values("pk"), state=State.SUBMITTED)
+        again = sum(outbox.resend_summary(session) for session in chosen)
+        if again:
+            tell_of_sending(self, request, "1 summary is sent" if again == 1 else f"{again} summaries are sent")
+            return
+        said = "No summary is sent again: only one that was handed over and is not on its way can be."
+        self.message_user(request, said, messages.WARNING)
+
+    def _decide(
+        self, request: HttpRequest, queryset: QuerySet[PhotoSession], verb: PhotoSession.Verb, became: str
+    ) -> None:
+        chosen = list(PhotoSession.objects.filter(id__in=queryset.values("pk")))
+        decided = sum(conversations.decide(session, verb) for session in chosen)
+        if decided:
+            # Whether or not the queue answers: the sweeper sends what is owed.
+            outbox.wake()
+            count = "The session is" if decided == 1 else f"Each of {decided} sessions is"
+            self.message_user(request, f"{count} {became}. Nothing is said to its contact.", messages.SUCCESS)
+        if decided < len(chosen):
+            over = "1 session was" if len(chosen) - decided == 1 else f"{len(chosen) - decided} sessions were"
+            self.message_user(request, f"{over} over already and stay as they are.", messages.WARNING)
+
+    def offers(self, verb: str, row: PhotoSession) -> bool:
+        if verb in ("close", "cancel"):
+            return row.is_open
+        handed_over = [item for item in row.outbox.all() if item.kind == OutboxItem.Kind.HAND_OVER]
+        on_their_way = (OutboxItem.State.QUEUED, OutboxItem.State.SENDING)
+        last = max(handed_over, key=lambda item: item.revision, default=None)
+        return row.state == State.SUBMITTED and last is not None and last.state not in on_their_way
+
+    # --- the page -------------------------------------------------------------
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """What has not happened is left out."""
+        happened = {"done": obj.done_at, "ended": obj.ended_at, "decided": obj.staff_verb, "reset": obj.is_reset}
+        return [
+            (name, {**options, "fields": [field for field in options["fields"] if happened.get(field, True)]})
+            for name, options in super().get_fieldsets(request, obj)
+        ]
+
+    def page_context(self, request: HttpRequest, row: PhotoSession) -> dict[str, Any]:
+        (each,) = shown([row])
+        owed = row.outbox.order_by("caused_at", "place", "id") if self.may_view(request, OutboxItem) else ()
+        return {
+            "shown": each,
+            "sender": row.contact.name or sender_name(row.owner),
+            "number": sender_name(row.owner),
+            "contact_url": change_url(row.contact),
+            "tiles": each.tiles if self.may_view(request, Media) else [],
+            "summary": _summary(row, may_give_links=may_give_links(self, request)),
+            "replies": [
+                {
+                    "item": item,
+                    "url": change_url(item),
+                    "badge": reply_badge(item),
+                    "said": what_was_said(item),
+                    "at": when(item),
+                }
+                for item in owed[:MAX_REPLIES]
+            ],
+            "replies_owed": len(row.outbox.all()),
+        }
+
+    # --- columns --------------------------------------------------------------
+
+    @admin.display(description="Files")
+    def pictures(self, session: Any) -> Any:
+        return session.shown.strip
+
+    @admin.display(description="Photos")
+    def photos(self, session: Any) -> str:
+        return format_html('<span class="strong">{}</span>', session.shown.holding)
+
+    @admin.display(description="Contact", ordering="contact__name")
+    def contact_link(self, session: PhotoSession) -> str:
+        number = sender_name(session.owner)
+        return format_html(
+            '<a class="text-link" href="{}">{}</a><span class="subtle">{}</span>',
+            change_url(session.contact),
+            session.contact.name or number,
+            number if session.contact.name else "",
+        )
+
+    @admin.display(description="State", ordering="state")
+    def state_badge(self, session: PhotoSession) -> str:
+        return session_badge(session)
+
+    @admin.display(description="Replies")
+    def fate(self, session: PhotoSession) -> str:
+        badges = ((badge(words, tone),) for words, tone in fate(session.outbox.all()))
+        return format_html('<span class="progress">{}</span>', format_html_join(" ", "{}", badges))
+
+    @admin.display(description="Staff decided")
+    def decided(self, session: PhotoSession) -> str:
+        return session.get_staff_verb_display() if session.staff_verb else ""
+
+    @admin.display(description="Reset")
+    def reset(self, session: PhotoSession) -> str:
+        if not session.is_reset:
+            return ""
+        kept = "A hold keeps them." if session.contact.is_held else "Those that were sent elsewhere as well are kept."
+        return f"The contact asked for the photos of this session to be deleted. {kept}"
+
+
+def _summary(session: PhotoSession, *, may_give_links: bool) -> str:
+    """As the business gets it; for those who may not give out links with addresses that ask for a login."""
+    summary = summarize(session)
+    if may_give_links:
+        return str(summary.as_data(0)["text"])
+    urls = [f"{settings.PUBLIC_URL}{reverse('media', args=[photo.media.id])}" for photo in summary.photos]
+    return as_text(urls, session.details)

@@ -1,0 +1,505 @@
+"""What conversations leave behind, from real deliveries in every order: sessions, replies, hand-overs."""
+
+from __future__ import annotations
+
+import random
+from base64 import b64encode
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+import pytest
+from django.db import IntegrityError, transaction
+from pytest_django.fixtures import Settings
+
+from media_app.models import Media
+from media_app.models.media import TOO_LARGE
+from mediahub.simulator.provider import SimulatedProvider
+from mediahub.simulator.shop import Shop
+from messages_app import conversations, inbox, outbox
+from messages_app.contacts import own_id
+from messages_app.models import Contact, OutboxItem, PhotoSession
+from messages_app.summaries import summarize
+from tests.messages.mail import ACCOUNTS, ADA, BOB, SENT, Json, arrive, card, image, meta
+
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
+
+Kind = OutboxItem.Kind
+State = PhotoSession.State
+Verb = PhotoSession.Verb
+HIDDEN = "US.4815162342"
+HOUR = 3600
+DAY = 24 * HOUR
+
+
+@pytest.fixture(autouse=True)
+def photos_begin(settings: Settings) -> None:
+    settings.SESSION_START = "photo"
+
+
+@pytest.fixture
+def shop(settings: Settings, provider: SimulatedProvider) -> Iterator[Shop]:
+    """A business that takes sessions in, and providers that take replies."""
+    with Shop() as shop:
+        settings.META_APP_SECRET = [ACCOUNTS.meta_app_secret]
+        settings.SESSION_WEBHOOK_URL, settings.SESSION_WEBHOOK_SECRET = shop.url, [shop.secret]
+        yield shop
+
+
+def picture(second: int, *, of: str = ADA, name: str = "", caption: str = "", bytes_of: str = "") -> Json:
+    """A photo that came ``second`` seconds after the first message; of a content of its own, unless it is said."""
+    id = f"wamid.{of}.{name or second}"
+    digest = sha256((bytes_of or id).encode()).digest()
+    file = {"id": f"media-{id}", "mime_type": "image/jpeg", "sha256": b64encode(digest).decode()}
+    return image(id, sender=of, at=SENT + second, image={**file, **({"caption": caption} if caption else {})})
+
+
+def text(second: int, body: str, *, of: str = ADA) -> Json:
+    id = f"wamid.{of}.{second}.{body}"
+    message = {"id": id, "timestamp": str(SENT + second), "type": "text", "text": {"body": body}}
+    return {"from": of.removeprefix("whatsapp:+"), **message}
+
+
+def hear(*messages: Json) -> None:
+    """Each in a delivery of its own, all read in one go."""
+    arrive(*(meta(message) for message in messages))
+    inbox.drain()
+
+
+def sessions(of: str = ADA) -> list[PhotoSession]:
+    """Those that are something, the oldest first."""
+    rows = PhotoSession.objects.filter(contact__owners__owner=of).order_by("started_at", "id")
+    return [row for row in rows if row.message_ids]
+
+
+def one(of: str = ADA) -> PhotoSession:
+    (row,) = sessions(of)
+    return row
+
+
+def stood(of: str = ADA) -> list[tuple[str, int]]:
+    return [(row.state, len(row.media_ids)) for row in sessions(of)]
+
+
+def owed(row: PhotoSession, *, queued: bool = False) -> list[str]:
+    items = row.outbox.filter(state=OutboxItem.State.QUEUED) if queued else row.outbox.all()
+    return sorted(item.kind for item in items)
+
+
+def second_of(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp() - SENT
+
+
+def age(row: PhotoSession, seconds: int) -> None:
+    """As if the last of it had reached us so long ago."""
+    long_ago = datetime.now(UTC) - timedelta(seconds=seconds)
+    PhotoSession.objects.filter(id=row.id).update(last_received_at=long_ago)
+    Contact.objects.get(id=row.contact_id).messages.update(received_at=long_ago)
+
+
+# --- any order ----------------------------------------------------------------------------
+
+STORY: list[tuple[int, str]] = [
+    (0, "sell"),
+    (1, ""),
+    (2, ""),
+    (3, "hello"),
+    (5, "done"),
+    (9, "A scratch."),
+    (20, ""),
+    (21, "cancel"),
+    (30, ""),
+    (30 + HOUR, ""),
+    (31 + 2 * HOUR, "done"),
+]
+
+
+def told(of: str) -> list[Json]:
+    return [text(second, body, of=of) if body else picture(second, of=of) for second, body in STORY]
+
+
+def known(of: str) -> list[tuple[object, ...]]:
+    """All that sessions say, without ids."""
+    return [
+        (
+            row.state,
+            row.details,
+            [len(row.message_ids), len(row.media_ids)],
+            [second_of(moment) for moment in (row.started_at, row.last_at, row.done_at, row.ended_at)],
+            owed(row, queued=True),
+        )
+        for row in sessions(of)
+    ]
+
+
+@pytest.mark.parametrize("starts", ["photo", "keyword"])
+def test_any_order_in_any_batches_makes_the_same_sessions(settings: Settings, starts: str) -> None:
+    settings.SESSION_START = starts
+    hear(*told(ADA))
+    expected = known(ADA)
+    assert [each[0] for each in expected][:1] == [State.SUBMITTED]
+    for seed in range(12):
+        chance, of = random.Random(seed), f"whatsapp:+1433000{seed:04}"
+        left = chance.sample(told(of), len(STORY))
+        while left:
+            size = chance.choice([1, 2, 5, 20])
+            hear(*left[:size])
+            left = left[size:]
+        assert known(of) == expected, seed
+
+
+def test_the_story_has_every_end() -> None:
+    hear(*told(ADA))
+    assert [row.state for row in sessions()] == [State.SUBMITTED, State.CANCELLED, State.EXPIRED, State.COLLECTING]
+
+
+def test_a_delivery_that_comes_twice_changes_nothing() -> None:
+    hear(*told(ADA))
+    before = known(ADA), OutboxItem.objects.count()
+    # Another body with the same messages.
+    arrive(meta(*told(ADA), contacts=[card("Ada", ADA)]))
+    inbox.drain()
+    assert (known(ADA), OutboxItem.objects.count()) == before
+
+
+def test_a_reply_is_owed_once_for_each_cause() -> None:
+    for message in [text(0, "sell"), text(1, "done"), text(2, "done"), picture(3), picture(4), text(5, "done")]:
+        hear(message)
+    assert owed(one()) == sorted(["start", "no_photos", "no_photos", "ack", "question"])
+
+
+# --- one open session ---------------------------------------------------------------------
+
+
+def test_the_database_refuses_a_second_open_session() -> None:
+    hear(picture(0))
+    row = one()
+    row.id, row.anchor_id = own_id("another"), own_id("its anchor")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        row.save(force_insert=True)
+    row.state = State.EXPIRED
+    row.save(force_insert=True)
+
+
+@pytest.mark.parametrize("days", [1, 3])
+def test_what_is_read_days_later_ends_the_session_before(days: int) -> None:
+    hear(picture(-days * DAY))
+    hear(picture(0))
+    assert stood() == [(State.EXPIRED, 1), (State.COLLECTING, 1)]
+
+
+def test_a_ttl_of_days_keeps_a_session_open_for_days(settings: Settings) -> None:
+    settings.SESSION_TTL_SECONDS = 7 * DAY
+    hear(picture(-3 * DAY))
+    hear(picture(0))
+    assert stood() == [(State.COLLECTING, 2)]
+
+
+@pytest.mark.parametrize("starts", ["photo", "keyword"])
+def test_a_session_goes_on_after_a_late_message_has_joined_two(settings: Settings, starts: str) -> None:
+    settings.SESSION_START = starts
+    hear(text(-8000, "sell"), picture(-7999), text(-3000, "sell"))
+    assert len(sessions()) == 2
+    hear(text(-5000, "wait"))
+    hear(picture(0))
+    assert stood() == [(State.COLLECTING, 2)]
+    assert PhotoSession.objects.filter(state__in=PhotoSession.OPEN).count() == 1
+
+
+def test_joined_sessions_are_known_by_what_was_handed_over(shop: Shop) -> None:
+    hear(picture(-8000), picture(-3000), text(-2999, "done"), text(-2998, "none"))
+    outbox.send_due()
+    _, submitted = sessions()
+    hear(text(-5000, "wait"))
+    assert one().id == submitted.id
+    outbox.send_due()
+    assert [(each.summary["id"], each.summary["revision"]) for each in shop.received] == [
+        (str(submitted.id), 1),
+        (str(submitted.id), 2),
+    ]
+
+
+def test_a_late_cancel_parts_a_session_and_a_later_message_goes_on_with_the_second() -> None:
+    hear(picture(0), picture(9))
+    hear(text(5, "cancel"))
+    hear(picture(10))
+    assert stood() == [(State.CANCELLED, 1), (State.COLLECTING, 2)]
+
+
+def test_an_over_session_stays_as_it_is_when_the_settings_change(settings: Settings) -> None:
+    hear(picture(0), text(1, "done"), text(2, "none"))
+    settings.SESSION_START = "keyword"
+    hear(text(3, "thanks"))
+    assert stood() == [(State.SUBMITTED, 1)]
+
+
+@pytest.mark.parametrize("starts", ["photo", "keyword"])
+def test_whoever_was_too_late_and_was_asked_again_goes_on(settings: Settings, starts: str) -> None:
+    settings.SESSION_START = starts
+    hear(text(-HOUR - 9, "sell"), picture(-HOUR - 8))
+    hear(text(-5, "done"))
+    hear(picture(-4))
+    hear(text(-3, "done"))
+    assert stood() == [(State.EXPIRED, 1), (State.AWAITING_DETAILS, 1)]
+    assert owed(sessions()[1]) == ["ack", "no_photos", "question"]
+
+
+def test_too_late_done_finds_the_session_that_swallowed_another() -> None:
+    hear(picture(-9000), picture(-4000))
+    age(sessions()[1], HOUR + 1)
+    conversations.expire()
+    hear(text(-6500, "wait"))
+    age(one(), HOUR + 1)
+    conversations.expire()
+    hear(text(-5, "done"))
+    assert stood() == [(State.EXPIRED, 2), (State.COLLECTING, 0)]
+
+
+# --- contacts that are one person ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("late", [picture(9), {**picture(9), "from_user_id": HIDDEN}])
+def test_two_open_sessions_of_one_person_become_one(late: Json) -> None:
+    hidden = {**picture(2, of="whatsapp:+1", name="hidden"), "from": "", "from_user_id": HIDDEN}
+    arrive(meta(picture(0), contacts=[card("Ada", ADA)]), meta(hidden, contacts=[card("Ada", hidden=HIDDEN)]))
+    inbox.drain()
+    assert PhotoSession.objects.filter(state=State.COLLECTING).count() == 2
+    arrive(meta(late, contacts=[card("Ada", ADA, HIDDEN)]))
+    inbox.drain()
+    assert Contact.objects.count() == 1
+    assert stood() == [(State.COLLECTING, 3)]
+    assert PhotoSession.objects.filter(state__in=PhotoSession.OPEN).count() == 1
+    assert OutboxItem.objects.filter(kind=Kind.ACK).count() == 1
+
+
+# --- what has proved wrong ----------------------------------------------------------------
+
+
+def submitted(shop: Shop) -> PhotoSession:
+    """Two photos, passed on and confirmed to the contact."""
+    hear(picture(0), picture(2), text(5, "done"), text(9, "none"))
+    outbox.send_due()
+    assert len(shop.received) == 1
+    return one()
+
+
+def test_a_late_photo_owes_revision_2_and_a_correction(shop: Shop) -> None:
+    row = submitted(shop)
+    hear(picture(1))
+    assert owed(row, queued=True) == ["correction", "hand_over"]
+    outbox.send_due()
+    assert [(each.key, each.is_genuine, each.summary["counts"]["photos"]) for each in shop.received] == [
+        (f"{row.id}:1", True, 2),
+        (f"{row.id}:2", True, 3),
+    ]
+
+
+def test_what_was_not_said_yet_needs_no_correction(shop: Shop) -> None:
+    hear(picture(0), text(5, "done"), text(9, "none"))
+    hear(picture(1))
+    assert owed(one()) == ["ack", "hand_over", "question", "submitted"]
+
+
+def test_no_correction_is_owed_where_the_next_reply_will_be_right(shop: Shop) -> None:
+    hear(picture(0), text(5, "done"))
+    outbox.send_due()
+    hear(text(9, "none"))
+    hear(picture(1))
+    assert owed(one(), queued=True) == ["hand_over", "submitted"]
+
+
+def test_corrections_are_five_seconds_apart(shop: Shop) -> None:
+    row = submitted(shop)
+    last = row.outbox.get(kind=Kind.SUBMITTED)
+    for late in (1, 3, 4):
+        hear(picture(late))
+        outbox.send_due()
+    correction = row.outbox.get(kind=Kind.CORRECTION)
+    assert correction.state == OutboxItem.State.QUEUED
+    assert last.sending_at is not None
+    assert correction.not_before == last.sending_at + conversations.CORRECT_EVERY
+
+
+def test_one_correction_follows_another_only_where_it_was_wrong_as_well(shop: Shop) -> None:
+    row = submitted(shop)
+    hear(picture(1))
+    row.outbox.filter(kind=Kind.CORRECTION).update(not_before=datetime.now(UTC) - timedelta(seconds=9))
+    outbox.send_due()
+    assert owed(row, queued=True) == []
+    hear(picture(3))
+    assert owed(row, queued=True) == ["correction", "hand_over"]
+    said = [item.said.get("photos") for item in row.outbox.filter(kind=Kind.CORRECTION).order_by("place")]
+    assert said == [3, None]
+
+
+def test_a_photo_that_is_refused_later_is_corrected(shop: Shop) -> None:
+    row = submitted(shop)
+    assert conversations.settle() == 1
+    assert owed(row, queued=True) == []
+    Media.objects.filter(id=row.media_ids[0]).update(state=Media.State.REJECTED, last_error=f"{TOO_LARGE} 5 MB.")
+    Media.objects.filter(id=row.media_ids[1]).update(state=Media.State.STORED)
+    conversations.settle()
+    assert owed(row, queued=True) == ["correction", "hand_over"]
+    assert conversations.settle() == 0
+
+
+def test_duplicates_by_digest_are_no_news_to_the_contact(shop: Shop) -> None:
+    hear(picture(0, bytes_of="one"), picture(1, bytes_of="one"), picture(2), text(5, "done"))
+    outbox.send_due()
+    row = one()
+    assert (len(row.media_ids), summarize(row).holding.photos, summarize(row).holding.duplicates) == (3, 2, 1)
+    hear(picture(3, bytes_of="one"))
+    assert owed(row, queued=True) == []
+    assert summarize(one()).holding.duplicates == 2
+
+
+def test_a_reply_that_an_older_message_made_pointless_is_not_said() -> None:
+    hear(text(0, "sell"), text(5, "done"))
+    assert owed(one()) == ["no_photos", "start"]
+    hear(picture(4))
+    assert owed(one()) == ["ack", "question", "start"]
+
+
+def test_nothing_is_passed_on_of_what_an_older_word_has_cancelled(shop: Shop) -> None:
+    hear(picture(0), text(5, "done"), text(9, "none"))
+    assert "hand_over" in owed(one())
+    hear(text(4, "cancel"))
+    assert (stood(), owed(one())) == ([(State.CANCELLED, 1)], ["ack", "cancelled"])
+
+
+def test_a_correction_is_not_said_after_an_older_cancel(shop: Shop) -> None:
+    hear(picture(0), text(5, "done"))
+    outbox.send_due()
+    hear(picture(1))
+    assert owed(one(), queued=True) == ["correction"]
+    hear(text(2, "cancel"))
+    assert owed(one(), queued=True) == ["cancelled"]
+
+
+def test_a_hand_over_that_was_tried_is_tried_until_it_is_known(shop: Shop) -> None:
+    hear(picture(0), text(5, "done"), text(9, "none"))
+    shop.down = True
+    outbox.send_due()
+    hear(text(4, "cancel"))
+    assert owed(one(), queued=True) == ["cancelled", "hand_over"]
+
+
+# --- silence ------------------------------------------------------------------------------
+
+
+def test_silence_ends_a_session_only_when_our_clock_says_so_too() -> None:
+    hear(picture(-2 * HOUR))
+    assert (conversations.expire(), stood()) == (0, [(State.COLLECTING, 1)])
+    age(one(), HOUR + 1)
+    assert (conversations.expire(), stood()) == (1, [(State.EXPIRED, 1)])
+
+
+def test_silence_is_none_while_something_is_unread() -> None:
+    hear(picture(-2 * HOUR))
+    age(one(), HOUR + 1)
+    arrive(meta(picture(-2 * HOUR + 9)))
+    assert (conversations.expire(), stood()) == (0, [(State.COLLECTING, 1)])
+    inbox.drain()
+    assert (conversations.expire(), stood()) == (0, [(State.COLLECTING, 2)])
+
+
+def test_a_late_photo_finds_the_session_that_silence_had_ended() -> None:
+    hear(picture(-2 * HOUR))
+    age(one(), HOUR + 1)
+    conversations.expire()
+    hear(picture(-2 * HOUR + 9))
+    assert stood() == [(State.COLLECTING, 2)]
+
+
+# --- staff --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("verb", "state"), [(Verb.CLOSE, State.SUBMITTED), (Verb.CANCEL, State.CANCELLED)])
+def test_staff_decide_of_an_open_session_once(shop: Shop, verb: PhotoSession.Verb, state: str) -> None:
+    hear(picture(0))
+    assert conversations.decide(one(), verb) is True
+    assert conversations.decide(one(), Verb.CANCEL) is False
+    assert stood() == [(state, 1)]
+    assert owed(one()) == (["ack", "hand_over"] if verb == Verb.CLOSE else ["ack"])
+
+
+def test_a_decision_outlives_a_late_photo() -> None:
+    hear(picture(0))
+    conversations.decide(one(), Verb.CANCEL)
+    hear(picture(-5))
+    assert stood() == [(State.CANCELLED, 2)]
+
+
+def test_a_decision_about_a_contact_ahead_of_our_time_holds() -> None:
+    for ahead in range(200, 208):
+        of = f"whatsapp:+1433222{ahead:04}"
+        hear(text(ahead, "sell", of=of))
+        assert conversations.decide(one(of), Verb.CANCEL) is True
+        assert stood(of) == [(State.CANCELLED, 0)]
+
+
+# --- RESET --------------------------------------------------------------------------------
+
+
+def deleted() -> set[str]:
+    return {media.provider_media_id for media in Media.objects.filter(state=Media.State.DELETED)}
+
+
+def test_reset_deletes_the_photos_of_this_session_and_of_this_person_only() -> None:
+    hear(picture(0), text(1, "done"), text(2, "none"), picture(3), picture(0, of=BOB), text(4, "reset"))
+    assert stood() == [(State.SUBMITTED, 1), (State.CANCELLED, 1)]
+    assert deleted() == {f"media-wamid.{ADA}.3"}
+
+
+def test_reset_keeps_what_was_sent_outside_of_the_session_as_well() -> None:
+    first = picture(0)
+    same = {**first, "id": "wamid.again", "timestamp": str(SENT + 3)}
+    hear(first, text(1, "done"), text(2, "none"), same, picture(4), text(5, "reset"))
+    assert stood() == [(State.SUBMITTED, 1), (State.CANCELLED, 2)]
+    assert deleted() == {f"media-wamid.{ADA}.4"}
+
+
+def test_reset_deletes_what_comes_late_as_well() -> None:
+    hear(picture(0), text(4, "reset"))
+    hear(picture(3))
+    assert deleted() == {f"media-wamid.{ADA}.0", f"media-wamid.{ADA}.3"}
+
+
+def test_reset_deletes_nothing_of_somebody_on_hold() -> None:
+    hear(picture(0))
+    Contact.objects.all().hold(True)
+    hear(text(4, "reset"))
+    assert (stood(), deleted()) == ([(State.CANCELLED, 1)], set())
+    assert owed(one()) == ["ack", "reset"]
+
+
+# --- what is no photo ---------------------------------------------------------------------
+
+
+def kind(second: int, type: str, body: Json) -> Json:
+    id = f"wamid.{type}.{second}"
+    return {"from": ADA.removeprefix("whatsapp:+"), "id": id, "timestamp": str(SENT + second), "type": type, type: body}
+
+
+def test_reactions_and_stickers_are_no_photos_and_no_words() -> None:
+    reaction = kind(1, "reaction", {"message_id": "wamid.0", "emoji": "done"})
+    sticker = kind(
+        2, "sticker", {"id": "sticker-1", "mime_type": "image/webp", "sha256": b64encode(bytes(32)).decode()}
+    )
+    hear(reaction, sticker)
+    assert sessions() == []
+    hear(picture(0))
+    assert (stood(), owed(one())) == ([(State.COLLECTING, 1)], ["ack"])
+
+
+@pytest.mark.parametrize(("mime_type", "photos"), [("image/heic", 1), ("application/pdf", 0)])
+def test_an_image_sent_as_a_document_is_a_photo(mime_type: str, photos: int) -> None:
+    file = {"id": "document-1", "mime_type": mime_type, "sha256": b64encode(bytes(32)).decode()}
+    hear(text(0, "sell"), kind(1, "document", file))
+    assert stood() == [(State.COLLECTING, photos)]
+
+
+def test_a_pressed_button_submits() -> None:
+    button = {"type": "button_reply", "button_reply": {"id": "skip", "title": "NO, SKIP"}}
+    hear(picture(0), text(1, "done"), kind(2, "interactive", button))
+    assert (stood(), one().details) == ([(State.SUBMITTED, 1)], "")

@@ -1,0 +1,411 @@
+"""What messages make of sessions, without a database."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from uuid import UUID, uuid5
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from messages_app.sessions import Photo, Reply, Rules, Said, Session, State, Word, distinct, fold
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+TTL = 3600
+WORDS = {
+    "sell": Word.START,
+    "start": Word.START,
+    "done": Word.DONE,
+    "all done": Word.DONE,
+    "cancel": Word.CANCEL,
+    "reset": Word.RESET,
+    "no, skip": Word.SKIP,
+    "yes, add": Word.ADD,
+}
+KEYWORD = Rules(words=WORDS, starts_with_photo=False, ttl=timedelta(seconds=TTL))
+PHOTO = replace(KEYWORD, starts_with_photo=True)
+
+_ids = count()
+
+
+def at(second: int) -> datetime:
+    return NOON + timedelta(seconds=second)
+
+
+def new_id() -> UUID:
+    return uuid5(UUID(int=0), str(next(_ids)))
+
+
+def said(second: int, text: str = "", *, payload: str = "", received: int | None = None) -> Said:
+    return Said(new_id(), at(second), at(second if received is None else received), text=text, payload=payload)
+
+
+def photo(second: int, text: str = "", *, received: int | None = None, refused: bool = False, files: int = 1) -> Said:
+    photos = tuple(Photo(new_id(), is_refused=refused) for _ in range(files))
+    return replace(said(second, text, received=received), photos=photos)
+
+
+def decided(second: int, verb: str) -> Said:
+    return Said(new_id(), at(second), at(second), decision=verb)
+
+
+def folded(*history: Said, rules: Rules = PHOTO, now: int = 10, may_expire: bool = False) -> list[Session]:
+    return fold(history, rules, now=at(now), may_expire=may_expire)
+
+
+def states(sessions: list[Session]) -> list[tuple[State, int]]:
+    """How each session stands, and how many photos it has."""
+    return [(session.state, len(session.photos)) for session in sessions]
+
+
+def replies(session: Session) -> list[Reply]:
+    return [owed.reply for owed in session.owed]
+
+
+# --- how it begins ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("typed", ["SELL", "sell", " Start \n", "start!", "\tSELL. "])
+@pytest.mark.parametrize("rules", [KEYWORD, PHOTO])
+def test_a_word_begins_a_session_in_any_case_and_with_space_around(typed: str, rules: Rules) -> None:
+    (session,) = folded(said(0, typed), rules=rules)
+    assert (session.state, replies(session)) == (State.COLLECTING, [Reply.START])
+
+
+@pytest.mark.parametrize(("rules", "begun"), [(PHOTO, [(State.COLLECTING, 2)]), (KEYWORD, [])])
+def test_photos_begin_a_session_where_it_is_set_so(rules: Rules, begun: list[tuple[State, int]]) -> None:
+    assert states(folded(photo(0), photo(1), rules=rules)) == begun
+
+
+@pytest.mark.parametrize("typed", ["done", "cancel", "reset", "hello", "no, skip", "sell my car"])
+def test_other_words_begin_none(typed: str) -> None:
+    assert folded(said(0, typed)) == []
+
+
+def test_buttons_begin_none() -> None:
+    assert folded(said(0, "NO, SKIP", payload="skip"), said(1, "YES, ADD", payload="add")) == []
+
+
+def test_a_second_start_in_a_session_is_nothing() -> None:
+    (session,) = folded(said(0, "sell"), photo(1), said(2, "start"), photo(3))
+    assert (len(session.photos), replies(session)) == (2, [Reply.START, Reply.ACK])
+
+
+def test_a_caption_that_begins_a_session_begins_it_for_the_whole_album() -> None:
+    album = [photo(0) for _ in range(8)]
+    (session,) = folded(*album, photo(0, "Sell"), rules=KEYWORD)
+    assert (len(session.photos), replies(session)) == (9, [Reply.ACK])
+
+
+def test_the_word_that_begins_comes_before_photos_of_its_second() -> None:
+    (session,) = folded(*(photo(0) for _ in range(8)), said(0, "sell"), rules=KEYWORD)
+    assert len(session.photos) == 8
+
+
+# --- photos, and DONE ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("typed", ["DONE", "done", " Done ", "done.", "Done!", "all   DONE"])
+def test_done_asks_for_details_once(typed: str) -> None:
+    (session,) = folded(photo(0), photo(1), photo(2), said(3, typed), said(4, typed))
+    assert (session.state, session.done_at) == (State.AWAITING_DETAILS, at(3))
+    assert replies(session) == [Reply.ACK, Reply.QUESTION]
+
+
+def test_what_only_begins_with_the_word_is_not_the_word() -> None:
+    (session,) = folded(photo(0), said(1, "done with my car"))
+    assert session.state == State.COLLECTING
+
+
+def test_photos_come_before_words_of_their_second() -> None:
+    (session,) = folded(said(1, "done"), *(photo(1) for _ in range(8)))
+    assert (session.state, len(session.photos), session.done_at) == (State.AWAITING_DETAILS, 8, at(1))
+
+
+@pytest.mark.parametrize("caption", ["cancel", "reset"])
+def test_a_caption_that_ends_ends_it_for_the_whole_album(caption: str) -> None:
+    album = [photo(0) for _ in range(8)]
+    assert states(folded(*album, photo(0, caption))) == [(State.CANCELLED, 9)]
+
+
+def test_a_caption_may_say_done() -> None:
+    (session,) = folded(photo(0), photo(1, "Done"))
+    assert (session.state, len(session.photos)) == (State.AWAITING_DETAILS, 2)
+
+
+def test_done_without_photos_asks_for_photos_each_time() -> None:
+    first, second = said(1, "done"), said(2, "done")
+    (session,) = folded(said(0, "sell"), first, second)
+    assert session.state == State.COLLECTING
+    assert [owed.cause for owed in session.owed] == ["", str(first.id), str(second.id)]
+    assert replies(session) == [Reply.START, Reply.NO_PHOTOS, Reply.NO_PHOTOS]
+
+
+@pytest.mark.parametrize(("late", "photos"), [(119, 2), (120, 2), (121, 1)])
+def test_a_photo_on_its_way_at_done_still_counts(late: int, photos: int) -> None:
+    (session,) = folded(photo(0), said(10, "done"), photo(10 + late))
+    assert (session.state, len(session.photos)) == (State.AWAITING_DETAILS, photos)
+
+
+def test_what_is_sent_after_submission_is_another_session() -> None:
+    assert states(folded(photo(0), said(1, "done"), said(2, "scratched"), photo(3))) == [
+        (State.SUBMITTED, 1),
+        (State.COLLECTING, 1),
+    ]
+
+
+def test_a_photo_that_comes_late_belongs_to_the_session_of_its_own_time() -> None:
+    history = [photo(0), said(2, "done"), said(4, "none"), photo(6), said(7, "done")]
+    late = photo(1, received=500)
+    first, second = folded(*history, late)
+    assert late.photos[0] in first.photos
+    assert (len(first.photos), len(second.photos)) == (2, 1)
+
+
+def test_photos_count_again_where_all_before_were_refused() -> None:
+    again = [photo(500), photo(700)]
+    (session,) = folded(photo(0, refused=True), said(1, "done"), *again, said(900, "done"), now=900)
+    assert (session.state, session.done_at) == (State.AWAITING_DETAILS, at(900))
+    assert [each.is_refused for each in session.photos] == [True, False, False]
+
+
+def test_the_same_photo_sent_twice_is_one() -> None:
+    one = photo(0)
+    (session,) = folded(one, replace(one, id=new_id(), at=at(1)))
+    assert (len(session.photos), len(distinct(session.photos))) == (2, 1)
+
+
+# --- hints --------------------------------------------------------------------------------
+
+
+def test_chat_gets_a_hint_at_most_once_a_minute() -> None:
+    chat = [said(second, "hello") for second in (1, 30, 60, 61, 62, 121)]
+    (session,) = folded(said(0, "sell"), *chat)
+    hinted = [owed.cause for owed in session.owed if owed.reply == Reply.HINT]
+    assert hinted == [str(chat[0].id), str(chat[3].id), str(chat[5].id)]
+
+
+def test_captions_and_messages_without_words_get_no_hint() -> None:
+    (session,) = folded(photo(0, "my car"), said(1), photo(2, "its wheels"))
+    assert replies(session) == [Reply.ACK]
+
+
+# --- details ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "details"),
+    [
+        (said(2, "A scratch."), "A scratch."),
+        (said(2, "No, skip"), ""),
+        (said(2, " NO,  SKIP. "), ""),
+        (said(2, "Nein danke", payload="skip"), ""),
+    ],
+)
+def test_any_answer_submits(answer: Said, details: str) -> None:
+    (session,) = folded(photo(0), said(1, "done"), answer)
+    assert (session.state, session.details, session.ended_at) == (State.SUBMITTED, details, at(2))
+    assert replies(session) == [Reply.ACK, Reply.QUESTION, Reply.SUBMITTED]
+
+
+@pytest.mark.parametrize("add", [said(2, "yes, add"), said(2, "Ja", payload="add")])
+def test_whoever_wants_to_add_is_asked_to_and_then_submits(add: Said) -> None:
+    waiting = folded(photo(0), said(1, "done"), add)
+    assert (waiting[0].state, replies(waiting[0])[-1]) == (State.AWAITING_DETAILS, Reply.ADD)
+    (session,) = folded(photo(0), said(1, "done"), add, said(3, "A scratch."))
+    assert (session.state, session.details) == (State.SUBMITTED, "A scratch.")
+
+
+def test_a_late_photos_caption_is_not_the_details() -> None:
+    (session,) = folded(photo(0), said(1, "done"), photo(2, "from behind"))
+    assert (session.state, session.details) == (State.AWAITING_DETAILS, "")
+
+
+def test_each_reply_is_owed_once_or_once_for_each_cause() -> None:
+    adds = [said(2, payload="add"), said(3, payload="add")]
+    (session,) = folded(photo(0), said(1, "done"), *adds, said(4, "done"))
+    assert [owed.cause for owed in session.owed if owed.reply == Reply.ADD] == [str(add.id) for add in adds]
+    assert replies(session).count(Reply.QUESTION) == 1
+
+
+def test_a_reply_is_caused_when_its_cause_was_received() -> None:
+    (session,) = folded(photo(0, received=70), said(1, "done", received=90))
+    assert [owed.caused_at for owed in session.owed] == [at(70), at(90)]
+
+
+# --- how it ends --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("done", [[], [said(5, "done")]])
+@pytest.mark.parametrize(("typed", "reply"), [("Cancel", Reply.CANCELLED), (" RESET ", Reply.RESET)])
+def test_a_session_is_cancelled_until_it_is_submitted(done: list[Said], typed: str, reply: Reply) -> None:
+    (session,) = folded(photo(0), *done, said(9, typed))
+    assert (session.state, session.ended_at, replies(session)[-1]) == (State.CANCELLED, at(9), reply)
+    assert session.is_reset == (reply == Reply.RESET)
+
+
+@pytest.mark.parametrize(
+    ("pause", "sessions"),
+    [(TTL, [(State.COLLECTING, 2)]), (TTL + 1, [(State.EXPIRED, 1), (State.COLLECTING, 1)])],
+)
+def test_a_longer_pause_than_the_ttl_ends_it(pause: int, sessions: list[tuple[State, int]]) -> None:
+    made = folded(photo(0), photo(pause))
+    assert states(made) == sessions
+    if len(made) == 2:
+        assert made[0].ended_at == at(TTL)
+
+
+def test_the_pause_is_counted_from_the_last_message_not_from_the_first() -> None:
+    assert states(folded(photo(0), said(3000, "wait"), photo(6000))) == [(State.COLLECTING, 2)]
+
+
+@pytest.mark.parametrize(
+    ("received", "now", "may_expire", "state"),
+    [
+        (0, TTL, True, State.COLLECTING),
+        (0, TTL + 1, True, State.EXPIRED),
+        (0, TTL + 1, False, State.COLLECTING),
+        (7200, TTL + 1, True, State.COLLECTING),
+        (7200, 7200 + TTL, True, State.COLLECTING),
+        (7200, 7200 + TTL + 1, True, State.EXPIRED),
+    ],
+)
+def test_silence_ends_it_by_the_contacts_clock_and_by_ours(
+    received: int, now: int, may_expire: bool, state: State
+) -> None:
+    (session,) = folded(photo(0, received=received), now=now, may_expire=may_expire)
+    assert session.state == state
+    assert session.ended_at == (at(TTL) if state == State.EXPIRED else None)
+
+
+def test_a_clock_ahead_of_ours_does_not_end_it() -> None:
+    (session,) = folded(photo(5000, received=0), now=TTL + 1, may_expire=True)
+    assert session.state == State.COLLECTING
+
+
+def test_an_outage_of_two_hours_ends_nothing() -> None:
+    history = [photo(0), photo(1, received=7200), said(2, "done", received=7201), said(3, "none", received=7201)]
+    assert states(folded(*history, now=7300, may_expire=True)) == [(State.SUBMITTED, 2)]
+
+
+def test_too_late_done_asks_for_photos_again() -> None:
+    expired, again = folded(photo(0), photo(1), said(3662, "done"))
+    assert states([expired, again]) == [(State.EXPIRED, 2), (State.COLLECTING, 0)]
+    assert (replies(expired), replies(again)) == ([Reply.ACK], [Reply.NO_PHOTOS])
+
+
+@pytest.mark.parametrize(("pause", "sessions"), [(86400, 2), (86401, 1)])
+def test_a_day_later_nobody_means_that_session(pause: int, sessions: int) -> None:
+    made = folded(photo(0), said(pause, "done"), now=TTL + 1, may_expire=True)
+    assert len(made) == sessions
+
+
+@pytest.mark.parametrize(("before", "begun"), [(0, 1), (-86400, 0), (None, 0)])
+def test_done_may_be_too_late_for_a_session_before_all_these_messages(before: int | None, begun: int) -> None:
+    missed = None if before is None else at(before)
+    assert len(fold([said(TTL + 1, "done")], KEYWORD, now=at(0), may_expire=False, missed=missed)) == begun
+
+
+@pytest.mark.parametrize("end", ["cancel", "reset"])
+def test_done_after_another_end_than_silence_is_nothing(end: str) -> None:
+    missed = at(-TTL - 1)
+    history = [said(0, "sell"), said(1, end), said(2, "done")]
+    assert len(fold(history, KEYWORD, now=at(3), may_expire=False, missed=missed)) == 1
+
+
+# --- staff --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("verb", "state"), [("close", State.SUBMITTED), ("cancel", State.CANCELLED)])
+@pytest.mark.parametrize("second", [5, 9000])
+def test_staff_end_a_session_however_long_it_is_silent(verb: str, state: State, second: int) -> None:
+    (session,) = folded(photo(0), decided(second, verb), now=second)
+    assert (session.state, session.ended_at, replies(session)) == (state, at(second), [Reply.ACK])
+
+
+def test_a_decision_counts_at_its_time() -> None:
+    assert states(folded(photo(0), photo(7), decided(5, "close"), photo(3, received=9))) == [
+        (State.SUBMITTED, 2),
+        (State.COLLECTING, 1),
+    ]
+
+
+def test_a_decision_comes_after_all_messages_of_its_second() -> None:
+    words = [said(0, "hello") for _ in range(8)]
+    (session,) = folded(said(0, "sell"), *words, decided(0, "cancel"))
+    assert (session.state, len(session.messages)) == (State.CANCELLED, 9)
+
+
+def test_a_decision_about_nothing_is_nothing() -> None:
+    assert folded(decided(0, "close")) == []
+
+
+# --- late messages ------------------------------------------------------------------------
+
+
+def test_a_late_message_joins_what_a_pause_had_parted() -> None:
+    history = [photo(0), photo(5000)]
+    assert len(folded(*history)) == 2
+    assert states(folded(*history, said(2500, "wait", received=9000))) == [(State.COLLECTING, 2)]
+
+
+def test_a_late_cancel_parts_what_was_one() -> None:
+    assert states(folded(photo(0), photo(9), said(5, "cancel", received=20))) == [
+        (State.CANCELLED, 1),
+        (State.COLLECTING, 1),
+    ]
+
+
+def test_a_late_photo_makes_an_empty_done_count() -> None:
+    start, done = said(0, "sell"), said(5, "done")
+    (session,) = folded(start, done, photo(4, received=9))
+    assert (session.state, replies(session)) == (State.AWAITING_DETAILS, [Reply.START, Reply.ACK, Reply.QUESTION])
+
+
+TEXTS = ("", "sell", "done", "cancel", "reset", "hello", "no, skip", "yes, add")
+ANYTHING = st.builds(
+    lambda second, text, files, delay: (
+        photo(second, text, files=files, received=second + delay)
+        if files
+        else said(second, text, received=second + delay)
+    ),
+    st.one_of(st.integers(0, 400), st.integers(0, 20_000)),
+    st.sampled_from(TEXTS),
+    st.integers(0, 2),
+    st.sampled_from([0, 1, 7200]),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(ANYTHING, max_size=15), st.sampled_from([PHOTO, KEYWORD]), st.booleans(), st.randoms())
+def test_any_order_of_arrival_makes_the_same_sessions(
+    history: list[Said], rules: Rules, may_expire: bool, order: random.Random
+) -> None:
+    expected = folded(*history, rules=rules, now=20_000, may_expire=may_expire)
+    for _ in range(100 if len(history) < 5 else 5):
+        shuffled = order.sample(history, len(history))
+        assert folded(*shuffled, rules=rules, now=20_000, may_expire=may_expire) == expected
+
+
+def test_a_hundred_orders_of_an_outage_make_the_same_sessions() -> None:
+    history = [said(0, "sell"), *(photo(second % 7, received=7200 + second) for second in range(30))]
+    history += [said(7, "done", received=7200), said(9, "none"), photo(9000), said(9001, "cancel")]
+    expected = folded(*history)
+    assert states(expected) == [(State.SUBMITTED, 30), (State.CANCELLED, 1)]
+    for seed in range(100):
+        assert folded(*random.Random(seed).sample(history, len(history))) == expected
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(ANYTHING, max_size=15), st.integers(0, 15), st.sampled_from([PHOTO, KEYWORD]), st.booleans())
+def test_only_the_last_session_is_ever_open(history: list[Said], known: int, rules: Rules, may_expire: bool) -> None:
+    for arrived in (history[:known], history):
+        made = folded(*arrived, rules=rules, now=20_000, may_expire=may_expire)
+        assert not any(session.is_open for session in made[:-1])
+        spoken = [id for session in made for id in session.messages]
+        assert len(spoken) == len(set(spoken))
+        assert all(session.ended_at is not None for session in made if not session.is_open)
