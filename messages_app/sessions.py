@@ -6,7 +6,7 @@ shuffled, doubled or late ends in the same sessions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -91,6 +91,8 @@ class Session:
     first: Said
     messages: list[UUID] = field(default_factory=list)
     photos: list[Photo] = field(default_factory=list)
+    #: Photos that came too long after DONE: they wait for another one.
+    afterthoughts: list[Photo] = field(default_factory=list)
     state: State = State.COLLECTING
     is_reset: bool = False
     details: str = ""
@@ -186,6 +188,8 @@ def _take(session: Session, said: Said, rules: Rules) -> None:
     if said.photos and (session.done_at is None or said.at <= session.done_at + GRACE):
         session.photos.extend(said.photos)
         session.owe(Reply.ACK, said)
+    else:
+        session.afterthoughts.extend(said.photos)
     word = word_of(said, rules)
     if word == Word.CANCEL:
         session.end(State.CANCELLED, said.at)
@@ -196,6 +200,9 @@ def _take(session: Session, said: Said, rules: Rules) -> None:
         session.owe(Reply.RESET, said)
     elif session.state == State.COLLECTING:
         _collect(session, said, word)
+    elif word == Word.DONE and session.afterthoughts:
+        session.photos.extend(session.afterthoughts)
+        session.afterthoughts, session.done_at = [], said.at
     elif word == Word.ADD:
         session.owe(Reply.ADD, said)
     elif word == Word.SKIP or (said.text and not said.photos and word is None):
@@ -229,8 +236,3 @@ def _expire(session: Session, ttl: timedelta, now: datetime) -> None:
     """End a session whose contact has been silent, by their own clock and by ours: nobody is late because we were."""
     if now - session.last.at > ttl and now - session.last.received_at > ttl:
         session.end(State.EXPIRED, session.last.at + ttl)
-
-
-def distinct(photos: Sequence[Photo]) -> list[Photo]:
-    """The photos without those that were sent before, by their id."""
-    return list({photo.id: photo for photo in photos}.values())

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from messages_app.sessions import Photo, Reply, Rules, Said, Session, State, Word, distinct, fold
+from messages_app.sessions import Photo, Reply, Rules, Said, Session, State, Word, fold
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 TTL = 3600
@@ -173,10 +173,12 @@ def test_photos_count_again_where_all_before_were_refused() -> None:
     assert [each.is_refused for each in session.photos] == [True, False, False]
 
 
-def test_the_same_photo_sent_twice_is_one() -> None:
-    one = photo(0)
-    (session,) = folded(one, replace(one, id=new_id(), at=at(1)))
-    assert (len(session.photos), len(distinct(session.photos))) == (2, 1)
+def test_what_comes_too_late_waits_for_another_done() -> None:
+    history = [photo(0), said(10, "done"), photo(200), photo(210)]
+    assert states(folded(*history)) == [(State.AWAITING_DETAILS, 1)]
+    (session,) = folded(*history, said(220, "done"), photo(225))
+    assert (session.state, len(session.photos), session.done_at) == (State.AWAITING_DETAILS, 4, at(220))
+    assert replies(session) == [Reply.ACK, Reply.QUESTION]
 
 
 # --- hints --------------------------------------------------------------------------------
