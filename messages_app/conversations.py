@@ -221,6 +221,7 @@ def _void(row: PhotoSession) -> None:
     row.state, row.ended_at, row.message_ids, row.media_ids = PhotoSession.State.CANCELLED, None, [], []
     row.save(update_fields=["state", "ended_at", "message_ids", "media_ids"])
     row.outbox.filter(state=OutboxItem.State.QUEUED).delete()
+    review(row)
 
 
 def _owe(row: PhotoSession, session: Session) -> None:
@@ -253,8 +254,9 @@ def review(row: PhotoSession) -> None:
     row.is_settled = summary.holding.on_their_way == 0
     PhotoSession.objects.filter(id=row.id).update(is_settled=row.is_settled)
     _correct(row, items, summary.holding.photos)
-    if row.state == PhotoSession.State.SUBMITTED and settings.SESSION_WEBHOOK_URL:
-        revisions = sorted((item for item in items if item.kind == Kind.HAND_OVER), key=lambda item: item.revision)
+    revisions = sorted((item for item in items if item.kind == Kind.HAND_OVER), key=lambda item: item.revision)
+    # Whoever has a session must hear, too, that it was cancelled after all.
+    if settings.SESSION_WEBHOOK_URL and (row.state == PhotoSession.State.SUBMITTED or revisions):
         data = summary.as_data(0)
         # One that was not put into words yet will say what is true then.
         if not revisions or (revisions[-1].said and essence(revisions[-1].said) != essence(data)):

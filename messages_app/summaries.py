@@ -84,7 +84,7 @@ def as_text(urls: Sequence[str], details: str) -> str:
 def essence(data: Mapping[str, Any]) -> tuple[object, ...]:
     """What makes a summary another one; links and times on the way do not."""
     counts = {name: count for name, count in data["counts"].items() if name != "on_their_way"}
-    return [photo["id"] for photo in data["photos"]], data["details"], counts
+    return data["state"], [photo["id"] for photo in data["photos"]], data["details"], counts
 
 
 def summarize(session: PhotoSession) -> Summary:

@@ -367,6 +367,15 @@ def test_nothing_is_passed_on_of_what_an_older_word_has_cancelled(shop: Shop) ->
     assert (stood(), owed(one())) == ([(State.CANCELLED, 1)], ["ack", "cancelled"])
 
 
+def test_the_business_hears_that_what_it_has_was_cancelled(shop: Shop) -> None:
+    hear(picture(0), text(5, "done"), text(9, "none"))
+    outbox.send_due()
+    hear(text(4, "cancel"))
+    outbox.send_due()
+    told = [(each.summary["id"], each.summary["revision"], each.summary["state"]) for each in shop.received]
+    assert told == [(str(one().id), 1, "submitted"), (str(one().id), 2, "cancelled")]
+
+
 def test_a_correction_is_not_said_after_an_older_cancel(shop: Shop) -> None:
     hear(picture(0), text(5, "done"))
     outbox.send_due()
@@ -381,7 +390,7 @@ def test_a_hand_over_that_was_tried_is_tried_until_it_is_known(shop: Shop) -> No
     shop.down = True
     outbox.send_due()
     hear(text(4, "cancel"))
-    assert owed(one(), queued=True) == ["cancelled", "hand_over"]
+    assert owed(one(), queued=True) == ["cancelled", "hand_over", "hand_over"], "and then that it was cancelled"
 
 
 # --- silence ------------------------------------------------------------------------------
