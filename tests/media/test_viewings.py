@@ -70,6 +70,13 @@ def test_the_next_look_after_half_an_hour_is_another(viewer: Browser, photo: Med
     assert len(seen()) == 2
 
 
+def test_a_look_that_goes_on_past_the_half_hour_of_the_clock_is_the_same(viewer: Browser, photo: Media) -> None:
+    viewer.get(url(photo))
+    Viewing.objects.update(slot=F("slot") - 1)
+    viewer.get(url(photo), headers={"Range": "bytes=10-"})
+    assert len(seen()) == 1
+
+
 def test_a_copy_that_the_browser_has_already_is_seen_again(viewer: Browser, photo: Media) -> None:
     assert viewer.get(url(photo), headers={"If-None-Match": "*"}).status_code == 304
     assert seen() == [("vera", "view")]
