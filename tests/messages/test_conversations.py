@@ -393,6 +393,14 @@ def test_a_hand_over_that_was_tried_is_tried_until_it_is_known(shop: Shop) -> No
     assert owed(one(), queued=True) == ["cancelled", "hand_over", "hand_over"], "and then that it was cancelled"
 
 
+def test_an_open_session_that_is_none_by_the_new_words_makes_room(settings: Settings) -> None:
+    settings.SESSION_START = "photo"
+    hear(picture(0))
+    settings.SESSION_START = "keyword"
+    hear(text(1, "sell"))
+    assert stood() == [(State.COLLECTING, 0)]
+
+
 # --- silence ------------------------------------------------------------------------------
 
 
