@@ -93,8 +93,8 @@ GUARDS = (
     Guard(
         "a deleted file stays deleted",
         "media_app/models/media.py",
-        ".exclude(state=Media.State.DELETED)",
-        "",
+        ".exclude(state=Media.State.DELETED)\n                .update(",
+        ".update(",
         "tests/media/test_states.py tests/media/test_ingest.py",
     ),
     Guard(
