@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -41,9 +41,9 @@ COUNTING = (Kind.QUESTION, Kind.SUBMITTED, Kind.CORRECTION)
 COUNTED = (PhotoSession.State.AWAITING_DETAILS, PhotoSession.State.SUBMITTED)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, order=True, slots=True)
 class Line:
-    """One contact's conversation with one number of the business."""
+    """One contact's conversation with one number of the business, by the names that rows have for it."""
 
     contact_id: UUID
     provider: str
@@ -78,19 +78,19 @@ def heard(message_ids: Iterable[UUID]) -> None:
     ):
         line = Line(contact_id, provider, account, business)
         since[line] = min(since.get(line, at), at)
-    for line in sorted(since, key=lambda line: (line.contact_id, line.provider, line.account, line.business)):
+    for line in sorted(since):
         refold(line, since[line])
 
 
 def moved(contact_ids: Iterable[UUID]) -> None:
     """Contacts turned out to be one person: their sessions are one conversation. In the caller's transaction."""
     rows = PhotoSession.objects.filter(contact_id__in=list(contact_ids))
-    lines: dict[Line, datetime] = {}
+    since: dict[Line, datetime] = {}
     for row in rows:
         line = line_of(row)
-        lines[line] = min(lines.get(line, row.started_at), row.started_at)
-    for line, since in lines.items():
-        refold(line, since)
+        since[line] = min(since.get(line, row.started_at), row.started_at)
+    for line in sorted(since):
+        refold(line, since[line])
 
 
 def line_of(row: PhotoSession) -> Line:
@@ -100,9 +100,7 @@ def line_of(row: PhotoSession) -> Line:
 def refold(line: Line, since: datetime, *, may_expire: bool = False) -> None:
     """Fold what was said from ``since`` on, and from the beginning of the session that was open then."""
     Contact.objects.select_for_update().get(id=line.contact_id)
-    known = PhotoSession.objects.filter(
-        contact_id=line.contact_id, provider=line.provider, account=line.account, business=line.business
-    )
+    known = PhotoSession.objects.filter(**asdict(line))
     start = _beginning(known, since)
     rows = list(known.filter(started_at__gte=start).order_by("started_at", "id"))
     history = [*_said(line, start), *(_decided(row) for row in rows if row.staff_verb)]
@@ -125,19 +123,13 @@ def _beginning(known: QuerySet[PhotoSession], since: datetime) -> datetime:
 
 def _said(line: Line, start: datetime) -> list[Said]:
     shown = Attachment.objects.select_related("media").order_by("position")
-    messages = Message.objects.filter(
-        contact_id=line.contact_id,
-        provider=line.provider,
-        account=line.account,
-        business=line.business,
-        occurred_at__gte=start,
-        kind__in=SPOKEN,
-    ).prefetch_related(Prefetch("attachments", queryset=shown))
+    messages = Message.objects.filter(**asdict(line), occurred_at__gte=start, kind__in=SPOKEN)
     return [
         Said(
             id=message.id,
             at=message.occurred_at,
             received_at=message.received_at,
+            owner=message.owner,
             text=message.text,
             payload=message.payload,
             photos=tuple(
@@ -146,7 +138,7 @@ def _said(line: Line, start: datetime) -> list[Said]:
                 if message.kind in SHOWN and _is_photo(attachment.media)
             ),
         )
-        for message in messages
+        for message in messages.prefetch_related(Prefetch("attachments", queryset=shown))
     ]
 
 
@@ -193,15 +185,12 @@ def _new(line: Line, session: Session) -> PhotoSession:
     return PhotoSession(
         id=computed_id("session", str(session.first.id)),
         anchor_id=session.first.id,
-        contact_id=line.contact_id,
-        provider=line.provider,
-        account=line.account,
-        business=line.business,
+        **asdict(line),
     )
 
 
 def _put(row: PhotoSession, session: Session) -> None:
-    row.owner = Message.objects.values_list("owner", flat=True).get(id=session.last.id)
+    row.owner = session.last.owner
     row.state = session.state
     row.is_reset = session.is_reset
     row.started_at = session.first.at

@@ -53,21 +53,25 @@ class Claimed:
     provider: str = ""
 
 
-def due() -> list[UUID]:
-    """The items whose time has come, in the order in which they go out."""
-    queued = OutboxItem.objects.filter(state=State.QUEUED, not_before__lte=Now())
-    return list(queued.order_by("not_before", "place", "id").values_list("id", flat=True)[:200])
+def _due() -> QuerySet[OutboxItem]:
+    """The items whose time has come."""
+    return OutboxItem.objects.filter(state=State.QUEUED, not_before__lte=Now())
+
+
+def _next() -> list[UUID]:
+    """Those of them to look at first, in the order in which they go out."""
+    return list(_due().order_by("not_before", "place", "id").values_list("id", flat=True)[:200])
 
 
 def wake() -> bool:
     """Tell a worker that something is to be sent, if that is so. False, and no error, when Redis can't take it."""
-    return not due() or hints.give_once("outbox", SEND)
+    return not _due().exists() or hints.give_once("outbox", SEND)
 
 
 def send_due() -> int:
     """Send all that is due and may go; returns how many were sent."""
     sent, tried = 0, set[UUID]()
-    while ids := [id for id in due() if id not in tried]:
+    while ids := [id for id in _next() if id not in tried]:
         for id in ids:
             tried.add(id)
             claimed = _claim(id)

@@ -68,6 +68,8 @@ class Said:
     id: UUID
     at: datetime
     received_at: datetime
+    #: Where it was said from.
+    owner: str = ""
     text: str = ""
     #: A pressed button.
     payload: str = ""
