@@ -12,7 +12,6 @@ from urllib.parse import quote, urlsplit
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from media_app import filetypes
 from media_app.delivery.ranges import ByteRange
 from media_app.delivery.response import File
 from media_app.models import Media
@@ -37,7 +36,7 @@ def public_address(media: Media) -> str:
 
 
 def hand_over(
-    request: HttpRequest, media: Media, file: File, part: ByteRange | None, storage: Storage, *, attachment: bool
+    request: HttpRequest, media: Media, file: File, part: ByteRange | None, storage: Storage
 ) -> HttpResponse | None:
     """The answer that makes another server send the file or this part of it; None: it is streamed from here."""
     if not _is_plain(request, part):
@@ -45,7 +44,7 @@ def hand_over(
     # nginx comes back with this header where it could not get the file: then it is found out here what is wrong.
     if settings.MEDIA_DELIVERY == "accel" and "X-Accel-Failed" not in request.headers:
         return _to_nginx(media, file, storage)
-    if settings.MEDIA_DELIVERY == "redirect" and not attachment and media.content_type in filetypes.INLINE:
+    if settings.MEDIA_DELIVERY == "redirect" and file.is_inline:
         return _to_the_bucket(media, file, storage)
     return None
 

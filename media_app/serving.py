@@ -39,14 +39,13 @@ def serve(request: HttpRequest, visit: Visit) -> HttpResponseBase:
 def _stored(request: HttpRequest, visit: Visit) -> HttpResponseBase | None:
     """The answer for a stored file; None when the storage has lost it. Raises StorageError."""
     media = visit.media
-    attachment = _is_attachment(request, visit, media.content_type)
-    file = _file(visit, content_type=media.content_type, size=media.size or 0, attachment=attachment)
+    file = _file(request, visit, content_type=media.content_type, size=media.size or 0)
     part = settle(request, file)
     if isinstance(part, HttpResponseBase):
         return part
     storage = media_storage()
     give_connection_back()
-    if (handed := hand_over(request, media, file, part, storage, attachment=attachment)) is not None:
+    if (handed := hand_over(request, media, file, part, storage)) is not None:
         return handed
     try:
         opened = storage.open_range(media.key, *extent(file, part))
@@ -83,8 +82,7 @@ def _fetched(request: HttpRequest, visit: Visit) -> HttpResponseBase:
 
 def _spooled(request: HttpRequest, visit: Visit, spool: Spool) -> HttpResponseBase:
     """The answer from the copy that was just put into the storage."""
-    attachment = _is_attachment(request, visit, visit.media.content_type)
-    file = _file(visit, content_type=visit.media.content_type, size=spool.size, attachment=attachment)
+    file = _file(request, visit, content_type=visit.media.content_type, size=spool.size)
     part = settle(request, file)
     if isinstance(part, HttpResponseBase):
         return part
@@ -95,13 +93,13 @@ def _arriving(request: HttpRequest, visit: Visit, demand: Demand, spool: Spool) 
     """The answer from a copy that still grows."""
     arriving = ArrivingFile(spool, demand.done.is_set)
     content_type, _ = filetypes.settle_type(visit.media.announced_type, filetypes.sniff(arriving.head()))
-    attachment = _is_attachment(request, visit, content_type)
-    file = _file(visit, content_type=content_type, size=spool.expected or 0, attachment=attachment, is_known=False)
+    file = _file(request, visit, content_type=content_type, size=spool.expected or 0, is_known=False)
     return send_as_it_comes(file, arriving)
 
 
-def _file(visit: Visit, *, content_type: str, size: int, attachment: bool, is_known: bool = True) -> File:
+def _file(request: HttpRequest, visit: Visit, *, content_type: str, size: int, is_known: bool = True) -> File:
     media = visit.media
+    attachment = content_type not in filetypes.INLINE or visit.wants_attachment(request)
     name = content_disposition(media.filename, attachment=attachment, otherwise=media.key.rpartition("/")[2])
     return File(
         size=size,
@@ -111,10 +109,6 @@ def _file(visit: Visit, *, content_type: str, size: int, attachment: bool, is_kn
         disposition=name,
         max_age=visit.max_age(),
     )
-
-
-def _is_attachment(request: HttpRequest, visit: Visit, content_type: str) -> bool:
-    return content_type not in filetypes.INLINE or visit.wants_attachment(request)
 
 
 def revive_lost(media: Media) -> None:

@@ -48,9 +48,14 @@ class File:
         }
 
     @property
+    def is_inline(self) -> bool:
+        """Whether a browser may show it: it is of a safe type, and nobody asked for a download."""
+        return self.disposition.startswith("inline")
+
+    @property
     def is_played(self) -> bool:
         """Whether a browser makes a player of it."""
-        return self.disposition.startswith("inline") and self.content_type.startswith(("video/", "audio/"))
+        return self.is_inline and self.content_type.startswith(("video/", "audio/"))
 
 
 #: Strangers sent the file: it runs nothing, and nobody elsewhere embeds it.
