@@ -189,6 +189,20 @@ GUARDS = (
         "tests/sources/test_http.py",
     ),
     Guard(
+        "a kept connection that was closed costs no attempt",
+        "media_app/sources/connections.py",
+        "if not terms.on_kept_connection:",
+        "if True:",
+        "tests/sources/test_http.py",
+    ),
+    Guard(
+        "what follows an answer without a body is not read",
+        "media_app/sources/connections.py",
+        "if response.status in _WITHOUT_BODY:",
+        "if False:",
+        "tests/sources/test_http.py",
+    ),
+    Guard(
         "credentials stay with the first host",
         "media_app/sources/http.py",
         "if address_of(url) != first:",

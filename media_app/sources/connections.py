@@ -26,6 +26,9 @@ CONNECT_SECONDS = 5.0
 # How long a provider may stay silent between two bytes.
 READ_SECONDS = 10.0
 
+# RFC 9112 §6.3: whatever their headers say.
+_WITHOUT_BODY = frozenset({204, 304})
+
 # As a warning, urllib3 logs the link of each answer with a malformed header; links are signed.
 logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
 
@@ -35,28 +38,46 @@ def send(
 ) -> urllib3.HTTPResponse:
     """Send one request and return its answer, the body unread and redirects not followed.
 
+    A server may close a kept connection just when a request is on its way to it. When no answer
+    comes on a kept connection, the request is sent once more, on a new one: only GETs come here.
+
     ``held`` is given what ends the transfer. Raises RefusedAddressError, UnavailableError,
     and what requests, urllib3, http.client and the socket raise.
     """
-    token = _current.set(_Terms(permit, deadline, held))
+    terms = _Terms(permit, deadline, held)
     try:
-        deadline.check()
-        left = deadline.remaining()
-        timeout = (min(CONNECT_SECONDS, left), min(READ_SECONDS, left))
-        raw: urllib3.HTTPResponse = _adapter().send(request, stream=True, timeout=timeout, proxies={}).raw
-    finally:
-        _current.reset(token)
+        raw = _send_once(request, terms)
+    except requests.ConnectionError:
+        if not terms.on_kept_connection:
+            raise
+        # The other kept connections are as old.
+        _adapter().close()
+        raw = _send_once(request, _Terms(permit, deadline, held))
     held.callback(raw.close)
     return raw
 
 
-@dataclass(frozen=True, slots=True)
+def _send_once(request: requests.PreparedRequest, terms: _Terms) -> urllib3.HTTPResponse:
+    token = _current.set(terms)
+    try:
+        terms.deadline.check()
+        left = terms.deadline.remaining()
+        timeout = (min(CONNECT_SECONDS, left), min(READ_SECONDS, left))
+        raw: urllib3.HTTPResponse = _adapter().send(request, stream=True, timeout=timeout, proxies={}).raw
+        return raw
+    finally:
+        _current.reset(token)
+
+
+@dataclass(slots=True)
 class _Terms:
     """What the connection of the request being sent has to obey."""
 
     permit: Permit
     deadline: Deadline
     held: contextlib.ExitStack
+    #: Whether the request goes over a connection that has carried another one.
+    on_kept_connection: bool = False
 
     def allows(self, address: str) -> bool:
         return self.permit.private or is_public(address)
@@ -107,8 +128,17 @@ class _Connection(HTTPConnection):
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is not None:
             # Kept from an earlier request, perhaps under other terms.
-            _current.get().judge(self.sock)
+            terms = _current.get()
+            terms.on_kept_connection = True
+            terms.judge(self.sock)
         super().request(*args, **kwargs)
+
+    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as in urllib3
+        response = super().getresponse()
+        if response.status in _WITHOUT_BODY:
+            # Some servers send a body all the same: it would be read as the answer to the next request.
+            self.close()
+        return response
 
 
 class _SecureConnection(_Connection, HTTPSConnection):

@@ -91,6 +91,11 @@ class Call:
         with contextlib.suppress(OSError):
             self.sock.recv(1)
 
+    def wait_for_more(self) -> None:
+        """Wait until the next request comes, or the other side hangs up."""
+        with contextlib.suppress(OSError):
+            self.sock.recv(1, socket.MSG_PEEK)
+
     def reset(self) -> None:
         """RST instead of FIN."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -144,6 +149,30 @@ def _empty(call: Call) -> None:
 @behaviour("other-bytes")
 def _other_bytes(call: Call) -> None:
     call.answer(200, call.body[::-1])
+
+
+@behaviour("photo-once")
+def _photo_once(call: Call) -> None:
+    """The connection seems to live on, and is closed when the next request comes."""
+    call.answer(200, call.body)
+    call.wait_for_more()
+    call.keeps_alive = False
+
+
+@behaviour("photo-once-then-reset")
+def _photo_once_then_reset(call: Call) -> None:
+    _photo_once(call)
+    call.reset()
+
+
+@behaviour("204-and-a-body")
+def _204_and_a_body(call: Call) -> None:
+    """An answer that may have no body has one, which comes with the next request and looks like its answer."""
+    smuggled = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+    call.head(204, f"Content-Length: {len(smuggled)}")
+    call.wait_for_more()
+    call.send(smuggled)
+    call.keeps_alive = True
 
 
 # --- the file, not whole --------------------------------------------------------

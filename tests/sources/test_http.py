@@ -280,6 +280,27 @@ def test_an_error_that_nobody_reads_keeps_the_connection_too(provider: HostilePr
     assert provider.connections == 1
 
 
+@pytest.mark.parametrize("first", ["photo-once", "photo-once-then-reset"])
+def test_a_kept_connection_that_was_closed_costs_nothing(provider: HostileProvider, hosts: Hosts, first: str) -> None:
+    read(provider.url(first), hosts)
+    assert read(provider.url("photo"), hosts) == BODY
+    assert provider.connections == 2
+
+
+def test_a_new_connection_that_is_closed_is_the_answer(provider: HostileProvider, hosts: Hosts) -> None:
+    read(provider.url("photo-once"), hosts)
+    with pytest.raises(UnavailableError):
+        read(provider.url("reset-at-once"), hosts)
+    # Once on the kept connection, which did not come to reading it, and once on a new one.
+    assert len(provider.received("reset-at-once")) == 1
+
+
+def test_what_follows_an_answer_without_a_body_is_no_answer(provider: HostileProvider, hosts: Hosts) -> None:
+    read(provider.url("204-and-a-body"), hosts)
+    assert read(provider.url("photo"), hosts) == BODY
+    assert len(provider.received("photo")) == 1
+
+
 def test_leaving_early_hangs_up(provider: HostileProvider) -> None:
     with opened(provider, "endless") as response:
         next(response.chunks)
