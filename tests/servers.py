@@ -42,7 +42,11 @@ def _postgres_bin() -> Path:
         libraries = package.with_name(f"{package.name}.libs")
         shutil.copytree(libraries, unfinished / libraries.name)
         unfinished.chmod(0o755)
-        unfinished.rename(copy)
+        try:
+            unfinished.rename(copy)
+        except OSError:
+            # Another process has made the same copy meanwhile.
+            shutil.rmtree(unfinished)
     return copy / package.name / "pginstall18" / "bin"
 
 
