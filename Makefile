@@ -27,6 +27,8 @@ check: $(INSTALLED) ## style, types, the direction of imports, migrations, deplo
 	SECRET_KEY=check DEBUG=1 $(BIN)/mypy .
 	SECRET_KEY=check DEBUG=1 $(BIN)/python manage.py makemigrations --check --dry-run
 	SECRET_KEY=a-key-as-long-and-as-varied-as-the-deployment-check-asks-for-0123456789 PUBLIC_URL=https://hub.example \
+		ALLOWED_HOSTS=hub.example META_APP_SECRET=check META_ACCESS_TOKEN=check \
+		DATABASE_URL=postgres://127.0.0.1/check MEDIA_ROOT=/srv/media \
 		$(BIN)/python manage.py check --deploy --fail-level WARNING
 
 burst: $(INSTALLED) ## the three-photos bug, ten times on each database: RUNS=10

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +14,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from redis import Redis
 
+_MAKE_KEY = "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"
 # The largest object that one PUT may carry, on S3 as on R2.
 _LARGEST_PUT = 5 * 1024**3
 
@@ -35,6 +38,39 @@ def check_storage(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> lis
 
 
 @register
+def check_addresses(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Addresses that the hub calls have a scheme and a host."""
+    options = settings.STORAGES["media"].get("OPTIONS", {})
+    endpoint = "R2_ENDPOINT" if settings.MEDIA_STORAGE_BACKEND == "r2" else "AWS_S3_ENDPOINT_URL"
+    addresses = {
+        endpoint: options.get("endpoint_url") or "",
+        "META_GRAPH_URL": settings.META_GRAPH_URL,
+        "TWILIO_API_URL": settings.TWILIO_API_URL,
+    }
+    messages: list[CheckMessage] = []
+    for name, url in addresses.items():
+        if not url:
+            continue
+        if url == "https://.r2.cloudflarestorage.com":
+            text, hint = "MEDIA_STORAGE_BACKEND is r2, but there is no account.", "Set R2_ACCOUNT_ID, or R2_ENDPOINT."
+        elif not is_address(url):
+            text, hint = f"{name} is not an address: {url!r}.", "Write it with its scheme, as https://host."
+        else:
+            continue
+        messages.append(Error(text, hint=hint, id="media_app.E007"))
+    return messages
+
+
+def is_address(url: str) -> bool:
+    """Whether this is ``https://host`` or ``http://host``, with a port and a path or without."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+@register
 def check_metadata_keys(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """A key that is none would fail each put."""
     for key in settings.MEDIA_METADATA_KEYS:
@@ -44,7 +80,7 @@ def check_metadata_keys(app_configs: Sequence[AppConfig] | None, **kwargs: Any) 
             return [
                 Error(
                     "MEDIA_METADATA_KEYS has a key that is not a Fernet key.",
-                    hint='Make one: python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key())"',
+                    hint=f'Make one: python -c "{_MAKE_KEY}"',
                     id="media_app.E002",
                 )
             ]
@@ -111,6 +147,14 @@ def check_delivery(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
                 id="media_app.E006",
             )
         )
+    if settings.MEDIA_DELIVERY == "accel" and (closed := _closed_folder()):
+        messages.append(
+            Warning(
+                f"MEDIA_DELIVERY is accel, but only its owner may enter {closed}: nginx can send no file from there.",
+                hint="Give the group of nginx's user access to it (chgrp www-data, chmod g+x), and set UMask=0027.",
+                id="media_app.W005",
+            )
+        )
     if settings.MEDIA_DELIVERY == "redirect" and settings.MEDIA_STORAGE_BACKEND == "local":
         messages.append(
             Warning(
@@ -127,3 +171,18 @@ def check_delivery(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
             )
         )
     return messages
+
+
+def _closed_folder() -> Path | None:
+    """The first folder on the way to the local files, themselves included, that only its owner may enter."""
+    if settings.MEDIA_STORAGE_BACKEND != "local":
+        return None
+    root = Path(settings.MEDIA_ROOT).absolute()
+    for folder in (*reversed(root.parents), root):
+        try:
+            mode = folder.stat().st_mode
+        except OSError:
+            return None
+        if not mode & (stat.S_IXGRP | stat.S_IXOTH):
+            return folder
+    return None

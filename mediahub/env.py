@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+from mediahub import logs
 
-environ.Env.read_env(BASE_DIR / ".env")
+BASE_DIR = Path(__file__).resolve().parent.parent
+# Their presence tells that this is a container: there 127.0.0.1 is reached by nobody outside.
+_CONTAINER_FILES = (Path("/.dockerenv"), Path("/run/.containerenv"))
+
+
+def read_file(path: Path) -> None:
+    """Take in what ``.env`` says and the environment does not. Without the file there is nothing to do."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            environ.Env.read_env(file)
+    except FileNotFoundError:
+        return
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ImproperlyConfigured(f"{path} is there but cannot be read: {reason}.") from error
+
+
+read_file(BASE_DIR / ".env")
 
 
 def text(name: str, default: str = "") -> str:
@@ -60,3 +80,50 @@ def choice(name: str, options: tuple[str, ...]) -> str:
     if value not in options:
         raise ImproperlyConfigured(f"{name} must be one of {', '.join(options)}, not {value!r}")
     return value
+
+
+def database(name: str, default: str) -> dict[str, Any]:
+    """Django's settings of the database at an address like ``postgres://user:password@host:5432/name``."""
+    url = text(name, default)
+    if not url:
+        raise ImproperlyConfigured(f"{name} is empty. Write an address there, or remove the line to use SQLite.")
+    scheme = url.partition(":")[0]
+    if scheme not in ("postgres", "postgresql", "psql", "pgsql", "sqlite"):
+        # Not the whole: it has the password.
+        raise ImproperlyConfigured(f"{name} must begin with postgres:// or sqlite:///, not {scheme!r}.")
+    try:
+        return dict(environ.Env.db_url_config(url))
+    except ValueError as error:
+        hint = "Percent-encode special characters of the password."
+        raise ImproperlyConfigured(f"{name} is not an address of a database. {hint}") from error
+
+
+def log_level() -> str:
+    """LOG_LEVEL, in capitals."""
+    value = text("LOG_LEVEL", logs.LEVELS[0]).upper() or logs.LEVELS[0]
+    if value not in logs.LEVELS:
+        raise ImproperlyConfigured(f"LOG_LEVEL must be one of {', '.join(logs.LEVELS)}, not {value!r}.")
+    return value
+
+
+def time_zone() -> str:
+    """TIME_ZONE, a name of the IANA database."""
+    value = text("TIME_ZONE") or "UTC"
+    try:
+        ZoneInfo(value)
+    except (OSError, ValueError, LookupError) as error:
+        raise ImproperlyConfigured(f"TIME_ZONE must be a name like Europe/Berlin or UTC, not {value!r}.") from error
+    return value
+
+
+def listening_address() -> str:
+    """Where the web server listens: BIND:PORT. By default only on this machine; in a container, everywhere."""
+    host = text("BIND") or ("0.0.0.0" if in_container() else "127.0.0.1")  # noqa: S104
+    port = number("PORT", 8000)
+    if not 0 < port < 65536:
+        raise ImproperlyConfigured(f"PORT must be between 1 and 65535, not {port}.")
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def in_container(environment: Mapping[str, str] = os.environ) -> bool:
+    return "KUBERNETES_SERVICE_HOST" in environment or any(path.exists() for path in _CONTAINER_FILES)

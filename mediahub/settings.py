@@ -7,14 +7,13 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-import environ
 from botocore.config import Config
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
-from mediahub import env
+from mediahub import env, logs
 from mediahub.env import BASE_DIR
 
 DEBUG = env.flag("DEBUG")
@@ -77,8 +76,7 @@ TEMPLATES = [
 # --- database ---------------------------------------------------------------
 
 
-def _database(url: str) -> dict[str, Any]:
-    config: dict[str, Any] = dict(environ.Env.db_url_config(url))
+def _database(config: dict[str, Any]) -> dict[str, Any]:
     if config["ENGINE"] == "django.db.backends.sqlite3":
         # IMMEDIATE: a read that turns into a write fails at once under DEFERRED, whatever the timeout.
         # FULL: an answered webhook must survive a power cut.
@@ -98,7 +96,7 @@ def _database(url: str) -> dict[str, Any]:
     return config
 
 
-DATABASES = {"default": _database(env.text("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}"))}
+DATABASES = {"default": _database(env.database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}"))}
 
 # --- files ------------------------------------------------------------------
 
@@ -226,7 +224,7 @@ RQ_SHOW_ADMIN_LINK = False
 # --- web --------------------------------------------------------------------
 
 LANGUAGE_CODE = "en"
-TIME_ZONE = env.text("TIME_ZONE", "UTC")
+TIME_ZONE = env.time_zone()
 USE_TZ = True
 USE_I18N = True
 
@@ -243,25 +241,8 @@ SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SESSION_COOKIE_SECURE = _HTTPS
 CSRF_COOKIE_SECURE = _HTTPS
 
-LOG_LEVEL = env.text("LOG_LEVEL", "INFO").upper()
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "json": {
-            "()": "pythonjsonlogger.json.JsonFormatter",
-            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
-        }
-    },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
-    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    "loggers": {
-        # Each job's start and end; our own lines say what a job did.
-        "rq": {"level": "WARNING"},
-        "botocore": {"level": "WARNING"},
-        "urllib3": {"level": "WARNING"},
-    },
-}
+LOG_LEVEL = env.log_level()
+LOGGING = logs.configuration(LOG_LEVEL)
 
 
 def _viewer_of(app: str, model: str) -> Callable[[HttpRequest], bool]:

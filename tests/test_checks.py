@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from cryptography.fernet import Fernet
 from django.core.checks import run_checks
@@ -20,6 +24,10 @@ S3 = {"BACKEND": "storages.backends.s3.S3Storage"}
         ("LINK_TTL_SECONDS", 0, "media_app.E005"),
         ("R2_PUBLIC_URL", "cdn.example", "media_app.E006"),
         ("MEDIA_DELIVERY", "redirect", "media_app.W003"),
+        ("STORAGES", {"media": {**S3, "OPTIONS": {"endpoint_url": "minio:9000"}}}, "media_app.E007"),
+        ("STORAGES", {"media": {**S3, "OPTIONS": {"endpoint_url": "http://minio:many"}}}, "media_app.E007"),
+        ("META_GRAPH_URL", "graph.facebook.com", "media_app.E007"),
+        ("PUBLIC_URL", "hub.example", "mediahub.E001"),
         ("SESSION_TTL_SECONDS", 0, "messages_app.E001"),
         ("SUMMARY_LINK_TTL_SECONDS", -1, "messages_app.E001"),
         ("SESSION_WORDS_CANCEL", ["Done"], "messages_app.E002"),
@@ -39,6 +47,60 @@ def test_a_bucket_that_viewers_are_sent_to_keeps_its_senders_secret(settings: Se
     settings.MEDIA_DELIVERY, settings.MEDIA_STORAGE_BACKEND = "redirect", "s3"
     assert "media_app.W004" in {message.id for message in run_checks()}
     settings.MEDIA_METADATA_KEYS = [Fernet.generate_key().decode()]
+    assert not run_checks()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "id"),
+    [
+        ("PUBLIC_URL", "http://hub.example", "mediahub.W001"),
+        ("PUBLIC_URL", "https://other.example", "mediahub.W002"),
+        ("META_APP_SECRET", [""], "mediahub.W003"),
+    ],
+)
+def test_a_server_that_others_reach_is_warned(settings: Settings, name: str, value: object, id: str) -> None:
+    settings.PUBLIC_URL, settings.ALLOWED_HOSTS = "https://hub.example", [".example"]
+    settings.TWILIO_ACCOUNT_SID, settings.TWILIO_AUTH_TOKEN = "", []
+    assert not _deploy_ids()
+    settings.ALLOWED_HOSTS = ["hub.example"]
+    setattr(settings, name, value)
+    assert id in _deploy_ids()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "id"),
+    [
+        ("DATABASE_URL", "", "mediahub.W004"),
+        ("MEDIA_ROOT", "", "mediahub.W005"),
+        ("PORT", "http", "mediahub.E002"),
+        ("PORT", "70000", "mediahub.E002"),
+    ],
+)
+def test_what_nobody_decided_is_warned_of(monkeypatch: pytest.MonkeyPatch, name: str, value: str, id: str) -> None:
+    assert id not in _deploy_ids()
+    monkeypatch.setenv(name, value)
+    assert id in _deploy_ids()
+
+
+def _deploy_ids() -> set[str | None]:
+    """Of what this project says; Django's own checks have their own tests."""
+    found = {message.id for message in run_checks(include_deployment_checks=True)}
+    return {id for id in found if str(id).startswith(("mediahub.", "media_app."))}
+
+
+def test_a_folder_that_nginx_may_not_enter_is_found(settings: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "media"
+    folder.mkdir(mode=0o700)
+    settings.MEDIA_DELIVERY, settings.MEDIA_ROOT = "accel", str(folder)
+    assert "media_app.W005" in {message.id for message in run_checks()}
+
+
+def test_the_hint_for_a_metadata_key_prints_one_that_works(settings: Settings) -> None:
+    settings.MEDIA_METADATA_KEYS = ["not-a-key"]
+    (message,) = run_checks()
+    code = str(message.hint).partition('-c "')[2].rstrip('"')
+    key = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+    settings.MEDIA_METADATA_KEYS = [key]
     assert not run_checks()
 
 

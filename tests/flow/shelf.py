@@ -23,7 +23,7 @@ from tests.hubs import running_hub
 from tests.media.files import announcement, keep
 from tests.waiting import until
 
-_LOGGED = re.compile(r"^ASKED (\d{3}) (\S+) (.+)$", re.MULTILINE)
+_LOGGED = re.compile(r'"ASKED (\d{3}) (\S+) ([^"]+)"')
 _FORMAT = "ASKED %(s)s %(U)s %({range}i)s"
 
 
