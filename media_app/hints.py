@@ -18,8 +18,11 @@ log = logging.getLogger(__name__)
 PATIENCE_SECONDS = 0.3
 # As many as Redis takes in well within that time.
 AT_ONCE = 100
-# A job that never ran is of no use after this; what matters is in the database.
-FAILURES_KEPT_SECONDS = 24 * 3600
+# A job is only a notice, and the sweeper gives a new one: neither a job that waits nor one that failed
+# may fill Redis. The log has a failure's traceback.
+JOB_KEPT_SECONDS = 3600
+# A wake-up stands for all work of its kind. A queue that holds so many jobs has no worker, or needs none.
+MOST_WAITING = 2000
 # ValueError: an address that is none. It must not cost an answer, either; a system check names it.
 _DOWN = (RedisError, ValueError)
 
@@ -43,7 +46,9 @@ def _queue(name: str) -> Queue:
 
 def give(queue: str, job: str, *args: str, times: int = 1, timeout: int = 600) -> bool:
     """Queue ``job`` (a dotted path) ``times`` times. False, and no error, when Redis can't take it."""
-    data = Queue.prepare_data(job, args=args, timeout=timeout, result_ttl=0, failure_ttl=FAILURES_KEPT_SECONDS)
+    data = Queue.prepare_data(
+        job, args=args, timeout=timeout, ttl=JOB_KEPT_SECONDS, result_ttl=0, failure_ttl=JOB_KEPT_SECONDS
+    )
     try:
         for start in range(0, times, AT_ONCE):
             _queue(queue).enqueue_many([data] * min(AT_ONCE, times - start))
@@ -60,6 +65,8 @@ def give_once(queue: str, job: str, *, seconds: int = 2) -> bool:
     """
     try:
         if not connection().set(_wake_key(job), 1, nx=True, ex=seconds):
+            return True
+        if _queue(queue).count >= MOST_WAITING:
             return True
     except _DOWN as error:
         log.warning("no hint given: the queue is down", extra={"queue": queue, "error": type(error).__name__})

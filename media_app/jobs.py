@@ -11,13 +11,17 @@ from media_app import hints
 from media_app.failpoints import reached
 from media_app.ingest import DEADLINE_SECONDS, ingest_next
 from media_app.models import Media
-from media_app.previews import SIZES, PreviewError, can_preview, ensure_preview
+from media_app.previews import SIZES, PreviewError, can_preview, ensure_preview, waiting
 from media_app.purge import purge_deleted
 from media_app.storage import StorageError
 
 PURGE = "media_app.jobs.purge"
+MAKE_PREVIEW = "media_app.jobs.make_preview"
 # The most files that are queued at a time.
 PERMITS = 1000
+# The most previews that are queued at a time.
+QUEUED_PREVIEWS = 50
+PREVIEW_TIMEOUT_SECONDS = 120
 
 # As fast as one worker begins with files; all together, as many times that as there are workers.
 FILES_PER_SECOND = 20
@@ -34,8 +38,8 @@ def ingest() -> None:
     close_old_connections()
     _pace()
     media = ingest_next()
-    if media is not None and media.is_stored:
-        hints.give("previews", "media_app.jobs.make_preview", str(media.id))
+    if media is not None and can_preview(media):
+        queue_previews()
     # A permit fetches what is the most urgent, perhaps a file that has not got its own yet and
     # then never gets one. Whoever takes the last permit looks whether another is left without.
     if media is not None and hints.waiting("ingest") == 0 and Media.objects.due().exists():
@@ -50,17 +54,27 @@ def _pace() -> None:
     _next_turn = max(_next_turn, now) + 1 / FILES_PER_SECOND
 
 
-def make_preview(media_id: str) -> None:
-    """Make the previews of a stored file before anybody asks for them."""
+def make_preview(_media_id: str = "") -> None:
+    """Make the previews of the file that has waited longest for them, before anybody looks at it.
+
+    Jobs that earlier releases queued name a file; it waits like all others.
+    """
     close_old_connections()
-    media = Media.objects.filter(id=media_id).first()
-    if media is None or not can_preview(media):
+    media = waiting.claim()
+    if media is None:
         return
+    error = ""
     try:
-        for size in SIZES:
+        for size in SIZES if can_preview(media) else ():
             ensure_preview(media, size)
-    except (PreviewError, StorageError) as error:
-        log.info("no preview", extra={"media": media_id, "error": str(error)})
+    except StorageError as failure:
+        waiting.postpone(media)
+        log.warning("no preview yet", extra={"media": str(media.id), "error": str(failure)})
+        return
+    except PreviewError as failure:
+        error = str(failure)
+        log.info("no preview", extra={"media": str(media.id), "error": error})
+    waiting.mark_done(media, error)
 
 
 def purge() -> None:
@@ -87,6 +101,19 @@ def queue_due() -> int:
         Media.objects.all().unqueue(ids)
         return 0
     return len(ids)
+
+
+def queue_previews() -> int:
+    """See to it that a job waits for each file without previews; returns how many were added.
+
+    The queue never holds more than QUEUED_PREVIEWS: the others wait in the database.
+    """
+    due = waiting.due()[:QUEUED_PREVIEWS].values_list("id")
+    missing = len(due) - hints.waiting("previews")
+    if missing <= 0:
+        return 0
+    is_queued = hints.give("previews", MAKE_PREVIEW, times=missing, timeout=PREVIEW_TIMEOUT_SECONDS)
+    return missing if is_queued else 0
 
 
 def _permit(files: int) -> bool:

@@ -60,7 +60,16 @@ class MediaAdmin(MachineOwnedAdmin):
                 ),
             },
         ),
-        ("Bookkeeping", {"classes": ("collapse",), "fields": ("queued", "leased", "unconfirmed_sha256")}),
+        (
+            "Bookkeeping",
+            {
+                "classes": ("collapse",),
+                "fields": (
+                    *("queued", "leased", "unconfirmed_sha256"),
+                    *("preview_due", "preview_attempts", "preview_error"),
+                ),
+            },
+        ),
     )
 
     sent = moment_of("occurred_at", "Sent", assumed="time_assumed")
@@ -71,6 +80,7 @@ class MediaAdmin(MachineOwnedAdmin):
     expires = moment_of("expires_at", "Forgotten by the provider")
     queued = moment_of("queued_until", "Queued until")
     leased = moment_of("lease_until", "Claimed until")
+    preview_due = moment_of("preview_due_at", "Previews due")
 
     @admin.action(description="Retry", permissions=["verb"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Media]) -> None:

@@ -141,6 +141,10 @@ class MediaQuerySet(models.QuerySet["Media"]):
                     lease_token=None,
                     lease_until=None,
                     queued_until=None,
+                    # Which pictures have previews is decided when they are made.
+                    preview_due_at=Now() if content_type.startswith("image/") else None,
+                    preview_attempts=0,
+                    preview_error="",
                 )
             )
             if stored:
@@ -336,6 +340,14 @@ class Media(models.Model):
     )
     stored_at = models.DateTimeField(null=True, blank=True)
     purged_at = models.DateTimeField(null=True, blank=True, help_text="When the object of a deleted file was removed.")
+    # Its previews, made by a worker soon after it is stored, else when they are looked at.
+    preview_due_at = models.DateTimeField(
+        null=True, blank=True, help_text="When a worker may make the previews; empty when none has to."
+    )
+    preview_attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
+    preview_error = models.TextField(
+        blank=True, default="", db_default="", help_text="Why workers no longer try to make the previews."
+    )
     # Who may have it.
     link_version = models.PositiveIntegerField(default=0, help_text="Signed links of former versions open nothing.")
     is_public = models.BooleanField(
@@ -357,6 +369,11 @@ class Media(models.Model):
                 condition=Q(state__in=("pending", "fetching", "retrying")),
             ),
             models.Index(fields=["id"], name="media_unpurged", condition=Q(state="deleted", purged_at=None)),
+            models.Index(
+                fields=["preview_due_at"],
+                name="media_without_previews",
+                condition=Q(state="stored", preview_due_at__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from redis import Redis
-from rq import Queue
+from rq import Queue, SimpleWorker
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
@@ -83,6 +83,27 @@ def test_a_hint_whose_job_was_lost_is_not_held_back_for_ever(redis: Redis) -> No
     hints.give_once("inbox", DRAIN)
     left = redis.pttl(f"mediahub:wake:{DRAIN}")
     assert 0 < left <= 2000
+
+
+def test_no_job_outlives_its_use(redis: Redis) -> None:
+    """Those that wait, those that ended well, and those that failed."""
+    assert hints.give("ingest", "builtins.print")
+    assert hints.give("ingest", "no.such.job")
+    (waits, fails) = jobs(redis, "ingest")
+    assert 0 < redis.ttl(waits.key) <= hints.JOB_KEPT_SECONDS
+    SimpleWorker(["ingest"], connection=redis, serializer=JSONSerializer).work(burst=True)
+    for_ever = {key for key in redis.scan_iter() if redis.ttl(key) < 0}
+    assert not redis.exists(waits.key)
+    assert 0 < redis.ttl(fails.key) <= hints.JOB_KEPT_SECONDS
+    assert for_ever == {b"rq:queues", b"rq:failed:ingest"}
+
+
+def test_wake_ups_that_no_worker_takes_do_not_pile_up(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hints, "MOST_WAITING", 3)
+    for _ in range(5):
+        assert hints.give_once("inbox", DRAIN)
+        hints.taken_up(DRAIN)
+    assert len(jobs(redis, "inbox")) == 3
 
 
 def test_hints_of_one_job_do_not_hold_back_those_of_another(redis: Redis) -> None:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 from django.db.models.functions import Now
 from redis import Redis
-from rq import Queue
+from rq import Queue, SimpleWorker
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
@@ -14,6 +15,7 @@ from media_app.ingest import DEADLINE_SECONDS
 from media_app.lease import RENEW_EVERY
 from media_app.models.media import LEASE, Media
 from media_app.previews import preview_key
+from media_app.previews.waiting import MOST_ATTEMPTS, WORKER_LOST, claim
 from media_app.storage import media_storage
 from mediahub.simulator.content import Kind
 from tests.media.files import Announced, Sent
@@ -25,6 +27,11 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_database
 def waiting(redis: Redis, queue: str) -> list[Job]:
     found: list[Job] = Queue(queue, connection=redis, serializer=JSONSerializer).jobs
     return found
+
+
+def work(redis: Redis, queue: str) -> None:
+    """Do all that waits in a queue, as a worker does."""
+    SimpleWorker([queue], connection=redis, serializer=JSONSerializer).work(burst=True)
 
 
 def test_each_due_file_gets_one_permit(announced: Announced, redis: Redis) -> None:
@@ -104,19 +111,81 @@ def test_a_file_is_fetched_without_redis(sent: Sent) -> None:
     assert Media.objects.get().is_stored
 
 
+@pytest.fixture
+def picture(announced: Announced) -> Media:
+    """A file that is stored as a photo, without an object in the bucket, and waits for previews."""
+    media = announced()
+    Media.objects.update(state=Media.State.STORED, content_type="image/jpeg", size=3, preview_due_at=Now())
+    return media
+
+
 @pytest.mark.parametrize("state", [Media.State.DELETED, Media.State.MISSING, Media.State.PENDING])
-def test_a_preview_of_what_is_not_there_is_nothing(announced: Announced, state: Media.State) -> None:
-    media = announced()
-    Media.objects.update(state=state, content_type="image/jpeg", size=3)
-    jobs.make_preview(str(media.id))
-    assert list(media_storage().list("")) == []
+def test_a_preview_of_what_is_not_there_is_nothing(picture: Media, state: Media.State) -> None:
+    Media.objects.update(state=state)
+    assert jobs.queue_previews() == 0
+    jobs.make_preview()
+    assert Media.objects.get().preview_attempts == 0
 
 
-def test_a_preview_that_cannot_be_made_is_no_failed_job(announced: Announced) -> None:
-    media = announced()
-    Media.objects.update(state=Media.State.STORED, content_type="image/jpeg", size=3)
-    jobs.make_preview(str(media.id))
-    jobs.make_preview("3fa9c1d2-e4b7-5000-8000-000000000000")
+def test_previews_are_found_in_the_database_when_redis_forgot_them(sent: Sent, redis: Redis) -> None:
+    sent()
+    jobs.ingest()
+    redis.flushall()
+    assert jobs.queue_previews() == 1
+    waiting(redis, "previews")[0].perform()
+    assert len(list(media_storage().list("previews/"))) == 2
+
+
+def test_no_more_preview_jobs_wait_than_files(picture: Media, redis: Redis) -> None:
+    assert [jobs.queue_previews() for _ in range(3)] == [1, 0, 0]
+
+
+def test_a_heap_of_previews_waits_in_the_database(
+    announced: Announced, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "QUEUED_PREVIEWS", 2)
+    for _ in range(3):
+        announced()
+    Media.objects.update(state=Media.State.STORED, content_type="image/jpeg", size=3, preview_due_at=Now())
+    assert (jobs.queue_previews(), jobs.queue_previews()) == (2, 0)
+
+
+def test_previews_that_cannot_be_made_are_given_up_with_the_reason(picture: Media) -> None:
+    jobs.make_preview()
+    picture.refresh_from_db()
+    assert (picture.preview_due_at, picture.preview_error) == (None, "the bucket has no original")
+    assert jobs.queue_previews() == 0
+
+
+def test_previews_that_kill_their_worker_are_given_up(picture: Media) -> None:
+    for _ in range(MOST_ATTEMPTS):
+        assert claim() == picture
+        assert claim() is None
+        Media.objects.update(preview_due_at=Now())
+    assert claim() is None
+    picture.refresh_from_db()
+    assert (picture.preview_due_at, picture.preview_error) == (None, WORKER_LOST)
+
+
+def test_previews_wait_for_a_storage_that_is_down(picture: Media, media_root: Path) -> None:
+    media_storage()
+    media_root.rmdir()
+    jobs.make_preview()
+    picture.refresh_from_db()
+    assert (picture.preview_attempts, picture.preview_error) == (0, "")
+    assert picture.preview_due_at is not None
+    assert jobs.queue_previews() == 0
+
+
+def test_redis_is_empty_again_after_an_album(sent: Sent, redis: Redis) -> None:
+    for _ in range(20):
+        sent()
+    jobs.queue_due()
+    for queue in ("ingest", "previews"):
+        work(redis, queue)
+    assert len(list(media_storage().list("previews/"))) == 40
+    assert list(redis.scan_iter("rq:job:*")) == []
+    assert {key for key in redis.scan_iter() if redis.ttl(key) < 0} == {b"rq:queues"}
 
 
 def test_a_worker_begins_with_so_many_files_a_second(monkeypatch: pytest.MonkeyPatch) -> None:

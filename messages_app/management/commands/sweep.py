@@ -63,6 +63,7 @@ Redis, workers or web servers were lost. Any number of sweepers may run.
                 else:
                     close_old_connections()
                     media_jobs.queue_due()
+                    media_jobs.queue_previews()
                     outbox.wake()
             except Error as error:
                 log.warning("no sweep this time: the database failed", extra={"error": str(error)})
@@ -96,6 +97,7 @@ def _sweep() -> tuple[int, int]:
         outbox.wake()
     finally:
         queued = media_jobs.queue_due()
+        media_jobs.queue_previews()
         if Media.objects.unpurged().exists():
             media_jobs.wake_purge()
     return read, queued
