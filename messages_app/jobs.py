@@ -18,10 +18,11 @@ def drain() -> None:
 
 
 def send() -> None:
-    """Send what is owed."""
+    """Send what is owed, as much as one job may; another one goes on with the rest."""
     close_old_connections()
     hints.taken_up(outbox.SEND)
     outbox.send_due()
+    outbox.wake()
 
 
 def wake_inbox() -> bool:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterable
+import time
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 
 from media_app import hints, retry
@@ -38,9 +39,19 @@ WINDOW = timedelta(hours=24)
 OVERDUE = timedelta(minutes=3)
 # A hand-over is tried for so long.
 HAND_OVER_FOR = timedelta(days=3)
+# A run ends after so many items, or so long: far below the time limit of its job, so that no send is cut off
+# by it, and short enough for a worker that is told to stop. The next run goes on.
+ITEMS_A_RUN = 100
+SECONDS_A_RUN = 20.0
+# So many are looked up at a time.
+BATCH = 50
+TOO_LATE = "More than 24 hours after the contact's last message WhatsApp lets nobody answer."
 
 State = OutboxItem.State
 Kind = OutboxItem.Kind
+
+REPLIES = ~Q(kind=Kind.HAND_OVER)
+HAND_OVERS = Q(kind=Kind.HAND_OVER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,41 +64,70 @@ class Claimed:
     provider: str = ""
 
 
-def _due() -> QuerySet[OutboxItem]:
-    """The items whose time has come."""
-    return OutboxItem.objects.filter(state=State.QUEUED, not_before__lte=Now())
+def _sendable(queue: Q) -> QuerySet[OutboxItem]:
+    """The replies, or the hand-overs, that may be sent now.
+
+    Their time has come, nothing of their session goes before them, and everything that reached us before their
+    cause has been read. What may not be sent is left out by the query: it never stands in the way of the others.
+    """
+    ahead = OutboxItem.objects.filter(
+        queue, session=OuterRef("session"), place__lt=OuterRef("place"), state__in=OutboxItem.PENDING
+    )
+    unread_since = Subquery(Delivery.objects.due().values("received_at")[:1])
+    return OutboxItem.objects.alias(unread_since=unread_since).filter(
+        queue,
+        Q(unread_since=None) | Q(caused_at__lt=F("unread_since")),
+        ~Exists(ahead),
+        state=State.QUEUED,
+        not_before__lte=Now(),
+    )
 
 
-def _next() -> list[UUID]:
-    """Those of them to look at first, in the order in which they go out."""
-    return list(_due().order_by("not_before", "place", "id").values_list("id", flat=True)[:200])
+def _next(queue: Q, tried: Collection[UUID]) -> list[UUID]:
+    """The first that may be sent and were not tried yet, in the order in which they go out."""
+    untried = _sendable(queue).exclude(id__in=tried)
+    return list(untried.order_by("not_before", "place", "id").values_list("id", flat=True)[:BATCH])
 
 
 def wake() -> bool:
     """Tell a worker that something is to be sent, if that is so. False, and no error, when Redis can't take it."""
-    return not _due().exists() or hints.give_once("outbox", SEND)
+    is_needed = _sendable(REPLIES).exists() or _sendable(HAND_OVERS).exists()
+    return not is_needed or hints.give_once("outbox", SEND)
 
 
 def send_due() -> int:
-    """Send all that is due and may go; returns how many were sent."""
-    sent, tried = 0, set[UUID]()
-    while ids := [id for id in _next() if id not in tried]:
+    """Send what may be sent now, as much as one run may; returns how many were sent."""
+    return _run(REPLIES) + _run(HAND_OVERS)
+
+
+def _run(queue: Q) -> int:
+    """Try each item once at most: one that failed waits for a later run, however short its pause."""
+    sent, tried, ends_at = 0, set[UUID](), time.monotonic() + SECONDS_A_RUN
+    while ids := _next(queue, tried):
         for id in ids:
+            is_over = len(tried) >= ITEMS_A_RUN or time.monotonic() >= ends_at
+            # One at least, however slow the database is.
+            if tried and is_over:
+                return sent
             tried.add(id)
-            claimed = _claim(id)
-            if claimed is not None:
-                # What goes out lets the next one of its session go.
-                tried.clear()
-                sent += _send(claimed)
+            claimed = _claim(queue, id)
+            sent += claimed is not None and _send(claimed)
     return sent
 
 
 def overdue() -> int:
-    """Items that were cut off while they were sent. Replies are unknown from now on, hand-overs go again. How many."""
+    """End what waits for nothing any more; returns how many items.
+
+    What was cut off while it was sent: a reply is unknown from now on, a hand-over goes again. And the replies
+    that come too late, also those that wait for others of their session.
+    """
+    long_silent = PhotoSession.objects.filter(id=OuterRef("session"), last_at__lt=Now() - WINDOW)
+    too_late = OutboxItem.objects.filter(REPLIES, Exists(long_silent), state=State.QUEUED)
     cut_off = OutboxItem.objects.filter(state=State.SENDING, sending_at__lt=Now() - OVERDUE)
     again = cut_off.filter(kind=Kind.HAND_OVER).update(state=State.QUEUED)
     unknown = "It was cut off while it was sent. It may have arrived."
-    return again + cut_off.update(state=State.UNKNOWN, last_error=unknown)
+    unsure = cut_off.update(state=State.UNKNOWN, last_error=unknown)
+    return again + unsure + too_late.update(state=State.FAILED, last_error=TOO_LATE)
 
 
 def settle(statuses: Iterable[StatusChanged]) -> None:
@@ -122,13 +162,14 @@ def _queue_anew(items: QuerySet[OutboxItem]) -> bool:
     return items.update(state=State.QUEUED, not_before=Now(), caused_at=Now(), attempts=0) == 1
 
 
-def _claim(id: UUID) -> Claimed | None:
+def _claim(queue: Q, id: UUID) -> Claimed | None:
     """Put one item into words and commit that it is being sent; None when it may not go now."""
     with transaction.atomic():
         # The contact first, as whoever writes a session locks it: what is said is what is known in this moment.
         Contact.objects.select_for_update().filter(sessions__outbox=id).first()
-        item = OutboxItem.objects.select_related("session__contact").filter(id=id, state=State.QUEUED).first()
-        if item is None or not _may_go(item):
+        # Asked once more: another worker may have taken it since, or something older may be unread again.
+        item = _sendable(queue).filter(id=id).select_related("session__contact").first()
+        if item is None:
             return None
         claimed = _hand_over(item) if item.kind == Kind.HAND_OVER else _reply(item)
         if claimed is None:
@@ -141,22 +182,11 @@ def _claim(id: UUID) -> Claimed | None:
     return claimed
 
 
-def _may_go(item: OutboxItem) -> bool:
-    """Whether everything older than its cause has been read, and what comes before it has gone."""
-    if Delivery.objects.due().filter(received_at__lte=item.caused_at).exists():
-        return False
-    if item.kind == Kind.HAND_OVER:
-        earlier = Q(kind=Kind.HAND_OVER, revision__lt=item.revision)
-    else:
-        earlier = ~Q(kind=Kind.HAND_OVER) & Q(place__lt=item.place)
-    return not item.session.outbox.filter(earlier, state__in=(State.QUEUED, State.SENDING)).exists()
-
-
 def _reply(item: OutboxItem) -> Claimed | None:
     session = item.session
     if datetime.now(UTC) - session.last_at > WINDOW:
         item.state = State.FAILED
-        item.last_error = "More than 24 hours after the contact's last message WhatsApp lets nobody answer."
+        item.last_error = TOO_LATE
         item.save(update_fields=["state", "last_error"])
         return None
     holding = summarize(session).holding

@@ -429,9 +429,30 @@ GUARDS = (
     Guard(
         "a reply goes when nothing older is unread",
         "messages_app/outbox.py",
-        "    if Delivery.objects.due().filter(received_at__lte=item.caused_at).exists():\n        return False\n",
+        '        Q(unread_since=None) | Q(caused_at__lt=F("unread_since")),\n',
         "",
         "tests/messages/test_outbox.py",
+    ),
+    Guard(
+        "what is blocked is left out by the query",
+        "messages_app/outbox.py",
+        "        ~Exists(ahead),\n",
+        "",
+        "tests/messages/test_sendable.py",
+    ),
+    Guard(
+        "a run is bounded",
+        "messages_app/outbox.py",
+        "if tried and is_over:",
+        "if False:",
+        "tests/messages/test_sendable.py",
+    ),
+    Guard(
+        "an item is tried once in a run",
+        "messages_app/outbox.py",
+        "_sendable(queue).exclude(id__in=tried)",
+        "_sendable(queue)",
+        "tests/messages/test_sendable.py",
     ),
     Guard(
         "what was cut off is not sent again",

@@ -1,0 +1,139 @@
+"""Which replies and hand-overs may be sent, beside many that may not; and how many at a time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from redis import Redis
+
+from media_app import hints
+from mediahub.simulator.accounts import Accounts
+from mediahub.simulator.provider import SimulatedProvider
+from mediahub.simulator.shop import Shop
+from messages_app import jobs, outbox
+from messages_app.models import Delivery, OutboxItem, PhotoSession
+from tests.admin.rows import make_contact, make_reply, make_session
+
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases, pytest.mark.usefixtures("provider", "shop")]
+
+Kind, State = OutboxItem.Kind, OutboxItem.State
+LATER = timedelta(hours=1)
+#: More than are looked up at a time.
+MANY = 3 * outbox.BATCH
+
+
+def session(number: int = 1, **fields: object) -> PhotoSession:
+    """One that is still open: sending a reply of it causes nothing more."""
+    owner, accounts = f"whatsapp:+1433559000{number}", Accounts()
+    values = {"account": accounts.meta_phone_number_id, "business": accounts.meta_number, **fields}
+    return make_session(make_contact(f"Contact {number}", owner), owner=owner, state="collecting", **values)
+
+
+def reply(of: PhotoSession, kind: Kind = Kind.ACK, **fields: object) -> OutboxItem:
+    return make_reply(of, kind, State.QUEUED, **fields)
+
+
+def behind(first: OutboxItem, count: int = MANY) -> None:
+    """So many more of the session of ``first``, due long before it."""
+    OutboxItem.objects.bulk_create(
+        OutboxItem(
+            id=uuid4(),
+            session=first.session,
+            kind=first.kind,
+            place=first.place + 1 + number,
+            revision=first.place + 1 + number,
+            caused_at=first.caused_at,
+            not_before=Now() - LATER,
+        )
+        for number in range(count)
+    )
+
+
+@pytest.mark.parametrize("kind", [Kind.ACK, Kind.HAND_OVER])
+def test_one_that_may_be_sent_passes_many_that_are_blocked(kind: Kind) -> None:
+    behind(reply(session(1), kind, not_before=Now() + LATER))
+    free = reply(session(2), kind)
+    assert outbox.send_due() == 1
+    free.refresh_from_db()
+    assert free.state == State.SENT
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.SENDING])
+def test_an_earlier_reply_blocks_until_its_fate_is_known(state: State) -> None:
+    first = make_reply(session(), Kind.START, state, not_before=Now() + LATER)
+    reply(first.session)
+    assert outbox.send_due() == 0
+    OutboxItem.objects.filter(id=first.id).update(state=State.UNKNOWN)
+    assert outbox.send_due() == 1
+
+
+def test_hand_overs_and_replies_do_not_wait_for_each_other(shop: Shop) -> None:
+    reply(session(1), Kind.HAND_OVER, not_before=Now() + LATER)
+    reply(PhotoSession.objects.get())
+    waiting = reply(session(2), not_before=Now() + LATER)
+    reply(waiting.session, Kind.HAND_OVER)
+    assert outbox.send_due() == 2
+
+
+def test_an_unread_delivery_blocks_what_it_may_change_and_no_more() -> None:
+    now = timezone.now()
+    Delivery.objects.create(id="0" * 64, endpoint="meta", body=b"{}", received_at=now - timedelta(minutes=5))
+    behind(reply(session(1), caused_at=now - timedelta(minutes=5)))
+    free = reply(session(2), caused_at=now - timedelta(minutes=6))
+    assert outbox.send_due() == 1
+    free.refresh_from_db()
+    assert free.state == State.SENT
+
+
+def test_blocked_replies_cost_no_queries() -> None:
+    free, counts = session(1), []
+    for blocked in (0, MANY):
+        behind(reply(session(2 + len(counts)), not_before=Now() + LATER), blocked)
+        reply(free)
+        with CaptureQueriesContext(connection) as captured:
+            assert outbox.send_due() == 1
+        counts.append(len(captured))
+    assert counts[0] == counts[1]
+
+
+def test_a_reply_that_is_blocked_fails_a_day_later_too() -> None:
+    silent = session(1, last_at=timezone.now() - timedelta(hours=25))
+    behind(reply(silent, not_before=Now() + LATER), 2)
+    hand_over = reply(silent, Kind.HAND_OVER, not_before=Now() + LATER)
+    reply(session(2), not_before=Now() + LATER)
+    assert outbox.overdue() == 3
+    failed = OutboxItem.objects.filter(state=State.FAILED, last_error__contains="24 hours", session=silent)
+    assert failed.count() == 3 and hand_over not in failed
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("limit", "value"), [("ITEMS_A_RUN", 1), ("SECONDS_A_RUN", 0.0)])
+def test_a_job_sends_so_much_and_leaves_the_rest_to_another(
+    monkeypatch: pytest.MonkeyPatch, provider: SimulatedProvider, redis: Redis, limit: str, value: float
+) -> None:
+    monkeypatch.setattr(outbox, limit, value)
+    behind(reply(session()), 1)
+    provider.sends.clear()
+    jobs.send()
+    assert (len(provider.sends), hints.waiting("outbox")) == (1, 1)
+    jobs.send()
+    assert (len(provider.sends), hints.waiting("outbox")) == (2, 1)
+
+
+def test_what_failed_is_not_tried_again_in_the_same_run(
+    monkeypatch: pytest.MonkeyPatch, provider: SimulatedProvider
+) -> None:
+    """However short its pause is."""
+    monkeypatch.setattr(outbox.retry, "pause", lambda *_: timedelta(0))
+    provider.unauthorised = True
+    failing = reply(session())
+    assert outbox.send_due() == 0
+    provider.unauthorised = False
+    failing.refresh_from_db()
+    assert (failing.state, failing.attempts) == (State.QUEUED, 1)
