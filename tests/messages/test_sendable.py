@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from redis import Redis
 
-from media_app import hints
+from media_app import hints, retry
 from mediahub.simulator.accounts import Accounts
 from mediahub.simulator.provider import SimulatedProvider
 from mediahub.simulator.shop import Shop
@@ -35,7 +35,7 @@ def session(number: int = 1, **fields: object) -> PhotoSession:
     return make_session(make_contact(f"Contact {number}", owner), owner=owner, state="collecting", **values)
 
 
-def reply(of: PhotoSession, kind: Kind = Kind.ACK, **fields: object) -> OutboxItem:
+def reply(of: PhotoSession, kind: str = Kind.ACK, **fields: object) -> OutboxItem:
     return make_reply(of, kind, State.QUEUED, **fields)
 
 
@@ -56,7 +56,7 @@ def behind(first: OutboxItem, count: int = MANY) -> None:
 
 
 @pytest.mark.parametrize("kind", [Kind.ACK, Kind.HAND_OVER])
-def test_one_that_may_be_sent_passes_many_that_are_blocked(kind: Kind) -> None:
+def test_one_that_may_be_sent_passes_many_that_are_blocked(kind: str) -> None:
     behind(reply(session(1), kind, not_before=Now() + LATER))
     free = reply(session(2), kind)
     assert outbox.send_due() == 1
@@ -65,7 +65,7 @@ def test_one_that_may_be_sent_passes_many_that_are_blocked(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("state", [State.QUEUED, State.SENDING])
-def test_an_earlier_reply_blocks_until_its_fate_is_known(state: State) -> None:
+def test_an_earlier_reply_blocks_until_its_fate_is_known(state: str) -> None:
     first = make_reply(session(), Kind.START, state, not_before=Now() + LATER)
     reply(first.session)
     assert outbox.send_due() == 0
@@ -92,7 +92,8 @@ def test_an_unread_delivery_blocks_what_it_may_change_and_no_more() -> None:
 
 
 def test_blocked_replies_cost_no_queries() -> None:
-    free, counts = session(1), []
+    free = session(1)
+    counts: list[int] = []
     for blocked in (0, MANY):
         behind(reply(session(2 + len(counts)), not_before=Now() + LATER), blocked)
         reply(free)
@@ -130,7 +131,7 @@ def test_what_failed_is_not_tried_again_in_the_same_run(
     monkeypatch: pytest.MonkeyPatch, provider: SimulatedProvider
 ) -> None:
     """However short its pause is."""
-    monkeypatch.setattr(outbox.retry, "pause", lambda *_: timedelta(0))
+    monkeypatch.setattr(retry, "pause", lambda *_: timedelta(0))
     provider.unauthorised = True
     failing = reply(session())
     assert outbox.send_due() == 0
