@@ -14,7 +14,8 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Prefetch, Q
+from django.db.models.functions import Now
 
 from media_app import jobs as media_jobs
 from media_app.identity import computed_id
@@ -22,7 +23,7 @@ from media_app.inserts import insert_once
 from media_app.models import Media
 from messages_app import replies
 from messages_app.models import Attachment, Contact, Delivery, Message, OutboxItem, PhotoSession
-from messages_app.sessions import Photo, Rules, Said, Session, Word, fold
+from messages_app.sessions import ASSUMED_TOLERANCE, GRACE, Photo, Rules, Said, Session, Word, fold
 from messages_app.summaries import REFUSED, essence, summarize
 
 log = logging.getLogger(__name__)
@@ -99,25 +100,35 @@ def line_of(row: PhotoSession) -> Line:
 
 def refold(line: Line, since: datetime, *, may_expire: bool = False) -> None:
     """Fold what was said from ``since`` on, and from the beginning of the session that was open then."""
-    Contact.objects.select_for_update().get(id=line.contact_id)
+    now = Contact.objects.select_for_update().values_list(Now(), flat=True).get(id=line.contact_id)
     known = PhotoSession.objects.filter(**asdict(line))
-    start = _beginning(known, since)
+    start = _beginning(line, since)
     rows = list(known.filter(started_at__gte=start).order_by("started_at", "id"))
     history = [*_said(line, start), *(_decided(row) for row in rows if row.staff_verb)]
     # One that is void never ended.
     before = known.filter(started_at__lt=start, ended_at__isnull=False).order_by("-started_at").first()
     missed = before.last_at if before and before.state == PhotoSession.State.EXPIRED else None
-    sessions = fold(history, rules(), now=datetime.now(UTC), may_expire=may_expire, missed=missed)
+    sessions = fold(history, rules(), now=now, may_expire=may_expire, missed=missed)
     _write(line, sessions, rows)
 
 
-def _beginning(known: QuerySet[PhotoSession], since: datetime) -> datetime:
-    """When the session that was open at that time began.
+def _beginning(line: Line, since: datetime) -> datetime:
+    """When the session began that what was said from then on may change.
 
     Sessions that were over by then stay as they are, whatever the settings are by now.
     """
-    reaching = Q(state__in=PhotoSession.OPEN) | Q(ended_at__gte=since)
-    before = known.filter(reaching, started_at__lt=since).order_by("started_at").first()
+    said = Message.objects.filter(**asdict(line), kind__in=SPOKEN)
+    around = (since - ASSUMED_TOLERANCE, since + ASSUMED_TOLERANCE)
+    if said.filter(occurred_at__range=around, time_assumed=True).exists():
+        since -= ASSUMED_TOLERANCE
+    # Photos that were on their way at DONE belong to a session that is over by now.
+    photos = said.filter(kind__in=SHOWN, occurred_at__gte=since, occurred_at__lte=OuterRef("done_at") + GRACE)
+    is_late = Q(done_at__gte=since - GRACE) & Exists(photos)
+    # A later word may show that they were meant for a session of their own.
+    has_late = Q(last_at__gt=F("ended_at"), last_at__gte=since - rules().ttl)
+    reaching = Q(state__in=PhotoSession.OPEN) | Q(ended_at__gte=since) | is_late | has_late
+    known = PhotoSession.objects.filter(reaching, **asdict(line), started_at__lt=since)
+    before = known.order_by("started_at").first()
     return before.started_at if before else since
 
 
@@ -132,6 +143,7 @@ def _said(line: Line, start: datetime) -> list[Said]:
             owner=message.owner,
             text=message.text,
             payload=message.payload,
+            time_assumed=message.time_assumed,
             photos=tuple(
                 Photo(attachment.media_id, is_refused=attachment.media.state in REFUSED)
                 for attachment in message.attachments.all()
@@ -193,6 +205,7 @@ def _put(row: PhotoSession, session: Session) -> None:
     row.owner = session.last.owner
     row.state = session.state
     row.is_reset = session.is_reset
+    row.is_unanswered = session.is_unanswered
     row.started_at = session.first.at
     row.last_at = session.last.at
     row.last_received_at = session.last.received_at

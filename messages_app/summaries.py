@@ -63,6 +63,7 @@ class Summary:
             "done_at": _iso(session.done_at),
             "submitted_at": _iso(session.ended_at),
             "details": session.details,
+            "is_unanswered": session.is_unanswered,
             "photos": photos,
             "counts": {
                 "photos": self.holding.photos,
@@ -84,7 +85,9 @@ def as_text(urls: Sequence[str], details: str) -> str:
 def essence(data: Mapping[str, Any]) -> tuple[object, ...]:
     """What makes a summary another one; links and times on the way do not."""
     counts = {name: count for name, count in data["counts"].items() if name != "on_their_way"}
-    return data["state"], [photo["id"] for photo in data["photos"]], data["details"], counts
+    # Summaries of former versions do not say whether the question was answered.
+    is_unanswered = data.get("is_unanswered", False)
+    return data["state"], [photo["id"] for photo in data["photos"]], data["details"], is_unanswered, counts
 
 
 def summarize(session: PhotoSession) -> Summary:

@@ -45,7 +45,8 @@ _TONES: dict[str, Tone] = {
 
 
 def session_badge(session: PhotoSession) -> str:
-    return badge(session.get_state_display(), _TONES.get(session.state, "quiet"))
+    words = f"{session.get_state_display()}, no answer" if session.is_unanswered else session.get_state_display()
+    return badge(words, _TONES.get(session.state, "quiet"))
 
 
 def in_words(holding: Holding) -> str:
@@ -113,7 +114,7 @@ class PhotoSessionAdmin(MachineOwnedAdmin):
     head_template = "admin/messages_app/session_head.html"
     fieldsets = (
         ("Conversation", {"fields": ("contact_link", "owner", "business", "provider", "account")}),
-        ("Course", {"fields": ("started", "last_message", "done", "ended", "decided", "reset")}),
+        ("Course", {"fields": ("started", "last_message", "done", "ended", "unanswered", "decided", "reset")}),
         ("Bookkeeping", {"classes": ("collapse",), "fields": ("last_received", "is_settled", "anchor_id", "id")}),
     )
 
@@ -184,7 +185,13 @@ class PhotoSessionAdmin(MachineOwnedAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """What has not happened is left out."""
-        happened = {"done": obj.done_at, "ended": obj.ended_at, "decided": obj.staff_verb, "reset": obj.is_reset}
+        happened = {
+            "done": obj.done_at,
+            "ended": obj.ended_at,
+            "unanswered": obj.is_unanswered,
+            "decided": obj.staff_verb,
+            "reset": obj.is_reset,
+        }
         return [
             (name, {**options, "fields": [field for field in options["fields"] if happened.get(field, True)]})
             for name, options in super().get_fieldsets(request, obj)
@@ -245,6 +252,12 @@ class PhotoSessionAdmin(MachineOwnedAdmin):
     @admin.display(description="Staff decided")
     def decided(self, session: PhotoSession) -> str:
         return session.get_staff_verb_display() if session.staff_verb else ""
+
+    @admin.display(description="Details")
+    def unanswered(self, session: PhotoSession) -> str:
+        if not session.is_unanswered:
+            return ""
+        return "None: the contact did not answer the question for them in time. The photos were submitted without."
 
     @admin.display(description="Reset")
     def reset(self, session: PhotoSession) -> str:

@@ -39,6 +39,11 @@ class PhotoSession(models.Model):
     owner = models.CharField(max_length=200, help_text="Where the contact wrote from last: replies go there.")
     state = models.CharField(max_length=16, choices=State, default=State.COLLECTING)
     is_reset = models.BooleanField(default=False, help_text="The contact asked for its photos to be deleted.")
+    is_unanswered = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="The contact never answered the question for details: it was submitted without them.",
+    )
     started_at = models.DateTimeField()
     last_at = models.DateTimeField(help_text="The latest message, by its own time.")
     last_received_at = models.DateTimeField(help_text="The latest message, by the time it reached us.")

@@ -103,6 +103,12 @@ def test_a_session_shows_its_photos_by_the_providers_time_and_its_details(viewer
     assert "A scratch on the top." in page
 
 
+def test_a_session_says_that_its_contact_never_answered(viewer: Client) -> None:
+    session = make_session(make_contact(), make_media(photo()), is_unanswered=True)
+    assert "submitted, no answer" in html(viewer, SESSIONS)
+    assert "did not answer the question" in html(viewer, change_url(session))
+
+
 def test_a_session_shows_each_reply_with_words_fate_reason_and_its_page(viewer: Client) -> None:
     session = make_session(make_contact())
     failed = make_reply(session, "ack", "failed", said={"text": "Got it!"}, last_error="The Graph API answered 400.")

@@ -9,16 +9,18 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 import pytest
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from pytest_django.fixtures import Settings
 
 from media_app.models import Media
 from media_app.models.media import TOO_LARGE
+from mediahub.simulator.customer import Customer
 from mediahub.simulator.provider import SimulatedProvider
 from mediahub.simulator.shop import Shop
 from messages_app import conversations, inbox, outbox
 from messages_app.contacts import own_id
-from messages_app.models import Contact, OutboxItem, PhotoSession
+from messages_app.models import Contact, Delivery, OutboxItem, PhotoSession
 from messages_app.summaries import summarize
 from tests.messages.mail import ACCOUNTS, ADA, BOB, SENT, Json, arrive, card, image, meta
 
@@ -401,7 +403,83 @@ def test_an_open_session_that_is_none_by_the_new_words_makes_room(settings: Sett
     assert stood() == [(State.COLLECTING, 0)]
 
 
+# --- photos on their way at DONE ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("starts", ["photo", "keyword"])
+def test_a_photo_on_its_way_at_done_counts_after_submission(settings: Settings, shop: Shop, starts: str) -> None:
+    settings.SESSION_START = starts
+    hear(text(-1, "sell"))
+    row = submitted(shop)
+    hear(picture(100))
+    assert stood() == [(State.SUBMITTED, 3)]
+    assert owed(row, queued=True) == ["correction", "hand_over"]
+    outbox.send_due()
+    assert [len(each.summary["photos"]) for each in shop.received] == [2, 3]
+
+
+def test_a_word_moves_such_a_photo_into_a_session_of_its_own(shop: Shop) -> None:
+    submitted(shop)
+    hear(picture(100))
+    hear(picture(104))
+    hear(text(125, "done"))
+    assert stood() == [(State.SUBMITTED, 2), (State.AWAITING_DETAILS, 2)]
+
+
+# --- a provider that sends no times -------------------------------------------------------
+
+
+def came(*contents: str) -> None:
+    """What Ada says by Twilio, in this order, each 5 ms after the other and read alone; "" is a photo."""
+    number, address = ADA.removeprefix("whatsapp:"), settings.PUBLIC_URL
+    customer = Customer(number=number, provider="twilio", accounts=ACCOUNTS, public_url=address)
+    began = datetime.now(UTC) - timedelta(seconds=30)
+    for place, content in enumerate(contents):
+        arrive(customer.say(content, SENT) if content else customer.photo(SENT))
+        Delivery.objects.due().update(received_at=began + place * timedelta(milliseconds=5))
+        inbox.drain()
+
+
+@pytest.mark.parametrize(
+    ("contents", "expected"),
+    [
+        (["", "", "sell"], (State.COLLECTING, 2)),
+        (["", "sell", "done", ""], (State.AWAITING_DETAILS, 2)),
+        (["sell", "done", "", ""], (State.AWAITING_DETAILS, 2)),
+        (["sell", "", "done", "none", ""], (State.SUBMITTED, 2)),
+        (["sell", "", "reset", ""], (State.CANCELLED, 2)),
+    ],
+)
+def test_webhooks_that_swap_places_leave_no_photo_out(
+    settings: Settings, contents: list[str], expected: tuple[str, int]
+) -> None:
+    settings.SESSION_START = "keyword"
+    came(*contents)
+    assert stood() == [expected]
+
+
 # --- silence ------------------------------------------------------------------------------
+
+
+def test_whoever_never_answers_has_their_photos_handed_over(shop: Shop) -> None:
+    hear(picture(-2 * HOUR), text(-2 * HOUR + 5, "done"))
+    age(one(), HOUR + 1)
+    conversations.expire()
+    assert (stood(), one().is_unanswered) == ([(State.SUBMITTED, 1)], True)
+    assert owed(one()) == ["ack", "hand_over", "question"]
+    outbox.send_due()
+    ((summary),) = [each.summary for each in shop.received]
+    assert (summary["state"], summary["is_unanswered"], summary["details"]) == ("submitted", True, "")
+
+
+def test_an_answer_that_was_still_under_way_is_handed_over_too(shop: Shop) -> None:
+    hear(picture(-2 * HOUR), text(-2 * HOUR + 5, "done"))
+    age(one(), HOUR + 1)
+    conversations.expire()
+    outbox.send_due()
+    hear(text(-2 * HOUR + 9, "no, skip"))
+    outbox.send_due()
+    assert [each.summary["is_unanswered"] for each in shop.received] == [True, False]
 
 
 def test_silence_ends_a_session_only_when_our_clock_says_so_too() -> None:

@@ -40,6 +40,11 @@ def new_id() -> UUID:
     return uuid5(UUID(int=0), str(next(_ids)))
 
 
+def assumed(said: Said, milliseconds: int = 0) -> Said:
+    """The same from a provider that sends no times, received so much later."""
+    return replace(said, at=said.at + timedelta(milliseconds=milliseconds), time_assumed=True)
+
+
 def said(second: int, text: str = "", *, payload: str = "", received: int | None = None) -> Said:
     return Said(new_id(), at(second), at(second if received is None else received), text=text, payload=payload)
 
@@ -151,11 +156,33 @@ def test_a_photo_on_its_way_at_done_still_counts(late: int, photos: int) -> None
     assert (session.state, len(session.photos)) == (State.AWAITING_DETAILS, photos)
 
 
-def test_what_is_sent_after_submission_is_another_session() -> None:
-    assert states(folded(photo(0), said(1, "done"), said(2, "scratched"), photo(3))) == [
+@pytest.mark.parametrize("rules", [KEYWORD, PHOTO])
+@pytest.mark.parametrize("answer", ["no, skip", "A scratch."])
+def test_a_photo_on_its_way_at_done_counts_after_the_answer_too(rules: Rules, answer: str) -> None:
+    (session,) = folded(said(0, "sell"), photo(1), said(10, "done"), said(12, answer), photo(130), rules=rules)
+    assert (session.state, len(session.photos), session.ended_at) == (State.SUBMITTED, 2, at(12))
+    assert (session.last.at, replies(session)[-1]) == (at(130), Reply.SUBMITTED)
+
+
+def test_what_is_sent_longer_after_submission_is_another_session() -> None:
+    assert states(folded(photo(0), said(1, "done"), said(2, "scratched"), photo(122))) == [
         (State.SUBMITTED, 1),
         (State.COLLECTING, 1),
     ]
+
+
+@pytest.mark.parametrize(
+    ("typed", "state"),
+    [("done", State.AWAITING_DETAILS), ("cancel", State.CANCELLED), ("reset", State.CANCELLED)],
+)
+def test_a_word_after_such_a_photo_shows_that_it_was_another_session(typed: str, state: State) -> None:
+    history = [photo(0), said(1, "done"), said(2, "none"), photo(3), photo(4), said(5, typed)]
+    assert states(folded(*history)) == [(State.SUBMITTED, 1), (state, 2)]
+
+
+def test_a_new_session_takes_the_photos_that_follow_its_word() -> None:
+    history = [said(0, "sell"), photo(1), said(2, "done"), said(3, "none"), said(4, "sell"), photo(5)]
+    assert states(folded(*history, rules=KEYWORD)) == [(State.SUBMITTED, 1), (State.COLLECTING, 1)]
 
 
 def test_a_photo_that_comes_late_belongs_to_the_session_of_its_own_time() -> None:
@@ -239,6 +266,38 @@ def test_a_reply_is_caused_when_its_cause_was_received() -> None:
     assert [owed.caused_at for owed in session.owed] == [at(70), at(90)]
 
 
+# --- times that were assumed --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("later", "photos"), [(5, 1), (2000, 1), (2001, 0)])
+def test_a_photo_received_just_before_its_start_belongs_to_the_session(later: int, photos: int) -> None:
+    history = [assumed(photo(0)), assumed(said(0, "sell"), later)]
+    (session,) = folded(*history, rules=KEYWORD)
+    assert (len(session.photos), session.first.at == at(0)) == (photos, bool(photos))
+    assert replies(session) == [Reply.START, Reply.ACK][: 1 + photos]
+
+
+def test_where_the_provider_sends_times_a_photo_before_its_start_is_left_out() -> None:
+    assert states(folded(photo(0), said(1, "sell"), rules=KEYWORD)) == [(State.COLLECTING, 0)]
+
+
+def test_photos_received_just_after_done_were_sent_before_it() -> None:
+    done = assumed(said(1, "done"))
+    late = [assumed(photo(1), milliseconds) for milliseconds in (5, 9)]
+    (session,) = folded(assumed(said(0, "sell")), done, *late, rules=KEYWORD)
+    assert (session.state, session.done_at, len(session.photos)) == (State.AWAITING_DETAILS, done.at, 2)
+    assert replies(session) == [Reply.START, Reply.ACK, Reply.QUESTION]
+
+
+@pytest.mark.parametrize("typed", ["cancel", "reset"])
+@pytest.mark.parametrize(("later", "photos"), [(5, [2]), (2001, [1, 1])])
+def test_a_photo_received_just_after_the_end_belongs_to_what_was_ended(
+    typed: str, later: int, photos: list[int]
+) -> None:
+    made = folded(assumed(photo(0)), assumed(said(1, typed)), assumed(photo(1), later))
+    assert [len(session.photos) for session in made] == photos
+
+
 # --- how it ends --------------------------------------------------------------------------
 
 
@@ -263,6 +322,19 @@ def test_a_longer_pause_than_the_ttl_ends_it(pause: int, sessions: list[tuple[St
 
 def test_the_pause_is_counted_from_the_last_message_not_from_the_first() -> None:
     assert states(folded(photo(0), said(3000, "wait"), photo(6000))) == [(State.COLLECTING, 2)]
+
+
+@pytest.mark.parametrize("later", [[], [photo(TTL + 100)]])
+def test_whoever_never_answers_the_question_has_still_submitted(later: list[Said]) -> None:
+    session, *_ = folded(photo(0), said(10, "done"), *later, now=TTL + 11, may_expire=True)
+    assert (session.state, session.is_unanswered, session.ended_at) == (State.SUBMITTED, True, at(TTL + 10))
+    assert replies(session) == [Reply.ACK, Reply.QUESTION]
+
+
+def test_an_answer_that_comes_late_was_an_answer() -> None:
+    history = [photo(0), said(10, "done"), said(20, "A scratch.", received=9000)]
+    (session,) = folded(*history, now=20_000, may_expire=True)
+    assert (session.state, session.is_unanswered, session.details) == (State.SUBMITTED, False, "A scratch.")
 
 
 @pytest.mark.parametrize(
@@ -370,15 +442,17 @@ def test_a_late_photo_makes_an_empty_done_count() -> None:
 
 TEXTS = ("", "sell", "done", "cancel", "reset", "hello", "no, skip", "yes, add")
 ANYTHING = st.builds(
-    lambda second, text, files, delay: (
+    lambda second, text, files, delay, is_assumed: replace(
         photo(second, text, files=files, received=second + delay)
         if files
-        else said(second, text, received=second + delay)
+        else said(second, text, received=second + delay),
+        time_assumed=is_assumed,
     ),
     st.one_of(st.integers(0, 400), st.integers(0, 20_000)),
     st.sampled_from(TEXTS),
     st.integers(0, 2),
     st.sampled_from([0, 1, 7200]),
+    st.booleans(),
 )
 
 
