@@ -183,7 +183,7 @@ def _write(line: Line, sessions: Sequence[Session], rows: Sequence[PhotoSession]
         _owe(row, session)
         review(row)
         if row.is_reset:
-            _delete_photos(row)
+            _delete_files(row)
     for row in left:
         _void(row)
 
@@ -302,13 +302,13 @@ def _sending_at(item: OutboxItem) -> datetime:
     return item.sending_at or datetime.min.replace(tzinfo=UTC)
 
 
-def _delete_photos(row: PhotoSession) -> None:
-    """As its contact asked: the files that were sent in this session and nowhere else. A hold keeps them."""
+def _delete_files(row: PhotoSession) -> None:
+    """As its contact asked: all files of this session's messages that were sent nowhere else. A hold keeps them."""
     if Contact.objects.get(id=row.contact_id).is_held:
         return
-    elsewhere = Attachment.objects.exclude(message_id__in=row.message_ids).values("media_id")
-    own = Media.objects.filter(id__in=row.media_ids).exclude(id__in=elsewhere)
-    if own.mark_deleted("Its sender asked for it by RESET."):
+    sent = Attachment.objects.filter(message_id__in=row.message_ids).values("media_id")
+    elsewhere = Attachment.objects.filter(media_id=OuterRef("id")).exclude(message_id__in=row.message_ids)
+    if Media.objects.filter(~Exists(elsewhere), id__in=sent).mark_deleted("Its sender asked for it by RESET."):
         transaction.on_commit(media_jobs.wake_purge, robust=True)
 
 

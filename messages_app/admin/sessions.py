@@ -264,7 +264,7 @@ class PhotoSessionAdmin(MachineOwnedAdmin):
         if not session.is_reset:
             return ""
         kept = "A hold keeps them." if session.contact.is_held else "Those that were sent elsewhere as well are kept."
-        return f"The contact asked for the photos of this session to be deleted. {kept}"
+        return f"The contact asked for the files of this session to be deleted. {kept}"
 
 
 def _summary(session: PhotoSession, *, may_give_links: bool) -> str:

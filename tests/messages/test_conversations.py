@@ -10,7 +10,8 @@ from hashlib import sha256
 
 import pytest
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
 from media_app.models import Media
@@ -20,7 +21,7 @@ from mediahub.simulator.provider import SimulatedProvider
 from mediahub.simulator.shop import Shop
 from messages_app import conversations, inbox, outbox
 from messages_app.contacts import own_id
-from messages_app.models import Contact, Delivery, OutboxItem, PhotoSession
+from messages_app.models import Attachment, Contact, Delivery, OutboxItem, PhotoSession
 from messages_app.summaries import summarize
 from tests.messages.mail import ACCOUNTS, ADA, BOB, SENT, Json, arrive, card, image, meta
 
@@ -558,6 +559,33 @@ def test_reset_deletes_what_comes_late_as_well() -> None:
     hear(picture(0), text(4, "reset"))
     hear(picture(3))
     assert deleted() == {f"media-wamid.{ADA}.0", f"media-wamid.{ADA}.3"}
+
+
+def test_reset_deletes_every_file_of_the_session(settings: Settings) -> None:
+    voice = kind(3, "audio", {"id": "voice-1", "mime_type": "audio/ogg", "sha256": b64encode(bytes(32)).decode()})
+    paper = kind(4, "document", {**voice["audio"], "id": "paper-1", "mime_type": "application/pdf"})
+    hear(picture(0), text(1, "done"), voice, paper, picture(300), text(301, "reset"))
+    assert stood() == [(State.CANCELLED, 1)]
+    photos = {f"media-wamid.{ADA}.{second}" for second in (0, 300)}
+    assert deleted() == {*photos, "voice-1", "paper-1"}
+
+
+def test_reset_reads_no_file_but_its_own() -> None:
+    hear(picture(0), picture(0, of=BOB), text(4, "reset"))
+    others = Attachment.objects.get(message__contact__owners__owner=BOB)
+    Attachment.objects.bulk_create(
+        Attachment(message_id=others.message_id, media_id=others.media_id, position=place) for place in range(1, 20_000)
+    )
+    row = one()
+    with connection.cursor() as cursor, CaptureQueriesContext(connection) as queries:
+        cursor.execute("ANALYZE")
+        conversations.refold(conversations.line_of(row), row.started_at)
+        (update,) = (query["sql"] for query in queries if query["sql"].startswith('UPDATE "media_app_media"'))
+        cursor.execute(f"EXPLAIN {'QUERY PLAN' if connection.vendor == 'sqlite' else ''} {update}")
+        plan = str(cursor.fetchall())
+    assert "messages_app_attachment" in plan
+    assert "SCAN messages_app_attachment" not in plan
+    assert "Seq Scan on messages_app_attachment" not in plan
 
 
 def test_reset_deletes_nothing_of_somebody_on_hold() -> None:
