@@ -77,6 +77,13 @@ GUARDS = (
         "tests/media/test_claims.py",
     ),
     Guard(
+        "a provider that drips is cut",
+        "media_app/sources/pace.py",
+        "watcher.start()\n",
+        "watcher.run = lambda: None; watcher.start()\n",
+        "tests/sources/test_pace.py",
+    ),
+    Guard(
         "a hint is trusted for a minute",
         "media_app/models/media.py",
         "self.due().filter(Q(queued_until=None) | Q(queued_until__lt=Now()))",

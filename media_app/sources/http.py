@@ -2,7 +2,7 @@
 
 What a provider, or whoever can make one say so, may not do to us: lead a request to
 an address of our own network, see the credentials of another host, hold a worker
-longer than its deadline, send a compressed bomb, or pass off half a file as a whole.
+longer than its deadline, drip bytes below MINIMUM_RATE, send a compressed bomb, or pass off half a file as a whole.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from media_app.sources.errors import (
     WrongBytesError,
 )
 from media_app.sources.hosts import Hosts, Permit, address_of
+from media_app.sources.pace import Pace, watched
 
 MAX_REDIRECTS = 3
 LONGEST_RETRY_AFTER = timedelta(hours=1)
@@ -152,14 +153,16 @@ def _refuse_encoded(headers: Mapping[str, str]) -> None:
 def _exchange(request: requests.PreparedRequest, permit: Permit, deadline: Deadline) -> Iterator[Response]:
     """One request and its answer, without redirects."""
     with contextlib.ExitStack() as held:
+        pace = held.enter_context(watched(deadline))
         try:
-            raw = connections.send(request, permit, deadline, held)
+            with pace.waiting():
+                raw = connections.send(request, permit, deadline, held)
         # ValueError: what http.client thinks of a header that it can't encode; its text has the header.
         except (requests.RequestException, urllib3.exceptions.HTTPError, HTTPException, OSError, ValueError) as error:
             deadline.check()
             # From None: the text of some of these errors has the link.
             raise UnavailableError(f"{permit.host} {_failure(error)}.") from None
-        response = _read(request, raw, permit, deadline)
+        response = _read(request, raw, permit, deadline, pace)
         try:
             yield response
         finally:
@@ -168,7 +171,9 @@ def _exchange(request: requests.PreparedRequest, permit: Permit, deadline: Deadl
                     response.body(_WORTH_READING)
 
 
-def _read(request: requests.PreparedRequest, raw: urllib3.HTTPResponse, permit: Permit, deadline: Deadline) -> Response:
+def _read(
+    request: requests.PreparedRequest, raw: urllib3.HTTPResponse, permit: Permit, deadline: Deadline, pace: Pace
+) -> Response:
     chunked = raw.headers.get("Transfer-Encoding", "").strip().lower() == "chunked"
     size = None if chunked else raw.length_remaining
     return Response(
@@ -177,15 +182,16 @@ def _read(request: requests.PreparedRequest, raw: urllib3.HTTPResponse, permit: 
         size=size,
         delimited=chunked or size is not None,
         authorized="Authorization" in request.headers,
-        chunks=_chunks(raw, permit, deadline),
+        chunks=_chunks(raw, permit, deadline, pace),
     )
 
 
-def _chunks(raw: urllib3.HTTPResponse, permit: Permit, deadline: Deadline) -> Iterator[bytes]:
+def _chunks(raw: urllib3.HTTPResponse, permit: Permit, deadline: Deadline, pace: Pace) -> Iterator[bytes]:
     while True:
         deadline.check()
         try:
-            chunk = raw.read1(_CHUNK, decode_content=False)
+            with pace.waiting():
+                chunk = raw.read1(_CHUNK, decode_content=False)
         except (urllib3.exceptions.HTTPError, HTTPException, OSError, ValueError) as error:
             deadline.check()
             silent = isinstance(error, urllib3.exceptions.ReadTimeoutError)
@@ -196,6 +202,7 @@ def _chunks(raw: urllib3.HTTPResponse, permit: Permit, deadline: Deadline) -> It
         deadline.check()
         if not chunk:
             return
+        pace.came(len(chunk))
         yield chunk
 
 
