@@ -12,12 +12,13 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
 
 from media_app import filetypes, identity, retry
+from media_app.clock import database_now
 from media_app.failpoints import reached
 from media_app.lease import kept
 from media_app.models import AccountPause, Lease, Media
@@ -287,7 +288,7 @@ def _fail(lease: Lease, error: SourceError | StorageError) -> None:
         announced_at=media.announced_at,
         expires_at=media.expires_at,
         give_up_at=media.give_up_at,
-        now=datetime.now(UTC),
+        now=database_now(),
         luck=random.random(),  # noqa: S311
     )
     reason = str(error)
@@ -320,7 +321,7 @@ def _origin(media: Media) -> Origin:
         provider_message_id=media.provider_message_id,
         position=media.position,
         url=media.url,
-        announced_at=media.announced_at,
+        age=database_now() - media.announced_at,
     )
 
 

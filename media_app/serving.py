@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from media_app import filetypes
 from media_app.access import Visit
+from media_app.clock import database_now
 from media_app.delivery.disposition import content_disposition
 from media_app.delivery.response import GUARDS, File, extent, send, send_as_it_comes, settle
 from media_app.handover import hand_over
@@ -132,7 +132,7 @@ def _reason(visit: Visit) -> str:
 def _seconds_until_next_attempt(media: Media) -> int:
     if media.state != Media.State.RETRYING:
         return RETRY_AFTER_SECONDS
-    return max(math.ceil((media.next_attempt_at - datetime.now(UTC)).total_seconds()), 1)
+    return max(math.ceil((media.next_attempt_at - database_now()).total_seconds()), 1)
 
 
 def give_connection_back() -> None:

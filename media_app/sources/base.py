@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Protocol, Self
 
 from media_app.sources.deadline import Deadline
@@ -24,8 +24,8 @@ class Origin:
     position: int
     #: The link that came with the announcement, or "".
     url: str
-    #: When the announcement reached us: links age from here.
-    announced_at: datetime
+    #: How long ago the announcement reached us, by the database's clock: that old is its link.
+    age: timedelta
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -82,7 +82,7 @@ class MetaSource:
 
 def _open_announced(origin: Origin, deadline: Deadline, stack: ExitStack) -> OpenedFile | None:
     """The link that came with the message; None when the media id has to be asked."""
-    if not origin.url or datetime.now(UTC) - origin.announced_at > LINK_LIFETIME:
+    if not origin.url or origin.age > LINK_LIFETIME:
         return None
     try:
         return OpenedFile.arriving(_open_link(origin.url, settings.META_ACCESS_TOKEN[0], deadline, stack))

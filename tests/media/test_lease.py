@@ -45,7 +45,7 @@ def _body_of(url: str, deadline: Deadline) -> Iterator[Iterator[bytes]]:
         provider_message_id="",
         position=0,
         url=url,
-        announced_at=datetime.now(UTC),
+        age=timedelta(0),
     )
     with source("url").open(origin, deadline) as opened:
         yield opened.chunks

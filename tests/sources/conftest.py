@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from pytest_django import Settings
@@ -51,7 +51,7 @@ def origin() -> Callable[..., Origin]:
             provider_message_id="wamid.1",
             position=0,
             url=url,
-            announced_at=datetime.now(UTC) - timedelta(minutes=minutes),
+            age=timedelta(minutes=minutes),
         )
 
     return make

@@ -1,0 +1,25 @@
+"""The clock that all hosts share: the database's."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from django.db import connection
+
+_NOW = {
+    # The start of the statement, not of the transaction: as ``Now()`` has it.
+    "postgresql": "SELECT STATEMENT_TIMESTAMP()",
+    "sqlite": "SELECT STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW')",
+}
+
+
+def database_now() -> datetime:
+    """The time by the database's clock, aware, where Python has to compare it with times of rows.
+
+    One query. In a query use ``Now()`` instead.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_NOW[connection.vendor], ())
+        now: datetime | str = cursor.fetchone()[0]
+    # SQLite has no times, only text.
+    return datetime.fromisoformat(now).replace(tzinfo=UTC) if isinstance(now, str) else now
