@@ -26,7 +26,7 @@ from media_app.record import Record, encode
 from media_app.sources import source
 from media_app.sources.base import OpenedFile, Origin
 from media_app.sources.deadline import Deadline
-from media_app.sources.errors import SourceError, UnavailableError, WrongBytesError
+from media_app.sources.errors import SourceError, UnavailableError, WorkerLostError, WrongBytesError
 from media_app.spool import Spool, too_large
 from media_app.storage import ObjectExistsError, Storage, StorageError, StoredObject, media_storage
 
@@ -74,8 +74,11 @@ def ingest(lease: Lease, spool: Spool) -> None:
     """Bring one file into the bucket by way of ``spool``; failures end on the row.
 
     Then the lease's file ``is_stored``, with all that is known of it, or it is not. The spool stays empty where
-    an object was adopted.
+    an object was adopted, and where the lease only ends the attempt of a worker that was lost.
     """
+    if lease.is_lost:
+        _fail(lease, WorkerLostError())
+        return
     reached("ingest_after_claim")
     deadline = Deadline(DEADLINE_SECONDS)
     try:

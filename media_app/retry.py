@@ -13,6 +13,7 @@ from media_app.sources.errors import (
     ThrottledError,
     TooLargeError,
     UnauthorizedError,
+    WorkerLostError,
     WrongBytesError,
 )
 from media_app.storage.base import StorageError
@@ -74,7 +75,8 @@ def decide(
     ``attempts`` counts this one, whatever the others died of; ``repeated`` tells whether the one before
     failed the same way. ``expires_at`` is when the provider forgets the file (None: never), ``give_up_at``
     somewhat later. ``luck`` in [0, 1) spreads the pauses (full jitter). Whatever may pass by itself is
-    retried until after the provider's expiry, never only before it.
+    retried until after the provider's expiry, never only before it. ``now`` is the database's: the other
+    times are its own, too.
     """
     # Attempts may all have been lost to an outage of ours: one answer of the provider's is not final then.
     often_enough = attempts >= FEW and repeated
@@ -101,7 +103,12 @@ def decide(
     # However late we learnt of it, it is asked for a few times.
     if now > give_up_at and attempts >= FEW:
         # A permission may be given, a new host of the provider's allowed: until then it is not the file that is wrong.
-        return End.REJECTED if isinstance(error, ForbiddenError | RefusedAddressError) else End.EXPIRED
+        # A file that ends its workers is still there at the provider.
+        is_there = isinstance(error, ForbiddenError | RefusedAddressError | WorkerLostError)
+        return End.REJECTED if is_there else End.EXPIRED
+    if isinstance(error, WorkerLostError) and repeated:
+        # No short outage, but perhaps the file itself: it must not end a worker every minute.
+        return Again(doubling(attempts, LONGEST_PAUSE, luck))
     return Again(pause(attempts, age, luck))
 
 
@@ -112,7 +119,12 @@ def give_up_at(announced_at: datetime, expires_at: datetime | None) -> datetime:
 
 def pause(attempts: int, age: timedelta, luck: float) -> timedelta:
     """Full jitter: at least a second, at most 4 s, 8 s, 16 s, … up to a tenth of the file's age and to an hour."""
-    ceiling = min(FIRST_PAUSE * 2.0 ** min(attempts - 1, 16), longest_pause(age))
+    return doubling(attempts, longest_pause(age), luck)
+
+
+def doubling(attempts: int, longest: timedelta, luck: float) -> timedelta:
+    """Full jitter below a ceiling that doubles with each attempt, up to ``longest``."""
+    ceiling = min(FIRST_PAUSE * 2.0 ** min(attempts - 1, 16), longest)
     return max(ceiling * luck, LEAST_PAUSE)
 
 

@@ -77,6 +77,13 @@ GUARDS = (
         "tests/media/test_claims.py",
     ),
     Guard(
+        "a file that kills its worker waits",
+        "media_app/models/media.py",
+        "if media.state == Media.State.FETCHING:\n                    return self._claim(media, is_lost=True)",
+        "if False:\n                    pass",
+        "tests/faults/test_lost_workers.py",
+    ),
+    Guard(
         "a provider that drips is cut",
         "media_app/sources/pace.py",
         "watcher.start()\n",

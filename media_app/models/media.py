@@ -30,7 +30,6 @@ ANEW = timedelta(days=1)
 BEHIND = timedelta(seconds=30)
 # How the reason of a file that may not be kept for its size begins.
 TOO_LARGE = "The file is larger than"
-WORKER_LOST = "The worker was lost while it fetched the file."
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +40,8 @@ class Lease:
     token: UUID
     #: Whether it finds out for a paused account if that works again.
     is_trial: bool = False
+    #: Whether the file's last worker let its lease run out. That attempt has failed, and there is no new one.
+    is_lost: bool = False
     began: float = field(default_factory=time.monotonic)
 
 
@@ -79,33 +80,28 @@ class MediaQuerySet(models.QuerySet["Media"]):
     def claim(self) -> Lease | None:
         """Take the most urgent due file, or None. Enters ``fetching`` and counts an attempt.
 
-        A file that is being fetched already is due when its worker let the lease run out: that is an error, too.
+        A file that is being fetched already is due when its worker let the lease run out. Its lease ``is_lost``:
+        no attempt is counted, the lost one has to be ended like any other that failed.
         """
         while True:
             with transaction.atomic():
                 media = self.due().by_urgency().select_for_update(skip_locked=True).first()
                 if media is None:
                     return None
+                if media.state == Media.State.FETCHING:
+                    return self._claim(media, is_lost=True)
                 admission = AccountPause.objects.admit(source=media.source, account=media.account)
                 # Somebody else was faster with the one trial: its other files are no longer due.
                 if admission != Admission.REFUSED:
                     return self._claim(media, is_trial=admission == Admission.TRIAL)
 
-    def _claim(self, media: Media, *, is_trial: bool) -> Lease:
-        if media.state == Media.State.FETCHING:
-            media.last_error = WORKER_LOST
-            media.fetch_attempts.create(number=media.attempts, outcome=FetchAttempt.Outcome.LOST, answer=WORKER_LOST)
-            FetchAttempt.forget_old(media.id)
-        lease = Lease(media, uuid.uuid4(), is_trial)
-        self.filter(id=media.id).update(
-            state=Media.State.FETCHING,
-            attempts=F("attempts") + 1,
-            last_error=media.last_error,
-            lease_token=lease.token,
-            lease_until=Now() + LEASE,
-        )
+    def _claim(self, media: Media, *, is_trial: bool = False, is_lost: bool = False) -> Lease:
+        lease = Lease(media, uuid.uuid4(), is_trial, is_lost)
         media.state = Media.State.FETCHING
-        media.attempts += 1
+        media.attempts += not is_lost
+        self.filter(id=media.id).update(
+            state=media.state, attempts=media.attempts, lease_token=lease.token, lease_until=Now() + LEASE
+        )
         return lease
 
     def renew(self, lease: Lease, length: timedelta = LEASE) -> bool:
@@ -263,14 +259,15 @@ class MediaQuerySet(models.QuerySet["Media"]):
         with transaction.atomic():
             released = self._held(lease).update(last_error=last_error, **free, **values)
             if released:
-                self._record(lease, FetchAttempt.Outcome.FAILED, last_error)
+                outcome = FetchAttempt.Outcome.LOST if lease.is_lost else FetchAttempt.Outcome.FAILED
+                self._record(lease, outcome, last_error)
         return released == 1
 
     def _record(self, lease: Lease, outcome: FetchAttempt.Outcome, answer: str = "") -> None:
         FetchAttempt.objects.create(
             media_id=lease.media.id,
             number=lease.media.attempts,
-            seconds=time.monotonic() - lease.began,
+            seconds=None if lease.is_lost else time.monotonic() - lease.began,
             outcome=outcome,
             answer=answer,
         )

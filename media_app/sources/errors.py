@@ -47,3 +47,10 @@ class TooLargeError(SourceError):
 
 class RefusedAddressError(SourceError):
     """The file's address is not one this hub may call."""
+
+
+class WorkerLostError(SourceError):
+    """The worker died while it fetched the file: it was killed, ran out of memory, or crashed."""
+
+    def __init__(self) -> None:
+        super().__init__("The worker was lost while it fetched the file.")

@@ -116,6 +116,14 @@ def an_hour_passes() -> None:
     DrainLease.objects.update(until=F("until") - hour)
 
 
+def the_lost_are_noticed() -> None:
+    """The attempts of workers that were killed are ended, and the next ones are due."""
+    an_hour_passes()
+    for _ in Media.objects.filter(state=Media.State.FETCHING):
+        ingest_next()
+    an_hour_passes()
+
+
 def recover() -> None:
     """What sweepers and workers do anyway, pass by pass, until nothing waits any more."""
     for _ in range(ROUNDS):

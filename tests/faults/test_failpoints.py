@@ -39,6 +39,7 @@ from tests.faults.crash import (
     objects,
     photo,
     recover,
+    the_lost_are_noticed,
     twilio,
     without_waiting_for_the_disk,
 )
@@ -74,7 +75,7 @@ def converges(
     with trouble():
         for point in deaths:
             dies_at(point, step)
-            an_hour_passes()
+            the_lost_are_noticed()
     arrive(*redelivered)
     recover()
     assert end_state() == expected
@@ -247,7 +248,7 @@ def retrying() -> None:
 def fetching_by_a_worker_that_was_lost() -> None:
     pending()
     claimed()
-    an_hour_passes()
+    the_lost_are_noticed()
 
 
 def on_trial_for_a_paused_account() -> None:

@@ -24,7 +24,7 @@ from media_app.storage import media_storage
 from mediahub.simulator.content import Kind, content
 from mediahub.simulator.provider import SimulatedProvider
 from messages_app import inbox
-from tests.faults.crash import album, an_hour_passes, objects, photo, without_waiting_for_the_disk
+from tests.faults.crash import album, objects, photo, the_lost_are_noticed, without_waiting_for_the_disk
 from tests.media.bucket import Bucket
 from tests.media.racing import race
 from tests.messages.mail import ADA, arrive
@@ -116,7 +116,7 @@ def sent_again() -> None:
 
 def taken_over() -> Lease:
     """Another worker has the file, because the first one's lease ran out."""
-    an_hour_passes()
+    the_lost_are_noticed()
     lease = Media.objects.claim()
     assert lease is not None
     return lease
@@ -136,7 +136,7 @@ def assert_stored(bucket: Bucket, *, puts: int = 1) -> None:
 def test_a_job_that_was_overtaken_puts_no_second_object(point: str, bucket: Bucket) -> None:
     sent(1)
     job = Job(point)
-    an_hour_passes()
+    the_lost_are_noticed()
     ingest_next()
     assert Media.objects.get().is_stored
     job.finish()
@@ -150,7 +150,7 @@ def test_two_jobs_on_one_file_end_in_one_object_whoever_ends_first(
 ) -> None:
     sent(1)
     first = Job(first_stands_at)
-    an_hour_passes()
+    the_lost_are_noticed()
     second = Job(second_stands_at)
     for job in (first, second) if first_ends_first else (second, first):
         job.finish()
@@ -161,7 +161,7 @@ def test_two_jobs_on_one_file_end_in_one_object_whoever_ends_first(
 
 
 def stored() -> None:
-    an_hour_passes()
+    the_lost_are_noticed()
     ingest_next()
 
 

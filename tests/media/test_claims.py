@@ -8,7 +8,7 @@ import pytest
 from django.db.models.functions import Now
 
 from media_app.models.attempt import KEPT, FetchAttempt
-from media_app.models.media import HINT, LEASE, WORKER_LOST, Lease, Media
+from media_app.models.media import HINT, LEASE, Lease, Media
 from tests.media.files import Announced
 from tests.media.racing import race
 
@@ -64,21 +64,13 @@ def test_a_claim_tells_the_worker_what_it_holds(announced: Announced) -> None:
     assert timedelta(0) < row.lease_until - datetime.now(UTC) <= LEASE + timedelta(seconds=1)
 
 
-def test_a_live_lease_is_not_claimable_and_an_expired_one_is(announced: Announced) -> None:
+def test_a_live_lease_is_not_claimable_and_one_that_ran_out_is(announced: Announced) -> None:
     announced()
-    claimed()
+    assert not claimed().is_lost
     assert Media.objects.claim() is None
     run_out(lease_until=timedelta(seconds=1))
-    assert claimed().media.attempts == 2
-
-
-def test_a_worker_that_was_lost_leaves_a_reason(announced: Announced) -> None:
-    announced()
-    claimed()
-    assert Media.objects.get().last_error == ""
-    run_out(lease_until=timedelta(seconds=1))
-    claimed()
-    assert Media.objects.get().last_error == WORKER_LOST
+    lease = claimed()
+    assert (lease.is_lost, lease.media.attempts, Media.objects.get().attempts) == (True, 1, 1)
 
 
 def test_a_file_is_left_alone_until_its_next_attempt(announced: Announced) -> None:
@@ -209,6 +201,6 @@ def test_attempts_of_workers_that_were_lost_are_forgotten_as_well(announced: Ann
     old_attempts(announced())
     claimed()
     run_out(lease_until=timedelta(seconds=1))
-    claimed()
+    Media.objects.mark_retrying(claimed(), "lost", timedelta(0))
     assert FetchAttempt.objects.count() == KEPT
-    assert FetchAttempt.objects.filter(answer=WORKER_LOST).exists()
+    assert FetchAttempt.objects.get(answer="lost").outcome == FetchAttempt.Outcome.LOST

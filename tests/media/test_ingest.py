@@ -34,6 +34,12 @@ def run_again() -> Media:
     return Media.objects.get()
 
 
+def overtaken() -> None:
+    """Another worker takes the file over, and stores it."""
+    run_again()
+    assert run_again().state == State.STORED
+
+
 def lay(bucket: Bucket, key: str, body: bytes, **metadata: str) -> None:
     """Put an object there as an earlier run would have done."""
     bucket.put(key, BytesIO(body), size=len(body), content_type="image/jpeg", metadata=metadata)
@@ -181,6 +187,7 @@ def test_an_object_whose_row_was_not_marked_is_adopted(sent: Sent, bucket: Bucke
     with pytest.raises(KeyboardInterrupt):
         ingest_next()
     assert Media.objects.get().state == State.FETCHING
+    assert run_again().state == State.RETRYING, "the worker that was lost counts as a failure"
     assert run_again().state == State.STORED
     assert (provider.downloads[media.provider_media_id], len(bucket.puts)) == (1, 1)
 
@@ -281,7 +288,7 @@ def test_a_file_that_is_deleted_while_it_is_fetched_leaves_no_object(sent: Sent,
 
 def test_a_worker_that_was_overtaken_changes_nothing(sent: Sent, bucket: Bucket) -> None:
     sent()
-    bucket.after_put = run_again
+    bucket.after_put = overtaken
     ingest_next()
     assert (Media.objects.get().state, len(bucket.puts), len(bucket.keys())) == (State.STORED, 1, 1)
 
@@ -290,7 +297,7 @@ def test_an_overtaken_worker_that_fails_leaves_the_file_stored(sent: Sent, bucke
     sent()
 
     def overtaken_and_failing() -> None:
-        run_again()
+        overtaken()
         shutil.rmtree(bucket.root)
 
     bucket.before_put = overtaken_and_failing

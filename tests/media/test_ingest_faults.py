@@ -187,7 +187,9 @@ def test_where_only_transfers_tell_the_first_worker_is_right(
     def overtaken() -> None:
         hostile.body = BODY[::-1]
         Media.objects.update(lease_until=None)
+        # The first one only ends the attempt that was overtaken.
         fetch.again()
+        assert fetch.again().state == State.STORED
 
     bucket.before_put = overtaken
     row = fetch("chunked")

@@ -29,6 +29,7 @@ from media_app.sources.errors import (
     TooLargeError,
     UnauthorizedError,
     UnavailableError,
+    WorkerLostError,
     WrongBytesError,
 )
 from media_app.storage import StorageError
@@ -100,6 +101,10 @@ YEARS: dict[str, Any] = {"after": timedelta(days=999)}
         # Too much asked for, of a file whose time is over.
         (ThrottledError("no"), {**TOO_LATE, "repeated": True}, End.EXPIRED),
         (ThrottledError("no"), {**FOR_EVER, **YEARS, "repeated": True}, End.EXPIRED),
+        # A file that ends its workers: given up as late as anything else.
+        (WorkerLostError(), {"attempts": 999, "repeated": True}, None),
+        (WorkerLostError(), {**TOO_LATE, "attempts": FEW - 1, "repeated": True}, None),
+        (WorkerLostError(), {**TOO_LATE, **OFTEN}, End.REJECTED),
         # What we have to mend is never the file's fault.
         (ours, {**YEARS, **OFTEN}, None),
         (ours, {**YEARS, **OFTEN, **FOR_EVER}, None),
@@ -121,6 +126,15 @@ def test_a_file_that_is_not_there_after_two_minutes_is_asked_for_ever_less_often
     soon, late = gone(40, retry.EARLY), gone(99, timedelta(days=1))
     assert isinstance(soon, Again) and EARLY_PAUSE < soon.after <= SHORT_OUTAGE
     assert isinstance(late, Again) and LONGEST_PAUSE * 0.9 < late.after <= LONGEST_PAUSE
+
+
+def test_one_lost_worker_costs_a_young_file_a_minute_at_most_and_many_an_hour() -> None:
+    def lost(attempts: int, *, repeated: bool) -> Again | PauseAccount | End:
+        return follows(WorkerLostError(), attempts=attempts, repeated=repeated, after=timedelta(0), luck=0.999)
+
+    once, often = lost(99, repeated=False), lost(99, repeated=True)
+    assert isinstance(once, Again) and once.after <= SHORT_OUTAGE
+    assert isinstance(often, Again) and often.after > LONGEST_PAUSE * 0.9
 
 
 @pytest.mark.parametrize("words", [LATE, {**YEARS, "repeated": False}])
