@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("messages_app", "0002_photo_sessions"),
+        ("messages_app", "0003_outbox_ahead"),
     ]
 
     operations = [
