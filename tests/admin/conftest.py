@@ -63,8 +63,9 @@ def superuser(db: None) -> Client:
 
 
 @pytest.fixture
-def redis(tmp_path: Path, settings: Settings) -> Iterator[Redis]:
-    """A real queue server, known to the hub."""
+def redis(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
+    """A real queue server, known to the hub, which waits for it as long as a busy machine takes."""
+    monkeypatch.setattr(hints, "PATIENCE_SECONDS", 60)
     port = free_port()
     server = redis_server(tmp_path / "redis", port)
     server.start()

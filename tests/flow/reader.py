@@ -22,7 +22,7 @@ class Reader:
 
     def __init__(self, port: int, *, buffer: int = 0) -> None:
         self._socket = socket.socket()
-        self._socket.settimeout(20)
+        self._socket.settimeout(60)
         if buffer:
             # Set before it connects: then the server's window is small from the start.
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)

@@ -30,10 +30,11 @@ def test_what_came_while_redis_was_down_is_stored_after_it_returns(tmp_path: Pat
         signed, _ = Burst(photos=3, senders=2, duplicates=1, public_url=hub.url).build()
         answers = send(signed, hub.url, parallel=4)
         assert {answer.status for answer in answers} == {200}
-        assert max(answer.seconds for answer in answers) < 1
+        # As long as the providers wait.
+        assert max(answer.seconds for answer in answers) < 10
         assert stored(hub) == 0
         hub.redis.start()
-        until(lambda: stored(hub) == 6, seconds=60)
+        until(lambda: stored(hub) == 6)
 
 
 def test_a_killed_worker_and_its_children_lose_nothing(tmp_path: Path) -> None:
@@ -43,7 +44,7 @@ def test_a_killed_worker_and_its_children_lose_nothing(tmp_path: Path) -> None:
         until(lambda: stored(hub) > 0)
         hub.worker.kill()
         hub.worker.start()
-        until(lambda: stored(hub) == 100, seconds=90)
+        until(lambda: stored(hub) == 100)
 
 
 def test_a_flushed_queue_is_filled_again_by_itself(tmp_path: Path) -> None:

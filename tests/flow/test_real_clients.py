@@ -153,7 +153,7 @@ def _signed_in(chromium: Browser, shelf: Shelf) -> Iterator[Page]:
     context = chromium.new_context(base_url=shelf.hub.url)
     context.add_cookies([{"name": "sessionid", "value": shelf.session, "url": shelf.hub.url}])
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(60_000)
     yield page
     page.unroute_all(behavior="ignoreErrors")
     context.close()

@@ -123,7 +123,7 @@ def test_photos_and_done_are_counted_acknowledged_and_handed_over(
     assert len(session["photos"]) == session["counts"]["photos"] == number
     assert [text.startswith("Got it!") for text in talk.said()].count(True) == 1
     for photo in session["photos"]:
-        assert requests.get(photo["url"], timeout=20).headers["Content-Type"] == "image/jpeg"
+        assert requests.get(photo["url"], timeout=60).headers["Content-Type"] == "image/jpeg"
     assert session["text"].startswith("Photos Provided: " + " | ".join(photo["url"] for photo in session["photos"]))
 
 

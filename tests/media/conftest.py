@@ -149,8 +149,9 @@ def _forget_connection() -> None:
 
 
 @pytest.fixture
-def redis(redis_port: int, redis_at: Callable[[int], None]) -> Iterator[Redis]:
-    """A real server, empty, where the hints go."""
+def redis(redis_port: int, redis_at: Callable[[int], None], monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
+    """A real server, empty, where the hints go, however long it takes on a busy machine."""
+    monkeypatch.setattr(hints, "PATIENCE_SECONDS", 60)
     redis_at(redis_port)
     with Redis(port=redis_port) as connection:
         connection.flushall()

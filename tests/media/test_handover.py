@@ -146,7 +146,7 @@ def test_the_bucket_sends_what_is_plain_and_safe(
     response = viewer.get(url(object_), headers=headers)
     assert (response.status_code, response["Cache-Control"]) == (302, "no-store")
     assert 0 < int(parse_qs(urlsplit(response["Location"]).query)["X-Amz-Expires"][0]) <= 60
-    found = requests.get(response["Location"], timeout=10)
+    found = requests.get(response["Location"], timeout=60)
     assert (found.content, found.headers["Content-Type"]) == (PHOTO, "image/jpeg")
     assert found.headers["Content-Disposition"].startswith("inline")
 

@@ -33,7 +33,7 @@ class Crew:
 
     def wait_until_two_work(self, *, without: frozenset[int] = frozenset()) -> set[int]:
         """Both seats taken by workers that are ready for a job; their pids."""
-        until(lambda: len(self.pids() - without) == 2 and self.pids() <= self._ready(), 30)
+        until(lambda: len(self.pids() - without) == 2 and self.pids() <= self._ready())
         return self.pids()
 
     def _ready(self) -> set[int]:
@@ -68,7 +68,7 @@ def test_a_worker_that_is_killed_is_replaced_and_all_leave_on_sigterm(crew: Crew
     after = crew.wait_until_two_work(without=frozenset({victim}))
     assert before - after == {victim}
     os.kill(crew.process.pid, signal.SIGTERM)
-    until(lambda: not crew.process.is_running(), seconds=20)
+    until(lambda: not crew.process.is_running())
     assert crew.process.popen is not None and crew.process.popen.returncode == 0
     assert not any(map(_lives, before | after))
 
@@ -76,23 +76,23 @@ def test_a_worker_that_is_killed_is_replaced_and_all_leave_on_sigterm(crew: Crew
 def test_workers_end_with_their_supervisor(crew: Crew) -> None:
     pids = crew.wait_until_two_work()
     os.kill(crew.process.pid, signal.SIGKILL)
-    until(lambda: not any(map(_lives, pids)), seconds=20)
+    until(lambda: not any(map(_lives, pids)))
 
 
 def test_a_running_job_is_waited_for_unless_asked_twice(crew: Crew, redis: Redis) -> None:
     crew.wait_until_two_work()
     queue = Queue("ingest", connection=redis, serializer=JSONSerializer)
     job = queue.enqueue("time.sleep", 600)
-    until(lambda: job.get_status() == JobStatus.STARTED, seconds=20)
+    until(lambda: job.get_status() == JobStatus.STARTED)
     os.kill(crew.process.pid, signal.SIGTERM)
-    until(lambda: len(crew.pids()) == 1, seconds=20)
+    until(lambda: len(crew.pids()) == 1)
     assert job.get_status() == JobStatus.STARTED
 
     def is_gone_when_asked_again() -> bool:
         os.kill(crew.process.pid, signal.SIGTERM)
         return not crew.process.is_running()
 
-    until(is_gone_when_asked_again, seconds=20)
+    until(is_gone_when_asked_again)
 
 
 def test_a_worker_that_is_stopped_as_it_is_born_stops(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,8 +21,9 @@ def redis_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pr
 
 
 @pytest.fixture
-def redis(redis_process: tuple[Process, str], settings: Settings) -> Iterator[Redis]:
-    """A real, empty Redis that hints are given to."""
+def redis(redis_process: tuple[Process, str], settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
+    """A real, empty Redis that hints are given to, however long it takes on a busy machine."""
+    monkeypatch.setattr(hints, "PATIENCE_SECONDS", 60)
     settings.REDIS_URL = redis_process[1]
     forget_connections()
     connection = Redis.from_url(settings.REDIS_URL)

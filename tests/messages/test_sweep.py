@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from io import StringIO
 
@@ -22,6 +21,7 @@ from messages_app.management.commands import sweep
 from messages_app.models import Delivery, DrainLease
 from tests.messages.mail import album, arrive, photo
 from tests.messages.rival import environment
+from tests.waiting import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
@@ -110,11 +110,9 @@ def test_repeated_it_ends_promptly_and_well_on_sigterm() -> None:
         [sys.executable, "manage.py", "sweep", "--every", "60"], cwd=BASE_DIR, env=environment()
     ) as sweeper:
         try:
-            deadline = time.monotonic() + 20
-            while Delivery.objects.due().exists() and sweeper.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.02)
+            until(lambda: not Delivery.objects.due().exists() or sweeper.poll() is not None)
             sweeper.terminate()
-            assert sweeper.wait(10) == 0
+            assert sweeper.wait(60) == 0
         finally:
             sweeper.kill()
     assert Media.objects.count() == 1

@@ -30,7 +30,8 @@ def work(redis: Redis) -> None:
 def test_many_webhooks_are_few_jobs(redis: Redis) -> None:
     arrive(*(album(photo(number)) for number in range(30)))
     until(lambda: len(queue(redis)))
-    assert 1 <= len(queue(redis)) <= 3
+    # One in two seconds.
+    assert 1 <= len(queue(redis)) <= 15
 
 
 def test_a_job_reads_all_and_queues_the_files(redis: Redis) -> None:
@@ -59,14 +60,12 @@ def test_what_comes_while_a_job_reads_has_a_job_of_its_own(redis: Redis, monkeyp
 def test_a_hint_lost_with_redis_is_given_again_by_the_next_webhook(redis: Redis) -> None:
     arrive(album(photo(1)))
     until(lambda: len(queue(redis)) == 1)
-    (key,) = redis.keys("mediahub:wake:*")
-    assert 0 < redis.pttl(key) <= 2000
     redis.flushall()
     arrive(album(photo(2)))
     until(lambda: len(queue(redis)) == 1)
     work(redis)
     assert Media.objects.count() == 2
-    assert not redis.exists(key)
+    assert not redis.keys("mediahub:wake:*")
 
 
 def test_a_hint_that_fails_is_not_the_last(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:

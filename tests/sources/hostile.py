@@ -422,18 +422,18 @@ class HostileProvider:
         with self._news:
             return [request for request in self._requests if request.path.endswith(path)]
 
-    def wait_received(self, path: str, seconds: float = 5.0) -> Request:
+    def wait_received(self, path: str, seconds: float = 60.0) -> Request:
         """The first request for a path that ends so, as soon as it comes."""
         with self._news:
             assert self._news.wait_for(lambda: any(each.path.endswith(path) for each in self._requests), seconds)
         return self.received(path)[0]
 
-    def wait_connected(self, seconds: float = 5.0) -> bool:
+    def wait_connected(self, seconds: float = 60.0) -> bool:
         """Whether somebody connects within so long."""
         with self._news:
             return self._news.wait_for(lambda: self.connections > 0, seconds)
 
-    def wait_hung_up(self, request: Request, seconds: float = 5.0) -> bool:
+    def wait_hung_up(self, request: Request, seconds: float = 60.0) -> bool:
         """Whether the connection of this request ends within so long."""
         with self._news:
             return self._news.wait_for(lambda: request.connection not in self._open, seconds)

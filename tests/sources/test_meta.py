@@ -27,7 +27,7 @@ MakeOrigin = Callable[..., Origin]
 DIGEST = hashlib.sha256(BODY)
 
 
-def fetch(origin: Origin, seconds: float = 5) -> tuple[OpenedFile, bytes]:
+def fetch(origin: Origin, seconds: float = 60) -> tuple[OpenedFile, bytes]:
     with source("meta").open(origin, Deadline(seconds)) as opened:
         return opened, b"".join(opened.chunks)
 

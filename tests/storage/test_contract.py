@@ -91,7 +91,7 @@ def test_a_link_is_the_object_as_it_was_put_for_whoever_has_it(storage: Storage)
         assert link is None
         return
     assert link is not None
-    answer = requests.get(link, timeout=5)
+    answer = requests.get(link, timeout=60)
     assert (answer.status_code, answer.content) == (200, CONTENT)
     assert answer.headers["Content-Type"] == "image/jpeg"
 
