@@ -13,7 +13,7 @@ from media_app.admin.machine_owned import change_url, list_url
 from media_app.admin.times import in_words
 from media_app.models import AccountPause, Media
 from mediahub.status import GIVEN_UP, LATELY, RESCUABLE, UNSENT, Status
-from messages_app.models import Delivery, OutboxItem, QuarantinedItem
+from messages_app.models import Delivery, OutboxItem, QuarantinedItem, WebhookRefusal
 from messages_app.outbox import HAND_OVER_FOR
 
 # Work that waits longer than this has nobody who does it.
@@ -54,6 +54,7 @@ def alerts(status: Status | None) -> list[Alert]:
     found = [
         *(_paused(status, pause) for pause in status.pauses),
         _queue_down(status),
+        *(_refused(status, refusal) for refusal in status.refusals),
         _nobody_fetches(status),
         _nobody_reads(status),
         _hand_overs_failing(status),
@@ -89,6 +90,16 @@ def _queue_down(status: Status) -> Alert | None:
         headline="The queue (Redis) does not answer.",
         advice=f"{waited}Nothing is lost: what comes in is kept, and the work is done once the queue answers. "
         "Start Redis, or set REDIS_URL right and restart the hub's processes.",
+    )
+
+
+def _refused(status: Status, refusal: WebhookRefusal) -> Alert:
+    times = _counted(refusal.count, "webhook was", "webhooks were")
+    return Alert(
+        tone="bad",
+        headline=f"{times} refused at /webhooks/{refusal.endpoint.replace('-', '/')}/, "
+        f"the last one {in_words(status.at - refusal.last_at)} ago.",
+        advice=f"{refusal.reason} What is refused is not kept. The provider sends it again only for some time.",
     )
 
 

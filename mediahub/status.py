@@ -16,7 +16,7 @@ from redis import RedisError
 
 from media_app import hints
 from media_app.models import AccountPause, FetchAttempt, Media
-from messages_app.models import Delivery, OutboxItem, QuarantinedItem
+from messages_app.models import Delivery, OutboxItem, QuarantinedItem, WebhookRefusal
 from messages_app.outbox import WINDOW
 
 log = logging.getLogger(__name__)
@@ -73,6 +73,8 @@ class Status:
     #: Hand-overs that the business has refused again and again, and what one of them was answered.
     hand_overs_failing: int
     hand_over_error: str
+    #: Webhooks refused within ``LATELY``, at endpoints that have accepted none since.
+    refusals: tuple[WebhookRefusal, ...]
 
     def count(self, *states: str) -> int:
         return sum(files.count for files in self.files if files.state in states)
@@ -118,6 +120,7 @@ def collect() -> Status:
         unsent=owed["unsent"],
         hand_overs_failing=owed["failing"],
         hand_over_error=owed["error"] or "",
+        refusals=_refusals(now),
     )
 
 
@@ -204,6 +207,12 @@ def _owed(now: datetime) -> dict[str, Any]:
         failing=Count("id", filter=failing),
         error=Max("last_error", filter=failing),
     )
+
+
+def _refusals(now: datetime) -> tuple[WebhookRefusal, ...]:
+    accepted_since = Delivery.objects.filter(endpoint=OuterRef("endpoint"), received_at__gt=OuterRef("last_at"))
+    lately = WebhookRefusal.objects.filter(last_at__gte=now - LATELY)
+    return tuple(lately.filter(~Exists(accepted_since)).order_by("-last_at"))
 
 
 def _due_since() -> datetime | None:

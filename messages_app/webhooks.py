@@ -15,6 +15,7 @@ from django.views.decorators.csrf import csrf_exempt
 from media_app.failpoints import reached
 from messages_app.models import Delivery
 from messages_app.providers import IncomingRequest, provider_of
+from messages_app.refusals import refusals
 from messages_app.waker import waker
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,8 @@ def receive(request: HttpRequest, endpoint: str) -> HttpResponse:
     if request.method == "GET" and provider.has_handshake:
         challenge = provider.challenge(request.GET)
         if challenge is None:
+            reason = "hub.verify_token is none of META_VERIFY_TOKEN, or that is not set."
+            log.warning("handshake refused", extra={"endpoint": endpoint, "reason": reason})
             return _refuse(403, "The verify token is not ours.")
         return HttpResponse(challenge, content_type="text/plain")
     if request.method != "POST":
@@ -58,7 +61,9 @@ def receive(request: HttpRequest, endpoint: str) -> HttpResponse:
         return _refuse(400, "The body could not be read to its end.")
     content_type = request.headers.get("Content-Type", "")
     query = request.META.get("QUERY_STRING", "")
-    if not provider.is_genuine(_incoming(request, content_type, body)):
+    incoming = _incoming(request, content_type, body)
+    if not provider.is_genuine(incoming):
+        refusals.tell(endpoint, provider.refusal(incoming))
         return _refuse(403, "The signature is missing or wrong.")
     reached("webhook_before_commit")
     try:

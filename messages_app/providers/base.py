@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from messages_app.providers.events import Event
@@ -20,6 +21,24 @@ class IncomingRequest:
     #: Looked up by names in lower case.
     headers: Mapping[str, str]
     body: bytes
+
+
+class Cause(StrEnum):
+    """Why a webhook was refused."""
+
+    #: It bears no signature: whoever sent it is not the vendor.
+    UNSIGNED = "unsigned"
+    NOT_SET = "secret not set"
+    WRONG_ADDRESS = "wrong address"
+    WRONG_SIGNATURE = "wrong signature"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """Why a webhook was refused, for staff: a sentence that names the setting to change. Without secrets."""
+
+    cause: Cause
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +94,9 @@ class Provider(Protocol):
 
     def is_genuine(self, request: IncomingRequest) -> bool:
         """Whether the request bears the vendor's signature. No secret set: False. Never raises."""
+
+    def refusal(self, request: IncomingRequest) -> Refusal:
+        """Why a request is not genuine. Only for one that is not."""
 
     def read(self, delivery: RawDelivery) -> Iterator[Event]:
         """All that a delivery says. Yields Unreadable for what can't be read; never raises."""

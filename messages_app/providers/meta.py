@@ -15,7 +15,7 @@ from hashlib import sha256
 from django.conf import settings
 
 from messages_app.providers import meta_sending
-from messages_app.providers.base import IncomingRequest, OutgoingMessage, RawDelivery
+from messages_app.providers.base import Cause, IncomingRequest, OutgoingMessage, RawDelivery, Refusal
 from messages_app.providers.events import Event, StatusChanged, Unreadable
 from messages_app.providers.meta_message import (
     Envelope,
@@ -44,6 +44,14 @@ class MetaProvider:
         claimed = request.headers.get("x-hub-signature-256", "").encode(errors="replace")
         secrets = [secret.encode() for secret in settings.META_APP_SECRET if secret]
         return any(hmac.compare_digest(_signature(secret, request.body), claimed) for secret in secrets)
+
+    def refusal(self, request: IncomingRequest) -> Refusal:
+        if not any(settings.META_APP_SECRET):
+            return Refusal(cause=Cause.NOT_SET, reason="META_APP_SECRET is not set.")
+        if not request.headers.get("x-hub-signature-256"):
+            return Refusal(cause=Cause.UNSIGNED, reason="The request has no X-Hub-Signature-256.")
+        reason = "The signature is wrong: META_APP_SECRET is not the secret of the app that sent this."
+        return Refusal(cause=Cause.WRONG_SIGNATURE, reason=reason)
 
     def challenge(self, query: Mapping[str, str]) -> str | None:
         """The answer to the handshake that Meta makes before it sends anything; None: refuse it."""

@@ -9,15 +9,15 @@ from __future__ import annotations
 import base64
 import hmac
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha1, sha256
 from typing import Any
-from urllib.parse import parse_qs, unquote_to_bytes
+from urllib.parse import parse_qs, unquote_to_bytes, urlsplit
 
 from django.conf import settings
 
 from messages_app.providers import twilio_sending
-from messages_app.providers.base import IncomingRequest, OutgoingMessage, RawDelivery
+from messages_app.providers.base import Cause, IncomingRequest, OutgoingMessage, RawDelivery, Refusal
 from messages_app.providers.events import AttachedMedia, Event, MessageReceived, StatusChanged, Unreadable
 from messages_app.providers.owners import owners_among
 from messages_app.providers.text import (
@@ -68,10 +68,25 @@ class TwilioProvider:
         signed = _signed_fields(request)
         if signed is None:
             return False
-        claimed = request.headers.get("x-twilio-signature", "").encode(errors="replace")
-        texts = [address.encode(errors="replace") + signed for address in _addresses(request.path)]
-        tokens = [token.encode() for token in settings.TWILIO_AUTH_TOKEN if token]
-        return any(hmac.compare_digest(_signature(token, text), claimed) for token in tokens for text in texts)
+        return _is_signed(request, _addresses(settings.PUBLIC_URL + request.path), signed)
+
+    def refusal(self, request: IncomingRequest) -> Refusal:
+        """A signature for the address that the request names itself tells that only PUBLIC_URL is wrong."""
+        if not any(settings.TWILIO_AUTH_TOKEN):
+            return Refusal(cause=Cause.NOT_SET, reason="TWILIO_AUTH_TOKEN is not set.")
+        if not request.headers.get("x-twilio-signature"):
+            return Refusal(cause=Cause.UNSIGNED, reason="The request has no X-Twilio-Signature.")
+        checked = _without_query(settings.PUBLIC_URL + request.path)
+        signed = _signed_fields(request)
+        for address in _addresses_by_host(request):
+            if signed is not None and _is_signed(request, _addresses(address), signed):
+                reason = f"PUBLIC_URL is wrong: Twilio called {_without_query(address)}, and {checked} was checked."
+                return Refusal(cause=Cause.WRONG_ADDRESS, reason=reason)
+        reason = (
+            f"The signature is wrong for {checked}: TWILIO_AUTH_TOKEN is not this account's, "
+            "or PUBLIC_URL is not the address that Twilio calls."
+        )
+        return Refusal(cause=Cause.WRONG_SIGNATURE, reason=reason)
 
     def read(self, delivery: RawDelivery) -> Iterator[Event]:
         """The one message or status of a form, and what its message lacks."""
@@ -114,9 +129,28 @@ def _signed_fields(request: IncomingRequest) -> bytes | None:
     return b"".join(name + value for name, value in sorted(set(fields)))
 
 
-def _addresses(path: str) -> list[str]:
+def _is_signed(request: IncomingRequest, addresses: Iterable[str], signed: bytes) -> bool:
+    """Whether the request's signature is one of these addresses and fields, with one of our tokens."""
+    claimed = request.headers.get("x-twilio-signature", "").encode(errors="replace")
+    texts = [address.encode(errors="replace") + signed for address in addresses]
+    tokens = [token.encode() for token in settings.TWILIO_AUTH_TOKEN if token]
+    return any(hmac.compare_digest(_signature(token, text), claimed) for token in tokens for text in texts)
+
+
+def _addresses_by_host(request: IncomingRequest) -> list[str]:
+    """Where the request itself says that it was sent to: by the hosts that it and its proxies name."""
+    hosts = {request.headers.get(name, "") for name in ("host", "x-forwarded-host")} - {""}
+    origins = {f"{scheme}://{host}" for scheme in ("https", "http") for host in hosts}
+    parts = urlsplit(settings.PUBLIC_URL)
+    return [f"{origin}{request.path}" for origin in sorted(origins | {f"{parts.scheme}://{parts.netloc}"})]
+
+
+def _without_query(address: str) -> str:
+    return address.partition("?")[0]
+
+
+def _addresses(address: str) -> list[str]:
     """The address that Twilio called, with its port and without: Twilio is not consistent about it."""
-    address = f"{settings.PUBLIC_URL}{path}"
     match = _ADDRESS.fullmatch(address)
     if match is None:
         return [address]

@@ -158,6 +158,7 @@ def test_no_request_makes_the_check_raise(name: Vendor, path: str, kind: str, si
     request = IncomingRequest(path=path, content_type=kind, headers={name.header: signature}, body=raw)
     with override_settings(META_APP_SECRET=[SECRET], TWILIO_AUTH_TOKEN=[SECRET], PUBLIC_URL=HUB):
         assert not name.is_genuine(request)
+        assert provider(name.name).refusal(request).reason
 
 
 def strings_in(value: Any) -> Iterator[str]:

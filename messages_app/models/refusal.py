@@ -1,0 +1,35 @@
+"""Webhooks that were refused although somebody signed them: most of all a wrong setting of ours."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import models
+from django.db.models import F
+from django.db.models.functions import Now
+
+
+class WebhookRefusal(models.Model):
+    """How often an endpoint has refused webhooks for one cause, and when last. A day without one ends the count."""
+
+    COUNTED_FOR = timedelta(days=1)
+
+    endpoint = models.CharField(max_length=32)
+    #: One of ``providers.Cause``.
+    cause = models.CharField(max_length=32)
+    reason = models.TextField(help_text="Of the last one.")
+    count = models.PositiveIntegerField(default=0)
+    last_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["endpoint", "cause"], name="refusal_once")]
+
+    def __str__(self) -> str:
+        return f"{self.endpoint}: {self.cause}"
+
+    @classmethod
+    def record(cls, endpoint: str, cause: str, reason: str, times: int) -> None:
+        """Count some more. Raises django.db.Error."""
+        cls.objects.filter(last_at__lt=Now() - cls.COUNTED_FOR).delete()
+        row, _ = cls.objects.get_or_create(endpoint=endpoint, cause=cause, defaults={"reason": reason})
+        cls.objects.filter(pk=row.pk).update(count=F("count") + times, reason=reason, last_at=Now())
