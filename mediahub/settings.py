@@ -14,6 +14,7 @@ from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 from mediahub import env, logs
+from mediahub.databases import databases
 from mediahub.env import BASE_DIR
 
 DEBUG = env.flag("DEBUG")
@@ -50,6 +51,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "mediahub.unavailable.DatabaseUnavailableMiddleware",
 ]
 
 ROOT_URLCONF = "mediahub.urls"
@@ -75,28 +77,7 @@ TEMPLATES = [
 
 # --- database ---------------------------------------------------------------
 
-
-def _database(config: dict[str, Any]) -> dict[str, Any]:
-    if config["ENGINE"] == "django.db.backends.sqlite3":
-        # IMMEDIATE: a read that turns into a write fails at once under DEFERRED, whatever the timeout.
-        # FULL: an answered webhook must survive a power cut.
-        config["CONN_MAX_AGE"] = None
-        config["OPTIONS"] = {
-            "transaction_mode": "IMMEDIATE",
-            "timeout": 20,
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=20000;",
-        }
-    else:
-        config["CONN_HEALTH_CHECKS"] = True
-        config["OPTIONS"] = {
-            **config.get("OPTIONS", {}),
-            "connect_timeout": 5,
-            "pool": {"min_size": 1, "max_size": 16, "timeout": 5},
-        }
-    return config
-
-
-DATABASES = {"default": _database(env.database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}"))}
+DATABASES = databases(env.database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}"))
 
 # --- files ------------------------------------------------------------------
 

@@ -23,6 +23,12 @@ def django_db_modify_db_settings() -> None:
 
 
 @pytest.fixture(autouse=True)
+def webhooks_on_the_tests_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test's transaction is one connection's: what a webhook writes by another one would stay in the database."""
+    monkeypatch.setattr("messages_app.webhooks.DATABASE", "default")
+
+
+@pytest.fixture(autouse=True)
 def media_root(settings: Settings, tmp_path: Path) -> Path:
     """A bucket of the test's own, on local disk."""
     root = tmp_path / "media"

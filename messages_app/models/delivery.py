@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from django.db import connections, models, transaction
+from django.db import OperationalError, connections, models, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
@@ -25,6 +26,25 @@ _KEEP = """
 """
 
 _turn = Lock()
+# A provider waits about 10 s; SQLite's own wait for other processes comes after this one.
+TURN_SECONDS = 4.0
+
+
+@contextmanager
+def _own_turn(vendor: str) -> Iterator[None]:
+    """SQLite's writers sleep and race for its one lock; in a line of our own each waits its turn.
+
+    Raises OperationalError when it does not come within TURN_SECONDS.
+    """
+    if vendor != "sqlite":
+        yield
+        return
+    if not _turn.acquire(timeout=TURN_SECONDS):
+        raise OperationalError("the database is locked: this process's own writers wait in a line")
+    try:
+        yield
+    finally:
+        _turn.release()
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
@@ -38,8 +58,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         id = hashlib.sha256(endpoint.encode() + b"|" + body).hexdigest()
         connection = connections[self.db]
         connection.ensure_connection()
-        # SQLite's writers sleep and race for its one lock; in a line of our own each waits its turn.
-        with _turn if connection.vendor == "sqlite" else nullcontext(), connection.cursor() as cursor:
+        with _own_turn(connection.vendor), connection.cursor() as cursor:
             cursor.execute(_KEEP, [id, endpoint, content_type[:200], query, body])
 
     def due(self) -> DeliveryQuerySet:

@@ -6,19 +6,22 @@ import http.client
 import socket
 import sqlite3
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
 
 from mediahub.simulator.deliveries import TWILIO_PATH, SignedRequest, meta_delivery
 from mediahub.simulator.hub import Hub
-from mediahub.simulator.processes import free_port
+from mediahub.simulator.processes import Process, free_port
 from messages_app.webhooks import MAX_BYTES
 from tests.messages.mail import ACCOUNTS, meta_bytes, photo, twilio_form
 from tests.servers import postgres_server
+from tests.waiting import until
 
 MIB = 1024 * 1024
 
@@ -59,9 +62,15 @@ def kept(hub: Hub) -> list[bytes]:
         return [body for (body,) in database.execute("SELECT body FROM messages_app_delivery ORDER BY received_at")]
 
 
-def post(hub: Hub, request: SignedRequest, chunks: Sequence[bytes] | None = None) -> int:
+def get(hub: Hub, path: str) -> int:
+    with closing(http.client.HTTPConnection("127.0.0.1", hub.port, timeout=60)) as connection:
+        connection.request("GET", path)
+        return connection.getresponse().status
+
+
+def post(hub: Hub, request: SignedRequest, chunks: Sequence[bytes] | None = None, *, timeout: float = 60) -> int:
     """Post with a declared length, or in these chunks without one."""
-    connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=timeout)
     with closing(connection):
         body = iter(chunks) if chunks is not None else request.body
         connection.request("POST", request.path, body, dict(request.headers), encode_chunked=chunks is not None)
@@ -153,24 +162,65 @@ def test_a_body_cut_off_is_not_kept(hub: Hub) -> None:
     assert kept(hub) == []
 
 
-def test_a_stopped_postgres_is_answered_503_and_its_return_200(tmp_path: Path, silent_redis: str) -> None:
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Process, str]]:
+    """A PostgreSQL of this module's own, that a test may stop and start, and its address."""
     port = free_port()
-    server = postgres_server(tmp_path, port)
-    url = f"postgres://postgres@127.0.0.1:{port}/postgres"
-    hub = make_hub(tmp_path / "hub", DATABASE_URL=url, REDIS_URL=silent_redis)
-    requests = [meta_bytes(b"%d" % number) for number in range(3)]
+    server = postgres_server(tmp_path_factory.mktemp("postgres"), port)
     server.start()
-    try:
-        hub.manage("migrate", "--verbosity", "0")
-        hub.web.start()
-        assert post(hub, requests[0]) == 200
-        server.stop()
-        assert post(hub, requests[1]) == 503
-        server.start()
-        assert post(hub, requests[2]) == 200
-        with psycopg.connect(url) as database:
-            rows = database.execute("SELECT body FROM messages_app_delivery ORDER BY body").fetchall()
-        assert [body for (body,) in rows] == [b"0", b"2"]
-    finally:
-        hub.web.stop()
-        server.stop()
+    yield server, f"postgres://postgres@127.0.0.1:{port}/postgres"
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def hub_on_postgres(
+    tmp_path_factory: pytest.TempPathFactory, postgres: tuple[Process, str], silent_redis: str
+) -> Iterator[Hub]:
+    """Only the web server, whose pages wait for a lock as long as it takes."""
+    patient = f"{postgres[1]}?options=-c%20lock_timeout=60s%20-c%20statement_timeout=60s"
+    hub = make_hub(tmp_path_factory.mktemp("hub"), DATABASE_URL=patient, REDIS_URL=silent_redis)
+    hub.manage("migrate", "--verbosity", "0")
+    hub.web.start()
+    yield hub
+    hub.web.stop()
+
+
+def test_a_stopped_postgres_is_answered_503_and_its_return_200(
+    postgres: tuple[Process, str], hub_on_postgres: Hub
+) -> None:
+    server, url = postgres
+    bodies = [b"first", b"away", b"back"]
+    answers = [post(hub_on_postgres, meta_bytes(bodies[0]))]
+    server.stop()
+    answers.append(post(hub_on_postgres, meta_bytes(bodies[1])))
+    server.start()
+    answers.append(post(hub_on_postgres, meta_bytes(bodies[2])))
+    assert answers == [200, 503, 200]
+    with psycopg.connect(url) as database:
+        rows = database.execute("SELECT body FROM messages_app_delivery").fetchall()
+    assert {body for (body,) in rows} & set(bodies) == {b"first", b"back"}
+
+
+def test_slow_pages_keep_no_webhook_waiting(postgres: tuple[Process, str], hub_on_postgres: Hub) -> None:
+    # More pages than a process has connections, all behind one lock.
+    pages, connections, url = 20, 16, postgres[1]
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    with psycopg.connect(url) as rival, psycopg.connect(url, autocommit=True) as watch:
+        with ThreadPoolExecutor(pages) as pool:
+            rival.execute("LOCK TABLE media_app_media")
+            answers = [pool.submit(get, hub_on_postgres, f"/media/{uuid4()}/") for _ in range(pages)]
+            until(lambda: watch.execute(waiting).fetchone() == (connections,))
+            assert post(hub_on_postgres, meta_bytes(b"meanwhile")) == 200
+            rival.rollback()
+        assert {answer.result() for answer in answers} <= {404, 503}
+
+
+def test_a_locked_sqlite_is_answered_503(hub: Hub) -> None:
+    requests = [meta_bytes(b"%d" % number) for number in range(3)]
+    with closing(sqlite3.connect(hub.directory / "db.sqlite3", isolation_level=None)) as rival:
+        # Writers that wait 20 s each, one after the other, take longer than these senders wait.
+        rival.execute("BEGIN IMMEDIATE")
+        with ThreadPoolExecutor(len(requests)) as pool:
+            assert set(pool.map(lambda request: post(hub, request, timeout=30), requests)) == {503}
+        rival.execute("ROLLBACK")
+    assert post(hub, requests[0]) == 200
