@@ -2,6 +2,8 @@
 
 A reply is never sent twice by us: ``sending`` is committed before the socket opens, and what became of one that
 was cut off there is unknown until the provider says so, or staff send it again.
+
+Every time that is compared here comes from the database's clock: those of the workers' hosts may differ.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import random
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
@@ -37,7 +39,7 @@ SEND = "messages_app.jobs.send"
 WINDOW = timedelta(hours=24)
 # Longer than any attempt to send takes.
 OVERDUE = timedelta(minutes=3)
-# A hand-over is tried for so long.
+# A hand-over is tried for so long after its first attempt.
 HAND_OVER_FOR = timedelta(days=3)
 # A run ends after so many items, or so long: far below the time limit of its job, so that no send is cut off
 # by it, and short enough for a worker that is told to stop. The next run goes on.
@@ -159,32 +161,35 @@ def resend_summary(session: PhotoSession) -> bool:
 
 def _queue_anew(items: QuerySet[OutboxItem]) -> bool:
     """From now on, with all its tries before it."""
-    return items.update(state=State.QUEUED, not_before=Now(), caused_at=Now(), attempts=0) == 1
+    fresh = {"not_before": Now(), "caused_at": Now(), "first_tried_at": None, "attempts": 0}
+    return items.update(state=State.QUEUED, **fresh) == 1
 
 
 def _claim(queue: Q, id: UUID) -> Claimed | None:
     """Put one item into words and commit that it is being sent; None when it may not go now."""
     with transaction.atomic():
         # The contact first, as whoever writes a session locks it: what is said is what is known in this moment.
-        Contact.objects.select_for_update().filter(sessions__outbox=id).first()
+        Contact.objects.select_for_update(of=("self",)).filter(sessions__outbox=id).first()
         # Asked once more: another worker may have taken it since, or something older may be unread again.
-        item = _sendable(queue).filter(id=id).select_related("session__contact").first()
+        sendable = _sendable(queue).filter(id=id).select_for_update(of=("self",))
+        item = sendable.annotate(now=Now()).select_related("session__contact").first()
         if item is None:
             return None
-        claimed = _hand_over(item) if item.kind == Kind.HAND_OVER else _reply(item)
+        claimed = _hand_over(item) if item.kind == Kind.HAND_OVER else _reply(item, item.now)
         if claimed is None:
             return None
         item.state, item.attempts = State.SENDING, item.attempts + 1
-        item.sending_at = datetime.now(UTC)
+        item.sending_at = item.now
+        item.first_tried_at = item.first_tried_at or item.now
         item.save()
         reached("outbox_in_claim")
     reached("outbox_after_claim")
     return claimed
 
 
-def _reply(item: OutboxItem) -> Claimed | None:
+def _reply(item: OutboxItem, now: datetime) -> Claimed | None:
     session = item.session
-    if datetime.now(UTC) - session.last_at > WINDOW:
+    if now - session.last_at > WINDOW:
         item.state = State.FAILED
         item.last_error = TOO_LATE
         item.save(update_fields=["state", "last_error"])
@@ -234,24 +239,32 @@ def _send(claimed: Claimed) -> bool:
 
 
 def _again(item: OutboxItem, reason: str, after: timedelta | None) -> None:
-    """It is certain that nothing was sent, or does no harm: try again, until it is too late."""
-    now = datetime.now(UTC)
-    age = now - item.caused_at
-    if age > (HAND_OVER_FOR if item.kind == Kind.HAND_OVER else WINDOW):
+    """It is certain that nothing was sent, or does no harm: try again, ``after`` so long if that is known.
+
+    A hand-over fails in the end; a reply fails by itself when it is too late for it.
+    """
+    assert item.sending_at is not None and item.first_tried_at is not None  # noqa: S101
+    tried_for = item.sending_at - item.first_tried_at
+    if item.kind == Kind.HAND_OVER and tried_for > HAND_OVER_FOR:
         _end(item, State.FAILED, reason)
         return
-    pause = after or retry.pause(item.attempts, age, random.random())  # noqa: S311
-    sending = OutboxItem.objects.filter(id=item.id, state=State.SENDING)
-    sending.update(state=State.QUEUED, last_error=reason, not_before=now + pause)
+    jitter = random.random()  # noqa: S311
+    pause = max(after or retry.pause(item.attempts, tried_for, jitter), retry.LEAST_PAUSE)
+    _still(item, State.SENDING).update(state=State.QUEUED, last_error=reason, not_before=Now() + pause)
 
 
 def _end(item: OutboxItem, state: OutboxItem.State, reason: str = "") -> None:
     """Only from ``sending``: the provider's own word, or staff's, may have come before ours."""
-    sending = OutboxItem.objects.filter(id=item.id, state__in=(State.SENDING, State.UNKNOWN))
+    sending = _still(item, State.SENDING, State.UNKNOWN)
     sent = {"sent_at": Now()} if state == State.SENT else {}
     sending.update(state=state, last_error=reason, provider_message_id=item.provider_message_id, **sent)
     if state != State.SENT:
         log.warning("a reply was not sent", extra={"item": str(item.id), "state": state, "reason": reason})
+
+
+def _still(item: OutboxItem, *states: OutboxItem.State) -> QuerySet[OutboxItem]:
+    """This attempt's item, unless it has gone on without us: a worker may have stood still in between."""
+    return OutboxItem.objects.filter(id=item.id, state__in=states, sending_at=item.sending_at)
 
 
 def _about(status: StatusChanged) -> OutboxItem | None:

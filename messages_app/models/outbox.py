@@ -46,6 +46,9 @@ class OutboxItem(models.Model):
     not_before = models.DateTimeField(db_default=Now())
     attempts = models.PositiveIntegerField(default=0)
     last_error = models.TextField(blank=True)
+    first_tried_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it was tried first since it was queued: attempts are counted from then."
+    )
     sending_at = models.DateTimeField(null=True, blank=True)
     sent_at = models.DateTimeField(null=True, blank=True)
     provider_message_id = models.TextField(blank=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from uuid import uuid4
 
 import pytest
 from django.db import connection
@@ -13,12 +12,12 @@ from django.utils import timezone
 from redis import Redis
 
 from media_app import hints, retry
-from mediahub.simulator.accounts import Accounts
 from mediahub.simulator.provider import SimulatedProvider
 from mediahub.simulator.shop import Shop
 from messages_app import jobs, outbox
 from messages_app.models import Delivery, OutboxItem, PhotoSession
-from tests.admin.rows import make_contact, make_reply, make_session
+from tests.admin.rows import make_reply
+from tests.messages.owed import behind, open_session, reply
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases, pytest.mark.usefixtures("provider", "shop")]
 
@@ -28,37 +27,10 @@ LATER = timedelta(hours=1)
 MANY = 3 * outbox.BATCH
 
 
-def session(number: int = 1, **fields: object) -> PhotoSession:
-    """One that is still open: sending a reply of it causes nothing more."""
-    owner, accounts = f"whatsapp:+1433559000{number}", Accounts()
-    values = {"account": accounts.meta_phone_number_id, "business": accounts.meta_number, **fields}
-    return make_session(make_contact(f"Contact {number}", owner), owner=owner, state="collecting", **values)
-
-
-def reply(of: PhotoSession, kind: str = Kind.ACK, **fields: object) -> OutboxItem:
-    return make_reply(of, kind, State.QUEUED, **fields)
-
-
-def behind(first: OutboxItem, count: int = MANY) -> None:
-    """So many more of the session of ``first``, due long before it."""
-    OutboxItem.objects.bulk_create(
-        OutboxItem(
-            id=uuid4(),
-            session=first.session,
-            kind=first.kind,
-            place=first.place + 1 + number,
-            revision=first.place + 1 + number,
-            caused_at=first.caused_at,
-            not_before=Now() - LATER,
-        )
-        for number in range(count)
-    )
-
-
 @pytest.mark.parametrize("kind", [Kind.ACK, Kind.HAND_OVER])
 def test_one_that_may_be_sent_passes_many_that_are_blocked(kind: str) -> None:
-    behind(reply(session(1), kind, not_before=Now() + LATER))
-    free = reply(session(2), kind)
+    behind(reply(open_session(1), kind, not_before=Now() + LATER), MANY)
+    free = reply(open_session(2), kind)
     assert outbox.send_due() == 1
     free.refresh_from_db()
     assert free.state == State.SENT
@@ -66,7 +38,7 @@ def test_one_that_may_be_sent_passes_many_that_are_blocked(kind: str) -> None:
 
 @pytest.mark.parametrize("state", [State.QUEUED, State.SENDING])
 def test_an_earlier_reply_blocks_until_its_fate_is_known(state: str) -> None:
-    first = make_reply(session(), Kind.START, state, not_before=Now() + LATER)
+    first = make_reply(open_session(), Kind.START, state, not_before=Now() + LATER)
     reply(first.session)
     assert outbox.send_due() == 0
     OutboxItem.objects.filter(id=first.id).update(state=State.UNKNOWN)
@@ -74,9 +46,9 @@ def test_an_earlier_reply_blocks_until_its_fate_is_known(state: str) -> None:
 
 
 def test_hand_overs_and_replies_do_not_wait_for_each_other(shop: Shop) -> None:
-    reply(session(1), Kind.HAND_OVER, not_before=Now() + LATER)
+    reply(open_session(1), Kind.HAND_OVER, not_before=Now() + LATER)
     reply(PhotoSession.objects.get())
-    waiting = reply(session(2), not_before=Now() + LATER)
+    waiting = reply(open_session(2), not_before=Now() + LATER)
     reply(waiting.session, Kind.HAND_OVER)
     assert outbox.send_due() == 2
 
@@ -84,18 +56,18 @@ def test_hand_overs_and_replies_do_not_wait_for_each_other(shop: Shop) -> None:
 def test_an_unread_delivery_blocks_what_it_may_change_and_no_more() -> None:
     now = timezone.now()
     Delivery.objects.create(id="0" * 64, endpoint="meta", body=b"{}", received_at=now - timedelta(minutes=5))
-    behind(reply(session(1), caused_at=now - timedelta(minutes=5)))
-    free = reply(session(2), caused_at=now - timedelta(minutes=6))
+    behind(reply(open_session(1), caused_at=now - timedelta(minutes=5)), MANY)
+    free = reply(open_session(2), caused_at=now - timedelta(minutes=6))
     assert outbox.send_due() == 1
     free.refresh_from_db()
     assert free.state == State.SENT
 
 
 def test_blocked_replies_cost_no_queries() -> None:
-    free = session(1)
+    free = open_session(1)
     counts: list[int] = []
     for blocked in (0, MANY):
-        behind(reply(session(2 + len(counts)), not_before=Now() + LATER), blocked)
+        behind(reply(open_session(2 + len(counts)), not_before=Now() + LATER), blocked)
         reply(free)
         with CaptureQueriesContext(connection) as captured:
             assert outbox.send_due() == 1
@@ -104,10 +76,10 @@ def test_blocked_replies_cost_no_queries() -> None:
 
 
 def test_a_reply_that_is_blocked_fails_a_day_later_too() -> None:
-    silent = session(1, last_at=timezone.now() - timedelta(hours=25))
+    silent = open_session(1, last_at=timezone.now() - timedelta(hours=25))
     behind(reply(silent, not_before=Now() + LATER), 2)
     hand_over = reply(silent, Kind.HAND_OVER, not_before=Now() + LATER)
-    reply(session(2), not_before=Now() + LATER)
+    reply(open_session(2), not_before=Now() + LATER)
     assert outbox.overdue() == 3
     failed = OutboxItem.objects.filter(state=State.FAILED, last_error__contains="24 hours", session=silent)
     assert failed.count() == 3 and hand_over not in failed
@@ -119,7 +91,7 @@ def test_a_job_sends_so_much_and_leaves_the_rest_to_another(
     monkeypatch: pytest.MonkeyPatch, provider: SimulatedProvider, redis: Redis, limit: str, value: float
 ) -> None:
     monkeypatch.setattr(outbox, limit, value)
-    behind(reply(session()), 1)
+    behind(reply(open_session()), 1)
     provider.sends.clear()
     jobs.send()
     assert (len(provider.sends), hints.waiting("outbox")) == (1, 1)
@@ -133,7 +105,7 @@ def test_what_failed_is_not_tried_again_in_the_same_run(
     """However short its pause is."""
     monkeypatch.setattr(retry, "pause", lambda *_: timedelta(0))
     provider.unauthorised = True
-    failing = reply(session())
+    failing = reply(open_session())
     assert outbox.send_due() == 0
     provider.unauthorised = False
     failing.refresh_from_db()
