@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install demo test check lock burst album chaos flush guards bench bench-delivery
+.PHONY: install demo test check lock burst album chaos drill flush guards bench bench-delivery
 
 install: $(INSTALLED) ## create .venv with all that development needs
 
@@ -39,6 +39,10 @@ album: $(INSTALLED) ## thirty photos and DONE at once, in a hundred orders, on e
 
 chaos: $(INSTALLED) ## everything killed at random under a burst; PHOTOS=10000 KILLS=20 SEED=1 is the long form
 	$(BIN)/python -m tests.chaos --photos $(or $(PHOTOS),300) --kills $(or $(KILLS),2) --seed $(or $(SEED),1)
+
+drill: $(INSTALLED) ## outages of a minute each under live conversations: CONVERSATIONS=500 SECONDS=60; ARGS=--short is a minute in all
+	$(BIN)/python -m tests.drill --seed $(or $(SEED),1) $(if $(CONVERSATIONS),--conversations $(CONVERSATIONS)) \
+		$(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
 flush: $(INSTALLED) ## a thousand files queued, then FLUSHALL: how long until all are stored
 	$(BIN)/python -m tests.flush

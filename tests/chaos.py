@@ -145,12 +145,12 @@ class Nemesis(threading.Thread):
         process.kill()
         self.killed[kind] += 1
         time.sleep(self._random.uniform(0.05, 0.8))
-        _revive(process)
+        revive(process)
         self.last_fault = time.monotonic()
         time.sleep(self._random.uniform(0.2, 1.5))
 
 
-def _revive(process: Process) -> None:
+def revive(process: Process) -> None:
     """Start it again; a server whose old children still hold a port or a lock gets a few tries."""
     for _ in range(5):
         with suppress(RuntimeError):

@@ -14,7 +14,7 @@ import psycopg
 
 from mediahub.env import BASE_DIR
 from mediahub.simulator.hub import Hub
-from mediahub.simulator.processes import free_port
+from mediahub.simulator.processes import Process, free_port
 from mediahub.simulator.provider import SimulatedProvider
 from tests.servers import S3_KEY_ID, S3_SECRET, postgres_server, rclone_server
 
@@ -35,9 +35,9 @@ def running_hub(
     with ExitStack() as stack:
         overrides = dict(env or {})
         if database == "postgres":
-            overrides["DATABASE_URL"] = stack.enter_context(_postgres(directory))
+            overrides |= stack.enter_context(postgres(directory))[1]
         if storage == "rclone":
-            overrides |= stack.enter_context(_rclone(directory))
+            overrides |= stack.enter_context(bucket(directory))[1]
         provider = stack.enter_context(provider or SimulatedProvider())
         hub = Hub(
             directory / "hub",
@@ -50,7 +50,8 @@ def running_hub(
 
 
 @contextmanager
-def _postgres(directory: Path) -> Iterator[str]:
+def postgres(directory: Path) -> Iterator[tuple[Process, dict[str, str]]]:
+    """A server with an empty database, and what a hub must know of it."""
     port = free_port()
     server = postgres_server(directory, port)
     server.start()
@@ -58,26 +59,28 @@ def _postgres(directory: Path) -> Iterator[str]:
         url = f"postgres://postgres@127.0.0.1:{port}"
         with psycopg.connect(f"{url}/postgres", autocommit=True) as connection:
             connection.execute("CREATE DATABASE mediahub")
-        yield f"{url}/mediahub"
+        yield server, {"DATABASE_URL": f"{url}/mediahub"}
     finally:
         server.stop()
 
 
 @contextmanager
-def _rclone(directory: Path) -> Iterator[dict[str, str]]:
+def bucket(directory: Path) -> Iterator[tuple[Process, dict[str, str]]]:
+    """An S3 server with an empty bucket, and what a hub must know of it."""
     port = free_port()
     # Nobody but the server writes there.
     server = rclone_server(directory, port, folders_seen_after="1h")
     (directory / "buckets" / "media").mkdir()
     server.start()
     try:
-        yield {
+        env = {
             "MEDIA_STORAGE_BACKEND": "s3",
             "AWS_S3_BUCKET": "media",
             "AWS_ACCESS_KEY_ID": S3_KEY_ID,
             "AWS_SECRET_ACCESS_KEY": S3_SECRET,
             "AWS_S3_ENDPOINT_URL": f"http://127.0.0.1:{port}",
         }
+        yield server, env
     finally:
         server.stop()
 

@@ -10,7 +10,7 @@ from mediahub.simulator.accounts import Accounts
 from mediahub.simulator.content import Kind
 from mediahub.simulator.deliveries import SignedRequest, meta_delivery, twilio_delivery
 from mediahub.simulator.file_ids import FileId
-from mediahub.simulator.ledger import AnnouncedFile, AnnouncedMessage
+from mediahub.simulator.ledger import AnnouncedFile, AnnouncedMessage, Ledger
 from mediahub.simulator.traffic import message_id
 
 
@@ -29,6 +29,12 @@ class Customer:
 
     def __post_init__(self) -> None:
         self._serial = itertools.count(1)
+        self._messages: list[AnnouncedMessage] = []
+
+    @property
+    def ledger(self) -> Ledger:
+        """All that was said so far."""
+        return Ledger(tuple(self._messages))
 
     def say(self, text: str, at: float) -> SignedRequest:
         """Words, sent at this second since 1970."""
@@ -53,7 +59,7 @@ class Customer:
             size=content.size,
             content_type=content.content_type,
             filename=content.filename,
-            occurred_at=datetime.fromtimestamp(int(at), UTC),
+            occurred_at=datetime.fromtimestamp(int(at), UTC) if self.provider == "meta" else None,
         )
         return self._deliver(replace(message, file=file))
 
@@ -75,6 +81,7 @@ class Customer:
         )
 
     def _deliver(self, message: AnnouncedMessage) -> SignedRequest:
+        self._messages.append(message)
         if self.provider == "meta":
             return meta_delivery(self.accounts, [[[message]]])
         return twilio_delivery(self.accounts, message, public_url=self.public_url, api_url=self.api_url)

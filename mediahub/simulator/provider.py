@@ -40,6 +40,8 @@ from mediahub.simulator.sent_messages import meta_fault, twilio_fault
 META_ID_SECONDS = 7 * 24 * 3600
 META_LINK_SECONDS = 5 * 60
 TWILIO_LINK_SECONDS = 4 * 3600
+# Longer than any client waits.
+LONGEST_SILENCE = 600.0
 
 #: What ``GET /simulator`` calls itself, so that a stranger on the port is told apart.
 NAME = "mediahub"
@@ -67,8 +69,9 @@ class SimulatedProvider:
     """Two hosts on 127.0.0.1: the API, and the one that links lead to. Thread-safe.
 
     Drills: ``down`` answers 503 everywhere, ``unauthorised`` refuses all credentials,
-    ``expired`` holds media ids that are gone before their time, and ``clock_offset``
-    (seconds) lets ids and links age at once.
+    ``throttled_for`` (seconds) answers 429 with this Retry-After everywhere, ``silent``
+    does what it is asked and answers nothing, ``expired`` holds media ids that are gone
+    before their time, and ``clock_offset`` (seconds) lets ids and links age at once.
     """
 
     def __init__(self, *, port: int = 0, cdn_port: int = 0, accounts: Accounts | None = None) -> None:
@@ -77,6 +80,7 @@ class SimulatedProvider:
         self.cdn_port = cdn_port or free_port()
         self.down = False
         self.unauthorised = False
+        self.throttled_for = 0
         self.expired: set[str] = set()
         self.clock_offset = 0.0
         #: Times that each file's bytes were served, by media id.
@@ -85,6 +89,8 @@ class SimulatedProvider:
         #: Paths of link requests that carried the account's password to the CDN.
         self.leaks: list[str] = []
         self.unauthorised_calls = 0
+        self._answers = threading.Event()
+        self._answers.set()
         self._lock = threading.Lock()
         self._listeners: list[Listener] = []
 
@@ -131,6 +137,18 @@ class SimulatedProvider:
 
     # --- what callers ask in the same process ------------------------------------
 
+    @property
+    def silent(self) -> bool:
+        return not self._answers.is_set()
+
+    @silent.setter
+    def silent(self, silent: bool) -> None:
+        """Whoever waits for an answer when the silence ends is cut off, and never told."""
+        if silent:
+            self._answers.clear()
+        else:
+            self._answers.set()
+
     def now(self) -> float:
         return time.time() + self.clock_offset
 
@@ -158,6 +176,8 @@ class SimulatedProvider:
                 "cdn_url": self.cdn_url,
                 "down": self.down,
                 "unauthorised": self.unauthorised,
+                "throttled_for": self.throttled_for,
+                "silent": self.silent,
                 "clock_offset": self.clock_offset,
                 "expired": sorted(self.expired),
                 "downloads": dict(self.downloads),
@@ -171,8 +191,24 @@ class SimulatedProvider:
     def _answer_api(self, request: Request) -> Response:
         if request.path == "/simulator":
             return self._control(request)
+        return self._fault() or self._heard(self._route(request))
+
+    def _fault(self) -> Response | None:
+        """The answer of an account or a service that is in trouble as a whole."""
         if self.down:
-            return _unavailable()
+            return _text(503, "Service unavailable")
+        if self.throttled_for:
+            return _text(429, "Too many requests", {"Retry-After": str(self.throttled_for)})
+        return None
+
+    def _heard(self, response: Response) -> Response:
+        """The response. A silent provider keeps it: ConnectionAbortedError when the silence ends."""
+        if self.silent:
+            self._answers.wait(LONGEST_SILENCE)
+            raise ConnectionAbortedError("no answer")
+        return response
+
+    def _route(self, request: Request) -> Response:
         routes: tuple[tuple[str, str, Callable[[Request, re.Match[str]], Response]], ...] = (
             ("GET", r"/v\d+\.\d+/(?P<media>\d+)", self._resolve),
             ("POST", r"/v\d+\.\d+/(?P<number>\d+)/messages", self._send_meta),
@@ -189,11 +225,13 @@ class SimulatedProvider:
         return json_response(404, {"error": {"message": f"No such endpoint: {request.path}"}})
 
     def _control(self, request: Request) -> Response:
-        """GET shows; POST with some of ``down unauthorised clock_offset expired`` as JSON sets them."""
+        """GET shows; POST with some of the switches as JSON sets them."""
         if request.method == "POST":
             wishes = json.loads(request.body)
             self.down = bool(wishes.get("down", self.down))
             self.unauthorised = bool(wishes.get("unauthorised", self.unauthorised))
+            self.throttled_for = int(wishes.get("throttled_for", self.throttled_for))
+            self.silent = bool(wishes.get("silent", self.silent))
             self.clock_offset = float(wishes.get("clock_offset", self.clock_offset))
             self.expired = set(wishes.get("expired", self.expired))
         return json_response(200, self.status())
@@ -287,8 +325,9 @@ class SimulatedProvider:
     # --- the host that links lead to -----------------------------------------
 
     def _answer_cdn(self, request: Request) -> Response:
-        if self.down:
-            return _unavailable()
+        return self._fault() or self._heard(self._open(request))
+
+    def _open(self, request: Request) -> Response:
         door, _, token = request.path.removeprefix("/").partition("/")
         if request.method == "GET" and door == "links":
             return self._serve_link(request, token)
@@ -371,13 +410,10 @@ def _refused_by_twilio() -> Response:
     return _twilio_error(401, 20003, "Authenticate", {"WWW-Authenticate": 'Basic realm="Twilio API"'})
 
 
-def _unavailable() -> Response:
-    return _text(503, "Service unavailable")
-
-
-def _text(status: int, text: str) -> Response:
+def _text(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
     body = f"{text}\n".encode()
-    return Response(status=status, headers={"Content-Type": "text/plain"}, length=len(body), chunks=(body,))
+    headers = {"Content-Type": "text/plain", **(headers or {})}
+    return Response(status=status, headers=headers, length=len(body), chunks=(body,))
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from mediahub.simulator.accounts import Accounts
 from mediahub.simulator.content import Kind, content
 from mediahub.simulator.processes import Process, accepts_connections, free_port
 from mediahub.simulator.provider import SimulatedProvider
+from tests.waiting import until
 
 ACCOUNTS = Accounts(twilio_api_key="SKkey", twilio_api_secret="key secret")
 BEARER = {"Authorization": f"Bearer {ACCOUNTS.meta_access_token}"}
@@ -264,6 +266,31 @@ def test_a_provider_can_refuse_all_credentials(provider: SimulatedProvider, http
     assert resolve(http, provider, provider.media_id_for(Kind.PHOTO, 7)).status_code == 401
     url = provider.twilio_media_url(provider.media_id_for(Kind.VOICE, 7, "twilio"))
     assert http.get(url, auth=PASSWORD).status_code == 401
+
+
+def test_a_provider_that_is_busy_says_until_when(provider: SimulatedProvider, http: requests.Session) -> None:
+    media_id = provider.media_id_for(Kind.PHOTO, 7)
+    provider.throttled_for = 20
+    for answer in (
+        resolve(http, provider, media_id),
+        http.get(provider.meta_link(media_id), headers=BEARER),
+    ):
+        assert (answer.status_code, answer.headers["Retry-After"]) == (429, "20")
+
+
+def test_a_silent_provider_does_what_it_is_asked_and_answers_nobody(
+    provider: SimulatedProvider, http: requests.Session
+) -> None:
+    media_id = provider.media_id_for(Kind.PHOTO, 7)
+    link = provider.meta_link(media_id)
+    provider.silent = True
+    with ThreadPoolExecutor() as pool:
+        download = pool.submit(http.get, link, headers=BEARER)
+        until(lambda: provider.downloads == {media_id: 1})
+        provider.silent = False
+        with pytest.raises(requests.ConnectionError):
+            download.result()
+    assert http.get(link, headers=BEARER).content == content(Kind.PHOTO, 7).body
 
 
 def test_a_stopped_provider_drops_connections_that_are_open(
