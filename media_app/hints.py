@@ -12,6 +12,8 @@ from redis.retry import Retry
 from rq import Queue
 from rq.serializers import JSONSerializer
 
+from media_app.reasons import reason
+
 log = logging.getLogger(__name__)
 
 # A webhook must be answered within a second even where Redis does not answer at all.
@@ -23,6 +25,8 @@ AT_ONCE = 100
 JOB_KEPT_SECONDS = 3600
 # A wake-up stands for all work of its kind. A queue that holds so many jobs has no worker, or needs none.
 MOST_WAITING = 2000
+_PROBE_KEY = "mediahub:probe"
+PROBE_KEPT_SECONDS = 10
 # ValueError: an address that is none. It must not cost an answer, either; a system check names it.
 _DOWN = (RedisError, ValueError)
 
@@ -80,6 +84,23 @@ def waiting(queue: str) -> int:
         return _queue(queue).count
     except _DOWN:
         return 0
+
+
+def trouble() -> str:
+    """Why Redis takes no jobs, in one sentence; "" when it does. Writes one small key, which expires."""
+    try:
+        connection().set(_PROBE_KEY, 1, ex=PROBE_KEPT_SECONDS)
+    except ValueError:
+        return "REDIS_URL is not the address of a Redis."
+    except _DOWN as error:
+        return reason(error)
+    return ""
+
+
+def eviction_policy() -> str:
+    """What Redis does when it is full: anything but ``noeviction`` loses jobs. Raises RedisError, ValueError."""
+    memory: dict[str, object] = connection().info("memory")
+    return str(memory.get("maxmemory_policy", "unknown"))
 
 
 def taken_up(job: str) -> None:

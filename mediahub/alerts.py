@@ -18,6 +18,8 @@ from messages_app.outbox import HAND_OVER_FOR
 
 # Work that waits longer than this has nobody who does it.
 LATE = timedelta(minutes=5)
+# When slow fetches hold all workers, that is known before the first of them is cut, after five minutes.
+LATE_BEHIND_OTHERS = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +83,15 @@ def _paused(status: Status, pause: AccountPause) -> Alert:
 
 
 def _queue_down(status: Status) -> Alert | None:
-    if status.queue_answers:
+    if not status.queue_error:
         return None
     since = status.waiting_since
     waited = f"The oldest work has waited {in_words(status.at - since)}. " if since else ""
     return Alert(
         tone="bad",
-        headline="The queue (Redis) does not answer.",
-        advice=f"{waited}Nothing is lost: what comes in is kept, and the work is done once the queue answers. "
-        "Start Redis, or set REDIS_URL right and restart the hub's processes.",
+        headline="The queue (Redis) takes no jobs.",
+        advice=f"{status.queue_error} {waited}Nothing is lost: what comes in is kept, and the work is done once "
+        "the queue works. Start Redis, or set REDIS_URL right and restart the hub's processes.",
     )
 
 
@@ -105,12 +107,22 @@ def _refused(status: Status, refusal: WebhookRefusal) -> Alert:
 
 def _nobody_fetches(status: Status) -> Alert | None:
     # Without a queue no worker is told: that is said above, with the age.
-    if not status.queue_answers or not (waited := _late(status, status.due_since)):
+    limit = LATE_BEHIND_OTHERS if status.in_progress else LATE
+    if status.queue_error or not (waited := _late(status, status.due_since, limit)):
         return None
+    if status.in_progress:
+        headline = f"{_counted(status.due, 'file waits', 'files wait')} for a worker, the first for {waited}."
+        advice = (
+            f"{_counted(status.in_progress, 'other is', 'others are')} being fetched. If that goes on, the provider "
+            "or the bucket is slow, or more came than the workers can fetch: start more of them (--ingest)."
+        )
+    else:
+        headline = f"A file has waited {waited} for a worker."
+        advice = "Look whether the worker and the sweeper run. After a large burst more workers help."
     return Alert(
         tone="bad",
-        headline=f"A file has waited {waited} for a worker.",
-        advice="Look whether the worker and the sweeper run. After a large burst more workers help.",
+        headline=headline,
+        advice=advice,
         links=(Link("Files on their way", list_url(Media, state__exact=Media.WAITING), Media),),
     )
 
@@ -209,9 +221,9 @@ def _quarantined(status: Status) -> Alert | None:
     )
 
 
-def _late(status: Status, since: datetime | None) -> str:
-    """How long, if too long, else ""."""
-    return in_words(status.at - since) if since and status.at - since > LATE else ""
+def _late(status: Status, since: datetime | None, limit: timedelta = LATE) -> str:
+    """How long, if longer than ``limit``, else ""."""
+    return in_words(status.at - since) if since and status.at - since > limit else ""
 
 
 def _counted(count: int, one: str, many: str) -> str:

@@ -2,23 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import islice
+from functools import partial
+from io import BytesIO
 
-from django.db import Error, connection
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
-from redis import RedisError
 
 from media_app import hints
-from media_app.storage import StorageError, media_storage
-from mediahub import status
+from media_app.reasons import reason
+from media_app.storage import probing_storage
+from mediahub import probes, status
+from mediahub.probes import Outcome, Probe
+
+log = logging.getLogger(__name__)
+
+# Load balancers ask every second; each process looks this often at most.
+KEPT_SECONDS = 5.0
+# With ?full=1 an operator wants to know what holds now; but it needs no login, and must not be a way to make load.
+FULL_KEPT_SECONDS = 1.0
+# Below no owner: listings of owners never see it. One key for all, so that no more than one object can be left.
+STORAGE_KEY = "readyz/probe"
+
+_WRITE = (
+    "INSERT INTO mediahub_writeprobe (id, written_at) VALUES (1, CURRENT_TIMESTAMP) "
+    "ON CONFLICT (id) DO UPDATE SET written_at = CURRENT_TIMESTAMP"
+)
+
+# Within the limit of a probe, so that the reason is told.
+_SQLITE_PATIENCE_SECONDS = 1.5
+# In libpq's words. A connection whose other end is gone ends soon: until then no other probe starts.
+_POSTGRES_PATIENCE = {
+    "connect_timeout": 2,
+    "tcp_user_timeout": 2000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+}
 
 
 class NotReadyError(Exception):
-    """A part does not do its work; says which and why."""
+    """A part answers, but does not do its work; says why."""
 
 
 @require_safe
@@ -29,39 +59,59 @@ def alive(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    """200 when every part answers, else 503; in both cases what each part says."""
-    report: dict[str, str] = {}
-    failed = False
-    for name, check in _CHECKS.items():
-        try:
-            report[name] = check()
-        except (NotReadyError, Error, RedisError, StorageError, ValueError) as error:
-            failed = True
-            report[name] = f"failed: {error if isinstance(error, NotReadyError) else type(error).__name__}"
-    return JsonResponse(report, status=503 if failed else 200)
+    """200 while webhooks can be accepted, which takes the database alone; else 503. The body says what each part says.
+
+    With ``?full=1`` all parts are looked at, and one that fails makes it 503.
+    """
+    is_full = request.GET.get("full") == "1"
+    names = PROBES if is_full else ("database", "queue", "eviction_policy", "storage")
+    outcomes = probes.ask(PROBES, names, max_age=FULL_KEPT_SECONDS if is_full else KEPT_SECONDS)
+    decisive = outcomes.values() if is_full else (outcomes["database"],)
+    is_ready = all(outcome.is_ok for outcome in decisive)
+    report = {name: outcome.text for name, outcome in outcomes.items()}
+    return JsonResponse(report, status=200 if is_ready else 503, headers={"Cache-Control": "no-store"})
+
+
+def forget() -> None:
+    """The next answer is looked up again."""
+    for probe in PROBES.values():
+        probe.forget()
+
+
+# --- the parts ----------------------------------------------------------------
 
 
 def _database() -> str:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
+    with _own_connection() as connection, connection.cursor() as cursor:
+        cursor.execute(_WRITE)
     return "ok"
 
 
 def _migrations() -> str:
-    executor = MigrationExecutor(connection)
-    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        raise NotReadyError("run `python manage.py migrate`")
+    with _own_connection() as connection:
+        executor = MigrationExecutor(connection)
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            raise NotReadyError("Migrations are missing: run `python manage.py migrate`.")
     return "ok"
 
 
 def _queue() -> str:
-    hints.connection().ping()
+    if trouble := hints.trouble():
+        raise NotReadyError(trouble)
     return "ok"
 
 
+def _eviction_policy() -> str:
+    policy = hints.eviction_policy()
+    if policy in ("noeviction", "unknown"):
+        return policy
+    return f"warning: {policy}. Redis may throw jobs away: set maxmemory-policy to noeviction."
+
+
 def _storage() -> str:
-    # An owner that cannot exist: an empty listing proves that the bucket answers.
-    list(islice(media_storage().list("readyz/"), 1))
+    storage = probing_storage()
+    storage.put(STORAGE_KEY, BytesIO(b"ok"), size=2, content_type="text/plain", metadata={}, replace=True)
+    storage.delete([STORAGE_KEY])
     return "ok"
 
 
@@ -70,10 +120,47 @@ def _oldest_pending() -> str:
     return f"{int((datetime.now(UTC) - oldest).total_seconds())} s" if oldest else "none"
 
 
-_CHECKS: dict[str, Callable[[], str]] = {
-    "database": _database,
-    "migrations": _migrations,
-    "queue": _queue,
-    "storage": _storage,
-    "oldest_pending": _oldest_pending,
+@contextmanager
+def _own_connection() -> Iterator[BaseDatabaseWrapper]:
+    """A new connection: those of the pool may all be in use, and the pool does not say why it can make none."""
+    connection = connections[DEFAULT_DB_ALIAS].copy()
+    options = connection.settings_dict["OPTIONS"]
+    if connection.vendor == "sqlite":
+        options["timeout"] = _SQLITE_PATIENCE_SECONDS
+        options["init_command"] = (
+            f"PRAGMA synchronous=FULL; PRAGMA busy_timeout={int(_SQLITE_PATIENCE_SECONDS * 1000)};"
+        )
+    else:
+        options.pop("pool", None)
+        options.update(_POSTGRES_PATIENCE)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _checked(name: str, check: Callable[[], str]) -> Outcome:
+    try:
+        return Outcome(True, check())
+    except NotReadyError as error:
+        why = str(error)
+    except Exception as error:
+        # Whatever it is: an answer must come, and say what is wrong.
+        why = reason(error)
+    finally:
+        connections.close_all()
+    log.warning("a part of the hub does not work", extra={"part": name, "reason": why})
+    return Outcome(False, f"failed: {why}")
+
+
+PROBES = {
+    name: Probe(partial(_checked, name, check))
+    for name, check in (
+        ("database", _database),
+        ("queue", _queue),
+        ("eviction_policy", _eviction_policy),
+        ("storage", _storage),
+        ("migrations", _migrations),
+        ("oldest_pending", _oldest_pending),
+    )
 }

@@ -12,7 +12,6 @@ from typing import Any
 
 from django.db.models import Count, Exists, Max, Min, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce, Greatest, Now
-from redis import RedisError
 
 from media_app import hints
 from media_app.models import AccountPause, FetchAttempt, Media
@@ -45,6 +44,8 @@ class Files:
     count: int
     #: When the first of them was announced.
     oldest: datetime
+    #: How many of them a worker is fetching.
+    leased: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,13 +53,16 @@ class Status:
     """What was found at one moment. Moments are None where nothing waits."""
 
     at: datetime
-    queue_answers: bool
+    #: Why the queue takes no jobs, in a sentence; "" when it does.
+    queue_error: str
     #: Accounts that are left alone, the longest first; those asked to slow down only while that lasts.
     pauses: tuple[AccountPause, ...]
     #: All that are not stored or deleted.
     files: tuple[Files, ...]
     #: Since when a file could have been fetched that no worker took.
     due_since: datetime | None
+    #: How many such files there are.
+    due: int
     #: Since when a delivery has not been read.
     unread_since: datetime | None
     unread: int
@@ -91,6 +95,11 @@ class Status:
         )
 
     @property
+    def in_progress(self) -> int:
+        """How many files are being fetched."""
+        return sum(files.leased for files in self.files)
+
+    @property
     def waiting_since(self) -> datetime | None:
         """Since when there is work that nobody does."""
         return _earliest(self.due_since, self.unread_since)
@@ -107,10 +116,10 @@ def collect() -> Status:
     owed = _owed(now)
     return Status(
         at=now,
-        queue_answers=_queue_answers(),
+        queue_error=hints.trouble(),
         pauses=_pauses(),
         files=_files((*Media.WAITING, *NOT_KEPT)),
-        due_since=_due_since(),
+        **_due(),
         unread_since=unread["oldest"],
         unread=unread["count"],
         quarantined=QuarantinedItem.objects.count(),
@@ -174,14 +183,6 @@ def forget() -> None:
 # --- parts --------------------------------------------------------------------
 
 
-def _queue_answers() -> bool:
-    try:
-        hints.connection().ping()
-    except (RedisError, OSError, ValueError):
-        return False
-    return True
-
-
 def _pauses() -> tuple[AccountPause, ...]:
     # The provider itself said when it may be asked again: after that nothing is wrong.
     over = Q(cause=AccountPause.Cause.THROTTLED, until__lte=Now())
@@ -193,7 +194,11 @@ def _files(states: Collection[str]) -> tuple[Files, ...]:
         Media.objects.filter(state__in=states)
         .order_by()
         .values("state", "source", "account")
-        .annotate(count=Count("id"), oldest=Min("announced_at"))
+        .annotate(
+            count=Count("id"),
+            oldest=Min("announced_at"),
+            leased=Count("id", filter=Q(state=Media.State.FETCHING, lease_until__gte=Now())),
+        )
     )
     return tuple(Files(**row) for row in found)
 
@@ -215,7 +220,7 @@ def _refusals(now: datetime) -> tuple[WebhookRefusal, ...]:
     return tuple(lately.filter(~Exists(accepted_since)).order_by("-last_at"))
 
 
-def _due_since() -> datetime | None:
+def _due() -> dict[str, Any]:
     """A file is free for a worker when its time has come, no other holds it, and its account is not paused."""
     pause = AccountPause.objects.filter(source=OuterRef("source"), account=OuterRef("account"))
     freed = Greatest(
@@ -223,8 +228,8 @@ def _due_since() -> datetime | None:
         Coalesce("lease_until", "next_attempt_at"),
         Coalesce(Subquery(pause.values("until")[:1]), "next_attempt_at"),
     )
-    since: datetime | None = Media.objects.due().annotate(freed=freed).aggregate(since=Min("freed"))["since"]
-    return since
+    free = Media.objects.due().annotate(freed=freed).aggregate(since=Min("freed"), count=Count("id"))
+    return {"due_since": free["since"], "due": free["count"]}
 
 
 def _earliest(*moments: datetime | None) -> datetime | None:

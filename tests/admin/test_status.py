@@ -14,7 +14,7 @@ from redis import Redis
 
 from media_app.admin.machine_owned import change_url, list_url
 from media_app.models import AccountPause, Media
-from mediahub import status
+from mediahub import health, status
 from mediahub.alerts import Alert, alerts
 from messages_app.models import Delivery, QuarantinedItem
 from tests.admin.conftest import Staff
@@ -22,7 +22,7 @@ from tests.admin.rows import attempt, make_delivery, make_media, pause, photo, q
 
 FRONT = "/admin/"
 LIST = "/admin/media_app/media/"
-QUEUE_DOWN = "The queue (Redis) does not answer."
+QUEUE_DOWN = "The queue (Redis) takes no jobs."
 REFUSED = "Meta refuses the access token for number 555."
 
 
@@ -118,6 +118,17 @@ def test_work_that_waits_longer_than_five_minutes_shows_with_its_age(viewer: Cli
     page = html(viewer, LIST)
     assert "A file has waited 12 min for a worker." in page
     assert "A delivery has waited 7 min to be read." in page
+
+
+def test_files_that_wait_behind_slow_fetches_show_before_the_fetches_are_cut(redis: Redis, db: None) -> None:
+    for _ in range(8):
+        make_media(state="fetching", next_attempt_at=ago(minutes=4), lease_until=timezone.now() + timedelta(seconds=40))
+    assert headlines() == []
+    for _ in range(3):
+        make_media(state="pending", next_attempt_at=ago(minutes=3, seconds=5))
+    (alert,) = told()
+    assert alert.headline == "3 files wait for a worker, the first for 3 min."
+    assert alert.advice.startswith("8 others are being fetched.")
 
 
 def test_what_can_wait_is_told_on_the_front_page_alone(viewer: Client, redis: Redis) -> None:
@@ -312,9 +323,12 @@ def _sidebar(client: Client) -> list[dict[str, Any]]:
     return items
 
 
-def test_readiness_tells_the_age_of_the_oldest_delivery_or_file(client: Client, db: None) -> None:
+@pytest.mark.django_db(transaction=True)
+def test_readiness_tells_the_age_of_the_oldest_delivery_or_file(client: Client) -> None:
+    health.forget()
     make_media(state="retrying", announced_at=ago(seconds=90))
     make_media(state="expired", announced_at=ago(days=30))
-    assert client.get("/readyz").json()["oldest_pending"] in ("90 s", "91 s")
+    assert client.get("/readyz?full=1").json()["oldest_pending"] in ("90 s", "91 s")
     make_delivery(state="received", received_at=ago(minutes=10))
-    assert client.get("/readyz").json()["oldest_pending"] in ("600 s", "601 s")
+    health.forget()
+    assert client.get("/readyz?full=1").json()["oldest_pending"] in ("600 s", "601 s")
