@@ -31,6 +31,7 @@ def test_staff_log_in_and_see_a_thumbnail_and_the_picture(live_server: LiveServe
         )
         browser = playwright.chromium.launch(executable_path=chromium, args=[f"--{option}" for option in options])
         page = browser.new_page(base_url=live_server.url)
+        page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto("/admin/")
         page.get_by_label("Username").fill("root")
@@ -38,11 +39,9 @@ def test_staff_log_in_and_see_a_thumbnail_and_the_picture(live_server: LiveServe
         page.get_by_role("button", name="Log in").click()
         page.get_by_role("listitem").get_by_role("link", name="perm_media Media", exact=True).click()
         thumbnail = page.get_by_role("row").get_by_alt_text("photo from Ana")
-        expect(thumbnail).to_have_js_property("complete", True)
-        assert thumbnail.evaluate("image => image.naturalWidth") == 320
+        expect(thumbnail).to_have_js_property("naturalWidth", 320, timeout=60_000)
         thumbnail.click()
         picture = page.locator(".media-stage img")
-        expect(picture).to_have_js_property("complete", True)
-        assert picture.evaluate("image => image.naturalWidth") == 640
+        expect(picture).to_have_js_property("naturalWidth", 640, timeout=60_000)
         browser.close()
     assert errors == []

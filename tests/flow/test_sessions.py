@@ -63,7 +63,7 @@ class Talk:
     def hears(self, text: str) -> None:
         """Wait until the last reply begins so."""
         with suppress(AssertionError):
-            until(lambda: (self.said() or [""])[-1].startswith(text), 20)
+            until(lambda: (self.said() or [""])[-1].startswith(text))
         assert (self.said() or [""])[-1].startswith(text), self.said()
 
     def session(self) -> dict[str, Any]:

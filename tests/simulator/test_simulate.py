@@ -39,7 +39,7 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
 
 
 def test_a_burst_of_everything_arrives_and_is_told_in_numbers(hub: Hub) -> None:
-    code, report = simulate(hub, "--provider", "both", "--mix", "--photos", "2", "--senders", "4", "--timeout", "60")
+    code, report = simulate(hub, "--provider", "both", "--mix", "--photos", "2", "--senders", "4", "--timeout", "180")
     assert (code, report["problems"]) == (0, [])
     assert (report["announced"], report["verified"], report["objects"]) == (24, 24, 24)
     assert (report["messages"], report["contacts"], report["doubled"]) == (28, 4, 0)
