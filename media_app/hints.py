@@ -103,6 +103,19 @@ def eviction_policy() -> str:
     return str(memory.get("maxmemory_policy", "unknown"))
 
 
+def room(queue: str, most: int) -> int:
+    """How many jobs a queue takes until ``most`` wait in it; 0 when Redis takes none: it is down, or full."""
+    try:
+        with connection().pipeline(transaction=False) as pipeline:
+            # A full Redis still counts what it has.
+            pipeline.set("mediahub:writable", 1, ex=60)
+            pipeline.llen(_queue(queue).key)
+            _, waiting = pipeline.execute()
+    except _DOWN:
+        return 0
+    return max(most - int(waiting), 0)
+
+
 def taken_up(job: str) -> None:
     """The job has started; hints from now on count again."""
     try:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from django.db.models.functions import Now
+from pytest_django import DjangoAssertNumQueries
 from redis import Redis
 from rq import Queue, SimpleWorker
 from rq.job import Job
@@ -74,6 +75,27 @@ def test_what_could_not_be_queued_is_queued_by_the_next_sweep(
     assert jobs.queue_due() == 0
     assert Media.objects.get().queued_until is None
     lead(request.getfixturevalue("redis_port"))
+    assert jobs.queue_due() == 1
+
+
+def test_without_redis_no_row_is_touched(
+    announced: Announced, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    announced()
+    with django_assert_num_queries(0):
+        assert jobs.queue_due() == 0
+
+
+def test_a_full_redis_touches_no_row(
+    announced: Announced, redis: Redis, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    announced()
+    redis.config_set("maxmemory", 1)
+    try:
+        with django_assert_num_queries(0):
+            assert jobs.queue_due() == 0
+    finally:
+        redis.config_set("maxmemory", 0)
     assert jobs.queue_due() == 1
 
 
