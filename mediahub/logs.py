@@ -19,7 +19,7 @@ LEVELS = ("INFO", "DEBUG", "WARNING", "ERROR", "CRITICAL")
 # The same warning is written once in this time, and then with the number of its repetitions.
 QUIET_SECONDS = 60.0
 # Extras by which two lines with the same message differ.
-_APART = ("status_code", "endpoint", "reason", "queue")
+_APART = ("status_code", "endpoint", "reason", "queue", "duty")
 # One line for all: scanners send a new Host with each request.
 _ONE_FOR_ALL = frozenset({"django.security.DisallowedHost"})
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from io import StringIO
 
 import pytest
-from django.core.management import call_command
-from django.db import OperationalError
+from django.core.management import CommandError, call_command
+from django.db import InterfaceError, OperationalError
 from redis import Redis
 
 from media_app.models import Media
@@ -63,20 +63,36 @@ def test_while_another_reads_the_files_are_queued_all_the_same(redis: Redis) -> 
     assert swept() == "0 deliveries read, 1 files queued"
 
 
-def test_an_inbox_that_cannot_be_read_does_not_keep_files_waiting(
-    redis: Redis, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [OperationalError("canary +4915112345678"), ValueError("a fault of ours")])
+@pytest.mark.parametrize("name", sweep.DUTIES)
+def test_a_duty_that_fails_is_named_once_and_stops_no_other(
+    name: str, error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    arrive(album(photo(1)))
-    inbox.drain()
-    Media.objects.update(queued_until=None)
-    monkeypatch.setattr(inbox, "drain", _fail)
-    with pytest.raises(OperationalError):
+    fail_at(name, error, monkeypatch)
+    assert sweep._sweep(sweep.DUTIES).keys() == sweep.DUTIES.keys() - {name}
+    (line,) = (record for record in caplog.records if record.name == sweep.__name__)
+    assert (line.getMessage(), getattr(line, "duty", "")) == ("a duty of the sweeper failed", name)
+    assert "canary" not in caplog.text + str(vars(line))
+
+
+def fail_at(name: str, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> int:
+        raise error
+
+    monkeypatch.setitem(sweep.DUTIES, name, fail)
+
+
+def test_a_database_that_is_away_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_at(sweep.READ, InterfaceError("closed"), monkeypatch)
+    assert len(sweep._sweep(sweep.DUTIES)) == len(sweep.DUTIES) - 1, "a connection that was lost alone"
+    monkeypatch.setattr(sweep, "_database_answers", lambda: False)
+    assert not sweep._sweep(sweep.DUTIES)
+
+
+def test_a_single_pass_says_by_its_exit_that_a_duty_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_at("review sessions", ValueError("a fault of ours"), monkeypatch)
+    with pytest.raises(CommandError, match="Failed: review sessions"):
         swept()
-    assert Media.objects.get().queued_until
-
-
-def _fail() -> int:
-    raise OperationalError("locked")
 
 
 @pytest.fixture
@@ -87,19 +103,16 @@ def same_signal_handlers() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-@pytest.mark.parametrize("error", [OperationalError("locked"), ValueError("a fault of ours")])
-def test_a_pass_that_fails_is_not_the_last(
-    error: Exception, same_signal_handlers: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pass_that_fails_is_not_the_last(same_signal_handlers: None, monkeypatch: pytest.MonkeyPatch) -> None:
     passes: list[int] = []
 
-    def fail_then_be_stopped() -> tuple[int, int]:
+    def fail_then_be_stopped() -> int:
         passes.append(len(passes))
         if len(passes) == 3:
             os.kill(os.getpid(), signal.SIGTERM)
-        raise error
+        raise OperationalError("locked")
 
-    monkeypatch.setattr(sweep, "_sweep", fail_then_be_stopped)
+    monkeypatch.setitem(sweep.DUTIES, sweep.READ, fail_then_be_stopped)
     call_command("sweep", every=0.001)
     assert passes == [0, 1, 2]
 

@@ -5,12 +5,14 @@ import logging
 import signal
 import time
 from argparse import RawDescriptionHelpFormatter
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
-from django.db import Error, close_old_connections
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error, close_old_connections, connection
 
 from media_app import jobs as media_jobs
+from media_app.database_errors import described, is_connection_lost
 from media_app.models import Media
 from messages_app import conversations, inbox, outbox
 from messages_app.models import Delivery, DrainLease
@@ -54,50 +56,76 @@ Redis, workers or web servers were lost. Any number of sweepers may run.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda number, frame: asked_to_stop.append(number))
         while not asked_to_stop:
-            try:
-                if time.monotonic() >= next_pass:
-                    next_pass = time.monotonic() + every
-                    read, queued = _sweep()
-                    if read or queued:
-                        log.info("swept", extra={"read": read, "queued": queued})
-                else:
-                    close_old_connections()
-                    media_jobs.queue_due()
-                    media_jobs.queue_previews()
-                    outbox.wake()
-            except Error as error:
-                log.warning("no sweep this time: the database failed", extra={"error": str(error)})
-            except Exception:
-                # The next pass may do better, and the others' work waits for it.
-                log.exception("a sweep failed")
+            if time.monotonic() >= next_pass:
+                next_pass = time.monotonic() + every
+                done = _sweep(DUTIES)
+                if done.get(READ) or done.get(QUEUE):
+                    log.info("swept", extra={"read": done.get(READ), "queued": done.get(QUEUE)})
+                if done.get(READ):
+                    # A drain ends after some seconds, for the other duties' sake: perhaps there is more.
+                    next_pass = 0.0
+            else:
+                _sweep(BETWEEN_PASSES)
             until = time.monotonic() + min(every, LOOK_SECONDS)
             while not asked_to_stop and time.monotonic() < until:
                 time.sleep(0.1)
 
 
-def _sweep_whole() -> tuple[int, int]:
-    """A pass that leaves no delivery unread: a drainer that is at work, or was killed at it, is waited for."""
-    read, queued = _sweep()
-    until = time.monotonic() + 2 * DrainLease.DURATION.total_seconds()
-    while Delivery.objects.due().exists() and time.monotonic() < until:
-        time.sleep(0.5)
-        more = _sweep()
-        read, queued = read + more[0], queued + more[1]
-    return read, queued
+READ, QUEUE = "read deliveries", "queue files"
+#: What a pass does, in this order. Each is bounded, and what stops the one does not stop the others.
+DUTIES: dict[str, Callable[[], int]] = {
+    READ: lambda: inbox.drain(),
+    "end silent sessions": lambda: conversations.expire(),
+    "review sessions": lambda: conversations.settle(),
+    "end overdue replies": lambda: outbox.overdue(),
+    "wake senders": lambda: outbox.wake(),
+    QUEUE: lambda: media_jobs.queue_due(),
+    "queue previews": lambda: media_jobs.queue_previews(),
+    "wake purge": lambda: Media.objects.unpurged().exists() and media_jobs.wake_purge(),
+}
+BETWEEN_PASSES = {name: DUTIES[name] for name in (QUEUE, "queue previews", "wake senders")}
 
 
-def _sweep() -> tuple[int, int]:
-    """How many deliveries were read and files queued. What stops the one does not stop the other."""
-    close_old_connections()
+def _sweep(duties: Mapping[str, Callable[[], int]]) -> dict[str, int]:
+    """What each duty returned; one that failed is in the log, and not here."""
+    done: dict[str, int] = {}
+    for name, duty in duties.items():
+        close_old_connections()
+        try:
+            done[name] = duty()
+        except Error as error:
+            log.error("a duty of the sweeper failed", extra={"duty": name, "error": described(error)})
+            if is_connection_lost(error) and not _database_answers():
+                # The others would only wait for it in turn.
+                break
+        except Exception:
+            log.exception("a duty of the sweeper failed", extra={"duty": name})
+    return done
+
+
+def _database_answers() -> bool:
+    connection.close()
     try:
-        read = inbox.drain()
-        conversations.expire()
-        conversations.settle()
-        outbox.overdue()
-        outbox.wake()
-    finally:
-        queued = media_jobs.queue_due()
-        media_jobs.queue_previews()
-        if Media.objects.unpurged().exists():
-            media_jobs.wake_purge()
-    return read, queued
+        connection.ensure_connection()
+    except Error:
+        return False
+    return True
+
+
+def _sweep_whole() -> tuple[int, int]:
+    """A pass that leaves no delivery unread: a drainer that is at work, or was killed at it, is waited for.
+
+    Returns how many deliveries were read and files queued. Raises CommandError when a duty failed.
+    """
+    patience = 2 * DrainLease.DURATION.total_seconds()
+    read, queued, until = 0, 0, time.monotonic() + patience
+    while True:
+        done = _sweep(DUTIES)
+        if failed := DUTIES.keys() - done.keys():
+            raise CommandError(f"Failed: {', '.join(sorted(failed))}. The log says why.")
+        read, queued = read + done[READ], queued + done[QUEUE]
+        if done[READ]:
+            until = time.monotonic() + patience
+        if not Delivery.objects.due().exists() or time.monotonic() >= until:
+            return read, queued
+        time.sleep(0.5)
