@@ -198,7 +198,7 @@ REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
 # a job and starting it loses the job for good.
 RQ_QUEUES = {
     name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 600, "SERIALIZER": "rq.serializers.JSONSerializer"}
-    for name in ("inbox", "ingest", "outbox", "previews")
+    for name in ("inbox", "ingest", "outbox", "handovers", "previews")
 }
 RQ_SHOW_ADMIN_LINK = False
 

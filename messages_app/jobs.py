@@ -18,10 +18,20 @@ def drain() -> None:
 
 
 def send() -> None:
-    """Send what is owed, as much as one job may; another one goes on with the rest."""
+    """Send replies."""
+    _send(outbox.REPLIES)
+
+
+def hand_over() -> None:
+    """Hand submitted sessions over to the business."""
+    _send(outbox.HAND_OVERS)
+
+
+def _send(queue: outbox.Queue) -> None:
+    """As much as one job may; another one goes on with the rest."""
     close_old_connections()
-    hints.taken_up(outbox.SEND)
-    outbox.send_due()
+    hints.taken_up(queue.job)
+    outbox.send_due(queue)
     outbox.wake()
 
 

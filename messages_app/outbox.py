@@ -34,7 +34,6 @@ from messages_app.summaries import summarize
 
 log = logging.getLogger(__name__)
 
-SEND = "messages_app.jobs.send"
 # WhatsApp lets a business answer for so long after the contact's last message.
 WINDOW = timedelta(hours=24)
 # Longer than any attempt to send takes.
@@ -52,8 +51,19 @@ TOO_LATE = "More than 24 hours after the contact's last message WhatsApp lets no
 State = OutboxItem.State
 Kind = OutboxItem.Kind
 
-REPLIES = ~Q(kind=Kind.HAND_OVER)
-HAND_OVERS = Q(kind=Kind.HAND_OVER)
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """What goes to one outside, by a worker of its own: where one does not answer, the other one is not delayed."""
+
+    #: Of RQ.
+    name: str
+    job: str
+    items: Q
+
+
+REPLIES = Queue("outbox", "messages_app.jobs.send", ~Q(kind=Kind.HAND_OVER))
+HAND_OVERS = Queue("handovers", "messages_app.jobs.hand_over", Q(kind=Kind.HAND_OVER))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +76,18 @@ class Claimed:
     provider: str = ""
 
 
-def _sendable(queue: Q) -> QuerySet[OutboxItem]:
-    """The replies, or the hand-overs, that may be sent now.
+def _sendable(queue: Queue) -> QuerySet[OutboxItem]:
+    """The items of a queue that may be sent now.
 
     Their time has come, nothing of their session goes before them, and everything that reached us before their
     cause has been read. What may not be sent is left out by the query: it never stands in the way of the others.
     """
     ahead = OutboxItem.objects.filter(
-        queue, session=OuterRef("session"), place__lt=OuterRef("place"), state__in=OutboxItem.PENDING
+        queue.items, session=OuterRef("session"), place__lt=OuterRef("place"), state__in=OutboxItem.PENDING
     )
     unread_since = Subquery(Delivery.objects.due().values("received_at")[:1])
     return OutboxItem.objects.alias(unread_since=unread_since).filter(
-        queue,
+        queue.items,
         Q(unread_since=None) | Q(caused_at__lt=F("unread_since")),
         ~Exists(ahead),
         state=State.QUEUED,
@@ -85,24 +95,24 @@ def _sendable(queue: Q) -> QuerySet[OutboxItem]:
     )
 
 
-def _next(queue: Q, tried: Collection[UUID]) -> list[UUID]:
+def _next(queue: Queue, tried: Collection[UUID]) -> list[UUID]:
     """The first that may be sent and were not tried yet, in the order in which they go out."""
     untried = _sendable(queue).exclude(id__in=tried)
     return list(untried.order_by("not_before", "place", "id").values_list("id", flat=True)[:BATCH])
 
 
 def wake() -> bool:
-    """Tell a worker that something is to be sent, if that is so. False, and no error, when Redis can't take it."""
-    is_needed = _sendable(REPLIES).exists() or _sendable(HAND_OVERS).exists()
-    return not is_needed or hints.give_once("outbox", SEND)
+    """Tell the workers that something is to be sent, if that is so. False, and no error, when Redis can't take it."""
+    needed = [queue for queue in (REPLIES, HAND_OVERS) if _sendable(queue).exists()]
+    return all(hints.give_once(queue.name, queue.job) for queue in needed)
 
 
-def send_due() -> int:
-    """Send what may be sent now, as much as one run may; returns how many were sent."""
-    return _run(REPLIES) + _run(HAND_OVERS)
+def send_due(*queues: Queue) -> int:
+    """Send what may be sent now (of these queues; of both), as much as one run may. Returns how many were sent."""
+    return sum(_run(queue) for queue in queues or (REPLIES, HAND_OVERS))
 
 
-def _run(queue: Q) -> int:
+def _run(queue: Queue) -> int:
     """Try each item once at most: one that failed waits for a later run, however short its pause."""
     sent, tried, ends_at = 0, set[UUID](), time.monotonic() + SECONDS_A_RUN
     while ids := _next(queue, tried):
@@ -124,7 +134,7 @@ def overdue() -> int:
     that come too late, also those that wait for others of their session.
     """
     long_silent = PhotoSession.objects.filter(id=OuterRef("session"), last_at__lt=Now() - WINDOW)
-    too_late = OutboxItem.objects.filter(REPLIES, Exists(long_silent), state=State.QUEUED)
+    too_late = OutboxItem.objects.filter(REPLIES.items, Exists(long_silent), state=State.QUEUED)
     cut_off = OutboxItem.objects.filter(state=State.SENDING, sending_at__lt=Now() - OVERDUE)
     again = cut_off.filter(kind=Kind.HAND_OVER).update(state=State.QUEUED)
     unknown = "It was cut off while it was sent. It may have arrived."
@@ -165,7 +175,7 @@ def _queue_anew(items: QuerySet[OutboxItem]) -> bool:
     return items.update(state=State.QUEUED, **fresh) == 1
 
 
-def _claim(queue: Q, id: UUID) -> Claimed | None:
+def _claim(queue: Queue, id: UUID) -> Claimed | None:
     """Put one item into words and commit that it is being sent; None when it may not go now."""
     with transaction.atomic():
         # The contact first, as whoever writes a session locks it: what is said is what is known in this moment.

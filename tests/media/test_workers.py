@@ -8,17 +8,20 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 import pytest
+from pytest_django.fixtures import Settings
 from redis import Redis
 from rq import Queue, Worker
 from rq.job import JobStatus
 from rq.serializers import JSONSerializer
 
 from media_app import workers
+from media_app.management.commands.worker import QUEUES
 from media_app.workers import LONGEST_PAUSE, Seat
 from mediahub.simulator.processes import Process
 from tests.waiting import until
 
 MANAGE = Path(__file__).parents[2] / "manage.py"
+NONE_BUT_TWO_THAT_FETCH = [f"--{queue}={2 if queue == 'ingest' else 0}" for queue in QUEUES]
 
 
 class Crew:
@@ -44,7 +47,12 @@ class Crew:
 def crew(redis: Redis, redis_port: int, tmp_path: Path) -> Iterator[Crew]:
     process = Process(
         "worker",
-        [sys.executable, MANAGE, "worker", "--inbox", "0", "--ingest", "2", "--outbox", "0", "--previews", "0"],
+        [
+            sys.executable,
+            MANAGE,
+            "worker",
+            *["--inbox", "0", "--ingest", "2", "--outbox", "0", "--handovers", "0", "--previews", "0"],
+        ],
         log=tmp_path / "worker.log",
         env={**os.environ, "REDIS_URL": f"redis://127.0.0.1:{redis_port}/0"},
     )
@@ -59,6 +67,10 @@ def _lives(pid: int) -> bool:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+def test_each_queue_has_workers(settings: Settings) -> None:
+    assert set(QUEUES) == set(settings.RQ_QUEUES)
 
 
 def test_a_worker_that_is_killed_is_replaced_and_all_leave_on_sigterm(crew: Crew) -> None:

@@ -86,6 +86,19 @@ def test_a_reply_that_is_blocked_fails_a_day_later_too() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_hand_overs_have_a_queue_and_a_job_of_their_own(provider: SimulatedProvider, shop: Shop, redis: Redis) -> None:
+    provider.sends.clear()
+    reply(open_session(), Kind.ACK)
+    reply(PhotoSession.objects.get(), Kind.HAND_OVER)
+    assert outbox.wake()
+    assert (hints.waiting("outbox"), hints.waiting("handovers")) == (1, 1)
+    jobs.send()
+    assert (len(provider.sends), len(shop.received)) == (1, 0)
+    jobs.hand_over()
+    assert (len(provider.sends), len(shop.received)) == (1, 1)
+
+
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("limit", "value"), [("ITEMS_A_RUN", 1), ("SECONDS_A_RUN", 0.0)])
 def test_a_job_sends_so_much_and_leaves_the_rest_to_another(
     monkeypatch: pytest.MonkeyPatch, provider: SimulatedProvider, redis: Redis, limit: str, value: float
