@@ -56,8 +56,10 @@ bench: $(INSTALLED) ## the webhook beside a bare view, in one run
 bench-delivery: $(INSTALLED) ## files by each way beside the bucket and nginx; ARGS=--short takes a minute
 	$(BIN)/python -m tests.bench_delivery $(ARGS)
 
-lock: ## renew requirements/ from pyproject.toml (needs uv)
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-		--no-header --no-annotate --upgrade -q pyproject.toml --extra demo -o requirements/base.txt
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-		--no-header --no-annotate --upgrade -q pyproject.toml --extra dev -o requirements/dev.txt
+COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	--no-header --no-annotate -q pyproject.toml
+
+lock: ## renew requirements/ from pyproject.toml (needs uv): base for servers, demo with Redis, dev with all
+	$(COMPILE) --upgrade --extra dev -o requirements/dev.txt
+	$(COMPILE) --constraint requirements/dev.txt --extra demo -o requirements/demo.txt
+	$(COMPILE) --constraint requirements/dev.txt -o requirements/base.txt

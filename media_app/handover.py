@@ -41,12 +41,16 @@ def hand_over(
     """The answer that makes another server send the file or this part of it; None: it is streamed from here."""
     if not _is_plain(request, part):
         return None
-    # nginx comes back with this header where it could not get the file: then it is found out here what is wrong.
-    if settings.MEDIA_DELIVERY == "accel" and "X-Accel-Failed" not in request.headers:
+    if settings.MEDIA_DELIVERY == "accel" and not nginx_failed(request):
         return _to_nginx(media, file, storage)
     if settings.MEDIA_DELIVERY == "redirect" and file.is_inline:
         return _to_the_bucket(media, file, storage)
     return None
+
+
+def nginx_failed(request: HttpRequest) -> bool:
+    """Whether nginx has come back with this request because it could not get the file."""
+    return settings.MEDIA_DELIVERY == "accel" and "X-Accel-Failed" in request.headers
 
 
 def _is_plain(request: HttpRequest, part: ByteRange | None) -> bool:

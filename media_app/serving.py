@@ -14,7 +14,7 @@ from media_app.access import Visit
 from media_app.clock import database_now
 from media_app.delivery.disposition import content_disposition
 from media_app.delivery.response import GUARDS, File, extent, send, send_as_it_comes, settle
-from media_app.handover import hand_over
+from media_app.handover import hand_over, nginx_failed
 from media_app.models import Media
 from media_app.on_demand import Demand, demanded
 from media_app.spool import ArrivingFile, Spool
@@ -54,6 +54,9 @@ def _stored(request: HttpRequest, visit: Visit) -> HttpResponseBase | None:
     if opened is None:
         revive_lost(media)
         return None
+    if nginx_failed(request):
+        # Without this line nobody would notice that all bytes pass through the web process.
+        log.warning("nginx could not send a stored file: may it read the folder, does it reach the bucket?")
     return send(file, part, opened)
 
 

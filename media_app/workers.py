@@ -124,6 +124,7 @@ def run(queue: str, parent: int) -> None:
         worker_ttl=WORKER_TTL_SECONDS,
         log_job_description=False,
     )
+    log.info("worker started", extra={"queue": queue})
     worker.work(logging_level="WARNING")
 
 

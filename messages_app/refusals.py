@@ -25,7 +25,7 @@ class Refusals:
         self._waiting: Counter[tuple[str, Cause]] = Counter()
         self._written: dict[tuple[str, Cause], float] = {}
 
-    def tell(self, endpoint: str, refusal: Refusal) -> None:
+    def tell(self, endpoint: str, refusal: Refusal, *, using: str) -> None:
         """Log it, and count it for staff unless anybody may have sent it. Never raises for the database's sake."""
         log.warning("webhook refused", extra={"endpoint": endpoint, "reason": refusal.reason})
         if refusal.cause is Cause.UNSIGNED:
@@ -37,7 +37,8 @@ class Refusals:
             return
         self._written[key] = now
         try:
-            WebhookRefusal.record(endpoint, refusal.cause, refusal.reason, self._waiting.pop(key, 0))
+            times = self._waiting.pop(key, 0)
+            WebhookRefusal.record(endpoint, refusal.cause, refusal.reason, times, using=using)
         except Error as error:
             log.warning(
                 "a refused webhook was not counted", extra={"endpoint": endpoint, "error": type(error).__name__}

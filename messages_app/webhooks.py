@@ -66,7 +66,7 @@ def receive(request: HttpRequest, endpoint: str) -> HttpResponse:
     query = request.META.get("QUERY_STRING", "")
     incoming = _incoming(request, content_type, body)
     if not provider.is_genuine(incoming):
-        refusals.tell(endpoint, provider.refusal(incoming))
+        refusals.tell(endpoint, provider.refusal(incoming), using=DATABASE)
         return _refuse(403, "The signature is missing or wrong.")
     reached("webhook_before_commit")
     try:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import getpass
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -13,13 +13,23 @@ import tempfile
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from string import Template
 
 from mediahub.env import BASE_DIR
 from mediahub.simulator.processes import Process, accepts_connections, answers
 from mediahub.simulator.redis_server import redis_server
 from tests.programs import program
 
-__all__ = ["S3_KEY_ID", "S3_SECRET", "moto_server", "nginx_server", "postgres_server", "rclone_server", "redis_server"]
+__all__ = [
+    "S3_KEY_ID",
+    "S3_SECRET",
+    "moto_server",
+    "nginx_configuration",
+    "nginx_server",
+    "postgres_server",
+    "rclone_server",
+    "redis_server",
+]
 
 # rclone refuses short key ids.
 S3_KEY_ID = "MEDIAHUBTESTKEY01"
@@ -123,29 +133,46 @@ def moto_server(directory: Path, port: int) -> Process:
     )
 
 
-def nginx_server(directory: Path, port: int, *, hub: int, media_root: Path | None = None, bucket: int = 0) -> Process:
-    """nginx with the configuration that is shipped, in front of the hub at port ``hub`` of 127.0.0.1."""
+def nginx_configuration(directory: Path, **values: str) -> str:
+    """The configuration that is shipped, for 127.0.0.1, filled in with these values over working ones."""
     values = {
-        "LISTEN": f"127.0.0.1:{port}",
-        "HUB": f"127.0.0.1:{hub}",
-        "MEDIA_ROOT": str(media_root or directory),
-        "BUCKET": f"127.0.0.1:{bucket or 1}",
+        # Its workers would else be nobody's, whom pytest's folders keep out.
+        "RUN_AS": getpass.getuser(),
+        "LISTEN": "127.0.0.1:80",
+        "TLS": "",
+        "FORWARDED_PROTO": "$scheme",
+        "HUB": "127.0.0.1:1",
+        "MEDIA_ROOT": str(directory),
+        "BUCKET": "127.0.0.1:1",
         "BUCKET_SCHEME": "http",
-        "BUCKET_HOST": f"127.0.0.1:{bucket or 1}",
+        "BUCKET_HOST": values.get("BUCKET", "127.0.0.1:1"),
         "CACHE": str(directory / "nginx-cache"),
+        "LOGS": str(directory),
+        **values,
     }
-    text = (BASE_DIR / "deploy" / "nginx.conf.template").read_text()
-    for name, value in values.items():
-        text = re.sub(rf"\${name}\b", value, text)
+    template = Template((BASE_DIR / "deploy" / "nginx.conf.template").read_text())
+    text = template.safe_substitute(values)
     # What Debian's build looks for below /var when nobody says otherwise.
     places = "".join(
         f"    {kind}_temp_path {directory}/nginx-{kind};\n"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     text = text.replace("http {\n", "http {\n" + places, 1)
-    # Its workers would else be nobody's, whom pytest's folders keep out.
-    user = "user root;\n" if os.geteuid() == 0 else ""
+    return f"pid {directory}/nginx.pid;\ndaemon off;\n{text}"
+
+
+def nginx_server(directory: Path, port: int, *, hub: int, media_root: Path | None = None, bucket: int = 0) -> Process:
+    """nginx with the configuration that is shipped, in front of the hub at port ``hub`` of 127.0.0.1.
+
+    ``directory`` gets access.log and error.log.
+    """
     config = directory / "nginx.conf"
-    config.write_text(f"pid {directory}/nginx.pid;\ndaemon off;\n{user}{text}")
+    values = {
+        "LISTEN": f"127.0.0.1:{port}",
+        "HUB": f"127.0.0.1:{hub}",
+        "MEDIA_ROOT": str(media_root or directory),
+        "BUCKET": f"127.0.0.1:{bucket or 1}",
+    }
+    config.write_text(nginx_configuration(directory, **values))
     log = directory / "nginx.log"
     return Process("nginx", [program("nginx"), "-c", config, "-e", "stderr"], log=log, ready=accepts_connections(port))

@@ -28,8 +28,9 @@ class WebhookRefusal(models.Model):
         return f"{self.endpoint}: {self.cause}"
 
     @classmethod
-    def record(cls, endpoint: str, cause: str, reason: str, times: int) -> None:
-        """Count some more. Raises django.db.Error."""
-        cls.objects.filter(last_at__lt=Now() - cls.COUNTED_FOR).delete()
-        row, _ = cls.objects.get_or_create(endpoint=endpoint, cause=cause, defaults={"reason": reason})
-        cls.objects.filter(pk=row.pk).update(count=F("count") + times, reason=reason, last_at=Now())
+    def record(cls, endpoint: str, cause: str, reason: str, times: int, *, using: str) -> None:
+        """Count some more, over this database connection. Raises django.db.Error."""
+        rows = cls.objects.using(using)
+        rows.filter(last_at__lt=Now() - cls.COUNTED_FOR).delete()
+        row, _ = rows.get_or_create(endpoint=endpoint, cause=cause, defaults={"reason": reason})
+        rows.filter(pk=row.pk).update(count=F("count") + times, reason=reason, last_at=Now())

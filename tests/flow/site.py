@@ -66,8 +66,9 @@ class Site:
         hub = self._hub("first", {})
         hub.manage("migrate", "--noinput", "--verbosity", "0")
         # Previews are hinted at.
-        hub.redis.start()
-        self._stack.callback(hub.redis.stop)
+        self.redis = hub.redis
+        self.redis.start()
+        self._stack.callback(self.redis.stop)
         self._first = hub
         code = f"from tests.flow.seeds import sow; sow({waiting}, {waiting_empty})"
         self._sown: dict[str, Any] = json.loads(hub.manage("shell", "--no-imports", "-c", code))

@@ -61,12 +61,20 @@ def test_a_provider_that_plays_already_is_used(provider: SimulatedProvider, caps
 
 
 @pytest.mark.django_db
-def test_messages_that_the_hub_refused_fail_the_run(provider: SimulatedProvider) -> None:
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (500, "2 messages refused, 0 problems$"),
+        (400, "its ALLOWED_HOSTS, here: testserver, 127.0.0.1, localhost.* If 127.0.0.1 is not among them"),
+        (403, "The hub's secrets, or its PUBLIC_URL, are not those of this command"),
+    ],
+)
+def test_messages_that_the_hub_refused_fail_the_run(provider: SimulatedProvider, status: int, said: str) -> None:
     port = free_port()
-    closed = Listener(port, lambda request: Response(status=403))
+    closed = Listener(port, lambda request: Response(status=status))
     closed.start()
     try:
-        with pytest.raises(CommandError, match="2 messages refused"):
+        with pytest.raises(CommandError, match=said):
             call_command("simulate", "--photos", "1", "--senders", "2", "--url", f"http://127.0.0.1:{port}")
     finally:
         closed.stop()

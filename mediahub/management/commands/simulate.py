@@ -103,7 +103,8 @@ Exits 0 when nothing was lost and nothing doubled, otherwise 1.
         refused = len(ledger.messages) - len(kept.messages)
         self._report(outcome, answers, refused, seconds, as_json=options["json"])
         if refused or not outcome.is_complete:
-            raise CommandError(f"{refused} messages refused, {len(outcome.problems)} problems")
+            why = _why_refused(answers, options["url"])
+            raise CommandError(f"{refused} messages refused, {len(outcome.problems)} problems{why}")
 
     def _report(
         self, outcome: Outcome, answers: Sequence[Answer], refused: int, seconds: float, *, as_json: bool
@@ -135,6 +136,23 @@ def _check_secrets(involved: Sequence[str]) -> None:
     missing = [name for provider in involved for name, value in needed[provider].items() if not value]
     if missing:
         raise CommandError(f"Set {' and '.join(missing)} for the hub and for this command: any made-up text will do.")
+
+
+def _why_refused(answers: Sequence[Answer], url: str) -> str:
+    """Where the hub takes none of it for a reason that can be told, that reason."""
+    statuses = {answer.status for answer in answers}
+    if statuses == {400}:
+        allowed = ", ".join(settings.ALLOWED_HOSTS) or "none"
+        return (
+            f". The hub answers only to the hosts of its ALLOWED_HOSTS, here: {allowed}. "
+            f"If {urlsplit(url).hostname} is not among them, add it there or choose another --url."
+        )
+    if statuses == {403}:
+        return (
+            ". The hub's secrets, or its PUBLIC_URL, are not those of this command; "
+            "its log says which («webhook refused»)."
+        )
+    return ""
 
 
 def _ports(involved: Sequence[str]) -> tuple[int, int]:
