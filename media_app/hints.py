@@ -25,7 +25,7 @@ AT_ONCE = 100
 JOB_KEPT_SECONDS = 3600
 # A wake-up stands for all work of its kind. A queue that holds so many jobs has no worker, or needs none.
 MOST_WAITING = 2000
-_PROBE_KEY = "mediahub:probe"
+_PROBE_KEY = "mediahub:writable"
 PROBE_KEPT_SECONDS = 10
 # ValueError: an address that is none. It must not cost an answer, either; a system check names it.
 _DOWN = (RedisError, ValueError)
@@ -34,10 +34,15 @@ _DOWN = (RedisError, ValueError)
 @lru_cache(maxsize=1)
 def connection() -> Redis:
     """This process's impatient connection, for giving hints. Workers have their own, patient ones."""
+    return _connect(PATIENCE_SECONDS)
+
+
+def _connect(patience: float) -> Redis:
+    """Raises ValueError for an address that is none."""
     return Redis.from_url(
         settings.REDIS_URL,
-        socket_timeout=PATIENCE_SECONDS,
-        socket_connect_timeout=PATIENCE_SECONDS,
+        socket_timeout=patience,
+        socket_connect_timeout=patience,
         retry=Retry(NoBackoff(), 0),
     )
 
@@ -57,7 +62,7 @@ def give(queue: str, job: str, *args: str, times: int = 1, timeout: int = 600) -
         for start in range(0, times, AT_ONCE):
             _queue(queue).enqueue_many([data] * min(AT_ONCE, times - start))
     except _DOWN as error:
-        log.warning("no hint given: the queue is down", extra={"queue": queue, "error": type(error).__name__})
+        log.warning("no hint given: the queue is down", extra={"queue": queue, "reason": _why(error)})
         return False
     return True
 
@@ -73,7 +78,7 @@ def give_once(queue: str, job: str, *, seconds: int = 2) -> bool:
         if _queue(queue).count >= MOST_WAITING:
             return True
     except _DOWN as error:
-        log.warning("no hint given: the queue is down", extra={"queue": queue, "error": type(error).__name__})
+        log.warning("no hint given: the queue is down", extra={"queue": queue, "reason": _why(error)})
         return False
     return give(queue, job)
 
@@ -86,14 +91,19 @@ def waiting(queue: str) -> int:
         return 0
 
 
-def trouble() -> str:
-    """Why Redis takes no jobs, in one sentence; "" when it does. Writes one small key, which expires."""
+def trouble(*, patience: float | None = None) -> str:
+    """Why Redis takes no jobs, in one sentence; "" when it does. Writes one small key, which expires.
+
+    With ``patience`` (seconds) it is asked over a new connection.
+    """
     try:
-        connection().set(_PROBE_KEY, 1, ex=PROBE_KEPT_SECONDS)
-    except ValueError:
-        return "REDIS_URL is not the address of a Redis."
+        if patience is None:
+            connection().set(_PROBE_KEY, 1, ex=PROBE_KEPT_SECONDS)
+        else:
+            with _connect(patience) as patient:
+                patient.set(_PROBE_KEY, 1, ex=PROBE_KEPT_SECONDS)
     except _DOWN as error:
-        return reason(error)
+        return _why(error)
     return ""
 
 
@@ -108,7 +118,7 @@ def room(queue: str, most: int) -> int:
     try:
         with connection().pipeline(transaction=False) as pipeline:
             # A full Redis still counts what it has.
-            pipeline.set("mediahub:writable", 1, ex=60)
+            pipeline.set(_PROBE_KEY, 1, ex=PROBE_KEPT_SECONDS)
             pipeline.llen(_queue(queue).key)
             _, waiting = pipeline.execute()
     except _DOWN:
@@ -122,6 +132,11 @@ def taken_up(job: str) -> None:
         connection().delete(_wake_key(job))
     except _DOWN:
         log.info("the wake key stays until it runs out: the queue is down")
+
+
+def _why(error: Exception) -> str:
+    # Its text may hold a part of the address, and that a password.
+    return "REDIS_URL is not the address of a Redis." if isinstance(error, ValueError) else reason(error)
 
 
 def _wake_key(job: str) -> str:

@@ -111,8 +111,8 @@ def queue_previews() -> int:
     The queue never holds more than QUEUED_PREVIEWS: the others wait in the database.
     """
     due = waiting.due()[:QUEUED_PREVIEWS].values_list("id")
-    missing = len(due) - hints.waiting("previews")
-    if missing <= 0:
+    missing = hints.room("previews", len(due))
+    if not missing:
         return 0
     is_queued = hints.give("previews", MAKE_PREVIEW, times=missing, timeout=PREVIEW_TIMEOUT_SECONDS)
     return missing if is_queued else 0

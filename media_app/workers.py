@@ -18,10 +18,13 @@ from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 
 from django.conf import settings
-from redis import Redis
+from redis import Redis, RedisError
 from rq import SimpleWorker, Worker
 from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
+
+from media_app import hints
+from media_app.reasons import reason
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +36,8 @@ WORKER_TTL_SECONDS = 45
 PREVIEWS_NICENESS = 10
 # Between the death of a worker that lived shorter than this and its successor.
 LONGEST_PAUSE = 10.0
+# A Redis that takes longer is down for a supervisor. Hints have less patience: a webhook waits for them.
+QUEUE_PATIENCE_SECONDS = 2.0
 _STOP = (signal.SIGTERM, signal.SIGINT)
 _PR_SET_PDEATHSIG = 1
 
@@ -77,6 +82,28 @@ class Seat:
         log.warning("a worker died", extra={"queue": self.queue, "exit_code": process.exitcode})
 
 
+class QueueWatch:
+    """Whether Redis takes jobs: asked before workers are started, less often the longer it does not."""
+
+    def __init__(self) -> None:
+        self._pause = 0.0
+        self._ask_from = 0.0
+
+    def works(self) -> bool:
+        now = time.monotonic()
+        if now < self._ask_from:
+            return False
+        trouble = hints.trouble(patience=QUEUE_PATIENCE_SECONDS)
+        if trouble:
+            self._pause = min(max(self._pause * 2, 0.5), LONGEST_PAUSE)
+            self._ask_from = now + self._pause
+            log.warning("workers wait for the queue", extra={"reason": trouble})
+        elif self._pause:
+            self._pause = 0.0
+            log.info("the queue works again")
+        return not trouble
+
+
 def supervise(seats: Mapping[str, int], *, look_every: float = 0.5) -> None:
     """Keep ``seats`` (workers by queue) filled until SIGTERM or SIGINT, then let them finish their jobs.
 
@@ -92,9 +119,12 @@ def supervise(seats: Mapping[str, int], *, look_every: float = 0.5) -> None:
 
     for number in _STOP:
         signal.signal(number, stop)
+    queue = QueueWatch()
     while not asked:
-        for chair in chairs:
-            chair.fill()
+        # A worker without a queue ends at once: none is started before there is one.
+        if not all(chair.is_taken() for chair in chairs) and queue.works():
+            for chair in chairs:
+                chair.fill()
         time.sleep(look_every)
     passed_on = 0
     while any(chair.is_taken() for chair in chairs):
@@ -111,6 +141,17 @@ def run(queue: str, parent: int) -> None:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP)
     _die_with(parent)
+    logging.getLogger("rq.worker").addFilter(_without_traceback)
+    try:
+        worker = _worker(queue)
+        log.info("worker started", extra={"queue": queue})
+        worker.work(logging_level="WARNING")
+    except RedisError as error:
+        log.warning("a worker ends, because the queue failed", extra={"queue": queue, "reason": reason(error)})
+        raise SystemExit(1) from None
+
+
+def _worker(queue: str) -> BaseWorker:
     connection = Redis.from_url(settings.REDIS_URL, socket_connect_timeout=5, health_check_interval=30)
     worker_class: type[BaseWorker] = SimpleWorker
     if queue == "previews":
@@ -124,8 +165,18 @@ def run(queue: str, parent: int) -> None:
         worker_ttl=WORKER_TTL_SECONDS,
         log_job_description=False,
     )
-    log.info("worker started", extra={"queue": queue})
-    worker.work(logging_level="WARNING")
+    # RQ would wait up to a minute longer than Redis is away.
+    worker.max_connection_wait_time = LONGEST_PAUSE
+    return worker
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """A failure of Redis is told in one sentence; where RQ met it helps nobody."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, RedisError):
+        record.exc_info = None
+        record.reason = reason(error)
+    return True
 
 
 @contextmanager

@@ -1,22 +1,24 @@
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 import pytest
 from pytest_django.fixtures import Settings
 from redis import Redis
+from redis.exceptions import OutOfMemoryError
 from rq import Queue, Worker
 from rq.job import JobStatus
 from rq.serializers import JSONSerializer
 
 from media_app import workers
 from media_app.management.commands.worker import QUEUES
-from media_app.workers import LONGEST_PAUSE, Seat
+from media_app.workers import LONGEST_PAUSE, QueueWatch, Seat
 from mediahub.simulator.processes import Process
 from tests.waiting import until
 
@@ -177,3 +179,40 @@ def test_a_worker_that_did_its_work_for_a_while_is_replaced_at_once(seat: Seat, 
     clock.now += LONGEST_PAUSE
     _bury(seat)
     assert seat.process is not None and seat.process is not first
+
+
+def test_no_worker_starts_before_the_queue_takes_jobs(
+    redis_at: Callable[[int], None],
+    redis: Redis,
+    redis_port: int,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    watch = QueueWatch()
+    redis_at(1)
+    assert not watch.works()
+    assert caplog.records[-1].__dict__["reason"] == "Nothing listens at the host and port of REDIS_URL."
+    redis_at(redis_port)
+    assert not watch.works()
+    clock.now += 1
+    assert watch.works()
+
+
+def test_a_queue_that_is_away_is_asked_less_often(redis_at: Callable[[int], None], clock: Clock) -> None:
+    redis_at(1)
+    watch, asked = QueueWatch(), []
+    for _ in range(240):
+        before = watch._ask_from
+        watch.works()
+        if watch._ask_from != before:
+            asked.append(clock.now - 1000)
+        clock.now += 0.25
+    assert asked == [0, 0.5, 1.5, 3.5, 7.5, 15.5, 25.5, 35.5, 45.5, 55.5]
+
+
+def test_a_failure_of_redis_in_a_worker_is_one_line() -> None:
+    error = OutOfMemoryError("command not allowed when used memory > 'maxmemory'.")
+    record = logging.LogRecord("rq.worker", logging.ERROR, "", 0, "quitting", (), (OutOfMemoryError, error, None))
+    assert workers._without_traceback(record)
+    assert record.exc_info is None
+    assert record.__dict__["reason"] == "Redis is full (maxmemory): it takes no jobs."
