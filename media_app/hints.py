@@ -67,7 +67,7 @@ def give(queue: str, job: str, *args: str, times: int = 1, timeout: int = 600) -
     return True
 
 
-def give_once(queue: str, job: str, *, seconds: int = 2) -> bool:
+def give_once(queue: str, job: str, *, seconds: int = 2, timeout: int = 600) -> bool:
     """Like ``give``, unless the same was done within the last seconds and not yet taken up.
 
     The job must call ``taken_up`` before it looks for work: what comes after that look gives a new hint.
@@ -80,7 +80,7 @@ def give_once(queue: str, job: str, *, seconds: int = 2) -> bool:
     except _DOWN as error:
         log.warning("no hint given: the queue is down", extra={"queue": queue, "reason": _why(error)})
         return False
-    return give(queue, job)
+    return give(queue, job, timeout=timeout)
 
 
 def waiting(queue: str) -> int:

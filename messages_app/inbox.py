@@ -7,18 +7,21 @@ depend on the order of deliveries: ids are computed, names and times only move f
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from itertools import accumulate, takewhile
-from uuid import UUID
+from dataclasses import dataclass, field
+from itertools import accumulate
+from uuid import UUID, uuid4
 
-from django.db import Error, InterfaceError, OperationalError, transaction
+from django.db import Error, OperationalError, connection, transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Length
 from rq.timeouts import BaseTimeoutException
 
 from media_app import jobs as media_jobs
 from media_app.announce import Announcement, announce
+from media_app.database_errors import described, is_beyond_limits, is_outage
 from media_app.failpoints import reached
 from media_app.identity import UNKNOWN_OWNER, computed_id
 from media_app.inserts import insert_once
@@ -39,28 +42,45 @@ KEPT_AT_ONCE = 1000
 ALONE_FROM = 2
 # … and after this many tries it is put aside for staff.
 QUARANTINED_FROM = 5
+# A run begins no batch after this time.
+DRAIN_SECONDS = 10.0
+# A transaction waits for a lock no longer than this (PostgreSQL).
+LOCK_SECONDS = 60
 
 
-def drain() -> int:
-    """Read all deliveries that are due; returns how many. Returns at once while another drainer is at work.
+@dataclass(slots=True)
+class _Run:
+    """What one run of a drainer knows."""
 
-    Raises django.db.Error when the database fails: the rest stays due.
+    ends_at: float
+    read: int = 0
+    #: After a batch failed for no clear reason each delivery comes alone: it shows which one it was.
+    is_careful: bool = False
+    #: Deliveries that failed alone for no clear reason. Each has one try in a run.
+    suspects: set[str] = field(default_factory=set)
+    is_database_fine: bool = False
+
+
+def drain(seconds: float = DRAIN_SECONDS) -> int:
+    """Read deliveries that are due; returns how many. Returns at once while another drainer is at work.
+
+    Begins no batch after ``seconds``: who drains has other duties. Raises django.db.Error when the database
+    fails: the rest stays due.
     """
-    total = 0
+    run = _Run(ends_at=time.monotonic() + seconds)
     while (token := DrainLease.take()) is not None:
         try:
-            total += _drain_under(token)
+            _drain_under(token, run)
         finally:
             DrainLease.release(token)
         # What came between the last look and the release found the lease taken: look once more.
-        if not Delivery.objects.due().exists():
+        if time.monotonic() >= run.ends_at or not Delivery.objects.due().exclude(id__in=run.suspects).exists():
             break
-    return total
+    return run.read
 
 
-def _drain_under(token: UUID) -> int:
-    total = 0
-    while batch := _next_batch():
+def _drain_under(token: UUID, run: _Run) -> None:
+    while batch := _next_batch(run):
         rows = Delivery.objects.filter(id__in=[delivery.id for delivery in batch])
         # Committed first: a reader that dies of a delivery has left its trace.
         rows.update(attempts=F("attempts") + 1)
@@ -70,6 +90,7 @@ def _drain_under(token: UUID) -> int:
                 # Inside, so that nobody writes beside us, however long the batch takes.
                 is_ours = DrainLease.renew(token)
                 if is_ours:
+                    _limit_lock_waits()
                     _read(batch)
                     reached("inbox_before_commit")
             if not is_ours:
@@ -78,16 +99,63 @@ def _drain_under(token: UUID) -> int:
                 break
             reached("inbox_after_commit")
         except Exception as error:
-            if not _is_the_deliverys_fault(error):
-                _uncount(rows)
-                raise
-            if batch[0].attempts >= QUARANTINED_FROM:
-                # Giving it up did not work either; trying that for ever would not help.
-                raise
-            _log("a batch could not be kept", error, deliveries=[delivery.id for delivery in batch])
+            _account_for(error, batch, rows, run)
         else:
-            total += len(batch)
-    return total
+            run.read += len(batch)
+            run.is_database_fine = True
+        if time.monotonic() >= run.ends_at:
+            break
+
+
+def _account_for(error: Exception, batch: Sequence[Delivery], rows: QuerySet[Delivery], run: _Run) -> None:
+    """Decide whether the try counts against the batch. Raises the error where going on is of no use."""
+    if is_outage(error):
+        _uncount(rows)
+        raise error
+    if isinstance(error, BaseTimeoutException) or batch[0].attempts >= QUARANTINED_FROM:
+        # The try counts. The job has no more time, or giving the delivery up did not work either.
+        raise error
+    if _is_unclear(error):
+        if len(batch) > 1:
+            _uncount(rows)
+            run.is_careful = True
+            return
+        run.suspects.add(batch[0].id)
+        run.is_database_fine = run.is_database_fine or _works_for_others(batch[0])
+        if not run.is_database_fine:
+            _uncount(rows)
+            raise error
+    _log("a batch could not be kept", error, deliveries=[delivery.id for delivery in batch])
+
+
+def _is_unclear(error: Exception) -> bool:
+    """Whether it may be the delivery's fault or the database's: a statement cut off, memory or disk run out, …"""
+    return isinstance(error, OperationalError) and not is_outage(error) and not is_beyond_limits(error)
+
+
+def _works_for_others(suspect: Delivery) -> bool:
+    """Whether the database takes as many bytes, and reads a delivery that was read before. Nothing of it stays."""
+    known = Delivery.objects.filter(state=Delivery.State.PROCESSED).order_by("-received_at", "id").first()
+    try:
+        with transaction.atomic():
+            Delivery.objects.create(
+                id=uuid4().hex, endpoint=suspect.endpoint, body=suspect.body, state=Delivery.State.PROCESSED
+            )
+            if known is not None:
+                _keep([(known, event) for event in provider_of(known.endpoint).read(_raw(known))])
+            transaction.set_rollback(True)
+    except Error:
+        return False
+    return True
+
+
+def _limit_lock_waits() -> None:
+    """Wait for no lock longer than LOCK_SECONDS: then it is known for a lock, long before the job's time is over."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            # Whoever set a limit of their own keeps it.
+            unlimited = "current_setting('lock_timeout') = '0'"
+            cursor.execute(f"SELECT set_config('lock_timeout', %s, true) WHERE {unlimited}", [f"{LOCK_SECONDS}s"])
 
 
 def _uncount(rows: QuerySet[Delivery]) -> None:
@@ -100,31 +168,24 @@ def _uncount(rows: QuerySet[Delivery]) -> None:
 def _log(message: str, error: Exception, **extra: object) -> None:
     """With its traceback; but a database quotes rows, with people's numbers: of its errors only class and code."""
     if isinstance(error, Error):
-        sqlstate = getattr(error.__cause__, "sqlstate", None) or "no code"
-        log.error("%s: %s (%s)", message, type(error).__name__, sqlstate, extra=extra)
+        log.error("%s: %s", message, described(error), extra=extra)
     else:
         log.error(message, exc_info=error, extra=extra)
 
 
-def _is_the_deliverys_fault(error: Exception) -> bool:
-    """Whether trying again is of no use: not so after a lock, a lost connection, or the job's time-out."""
-    if isinstance(error, OperationalError):
-        # Class 54: what was to be kept is beyond PostgreSQL's limits.
-        # https://www.postgresql.org/docs/current/errcodes-appendix.html
-        return str(getattr(error.__cause__, "sqlstate", "")).startswith("54")
-    return not isinstance(error, InterfaceError | BaseTimeoutException)
-
-
-def _next_batch() -> list[Delivery]:
-    """The oldest due deliveries, bounded in number and bytes; a troublesome one comes alone."""
-    rows = Delivery.objects.due().annotate(bytes=Length("body")).values_list("id", "attempts", "bytes")[:BATCH]
-    oldest = list(rows)
-    if not oldest:
-        return []
-    calm = list(takewhile(lambda row: row[1] < ALONE_FROM, oldest))
-    totals = accumulate(row[2] for row in calm)
-    ids = [row[0] for row, sum_of_bytes in zip(calm, totals, strict=True) if sum_of_bytes <= BATCH_BYTES]
-    return list(Delivery.objects.due().filter(id__in=ids or [oldest[0][0]]))
+def _next_batch(run: _Run) -> list[Delivery]:
+    """The oldest due deliveries, bounded in number and bytes; then those that failed before, each alone."""
+    due = Delivery.objects.due().exclude(id__in=run.suspects)
+    calm = due.filter(attempts__lt=ALONE_FROM).annotate(bytes=Length("body")).values_list("id", "bytes")
+    rows = list(calm[: 1 if run.is_careful else BATCH])
+    totals = accumulate(size for _, size in rows)
+    ids = [id for (id, _), total in zip(rows, totals, strict=True) if total <= BATCH_BYTES] or [
+        id for id, _ in rows[:1]
+    ]
+    if not ids:
+        # The least tried first, so that each has its turn.
+        ids = list(due.order_by("attempts", "received_at", "id").values_list("id", flat=True)[:1])
+    return list(Delivery.objects.due().filter(id__in=ids))
 
 
 def _read(batch: Sequence[Delivery]) -> None:
@@ -161,7 +222,11 @@ def _keep_one_by_one(delivery: Delivery, events: Iterable[Event]) -> list[Event]
                 _keep([(delivery, event)])
             kept.append(event)
         except Exception as error:
-            if not _is_the_deliverys_fault(error):
+            if isinstance(error, BaseTimeoutException) or is_outage(error):
+                raise
+            # Before the whole delivery is given up, what of it can be kept is kept.
+            is_last_try = delivery.attempts == QUARANTINED_FROM - 1
+            if _is_unclear(error) and not (is_last_try and _works_for_others(delivery)):
                 raise
             _log("an event could not be kept", error, delivery=delivery.id)
             reason = f"{_named(event)} could not be kept: {type(error).__name__}."

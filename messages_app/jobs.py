@@ -6,15 +6,19 @@ from django.db import close_old_connections
 
 from media_app import hints
 from messages_app import inbox, outbox
+from messages_app.models import Delivery
 
 DRAIN = "messages_app.jobs.drain"
+# A run begins no batch after ten seconds: what takes this long is one batch.
+DRAIN_TIMEOUT_SECONDS = 300
 
 
 def drain() -> None:
-    """Read what came in."""
+    """Read what came in, for as long as one run may; another job goes on with the rest."""
     close_old_connections()
     hints.taken_up(DRAIN)
-    inbox.drain()
+    if inbox.drain() and Delivery.objects.due().exists():
+        wake_inbox()
 
 
 def send() -> None:
@@ -37,4 +41,4 @@ def _send(queue: outbox.Queue) -> None:
 
 def wake_inbox() -> bool:
     """Tell a worker that something came in. False, and no error, when Redis can't take it."""
-    return hints.give_once("inbox", DRAIN)
+    return hints.give_once("inbox", DRAIN, timeout=DRAIN_TIMEOUT_SECONDS)

@@ -70,6 +70,14 @@ def test_what_comes_between_the_last_look_and_the_release_is_read(monkeypatch: p
     assert not Delivery.objects.due().exists()
 
 
+def test_a_run_ends_in_time_and_leaves_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox, "BATCH", 1)
+    arrive(*(album(photo(number)) for number in range(3)))
+    assert inbox.drain(seconds=0) == 1
+    assert Delivery.objects.due().count() == 2
+    assert DrainLease.take()
+
+
 def test_a_drainer_that_lost_its_lease_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     read = inbox._read
 

@@ -42,6 +42,17 @@ def test_a_job_reads_all_and_queues_the_files(redis: Redis) -> None:
     assert len(queue(redis, "ingest")) == Media.objects.filter(state="pending").count() == 5
 
 
+def test_a_job_whose_time_is_over_leaves_the_rest_to_another(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    arrive(*(album(photo(number)) for number in range(2)))
+    until(lambda: len(queue(redis)))
+    queue(redis).empty()  # type: ignore[no-untyped-call]
+    monkeypatch.setattr(inbox, "BATCH", 1)
+    monkeypatch.setattr(inbox.drain, "__defaults__", (0.0,))
+    jobs.drain()
+    assert Delivery.objects.due().count() == 1
+    assert [job.timeout for job in queue(redis).jobs] == [jobs.DRAIN_TIMEOUT_SECONDS]
+
+
 def test_what_comes_while_a_job_reads_has_a_job_of_its_own(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     drain = inbox.drain
 
