@@ -144,6 +144,7 @@ def end_state() -> dict[str, Any]:
     rows = all_rows()
     for row in rows["Media"]:
         del row["attempts"], row["stored_at"]
+        row["preview_due_at"] = row["preview_due_at"] is not None
     stored = FetchAttempt.objects.filter(outcome=FetchAttempt.Outcome.STORED).values_list("media", flat=True)
     return {
         **rows,
