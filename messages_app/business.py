@@ -7,11 +7,14 @@ import hmac
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
-import requests
 from django.conf import settings
+from requests.utils import requote_uri
 
-TIMEOUT_SECONDS = (5, 15)
+from media_app.sources.http import basic
+from messages_app.providers import http
+from messages_app.providers.sending import SendError
 
 
 class HandOverError(Exception):
@@ -34,20 +37,20 @@ def post(summary: Mapping[str, Any]) -> None:
         digest = hmac.new(settings.SESSION_WEBHOOK_SECRET[0].encode(), body, hashlib.sha256).hexdigest()
         headers["X-Mediahub-Signature-256"] = f"sha256={digest}"
     try:
-        with requests.Session() as session:
-            session.trust_env = False
-            answer = session.post(
-                settings.SESSION_WEBHOOK_URL,
-                data=body,
-                headers=headers,
-                timeout=TIMEOUT_SECONDS,
-                allow_redirects=False,
-                stream=True,
-            )
-            status = answer.status_code
-            answer.close()
-    except (requests.RequestException, ValueError) as error:
-        # Not its text: it has the address, which may carry a secret.
-        raise HandOverError(f"The business's address could not be reached: {type(error).__name__}.") from None
-    if not 200 <= status < 300:
-        raise HandOverError(f"The business's address answered {status}.")
+        url, authorization = _address()
+        answer = http.post(url, headers={**headers, **authorization}, body=body)
+    except (SendError, ValueError) as error:
+        # Not the text of a ValueError: it may quote the address, which may carry a secret.
+        reason = str(error) if isinstance(error, SendError) else "SESSION_WEBHOOK_URL can't be read."
+        raise HandOverError(f"The business did not confirm it: {reason}") from None
+    if not answer.succeeded:
+        raise HandOverError(f"The business's address answered {answer.status}.")
+
+
+def _address() -> tuple[str, Mapping[str, str]]:
+    """SESSION_WEBHOOK_URL, and what a user name in it becomes. Raises ValueError where it is no address."""
+    parts = urlsplit(requote_uri(settings.SESSION_WEBHOOK_URL))
+    if parts.username is None:
+        return parts.geturl(), {}
+    authorization = basic(unquote(parts.username), unquote(parts.password or ""))
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), {"Authorization": authorization}

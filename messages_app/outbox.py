@@ -12,13 +12,15 @@ import logging
 import random
 import time
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import transaction
+from django.db import Error, InterfaceError, OperationalError, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
+from rq.timeouts import BaseTimeoutException
 
 from media_app import hints, retry
 from media_app.failpoints import reached
@@ -46,6 +48,11 @@ ITEMS_A_RUN = 100
 SECONDS_A_RUN = 20.0
 # So many are looked up at a time.
 BATCH = 50
+# What fails as a whole: no item is to blame, and the others would fail as well.
+_OUTAGES = (OperationalError, InterfaceError, BaseTimeoutException)
+# An item that could not be prepared is left alone for so long; the first one after an outage.
+AFTER_OUTAGE = timedelta(seconds=10)
+AFTER_FAULT = timedelta(minutes=5)
 TOO_LATE = "More than 24 hours after the contact's last message WhatsApp lets nobody answer."
 
 State = OutboxItem.State
@@ -122,9 +129,41 @@ def _run(queue: Queue) -> int:
             if tried and is_over:
                 return sent
             tried.add(id)
-            claimed = _claim(queue, id)
-            sent += claimed is not None and _send(claimed)
+            sent += _try(queue, id)
     return sent
+
+
+def _try(queue: Queue, id: UUID) -> bool:
+    """Send one item, if it may still go; whether it was sent. One that raises does not stop the others."""
+    try:
+        claimed = _claim(queue, id)
+    except Exception as error:
+        _set_back(id, error)
+        _log_or_raise("a reply could not be prepared", error, id)
+        return False
+    return claimed is not None and _send(claimed)
+
+
+def _set_back(id: UUID, error: Exception) -> None:
+    """Let others go before an item that could not be prepared."""
+    pause = AFTER_OUTAGE if isinstance(error, _OUTAGES) else AFTER_FAULT
+    # Where the database is down all of this is in vain.
+    with suppress(Error):
+        OutboxItem.objects.filter(id=id, state=State.QUEUED).update(
+            attempts=F("attempts") + 1,
+            first_tried_at=Coalesce("first_tried_at", Now()),
+            not_before=Now() + pause,
+            last_error=f"It could not be prepared: {type(error).__name__}. The log says more.",
+        )
+
+
+def _log_or_raise(what: str, error: Exception, id: UUID) -> None:
+    """An outage ends the run; anything else is this item's own."""
+    if isinstance(error, _OUTAGES):
+        raise error
+    # A database's own words quote rows, with people's numbers.
+    trace = None if isinstance(error, Error) else error
+    log.error(what, exc_info=trace, extra={"item": str(id), "error": type(error).__name__})
 
 
 def overdue() -> int:
@@ -241,10 +280,21 @@ def _send(claimed: Claimed) -> bool:
     except SendError as error:
         _end(item, State.FAILED if isinstance(error, RefusedError) else State.UNKNOWN, str(error))
         return False
+    except Exception as error:
+        reason = f"It broke off while it was sent: {type(error).__name__}."
+        if item.kind == Kind.HAND_OVER:
+            _again(item, reason, None)
+        else:
+            _end(item, State.UNKNOWN, f"{reason} It may have arrived.")
+        _log_or_raise("a reply broke off while it was sent", error, item.id)
+        return False
     reached("outbox_after_send")
     _end(item, State.SENT)
     reached("outbox_after_mark")
-    conversations.alone(item.session, conversations.review)
+    try:
+        conversations.alone(item.session, conversations.review)
+    except Exception as error:
+        _log_or_raise("a session could not be looked at after it was answered", error, item.id)
     return True
 
 

@@ -111,7 +111,7 @@ def _connection(url: str) -> HTTPConnection:
     try:
         scheme, host, port = address_of(url)
     except RefusedAddressError as error:
-        raise NotSentError(f"The vendor's address in the settings can't be called: {error}") from None
+        raise NotSentError(f"The address in the settings can't be called: {error}") from None
     if scheme == "http":
         return HTTPConnection(host, port, timeout=CONNECT_SECONDS)
     return HTTPSConnection(host, port, timeout=CONNECT_SECONDS, context=_trust())
@@ -125,10 +125,12 @@ def _trust() -> ssl.SSLContext:
 
 def _write_head(connection: HTTPConnection, url: str, headers: Mapping[str, str]) -> None:
     """Note down the request's head; nothing leaves before ``endheaders``."""
+    parts = urlsplit(url)
+    query = f"?{parts.query}" if parts.query else ""
     try:
-        connection.putrequest("POST", urlsplit(url).path)
+        connection.putrequest("POST", f"{parts.path or '/'}{query}")
     except (ValueError, HTTPException):
-        raise NotSentError("The vendor's address in the settings can't be called.") from None
+        raise NotSentError("The address in the settings can't be called.") from None
     try:
         for name, value in headers.items():
             connection.putheader(name, value)

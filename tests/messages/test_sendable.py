@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
 from datetime import timedelta
 
 import pytest
@@ -9,7 +12,9 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from pytest_django.fixtures import Settings
 from redis import Redis
+from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 
 from media_app import hints, retry
 from mediahub.simulator.provider import SimulatedProvider
@@ -18,6 +23,7 @@ from messages_app import jobs, outbox
 from messages_app.models import Delivery, OutboxItem, PhotoSession
 from tests.admin.rows import make_reply
 from tests.messages.owed import behind, open_session, reply
+from tests.providers.receiver import Receiver, silence
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases, pytest.mark.usefixtures("provider", "shop")]
 
@@ -123,3 +129,35 @@ def test_what_failed_is_not_tried_again_in_the_same_run(
     provider.unauthorised = False
     failing.refresh_from_db()
     assert (failing.state, failing.attempts) == (State.QUEUED, 1)
+
+
+def test_one_that_can_not_be_prepared_stops_no_other() -> None:
+    broken = reply(open_session(1, media_ids=["no id"]), not_before=Now() - LATER)
+    reply(open_session(2))
+    assert outbox.send_due() == 1
+    broken.refresh_from_db()
+    assert (broken.state, broken.attempts, "ValueError" in broken.last_error) == (State.QUEUED, 1, True)
+    assert outbox.send_due() == 0
+
+
+def test_one_that_breaks_off_while_it_is_sent_stops_no_other() -> None:
+    broken = reply(open_session(1, provider="nobody"), not_before=Now() - LATER)
+    reply(open_session(2))
+    assert outbox.send_due() == 1
+    broken.refresh_from_db()
+    assert (broken.state, "ValueError" in broken.last_error) == (State.UNKNOWN, True)
+
+
+@pytest.mark.parametrize(("kind", "state"), [(Kind.ACK, State.UNKNOWN), (Kind.HAND_OVER, State.QUEUED)])
+def test_one_that_the_jobs_time_limit_cuts_off_is_known_at_once(settings: Settings, kind: str, state: str) -> None:
+    def cut_off(sock: socket.socket) -> None:
+        os.kill(os.getpid(), signal.SIGALRM)
+        silence(sock)
+
+    with Receiver(cut_off) as slow, pytest.raises(JobTimeoutException):
+        settings.META_GRAPH_URL = settings.SESSION_WEBHOOK_URL = slow.url
+        item = reply(open_session(), kind)
+        with UnixSignalDeathPenalty(600, JobTimeoutException):  # type: ignore[no-untyped-call]
+            outbox.send_due()
+    item.refresh_from_db()
+    assert (item.state, "JobTimeout" in item.last_error) == (state, True)

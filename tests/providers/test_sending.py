@@ -479,7 +479,7 @@ def test_a_vendor_that_is_not_there_got_nothing(vendor: Vendor, settings: Settin
 @pytest.mark.parametrize("url", ["http://" + "ä" * 60 + ".example", "nowhere", "http://user@127.0.0.1:1"])
 def test_an_address_that_is_none_got_nothing(vendor: Vendor, settings: Settings, url: str) -> None:
     setattr(settings, vendor.url, url)
-    with pytest.raises(NotSentError, match=r"^The vendor's address in the settings can't be called"):
+    with pytest.raises(NotSentError, match=r"^The address in the settings can't be called"):
         vendor.send()
 
 
