@@ -17,13 +17,13 @@ _SQLITE_STATEMENT = {1, 9, 18}
 
 def is_connection_lost(error: BaseException) -> bool:
     """Whether the database was away, or went away, rather than refused something."""
-    if isinstance(error, InterfaceError):
+    # The last is an InternalError to psycopg: the codes are looked at whatever the class.
+    if isinstance(error, InterfaceError) or _sqlstate(error).startswith(_LOST):
         return True
     if not isinstance(error, OperationalError) or _sqlite_code(error) is not None:
         return False
-    # An error that does not come from the server has no code: no connection, or one that ended.
-    sqlstate = _sqlstate(error)
-    return sqlstate.startswith(_LOST) or (not sqlstate and connection.vendor == "postgresql")
+    # What does not come from the server has no code: there is no connection, or it ended.
+    return not _sqlstate(error) and connection.vendor == "postgresql"
 
 
 def is_outage(error: BaseException) -> bool:

@@ -308,6 +308,20 @@ GUARDS = (
         "tests/messages/test_drain_lease.py",
     ),
     Guard(
+        "a frozen transaction is an outage, not a fault",
+        "media_app/database_errors.py",
+        '("08", "57P", "25P03")',
+        '("08", "57P")',
+        "tests/media/test_database_errors.py",
+    ),
+    Guard(
+        "a frozen transaction ends",
+        "mediahub/databases.py",
+        '        "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_SECONDS}s",\n',
+        "",
+        "tests/test_databases.py",
+    ),
+    Guard(
         "webhooks have connections of their own",
         "messages_app/webhooks.py",
         'DATABASE = "webhooks"',
