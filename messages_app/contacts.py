@@ -10,7 +10,7 @@ from uuid import UUID
 from media_app.identity import computed_id
 from media_app.inserts import insert_once
 from messages_app import conversations
-from messages_app.models import Contact, ContactOwner, Message, PhotoSession
+from messages_app.models import Contact, ContactOwner, Message
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,14 +53,10 @@ def resolve(sightings: Iterable[Sighting]) -> dict[str, UUID]:
     for old, chosen in merged.items():
         ContactOwner.objects.filter(contact_id=old).update(contact_id=chosen)
         Message.objects.filter(contact_id=old).update(contact_id=chosen)
-        sessions = PhotoSession.objects.filter(contact_id=old)
-        # Two may have been open, and one contact has one: which it is, the fold of all their messages says.
-        sessions.filter(state__in=PhotoSession.OPEN).update(state=PhotoSession.State.CANCELLED)
-        sessions.update(contact_id=chosen)
+        conversations.moved(old, chosen)
         if contacts[old].is_held:
             Contact.objects.filter(id=chosen).update(is_held=True)
         contacts[old].delete()
-    conversations.moved({*merged.values()})
     return resolved
 
 

@@ -1,315 +1,135 @@
-"""What the fold says of sessions, written down: their rows, and what they owe.
+"""Sessions follow what was said: rebuilt from new messages, ended by silence or by staff, looked at until settled.
 
-All of it under the contact's lock and in the transaction of the messages that caused it. Running it once more
-changes nothing.
+Messages and files are committed first, with a SessionRebuild for each conversation; its sessions are rebuilt in a
+transaction of their own. A session that raises stops no other: it is logged, shown to staff, and rebuilt later.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import asdict
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Prefetch, Q
+from django.db import Error, transaction
+from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
+from rq.timeouts import BaseTimeoutException
 
-from media_app import jobs as media_jobs
-from media_app.identity import computed_id
-from media_app.inserts import insert_once
-from media_app.models import Media
-from messages_app import replies
-from messages_app.models import Attachment, Contact, Delivery, Message, OutboxItem, PhotoSession
-from messages_app.sessions import ASSUMED_TOLERANCE, GRACE, Photo, Rules, Said, Session, Word, fold
-from messages_app.summaries import REFUSED, essence, summarize
+from media_app.clock import database_now
+from media_app.database_errors import described, is_connection_lost
+from media_app.failpoints import reached
+from messages_app.models import Attachment, Contact, Delivery, Message, PhotoSession, SessionRebuild
+from messages_app.session_rows import SHOWN, SPOKEN, Line, is_photo, line_of, refold, review
 
 log = logging.getLogger(__name__)
 
-# What a contact says. All else (reactions, edits, notices) is about something that was said.
-SPOKEN = ("text", "image", "video", "audio", "document", "sticker", "location", "contacts", "interactive", "button")
-# A sticker is an image, and no photo.
-SHOWN = ("image", "document")
-# A reply that a late photo has proved wrong is followed by the next one no sooner.
-CORRECT_EVERY = timedelta(seconds=5)
-
-Kind = OutboxItem.Kind
-# The replies that say how many photos there are.
-COUNTING = (Kind.QUESTION, Kind.SUBMITTED, Kind.CORRECTION)
-# The states whose contact was told it.
-COUNTED = (PhotoSession.State.AWAITING_DETAILS, PhotoSession.State.SUBMITTED)
+# A run takes no more conversations after this time: who rebuilds has other duties.
+REBUILD_SECONDS = 10.0
+# So many conversations are taken at a time to be rebuilt.
+REBUILT_AT_ONCE = 50
+# So many sessions are looked at in one pass of the sweeper; the next pass goes on with the others.
+LOOKED_AT_ONCE = 200
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class Line:
-    """One contact's conversation with one number of the business, by the names that rows have for it."""
-
-    contact_id: UUID
-    provider: str
-    account: str
-    business: str
+# --- new messages -------------------------------------------------------------------------
 
 
-def rules() -> Rules:
-    """How sessions begin and end, as it is set, and as the buttons are called in this language."""
-    skip, add = (button.title for button in replies.buttons())
-    words = {
-        Word.START: settings.SESSION_WORDS_START,
-        Word.DONE: settings.SESSION_WORDS_DONE,
-        Word.CANCEL: settings.SESSION_WORDS_CANCEL,
-        Word.RESET: settings.SESSION_WORDS_RESET,
-        Word.SKIP: [skip, *skip.split(", ")],
-        Word.ADD: [add, *add.split(", ")],
-    }
-    return Rules(
-        words={" ".join(typed.casefold().split()): word for word in reversed(Word) for typed in words[word]},
-        starts_with_photo=settings.SESSION_START == "photo",
-        ttl=timedelta(seconds=settings.SESSION_TTL_SECONDS),
-    )
-
-
-def heard(message_ids: Iterable[UUID]) -> None:
-    """Take new messages into the sessions of their contacts, in the caller's transaction."""
+def note(message_ids: Iterable[UUID]) -> None:
+    """Sessions are to be rebuilt from these new messages. In the transaction that keeps them."""
     new = Message.objects.filter(id__in=list(message_ids), kind__in=SPOKEN, contact__isnull=False)
     since: dict[Line, datetime] = {}
-    for contact_id, provider, account, business, at in new.values_list(
-        "contact_id", "provider", "account", "business", "occurred_at"
-    ):
-        line = Line(contact_id, provider, account, business)
+    for line, at in _said(new):
         since[line] = min(since.get(line, at), at)
-    for line in sorted(since):
-        refold(line, since[line])
+    rows = [_row(line, since[line]) for line in sorted(since)]
+    files = Attachment.objects.filter(message__in=new.filter(kind__in=SHOWN)).select_related("media")
+    # Senders' programs announce pictures as application/octet-stream: those count once they are stored.
+    for file in [file for file in files if not is_photo(file.media)]:
+        rows += [_row(line, at, file) for line, at in _said(new.filter(id=file.message_id))]
+    SessionRebuild.objects.bulk_create(rows, batch_size=500)
 
 
-def moved(contact_ids: Iterable[UUID]) -> None:
-    """Contacts turned out to be one person: their sessions are one conversation. In the caller's transaction."""
-    rows = PhotoSession.objects.filter(contact_id__in=list(contact_ids))
+def _said(messages: QuerySet[Message]) -> list[tuple[Line, datetime]]:
+    found = messages.values_list("contact_id", "provider", "account", "business", "occurred_at")
+    return [(Line(contact, *names), at) for contact, *names, at in found if contact]
+
+
+def _row(line: Line, since: datetime, attachment: Attachment | None = None) -> SessionRebuild:
+    return SessionRebuild(**asdict(line), since=since, attachment=attachment)
+
+
+def moved(old: UUID, chosen: UUID) -> None:
+    """Two contacts turned out to be one person: their sessions are one conversation. In the caller's transaction."""
+    SessionRebuild.objects.filter(contact_id=old).update(contact_id=chosen)
+    sessions = PhotoSession.objects.filter(contact_id=old)
+    # Two may have been open, and one contact has one: which it is, the fold of all their messages says.
+    sessions.filter(state__in=PhotoSession.OPEN).update(state=PhotoSession.State.CANCELLED)
+    sessions.update(contact_id=chosen)
     since: dict[Line, datetime] = {}
-    for row in rows:
+    for row in PhotoSession.objects.filter(contact_id=chosen):
         line = line_of(row)
         since[line] = min(since.get(line, row.started_at), row.started_at)
-    for line in sorted(since):
-        refold(line, since[line])
+    SessionRebuild.objects.bulk_create(_row(line, since[line]) for line in sorted(since))
 
 
-def line_of(row: PhotoSession) -> Line:
-    return Line(row.contact_id, row.provider, row.account, row.business)
+def rebuild(seconds: float = REBUILD_SECONDS) -> int:
+    """Rebuild the sessions of conversations that are due, for so long; returns how many conversations.
 
-
-def refold(line: Line, since: datetime, *, may_expire: bool = False) -> None:
-    """Fold what was said from ``since`` on, and from the beginning of the session that was open then."""
-    now = Contact.objects.select_for_update().values_list(Now(), flat=True).get(id=line.contact_id)
-    known = PhotoSession.objects.filter(**asdict(line))
-    start = _beginning(line, since)
-    rows = list(known.filter(started_at__gte=start).order_by("started_at", "id"))
-    history = [*_said(line, start), *(_decided(row) for row in rows if row.staff_verb)]
-    # One that is void never ended.
-    before = known.filter(started_at__lt=start, ended_at__isnull=False).order_by("-started_at").first()
-    missed = before.last_at if before and before.state == PhotoSession.State.EXPIRED else None
-    sessions = fold(history, rules(), now=now, may_expire=may_expire, missed=missed)
-    _write(line, sessions, rows)
-
-
-def _beginning(line: Line, since: datetime) -> datetime:
-    """When the session began that what was said from then on may change.
-
-    Sessions that were over by then stay as they are, whatever the settings are by now.
+    Raises django.db.Error only when the database fails as a whole: the rest stays due.
     """
-    said = Message.objects.filter(**asdict(line), kind__in=SPOKEN)
-    around = (since - ASSUMED_TOLERANCE, since + ASSUMED_TOLERANCE)
-    if said.filter(occurred_at__range=around, time_assumed=True).exists():
-        since -= ASSUMED_TOLERANCE
-    # Photos that were on their way at DONE belong to a session that is over by now.
-    photos = said.filter(kind__in=SHOWN, occurred_at__gte=since, occurred_at__lte=OuterRef("done_at") + GRACE)
-    is_late = Q(done_at__gte=since - GRACE) & Exists(photos)
-    # A later word may show that they were meant for a session of their own.
-    has_late = Q(last_at__gt=F("ended_at"), last_at__gte=since - rules().ttl)
-    reaching = Q(state__in=PhotoSession.OPEN) | Q(ended_at__gte=since) | is_late | has_late
-    known = PhotoSession.objects.filter(reaching, **asdict(line), started_at__lt=since)
-    before = known.order_by("started_at").first()
-    return before.started_at if before else since
+    rebuilt, ends_at = 0, time.monotonic() + seconds
+    while time.monotonic() < ends_at:
+        with transaction.atomic():
+            taken = SessionRebuild.take(REBUILT_AT_ONCE)
+        if not taken:
+            break
+        reached("rebuild_after_take")
+        lines: dict[Line, list[SessionRebuild]] = {}
+        for row in taken:
+            lines.setdefault(line_of(row), []).append(row)
+        rebuilt += sum(_rebuild(line, rows) for line, rows in lines.items())
+    return rebuilt
 
 
-def _said(line: Line, start: datetime) -> list[Said]:
-    shown = Attachment.objects.select_related("media").order_by("position")
-    messages = Message.objects.filter(**asdict(line), occurred_at__gte=start, kind__in=SPOKEN)
-    return [
-        Said(
-            id=message.id,
-            at=message.occurred_at,
-            received_at=message.received_at,
-            owner=message.owner,
-            text=message.text,
-            payload=message.payload,
-            time_assumed=message.time_assumed,
-            photos=tuple(
-                Photo(attachment.media_id, is_refused=attachment.media.state in REFUSED)
-                for attachment in message.attachments.all()
-                if message.kind in SHOWN and _is_photo(attachment.media)
-            ),
-        )
-        for message in messages.prefetch_related(Prefetch("attachments", queryset=shown))
-    ]
+def _rebuild(line: Line, rows: Sequence[SessionRebuild]) -> bool:
+    mine = SessionRebuild.objects.filter(id__in=[row.id for row in rows])
+    since = [row.since for row in rows if row.attachment is None or is_photo(row.attachment.media)]
+    try:
+        with transaction.atomic():
+            if since:
+                refold(line, min(since))
+            # Only those: one that was written meanwhile is about messages that we may not have seen.
+            mine.delete()
+            reached("rebuild_before_commit")
+    except BaseTimeoutException:
+        raise
+    except Contact.DoesNotExist:
+        # It was merged into another one, and these rows with it.
+        mine.retry_now()
+        return False
+    except Exception as error:
+        mine.failed(_logged(error, line))
+        return False
+    return True
 
 
-def _is_photo(media: Media) -> bool:
-    return (media.content_type or media.announced_type).startswith("image/")
+def _logged(error: Exception, line: Line) -> str:
+    """Log that a conversation could not be rebuilt; what happened in a sentence for staff.
 
-
-def _decided(row: PhotoSession) -> Said:
-    at = row.staff_at or row.last_at
-    return Said(id=row.id, at=at, received_at=at, decision=row.staff_verb)
-
-
-def _write(line: Line, sessions: Sequence[Session], rows: Sequence[PhotoSession]) -> None:
-    """Give each session its row, by the message that it was first known by. One that is open is written last."""
-    left = list(rows)
-    for session in sorted(sessions, key=lambda session: session.is_open):
-        spoken = set(session.messages)
-        # The business and the contact know it by the row that has come farthest.
-        own = sorted((row for row in left if row.anchor_id in spoken), key=_known_as)
-        left = [row for row in left if row not in own]
-        row = own[0] if own else _new(line, session)
-        for swallowed in own[1:]:
-            _void(swallowed)
-        if session.is_open:
-            # All that is open by now and is not this one has turned out to be something else.
-            for other in left:
-                _void(other)
-            left = []
-        _put(row, session)
-        _owe(row, session)
-        review(row)
-        if row.is_reset:
-            _delete_files(row)
-    for row in left:
-        _void(row)
-
-
-def _known_as(row: PhotoSession) -> int:
-    order: list[str] = [PhotoSession.State.SUBMITTED, PhotoSession.State.AWAITING_DETAILS]
-    return order.index(row.state) if row.state in order else len(order)
-
-
-def _new(line: Line, session: Session) -> PhotoSession:
-    return PhotoSession(
-        id=computed_id("session", str(session.first.id)),
-        anchor_id=session.first.id,
-        **asdict(line),
-    )
-
-
-def _put(row: PhotoSession, session: Session) -> None:
-    row.owner = session.last.owner
-    row.state = session.state
-    row.is_reset = session.is_reset
-    row.is_unanswered = session.is_unanswered
-    row.started_at = session.first.at
-    row.last_at = session.last.at
-    row.last_received_at = session.last.received_at
-    row.done_at = session.done_at
-    row.ended_at = session.ended_at
-    row.details = session.details
-    row.message_ids = [str(id) for id in session.messages]
-    row.media_ids = [str(photo.id) for photo in session.photos]
-    row.is_settled = False
-    row.save()
-
-
-def _void(row: PhotoSession) -> None:
-    """A session that was none: an older message has shown that it belongs to another one."""
-    row.state, row.ended_at, row.message_ids, row.media_ids = PhotoSession.State.CANCELLED, None, [], []
-    row.save(update_fields=["state", "ended_at", "message_ids", "media_ids"])
-    row.outbox.filter(state=OutboxItem.State.QUEUED).delete()
-    review(row)
-
-
-def _owe(row: PhotoSession, session: Session) -> None:
-    items = [
-        OutboxItem(
-            id=computed_id(str(row.id), owed.reply, owed.cause),
-            session=row,
-            kind=owed.reply,
-            place=place,
-            caused_at=owed.caused_at,
-        )
-        for place, owed in enumerate(session.owed)
-    ]
-    insert_once(items, unchanged="kind")
-    # What an older message has made pointless is not said any more.
-    owed_by_review = {Kind.CORRECTION: COUNTED, Kind.HAND_OVER: (PhotoSession.State.SUBMITTED,)}
-    still = [kind for kind, states in owed_by_review.items() if row.state in states]
-    # Of one that was tried nobody knows whether it has arrived.
-    pointless = row.outbox.filter(~Q(kind=Kind.HAND_OVER) | Q(attempts=0), state=OutboxItem.State.QUEUED)
-    pointless.exclude(kind__in=still).exclude(id__in=[item.id for item in items]).delete()
-
-
-def review(row: PhotoSession) -> None:
-    """Owe a correction where the last reply has proved wrong, and a revision where the last hand-over has.
-
-    Under the contact's lock.
+    Raises the error itself where the database is gone: then nothing is wrong with the conversation.
     """
-    items = list(row.outbox.all())
-    summary = summarize(row)
-    row.is_settled = summary.holding.on_their_way == 0
-    PhotoSession.objects.filter(id=row.id).update(is_settled=row.is_settled)
-    _correct(row, items, summary.holding.photos)
-    revisions = sorted((item for item in items if item.kind == Kind.HAND_OVER), key=lambda item: item.revision)
-    # Whoever has a session must hear, too, that it was cancelled after all.
-    if settings.SESSION_WEBHOOK_URL and (row.state == PhotoSession.State.SUBMITTED or revisions):
-        data = summary.as_data(0)
-        # One that was not put into words yet will say what is true then.
-        if not revisions or (revisions[-1].said and essence(revisions[-1].said) != essence(data)):
-            hand_over(row, revisions[-1].revision + 1 if revisions else 1)
-
-
-def hand_over(row: PhotoSession, revision: int) -> None:
-    """Owe the business this revision of the session."""
-    item = OutboxItem(
-        id=computed_id(str(row.id), Kind.HAND_OVER, str(revision)),
-        session=row,
-        kind=Kind.HAND_OVER,
-        revision=revision,
-        place=revision,
-        caused_at=row.last_received_at,
-    )
-    insert_once([item], unchanged="kind")
-
-
-def _correct(row: PhotoSession, items: Sequence[OutboxItem], photos: int) -> None:
-    if row.state not in COUNTED:
-        return
-    counting = [item for item in items if item.kind in COUNTING]
-    if any(item.state == OutboxItem.State.QUEUED for item in counting):
-        return
-    said = [item for item in counting if item.sending_at and item.state != OutboxItem.State.FAILED]
-    last = max(said, key=_sending_at, default=None)
-    if last is not None and last.said.get("photos") != photos:
-        item = OutboxItem(
-            id=computed_id(str(row.id), Kind.CORRECTION, str(last.id)),
-            session=row,
-            kind=Kind.CORRECTION,
-            place=max(item.place for item in items) + 1,
-            caused_at=row.last_received_at,
-            not_before=_sending_at(last) + CORRECT_EVERY,
-        )
-        insert_once([item], unchanged="kind")
-
-
-def _sending_at(item: OutboxItem) -> datetime:
-    return item.sending_at or datetime.min.replace(tzinfo=UTC)
-
-
-def _delete_files(row: PhotoSession) -> None:
-    """As its contact asked: all files of this session's messages that were sent nowhere else. A hold keeps them."""
-    if Contact.objects.get(id=row.contact_id).is_held:
-        return
-    sent = Attachment.objects.filter(message_id__in=row.message_ids).values("media_id")
-    elsewhere = Attachment.objects.filter(media_id=OuterRef("id")).exclude(message_id__in=row.message_ids)
-    if Media.objects.filter(~Exists(elsewhere), id__in=sent).mark_deleted("Its sender asked for it by RESET."):
-        transaction.on_commit(media_jobs.wake_purge, robust=True)
+    if isinstance(error, Error):
+        if is_connection_lost(error):
+            raise error
+        # Not its text: a database quotes rows, with what people wrote.
+        what, traceback = described(error), None
+    else:
+        what, traceback = type(error).__name__, error
+    log.error("sessions not rebuilt", exc_info=traceback, extra={"contact": str(line.contact_id), "error": what})
+    return f"Its sessions could not be rebuilt: {what}. The log has the details."
 
 
 # --- in their own time --------------------------------------------------------------------
@@ -317,46 +137,66 @@ def _delete_files(row: PhotoSession) -> None:
 
 def expire() -> int:
     """End the open sessions whose contacts have been silent, unless something older is still unread. How many."""
-    silent_since = datetime.now(UTC) - timedelta(seconds=settings.SESSION_TTL_SECONDS)
+    silent_since = Now() - timedelta(seconds=settings.SESSION_TTL_SECONDS)
     silent = PhotoSession.objects.filter(
         state__in=PhotoSession.OPEN, last_at__lt=silent_since, last_received_at__lt=silent_since
     )
     ended = 0
-    for row in silent[:200]:
+    for row in _next_of(silent):
         if not Delivery.objects.due().exists():
-            alone(row, lambda row: refold(line_of(row), row.started_at, may_expire=True))
-            ended += 1
+            ended += alone(row, lambda row: refold(line_of(row), row.started_at, may_expire=True))
     return ended
 
 
 def settle() -> int:
     """Look again at sessions some of whose photos were on their way. How many."""
-    unsettled = PhotoSession.objects.filter(is_settled=False)
-    rows = list(unsettled.order_by("-last_at")[:200])
-    for row in rows:
-        alone(row, review)
-    return len(rows)
+    return sum(alone(row, review) for row in _next_of(PhotoSession.objects.filter(is_settled=False)))
+
+
+def _next_of(sessions: QuerySet[PhotoSession]) -> list[PhotoSession]:
+    """Those to look at in this pass: round robin, and none whose conversation waits to be rebuilt."""
+    waiting = SessionRebuild.objects.ready().filter(contact=OuterRef("contact"))
+    rows = list(sessions.filter(~Exists(waiting)).order_by("looked_at", "id")[:LOOKED_AT_ONCE])
+    # Committed first: one that kills whoever looks at it is the last one next time.
+    PhotoSession.objects.filter(id__in=[row.id for row in rows]).update(looked_at=Now())
+    return rows
+
+
+# --- one session --------------------------------------------------------------------------
 
 
 def decide(row: PhotoSession, verb: PhotoSession.Verb) -> bool:
     """Staff close or cancel an open session; False when it is over already."""
-    decided: list[bool] = []
+    decided: list[SessionRebuild] = []
 
     def take(row: PhotoSession) -> None:
         if row.is_open:
-            row.staff_verb, row.staff_at = verb, max(datetime.now(UTC), row.last_at)
+            row.staff_verb, row.staff_at = verb, max(database_now(), row.last_at)
             row.save(update_fields=["staff_verb", "staff_at"])
-            refold(line_of(row), row.started_at)
-            decided.append(True)
+            # A decision is kept like a message: whatever happens to the sessions, they follow.
+            decided.append(SessionRebuild.objects.create(**asdict(line_of(row)), since=row.started_at))
 
     alone(row, take)
+    for rebuild in decided:
+        _rebuild(line_of(rebuild), [rebuild])
     return bool(decided)
 
 
-def alone(row: PhotoSession, work: Callable[[PhotoSession], None]) -> None:
-    """Do something to a session while nobody else does, in a transaction of its own; nothing if it is gone."""
-    with transaction.atomic():
-        Contact.objects.select_for_update().filter(sessions=row.id).first()
-        fresh = PhotoSession.objects.filter(id=row.id).first()
-        if fresh is not None:
-            work(fresh)
+def alone(row: PhotoSession, work: Callable[[PhotoSession], None]) -> bool:
+    """Do something to a session while nobody else does, in a transaction of its own; nothing if it is gone.
+
+    False, after an error: it is logged, and the session will be rebuilt.
+    """
+    try:
+        with transaction.atomic():
+            Contact.objects.select_for_update().filter(sessions=row.id).first()
+            fresh = PhotoSession.objects.filter(id=row.id).first()
+            if fresh is not None:
+                work(fresh)
+    except BaseTimeoutException:
+        raise
+    except Exception as error:
+        failed = SessionRebuild.objects.create(**asdict(line_of(row)), since=row.started_at, attempts=1)
+        SessionRebuild.objects.filter(id=failed.id).failed(_logged(error, line_of(row)))
+        return False
+    return True

@@ -70,6 +70,8 @@ def drain(seconds: float = DRAIN_SECONDS) -> int:
     run = _Run(ends_at=time.monotonic() + seconds)
     while (token := DrainLease.take()) is not None:
         try:
+            # First what a reader that died has left.
+            _rebuild_sessions()
             _drain_under(token, run)
         finally:
             DrainLease.release(token)
@@ -103,6 +105,7 @@ def _drain_under(token: UUID, run: _Run) -> None:
         else:
             run.read += len(batch)
             run.is_database_fine = True
+        _rebuild_sessions()
         if time.monotonic() >= run.ends_at:
             break
 
@@ -156,6 +159,12 @@ def _limit_lock_waits() -> None:
             # Whoever set a limit of their own keeps it.
             unlimited = "current_setting('lock_timeout') = '0'"
             cursor.execute(f"SELECT set_config('lock_timeout', %s, true) WHERE {unlimited}", [f"{LOCK_SECONDS}s"])
+
+
+def _rebuild_sessions() -> None:
+    """After the messages are committed, so that no message is lost by an error in its session."""
+    if conversations.rebuild():
+        outbox.wake()
 
 
 def _uncount(rows: QuerySet[Delivery]) -> None:
@@ -257,7 +266,7 @@ def _keep(pairs: Sequence[tuple[Delivery, Event]]) -> None:
     reached("inbox_between_messages")
     _attach(messages, new=messages.keys() - known)
     outbox.settle(event for _, event in pairs if isinstance(event, StatusChanged))
-    conversations.heard(messages.keys() - known)
+    conversations.note(messages.keys() - known)
 
 
 def _attach(messages: dict[UUID, tuple[Delivery, MessageReceived]], *, new: set[UUID]) -> None:

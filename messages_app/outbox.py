@@ -26,12 +26,13 @@ from media_app import hints, retry
 from media_app.failpoints import reached
 from messages_app import business, conversations, replies
 from messages_app.business import HandOverError
-from messages_app.models import Contact, Delivery, MessageStatus, OutboxItem, PhotoSession
+from messages_app.models import Contact, Delivery, MessageStatus, OutboxItem, PhotoSession, SessionRebuild
 from messages_app.providers import provider
 from messages_app.providers.base import OutgoingMessage
 from messages_app.providers.events import StatusChanged
 from messages_app.providers.sending import NotSentError, RefusedError, SendError
 from messages_app.providers.statuses import status_rank
+from messages_app.session_rows import review
 from messages_app.summaries import summarize
 
 log = logging.getLogger(__name__)
@@ -87,7 +88,8 @@ def _sendable(queue: Queue) -> QuerySet[OutboxItem]:
     """The items of a queue that may be sent now.
 
     Their time has come, nothing of their session goes before them, and everything that reached us before their
-    cause has been read. What may not be sent is left out by the query: it never stands in the way of the others.
+    cause has been read and is in its session. What may not be sent is left out by the query: it never stands in
+    the way of the others.
     """
     ahead = OutboxItem.objects.filter(
         queue.items, session=OuterRef("session"), place__lt=OuterRef("place"), state__in=OutboxItem.PENDING
@@ -97,6 +99,7 @@ def _sendable(queue: Queue) -> QuerySet[OutboxItem]:
         queue.items,
         Q(unread_since=None) | Q(caused_at__lt=F("unread_since")),
         ~Exists(ahead),
+        ~Exists(SessionRebuild.objects.fresh().filter(contact=OuterRef("session__contact"))),
         state=State.QUEUED,
         not_before__lte=Now(),
     )
@@ -291,10 +294,7 @@ def _send(claimed: Claimed) -> bool:
     reached("outbox_after_send")
     _end(item, State.SENT)
     reached("outbox_after_mark")
-    try:
-        conversations.alone(item.session, conversations.review)
-    except Exception as error:
-        _log_or_raise("a session could not be looked at after it was answered", error, item.id)
+    conversations.alone(item.session, review)
     return True
 
 

@@ -477,7 +477,7 @@ GUARDS = (
     ),
     Guard(
         "one open session for a contact and number",
-        "messages_app/conversations.py",
+        "messages_app/session_rows.py",
         "                _void(other)\n",
         "                pass\n",
         "tests/messages/test_conversations.py",
@@ -540,14 +540,14 @@ GUARDS = (
     ),
     Guard(
         "RESET leaves what was sent elsewhere",
-        "messages_app/conversations.py",
+        "messages_app/session_rows.py",
         "~Exists(elsewhere), ",
         "",
         "tests/messages/test_conversations.py",
     ),
     Guard(
         "a hold keeps files",
-        "messages_app/conversations.py",
+        "messages_app/session_rows.py",
         "if Contact.objects.get(id=row.contact_id).is_held:",
         "if False:",
         "tests/messages/test_conversations.py",

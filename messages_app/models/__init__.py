@@ -6,6 +6,7 @@ from messages_app.models.contact import Contact, ContactOwner
 from messages_app.models.delivery import Delivery, DeliveryQuerySet, DrainLease, QuarantinedItem
 from messages_app.models.message import Attachment, Message, MessageStatus
 from messages_app.models.outbox import OutboxItem
+from messages_app.models.rebuild import SessionRebuild
 from messages_app.models.refusal import WebhookRefusal
 from messages_app.models.session import PhotoSession
 
@@ -21,5 +22,6 @@ __all__ = [
     "OutboxItem",
     "PhotoSession",
     "QuarantinedItem",
+    "SessionRebuild",
     "WebhookRefusal",
 ]

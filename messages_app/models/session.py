@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from messages_app.models.contact import Contact
 
@@ -54,6 +55,7 @@ class PhotoSession(models.Model):
     message_ids = models.JSONField(default=list)
     media_ids = models.JSONField(default=list)
     is_settled = models.BooleanField(default=True, help_text="None of its photos is on its way any more.")
+    looked_at = models.DateTimeField(db_default=Now(), help_text="When the sweeper looked at it last.")
     # A decision is a fact like a message: the fold takes it in at its time.
     staff_verb = models.CharField(max_length=8, choices=Verb, blank=True)
     staff_at = models.DateTimeField(null=True, blank=True)
@@ -73,7 +75,7 @@ class PhotoSession(models.Model):
             models.Index(
                 fields=["last_at"], name="session_open", condition=Q(state__in=("collecting", "awaiting_details"))
             ),
-            models.Index(fields=["id"], name="session_unsettled", condition=Q(is_settled=False)),
+            models.Index(fields=["looked_at", "id"], name="session_to_settle", condition=Q(is_settled=False)),
         ]
 
     def __str__(self) -> str:

@@ -17,7 +17,7 @@ from mediahub.simulator.deliveries import SignedRequest
 from mediahub.simulator.provider import SimulatedProvider
 from mediahub.simulator.shop import Shop
 from messages_app import conversations, inbox, outbox
-from messages_app.models import Delivery, OutboxItem, PhotoSession
+from messages_app.models import Delivery, OutboxItem, PhotoSession, SessionRebuild
 from tests.album import replies
 from tests.faults.crash import an_hour_passes, dies_at, without_waiting_for_the_disk
 from tests.messages.mail import arrive
@@ -25,7 +25,14 @@ from tests.messages.mail import arrive
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 State = OutboxItem.State
-INBOX = ("inbox_after_count", "inbox_between_messages", "inbox_before_commit", "inbox_after_commit")
+INBOX = (
+    "inbox_after_count",
+    "inbox_between_messages",
+    "inbox_before_commit",
+    "inbox_after_commit",
+    "rebuild_after_take",
+    "rebuild_before_commit",
+)
 OUTBOX = ("outbox_in_claim", "outbox_after_claim", "outbox_after_send", "outbox_after_mark")
 PHOTOS = 3
 NUMBER = "+14335580001"
@@ -55,6 +62,7 @@ def time_passes() -> None:
     an_hour_passes()
     OutboxItem.objects.update(sending_at=F("sending_at") - timedelta(hours=1))
     OutboxItem.objects.filter(state=State.QUEUED).update(not_before=F("not_before") - timedelta(hours=1))
+    SessionRebuild.objects.update(not_before=F("not_before") - timedelta(hours=1))
     outbox.overdue()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
@@ -14,14 +15,15 @@ from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
+from media_app.clock import database_now
 from media_app.models import Media
 from media_app.models.media import TOO_LARGE
 from mediahub.simulator.customer import Customer
 from mediahub.simulator.provider import SimulatedProvider
 from mediahub.simulator.shop import Shop
-from messages_app import conversations, inbox, outbox
+from messages_app import conversations, inbox, outbox, session_rows
 from messages_app.contacts import own_id
-from messages_app.models import Attachment, Contact, Delivery, OutboxItem, PhotoSession
+from messages_app.models import Attachment, Contact, Delivery, Message, OutboxItem, PhotoSession, SessionRebuild
 from messages_app.summaries import summarize
 from tests.messages.mail import ACCOUNTS, ADA, BOB, SENT, Json, arrive, card, image, meta
 
@@ -320,7 +322,7 @@ def test_corrections_are_five_seconds_apart(shop: Shop) -> None:
     correction = row.outbox.get(kind=Kind.CORRECTION)
     assert correction.state == OutboxItem.State.QUEUED
     assert last.sending_at is not None
-    assert correction.not_before == last.sending_at + conversations.CORRECT_EVERY
+    assert correction.not_before == last.sending_at + session_rows.CORRECT_EVERY
 
 
 def test_one_correction_follows_another_only_where_it_was_wrong_as_well(shop: Shop) -> None:
@@ -402,6 +404,138 @@ def test_an_open_session_that_is_none_by_the_new_words_makes_room(settings: Sett
     settings.SESSION_START = "keyword"
     hear(text(1, "sell"))
     assert stood() == [(State.COLLECTING, 0)]
+
+
+# --- errors while sessions are rebuilt ----------------------------------------------------
+
+
+def time_passes() -> None:
+    SessionRebuild.objects.update(not_before=datetime.now(UTC) - timedelta(seconds=1))
+
+
+def test_an_error_in_a_session_costs_no_message(settings: Settings) -> None:
+    words, settings.SESSION_WORDS_DONE = settings.SESSION_WORDS_DONE, None
+    hear(picture(0), text(1, "done"))
+    assert (Message.objects.count(), Media.objects.count(), sessions()) == (2, 1, [])
+    assert set(Delivery.objects.values_list("state", flat=True)) == {Delivery.State.PROCESSED}
+    (failing,) = SessionRebuild.objects.failing()
+    assert failing.error == "Its sessions could not be rebuilt: TypeError. The log has the details."
+    settings.SESSION_WORDS_DONE = words
+    assert conversations.rebuild() == 0, "not before its pause is over"
+    time_passes()
+    assert conversations.rebuild() == 1
+    assert (stood(), owed(one())) == ([(State.AWAITING_DETAILS, 1)], ["ack", "question"])
+    assert not SessionRebuild.objects.exists()
+
+
+def broken(row: PhotoSession) -> PhotoSession:
+    """A session that raises whenever somebody looks at it."""
+    row.outbox.filter(kind=Kind.QUESTION).update(sending_at=datetime.now(UTC), state=OutboxItem.State.SENT, said=[])
+    return row
+
+
+def test_a_session_that_raises_stops_no_other_one() -> None:
+    hear(*(picture(0, of=of) for of in (ADA, BOB)), text(1, "done"), text(1, "done", of=BOB))
+    broken(one())
+    Media.objects.update(state=Media.State.STORED, content_type="image/jpeg")
+    assert (conversations.settle(), one(BOB).is_settled) == (1, True)
+    hear(picture(2), picture(2, of=BOB))
+    assert (stood(), stood(BOB)) == ([(State.AWAITING_DETAILS, 1)], [(State.AWAITING_DETAILS, 2)])
+    assert {str(row.contact_id) for row in SessionRebuild.objects.failing()} == {str(own_id(ADA))}
+
+
+def test_silence_ends_the_sessions_beside_one_that_raises() -> None:
+    for of in (ADA, BOB):
+        hear(picture(-2 * HOUR, of=of), text(1 - 2 * HOUR, "done", of=of))
+        age(one(of), HOUR + 1)
+    broken(one())
+    assert (conversations.expire(), one(BOB).state) == (1, State.SUBMITTED)
+    assert (conversations.expire(), conversations.settle()) == (0, 1), "the one that raises waits for its rebuild"
+
+
+def test_each_failure_doubles_the_pause() -> None:
+    hear(picture(0), text(1, "done"))
+    broken(one())
+    hear(picture(2))
+    pauses = []
+    for _ in range(3):
+        (row,) = SessionRebuild.objects.failing()
+        pauses.append(round((row.not_before - database_now()).total_seconds(), -1))
+        time_passes()
+        assert conversations.rebuild() == 0
+    assert pauses == [30, 60, 120]
+
+
+def test_a_decision_is_kept_although_its_session_raises(settings: Settings) -> None:
+    hear(picture(0))
+    words, settings.SESSION_WORDS_DONE = settings.SESSION_WORDS_DONE, None
+    assert conversations.decide(one(), Verb.CANCEL) is True
+    assert one().state == State.COLLECTING
+    settings.SESSION_WORDS_DONE = words
+    time_passes()
+    conversations.rebuild()
+    assert one().state == State.CANCELLED
+
+
+def test_nothing_is_said_before_the_sessions_are_rebuilt(shop: Shop) -> None:
+    hear(picture(0))
+    row = one()
+    waiting = SessionRebuild.objects.create(**asdict(session_rows.line_of(row)), since=row.started_at)
+    assert outbox.send_due() == 0
+    waiting.delete()
+    assert outbox.send_due() == 1
+
+
+def test_all_unsettled_sessions_are_looked_at_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversations, "LOOKED_AT_ONCE", 2)
+    everybody = [f"whatsapp:+1433111{number:04}" for number in range(5)]
+    hear(*(picture(number, of=of) for number, of in enumerate(everybody)))
+    first = PhotoSession.objects.order_by("last_at")[0]
+    Media.objects.filter(id__in=first.media_ids).update(state=Media.State.STORED, content_type="image/jpeg")
+    assert [conversations.settle() for _ in range(3)] == [2, 2, 2]
+    first.refresh_from_db()
+    assert first.is_settled
+
+
+# --- files that turn out to be photos -----------------------------------------------------
+
+
+def unnamed(second: int) -> Json:
+    """A file that its sender's program has not looked into."""
+    file = {"id": f"document-{second}", "sha256": b64encode(bytes([second] * 32)).decode()}
+    return kind(second, "document", {**file, "mime_type": "application/octet-stream"})
+
+
+def stored(provider_media_id: str, content_type: str) -> None:
+    state = Media.State.STORED
+    Media.objects.filter(provider_media_id=provider_media_id).update(state=state, content_type=content_type)
+    conversations.rebuild()
+    conversations.settle()
+    conversations.rebuild()
+
+
+@pytest.mark.parametrize(("content_type", "photos"), [("image/jpeg", 2), ("application/pdf", 1)])
+def test_a_file_counts_once_its_type_is_known(shop: Shop, content_type: str, photos: int) -> None:
+    hear(picture(0), unnamed(1), text(2, "done"), text(3, "none"))
+    outbox.send_due()
+    assert stood() == [(State.SUBMITTED, 1)]
+    stored("document-1", content_type)
+    assert (stood(), SessionRebuild.objects.exists()) == ([(State.SUBMITTED, photos)], False)
+    assert owed(one(), queued=True) == (["correction", "hand_over"] if photos == 2 else [])
+
+
+def test_a_file_of_unknown_type_begins_a_session_once_it_is_a_photo() -> None:
+    hear(unnamed(1))
+    assert sessions() == []
+    stored("document-1", "image/jpeg")
+    assert stood() == [(State.COLLECTING, 1)]
+
+
+def test_a_photo_that_is_stored_as_something_else_counts_no_longer(shop: Shop) -> None:
+    row = submitted(shop)
+    stored(f"media-wamid.{ADA}.2", "application/pdf")
+    assert stood() == [(State.SUBMITTED, 1)]
+    assert owed(row, queued=True) == ["correction", "hand_over"]
 
 
 # --- photos on their way at DONE ----------------------------------------------------------
@@ -579,7 +713,7 @@ def test_reset_reads_no_file_but_its_own() -> None:
     row = one()
     with connection.cursor() as cursor, CaptureQueriesContext(connection) as queries:
         cursor.execute("ANALYZE")
-        conversations.refold(conversations.line_of(row), row.started_at)
+        session_rows.refold(session_rows.line_of(row), row.started_at)
         (update,) = (query["sql"] for query in queries if query["sql"].startswith('UPDATE "media_app_media"'))
         cursor.execute(f"EXPLAIN {'QUERY PLAN' if connection.vendor == 'sqlite' else ''} {update}")
         plan = str(cursor.fetchall())

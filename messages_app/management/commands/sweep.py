@@ -75,6 +75,7 @@ READ, QUEUE = "read deliveries", "queue files"
 #: What a pass does, in this order. Each is bounded, and what stops the one does not stop the others.
 DUTIES: dict[str, Callable[[], int]] = {
     READ: lambda: inbox.drain(),
+    "rebuild sessions": lambda: conversations.rebuild(),
     "end silent sessions": lambda: conversations.expire(),
     "review sessions": lambda: conversations.settle(),
     "end overdue replies": lambda: outbox.overdue(),
