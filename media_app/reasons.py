@@ -43,7 +43,7 @@ _DATABASE = tuple(
         ("database is locked", "Another program holds the write lock of the database."),
         ("unable to open database file", "The database file can't be opened: look at its folder and its permissions."),
         ("not a database|malformed", "The database file is damaged or is no SQLite database."),
-        ("disk i/o error", "The disk of the database does not read or write."),
+        ("disk i/o error", "The disk of the database is full, or does not read or write."),
         ("permission denied", "The user in DATABASE_URL may not write to the hub's tables."),
         ("statement timeout|lock timeout", "The database was too slow, or a table is locked."),
         ("server closed the connection|connection is lost|terminating connection", "The database went away."),

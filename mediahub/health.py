@@ -102,14 +102,20 @@ def _queue() -> str:
 
 
 def _eviction_policy() -> str:
-    policy = hints.eviction_policy()
+    try:
+        policy = hints.eviction_policy()
+    except ValueError:
+        raise NotReadyError("REDIS_URL is not the address of a Redis.") from None
     if policy in ("noeviction", "unknown"):
         return policy
     return f"warning: {policy}. Redis may throw jobs away: set maxmemory-policy to noeviction."
 
 
 def _storage() -> str:
-    storage = probing_storage()
+    try:
+        storage = probing_storage()
+    except ValueError:
+        raise NotReadyError("The bucket's endpoint is not an address: it begins with https://.") from None
     storage.put(STORAGE_KEY, BytesIO(b"ok"), size=2, content_type="text/plain", metadata={}, replace=True)
     storage.delete([STORAGE_KEY])
     return "ok"

@@ -134,15 +134,23 @@ def test_a_wrong_password_of_redis_is_named(client: Client, redis_port: int, set
             redis.config_set("requirepass", "")
 
 
-def _bucket_at(port: int) -> dict[str, Any]:
-    return _s3_storage(
-        bucket="b", key_id="an-access-key", secret="s", region="us-east-1", endpoint=f"http://127.0.0.1:{port}"
-    )
+def test_addresses_that_are_none_are_named(client: Client, settings: Settings) -> None:
+    settings.STORAGES = {**settings.STORAGES, "media": _bucket_at("no-scheme")}
+    with _redis_at(settings, "http://x:secret@y"):
+        answer = client.get("/readyz").json()
+        settings.REDIS_URL = "redis://127.0.0.1:1/0"
+        hints.connection.cache_clear()
+    assert answer["queue"] == answer["eviction_policy"] == "failed: REDIS_URL is not the address of a Redis."
+    assert answer["storage"] == "failed: The bucket's endpoint is not an address: it begins with https://."
+
+
+def _bucket_at(endpoint: str) -> dict[str, Any]:
+    return _s3_storage(bucket="b", key_id="an-access-key", secret="s", region="us-east-1", endpoint=endpoint)
 
 
 def test_a_silent_bucket_costs_two_seconds(client: Client, settings: Settings, silent_port: int) -> None:
     """Its own client would wait for half a minute."""
-    settings.STORAGES = {**settings.STORAGES, "media": _bucket_at(silent_port)}
+    settings.STORAGES = {**settings.STORAGES, "media": _bucket_at(f"http://127.0.0.1:{silent_port}")}
     began = time.monotonic()
     answer = client.get("/readyz")
     assert time.monotonic() - began < SOON

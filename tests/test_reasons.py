@@ -40,6 +40,7 @@ REASONS = [
     (OperationalError("cannot execute INSERT in a read-only transaction"), "read-only"),
     (OperationalError("database or disk is full"), "disk of the database is full"),
     (OperationalError('could not extend file "base/1/2": No space left on device'), "disk of the database is full"),
+    (OperationalError("disk I/O error"), "is full, or does not"),
     (OperationalError("database is locked"), "holds the write lock"),
     (OperationalError("unable to open database file"), "can't be opened"),
     (OperationalError("something new"), "failed with OperationalError"),
