@@ -43,7 +43,7 @@ from tests.messages.rows import all_rows
 #: Those of the simulated provider.
 ACCOUNTS = Accounts()
 # A child that hangs fails its test instead of all of them.
-CHILD_SECONDS = 30
+CHILD_SECONDS = 180
 ROUNDS = 10
 
 

@@ -32,7 +32,7 @@ from tests.messages.mail import ADA, arrive
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases, pytest.mark.usefixtures("provider")]
 
 State = Media.State
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 180
 BEFORE_THE_PUT = ["ingest_after_claim", "ingest_mid_download", "ingest_before_put"]
 ANYWHERE = [*BEFORE_THE_PUT, "ingest_after_put"]
 PAIRS = [

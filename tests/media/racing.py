@@ -18,7 +18,7 @@ def race(workers: Sequence[Callable[[], T]]) -> list[T]:
 
     def run(work: Callable[[], T]) -> T:
         try:
-            start.wait(30)
+            start.wait(180)
             return work()
         finally:
             connection.close()

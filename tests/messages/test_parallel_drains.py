@@ -38,7 +38,7 @@ def at_once(work: Callable[[], None], threads: int) -> None:
 
     def run() -> None:
         try:
-            ready.wait(10)
+            ready.wait(180)
             work()
         finally:
             connection.close()
