@@ -149,6 +149,10 @@ def run(queue: str, parent: int) -> None:
     except RedisError as error:
         log.warning("a worker ends, because the queue failed", extra={"queue": queue, "reason": reason(error)})
         raise SystemExit(1) from None
+    except Exception:
+        # multiprocessing would print it as it is, with whatever the exception holds.
+        log.exception("a worker ends", extra={"queue": queue})
+        raise SystemExit(1) from None
 
 
 def _worker(queue: str) -> BaseWorker:

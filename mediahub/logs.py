@@ -6,9 +6,12 @@ Used by Django's settings and by gunicorn, which starts before Django: nothing h
 from __future__ import annotations
 
 import logging
+import mmap
+import struct
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
@@ -45,46 +48,72 @@ class Formatter(JsonFormatter):
         }
 
 
+class Memory:
+    """When each kind of line was last written, and how many were left out since; shared with forked processes.
+
+    Two processes that write at the same moment may cost a line or write one more. So may two kinds that fall on the
+    same slot.
+    """
+
+    _SLOTS = 1024
+    _SLOT = struct.Struct("=8sdQ")
+
+    def __init__(self) -> None:
+        self._map = mmap.mmap(-1, self._SLOTS * self._SLOT.size)
+
+    def read(self, kind: bytes) -> tuple[float, int]:
+        known, at, left_out = self._SLOT.unpack_from(self._map, self._offset(kind))
+        return (at, left_out) if known == kind else (float("-inf"), 0)
+
+    def write(self, kind: bytes, at: float, left_out: int) -> None:
+        self._SLOT.pack_into(self._map, self._offset(kind), kind, at, left_out)
+
+    def _offset(self, kind: bytes) -> int:
+        return int.from_bytes(kind, "big") % self._SLOTS * self._SLOT.size
+
+
+# Made when this is imported: before a supervisor forks its workers, and gunicorn its own.
+_shared = Memory()
+
+
 class OncePerOutage(logging.Filter):
     """Lets a warning or an error through once a minute; the next line of its kind says how many were left out.
 
     An outage makes the same line thousands of times. Lines are the same by logger, message (before its arguments),
-    exception type, and the extras of ``_APART``.
+    exception type, and the extras of ``_APART``. Processes that are forked from one, as a supervisor's workers and
+    a worker's jobs, count together.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic, memory: Memory | None = None) -> None:
         super().__init__()
+        # On Linux all processes have the same one.
         self._clock = clock
-        #: When each kind was last written, and how many were left out since.
-        self._written: dict[tuple[object, ...], tuple[float, int]] = {}
+        self._memory = memory or _shared
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno < logging.WARNING or record.levelno >= logging.CRITICAL:
             return True
+        if record.name in _ONE_FOR_ALL:
+            record.exc_info = record.exc_text = None
         now, kind = self._clock(), _kind(record)
-        at, left_out = self._written.get(kind, (float("-inf"), 0))
+        at, left_out = self._memory.read(kind)
         if now - at < QUIET_SECONDS:
-            self._written[kind] = (at, left_out + 1)
+            self._memory.write(kind, at, left_out + 1)
             return False
         if left_out:
             record.left_out = left_out
-        if len(self._written) > 1000:
-            self._written.clear()
-        self._written[kind] = (now, 0)
+        self._memory.write(kind, now, 0)
         return True
 
 
-def _kind(record: logging.LogRecord) -> tuple[object, ...]:
-    if record.name in _ONE_FOR_ALL:
-        return (record.name,)
-    exception = record.exc_info[0] if record.exc_info else None
-    return (
-        record.name,
-        record.levelno,
-        str(record.msg),
-        exception,
-        *(str(getattr(record, name, "")) for name in _APART),
-    )
+def _kind(record: logging.LogRecord) -> bytes:
+    """Eight bytes that are the same for lines that are the same."""
+    parts: tuple[object, ...] = (record.name,)
+    if record.name not in _ONE_FOR_ALL:
+        exception = record.exc_info[0] if record.exc_info else None
+        apart = (str(getattr(record, name, "")) for name in _APART)
+        parts = (record.name, record.levelno, str(record.msg), exception, *apart)
+    return blake2b(repr(parts).encode(errors="replace"), digest_size=8).digest()
 
 
 def configuration(level: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from django.test import RequestFactory
 
-from mediahub.logs import QUIET_SECONDS, Formatter, OncePerOutage
+from mediahub.logs import QUIET_SECONDS, Formatter, Memory, OncePerOutage
 
 
 class Log:
@@ -21,7 +22,7 @@ class Log:
         self._stream = io.StringIO()
         handler = logging.StreamHandler(self._stream)
         handler.setFormatter(Formatter())
-        handler.addFilter(OncePerOutage(clock=lambda: self.now))
+        handler.addFilter(OncePerOutage(clock=lambda: self.now, memory=Memory()))
         self.logger = logging.Logger("test")
         self.logger.addHandler(handler)
 
@@ -61,6 +62,15 @@ def test_an_outage_is_one_line_a_minute(log: Log) -> None:
     assert [line.get("left_out") for line in log.lines] == [None, 999]
 
 
+def test_forked_processes_share_the_minute() -> None:
+    once, record = OncePerOutage(memory=Memory()), logging.LogRecord("test", logging.ERROR, "", 1, "down", None, None)
+    assert once.filter(record)
+    child = os.fork()
+    if not child:
+        os._exit(once.filter(record))
+    assert os.waitpid(child, 0)[1] == 0
+
+
 def test_what_differs_is_written(log: Log) -> None:
     for status in (503, 500):
         log.logger.error("%s: %s", "x", "/", extra={"status_code": status})
@@ -70,7 +80,7 @@ def test_what_differs_is_written(log: Log) -> None:
 
 
 def test_foreign_hosts_are_one_line() -> None:
-    once, passed = OncePerOutage(), 0
+    once, passed = OncePerOutage(memory=Memory()), 0
     for number in range(50):
         text = f"Invalid HTTP_HOST header: 'scanner{number}.example'."
         record = logging.LogRecord("django.security.DisallowedHost", logging.ERROR, "", 1, text, None, None)
