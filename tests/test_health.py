@@ -17,7 +17,7 @@ from redis import Redis
 
 from media_app import hints
 from media_app.storage import media_storage
-from mediahub import health
+from mediahub import health, probes
 from mediahub.models import WriteProbe
 from mediahub.probes import LIMIT_SECONDS, Outcome, Probe
 from mediahub.settings import _s3_storage
@@ -215,6 +215,14 @@ def test_many_who_ask_at_once_share_one_check() -> None:
     go.set()
     assert [run.outcome().text for run in runs] == ["ok"]
     assert len(begun) == 1
+
+
+def test_a_check_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probes, "LIMIT_SECONDS", 0.01)
+    go = threading.Event()
+    probe = Probe(lambda: Outcome(go.wait(20), "ok"))
+    assert probe.start(max_age=0).outcome() == probes.SILENT
+    go.set()
 
 
 def test_an_answer_is_used_again_for_a_while() -> None:
