@@ -13,7 +13,7 @@ from media_app.admin.machine_owned import change_url, list_url
 from media_app.admin.times import in_words
 from media_app.models import AccountPause, Media
 from mediahub.status import GIVEN_UP, LATELY, RESCUABLE, UNSENT, Status
-from messages_app.models import Delivery, OutboxItem, QuarantinedItem, WebhookRefusal
+from messages_app.models import Delivery, OutboxItem, QuarantinedItem, SessionRebuild, WebhookRefusal
 from messages_app.outbox import HAND_OVER_FOR
 
 # Work that waits longer than this has nobody who does it.
@@ -60,6 +60,7 @@ def alerts(status: Status | None) -> list[Alert]:
         _nobody_fetches(status),
         _nobody_reads(status),
         _hand_overs_failing(status),
+        _rebuilds_failing(status),
         _running_out(status),
         _missing(status),
         _given_up(status),
@@ -135,6 +136,18 @@ def _nobody_reads(status: Status) -> Alert | None:
         headline=f"A delivery has waited {waited} to be read.",
         advice="Its messages and files are not to be seen yet. Look whether the worker and the sweeper run.",
         links=(Link("Deliveries not read", list_url(Delivery, state__exact=Delivery.State.RECEIVED), Delivery),),
+    )
+
+
+def _rebuilds_failing(status: Status) -> Alert | None:
+    if not (count := status.rebuilds_failing):
+        return None
+    return Alert(
+        tone="bad",
+        headline=f"The sessions of {_counted(count, 'conversation', 'conversations')} could not be rebuilt.",
+        advice="All messages and files are kept, but photos may be missing in sessions and hand-overs. "
+        "Each is tried again by itself, at least once an hour. The log has the error.",
+        links=(Link("These conversations", list_url(SessionRebuild), SessionRebuild),),
     )
 
 

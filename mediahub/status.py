@@ -15,7 +15,7 @@ from django.db.models.functions import Coalesce, Greatest, Now
 
 from media_app import hints
 from media_app.models import AccountPause, FetchAttempt, Media
-from messages_app.models import Delivery, OutboxItem, QuarantinedItem, WebhookRefusal
+from messages_app.models import Delivery, OutboxItem, QuarantinedItem, SessionRebuild, WebhookRefusal
 from messages_app.outbox import WINDOW
 
 log = logging.getLogger(__name__)
@@ -67,6 +67,8 @@ class Status:
     unread_since: datetime | None
     unread: int
     quarantined: int
+    #: Conversations whose sessions could not be rebuilt.
+    rebuilds_failing: int
     #: Files that the provider forgets within ``LATELY``, and when the first is forgotten.
     running_out: int
     first_runs_out: datetime | None
@@ -123,6 +125,7 @@ def collect() -> Status:
         unread_since=unread["oldest"],
         unread=unread["count"],
         quarantined=QuarantinedItem.objects.count(),
+        rebuilds_failing=SessionRebuild.objects.failing().values("contact").distinct().count(),
         running_out=running_out["count"],
         first_runs_out=running_out["first"],
         given_up_lately=Media.objects.filter(Exists(lately), state__in=GIVEN_UP).count(),

@@ -4,6 +4,7 @@ from messages_app.admin.contacts import ContactAdmin
 from messages_app.admin.deliveries import DeliveryAdmin, QuarantinedItemAdmin
 from messages_app.admin.media import MediaWithMessagesAdmin
 from messages_app.admin.messages import MessageAdmin, MessageStatusAdmin
+from messages_app.admin.rebuilds import SessionRebuildAdmin
 from messages_app.admin.replies import OutboxItemAdmin
 from messages_app.admin.sessions import PhotoSessionAdmin
 
@@ -16,4 +17,5 @@ __all__ = [
     "OutboxItemAdmin",
     "PhotoSessionAdmin",
     "QuarantinedItemAdmin",
+    "SessionRebuildAdmin",
 ]

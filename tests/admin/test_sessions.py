@@ -12,10 +12,10 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 from redis import Redis
 
-from media_app.admin.machine_owned import change_url
+from media_app.admin.machine_owned import change_url, list_url
 from mediahub import status
 from mediahub.alerts import alerts
-from messages_app.models import Contact, OutboxItem, PhotoSession
+from messages_app.models import Contact, OutboxItem, PhotoSession, SessionRebuild
 from tests.admin.conftest import Staff
 from tests.admin.rows import make_contact, make_media, make_message, make_reply, make_session, photo
 
@@ -312,3 +312,19 @@ def test_a_hand_over_that_keeps_failing_is_told_with_what_was_answered(viewer: C
     assert "answered 503" in advice
     assert "SESSION_WEBHOOK_URL" in advice
     assert "The business does not take 1 summary." in html(viewer, SESSIONS)
+
+
+# --- sessions that could not be rebuilt ---------------------------------------
+
+
+def test_a_conversation_that_fails_is_an_alert_until_it_is_rebuilt(superuser: Client, redis: Redis) -> None:
+    session = open_session(make_contact("Ana"))
+    line = {"provider": session.provider, "account": session.account, "business": session.business}
+    row = SessionRebuild.objects.create(contact=session.contact, since=session.started_at, error="no luck", **line)
+    assert "The sessions of 1 conversation could not be rebuilt." in [a.headline for a in alerts(status.collect())]
+    for page in (list_url(SessionRebuild), change_url(row)):
+        assert "no luck" in html(superuser, page)
+        assert "Ana" in html(superuser, page)
+    superuser.post(list_url(SessionRebuild), {"action": "retry", "_selected_action": row.pk})
+    assert not SessionRebuild.objects.exists()
+    assert "rebuilt" not in " ".join(alert.headline for alert in alerts(status.collect()))
