@@ -54,7 +54,7 @@ def note(message_ids: Iterable[UUID]) -> None:
 
 def _said(messages: QuerySet[Message]) -> list[tuple[Line, datetime]]:
     found = messages.values_list("contact_id", "provider", "account", "business", "occurred_at")
-    return [(Line(contact, *names), at) for contact, *names, at in found if contact]
+    return [(Line.of(contact, *names), at) for contact, *names, at in found if contact]
 
 
 def _row(line: Line, since: datetime, attachment: Attachment | None = None) -> SessionRebuild:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -21,6 +22,7 @@ from media_app.inserts import insert_once
 from media_app.models import Media
 from messages_app import replies
 from messages_app.models import Attachment, Contact, Message, OutboxItem, PhotoSession, SessionRebuild
+from messages_app.providers import provider
 from messages_app.sessions import ASSUMED_TOLERANCE, GRACE, Photo, Rules, Said, Session, Word, fold
 from messages_app.summaries import essence, summarize
 
@@ -42,12 +44,23 @@ COUNTED = (PhotoSession.State.AWAITING_DETAILS, PhotoSession.State.SUBMITTED)
 
 @dataclass(frozen=True, order=True, slots=True)
 class Line:
-    """One contact's conversation with one number of the business, by the names that rows have for it."""
+    """One contact's conversation with one number of the business."""
 
     contact_id: UUID
     provider: str
     account: str
+    #: The number; "" where the account names it, because that number is written now with spaces and now without.
     business: str
+
+    @classmethod
+    def of(cls, contact_id: UUID, provider_name: str, account: str, business: str) -> Line:
+        is_named_by_account = account != "" and provider(provider_name).has_account_per_number
+        return cls(contact_id, provider_name, account, "" if is_named_by_account else business)
+
+    @property
+    def names(self) -> dict[str, Any]:
+        """What its messages, sessions and rebuilds have in common, for a filter."""
+        return {name: value for name, value in asdict(self).items() if value != "" or name != "business"}
 
 
 def rules() -> Rules:
@@ -69,13 +82,13 @@ def rules() -> Rules:
 
 
 def line_of(row: PhotoSession | SessionRebuild) -> Line:
-    return Line(row.contact_id, row.provider, row.account, row.business)
+    return Line.of(row.contact_id, row.provider, row.account, row.business)
 
 
 def refold(line: Line, since: datetime, *, may_expire: bool = False) -> None:
     """Fold what was said from ``since`` on, and from the beginning of the session that was open then."""
     now = Contact.objects.select_for_update().values_list(Now(), flat=True).get(id=line.contact_id)
-    known = PhotoSession.objects.filter(**asdict(line))
+    known = PhotoSession.objects.filter(**line.names)
     start = _beginning(line, since)
     rows = list(known.filter(started_at__gte=start).order_by("started_at", "id"))
     history = [*_said(line, start), *(_decided(row) for row in rows if row.staff_verb)]
@@ -91,7 +104,7 @@ def _beginning(line: Line, since: datetime) -> datetime:
 
     Sessions that were over by then stay as they are, whatever the settings are by now.
     """
-    said = Message.objects.filter(**asdict(line), kind__in=SPOKEN)
+    said = Message.objects.filter(**line.names, kind__in=SPOKEN)
     around = (since - ASSUMED_TOLERANCE, since + ASSUMED_TOLERANCE)
     if said.filter(occurred_at__range=around, time_assumed=True).exists():
         since -= ASSUMED_TOLERANCE
@@ -101,20 +114,21 @@ def _beginning(line: Line, since: datetime) -> datetime:
     # A later word may show that they were meant for a session of their own.
     has_late = Q(last_at__gt=F("ended_at"), last_at__gte=since - rules().ttl)
     reaching = Q(state__in=PhotoSession.OPEN) | Q(ended_at__gte=since) | is_late | has_late
-    known = PhotoSession.objects.filter(reaching, **asdict(line), started_at__lt=since)
+    known = PhotoSession.objects.filter(reaching, **line.names, started_at__lt=since)
     before = known.order_by("started_at").first()
     return before.started_at if before else since
 
 
 def _said(line: Line, start: datetime) -> list[Said]:
     shown = Attachment.objects.select_related("media").order_by("position")
-    messages = Message.objects.filter(**asdict(line), occurred_at__gte=start, kind__in=SPOKEN)
+    messages = Message.objects.filter(**line.names, occurred_at__gte=start, kind__in=SPOKEN)
     return [
         Said(
             id=message.id,
             at=message.occurred_at,
             received_at=message.received_at,
             owner=message.owner,
+            business=message.business,
             text=message.text,
             payload=message.payload,
             time_assumed=message.time_assumed,
@@ -172,12 +186,13 @@ def _new(line: Line, session: Session) -> PhotoSession:
     return PhotoSession(
         id=computed_id("session", str(session.first.id)),
         anchor_id=session.first.id,
-        **asdict(line),
+        **line.names,
     )
 
 
 def _put(row: PhotoSession, session: Session) -> None:
     row.owner = session.last.owner
+    row.business = session.last.business
     row.state = session.state
     row.is_reset = session.is_reset
     row.is_unanswered = session.is_unanswered

@@ -72,6 +72,8 @@ class Said:
     received_at: datetime
     #: Where it was said from.
     owner: str = ""
+    #: The number of the business that it was said to, as it was written.
+    business: str = ""
     text: str = ""
     #: A pressed button.
     payload: str = ""

@@ -88,6 +88,8 @@ class Provider(Protocol):
     acknowledgement: tuple[str, str]
     #: Whether the vendor asks by GET, before it sends anything, if the address is ours.
     has_handshake: bool
+    #: Whether an account is one number of the business, however the number itself is written.
+    has_account_per_number: bool
 
     def challenge(self, query: Mapping[str, str]) -> str | None:
         """The answer to that question; None: refuse it."""

@@ -37,6 +37,7 @@ class MetaProvider:
     name = "meta"
     acknowledgement = ("", "text/plain")
     has_handshake = True
+    has_account_per_number = True
 
     def is_genuine(self, request: IncomingRequest) -> bool:
         """``X-Hub-Signature-256: sha256=<hex>``, an HMAC-SHA256 of the raw body with the app's secret."""

@@ -59,6 +59,7 @@ class TwilioProvider:
     # TwiML that says nothing: replies go out through the API.
     acknowledgement = ('<?xml version="1.0" encoding="UTF-8"?><Response/>', "text/xml")
     has_handshake = False
+    has_account_per_number = False
 
     def challenge(self, query: Mapping[str, str]) -> str | None:
         return None

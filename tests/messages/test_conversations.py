@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from base64 import b64encode
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from messages_app import conversations, inbox, outbox, session_rows
 from messages_app.contacts import own_id
 from messages_app.models import Attachment, Contact, Delivery, Message, OutboxItem, PhotoSession, SessionRebuild
 from messages_app.summaries import summarize
-from tests.messages.mail import ACCOUNTS, ADA, BOB, SENT, Json, arrive, card, image, meta
+from tests.messages.mail import ACCOUNTS, ADA, BOB, SENT, Json, arrive, card, image, meta, meta_json
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
@@ -258,6 +259,39 @@ def test_too_late_done_finds_the_session_that_swallowed_another() -> None:
     conversations.expire()
     hear(text(-5, "done"))
     assert stood() == [(State.EXPIRED, 2), (State.COLLECTING, 0)]
+
+
+# --- the number of the business -----------------------------------------------------------
+
+
+def written(number: str, message: Json) -> None:
+    """Ada's message to the business, whose number is written in this way."""
+    delivery = json.loads(meta(message).body)
+    delivery["entry"][0]["changes"][0]["value"]["metadata"]["display_phone_number"] = number
+    arrive(meta_json(delivery))
+    inbox.drain()
+
+
+def test_a_number_written_in_two_ways_is_one_conversation() -> None:
+    written("+43 1 2345678", text(0, "sell"))
+    written("4312345678", picture(1))
+    assert stood() == [(State.COLLECTING, 1)]
+    written("+43 1 2345678", text(2, "done"))
+    written("4312345678", text(3, "none"))
+    assert stood() == [(State.SUBMITTED, 1)]
+    assert one().business == "4312345678"
+
+
+def test_sessions_that_were_split_become_one() -> None:
+    written("+43 1 2345678", picture(0))
+    written("+43 1 2345678", picture(1))
+    other, row = Message.objects.get(occurred_at__gt=one().started_at), one()
+    Message.objects.filter(id=other.id).update(business="4312345678")
+    row.id, row.anchor_id, row.business = own_id("another"), other.id, "4312345678"
+    row.save(force_insert=True)
+    written("4312345678", picture(2))
+    assert stood() == [(State.COLLECTING, 3)]
+    assert PhotoSession.objects.filter(state__in=PhotoSession.OPEN).count() == 1
 
 
 # --- contacts that are one person ---------------------------------------------------------
