@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -65,6 +66,8 @@ def main() -> int:
     parser.add_argument("--limit", type=float, default=900, help="seconds after the last outage to finish (900)")
     parser.add_argument("--keep", type=Path, help="a folder for data and logs (a temporary one)")
     options = parser.parse_args()
+    # Whoever ends the drill ends its servers, too.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     with ExitStack() as stack:
         directory = options.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         system = stack.enter_context(running_system(directory))
