@@ -19,9 +19,6 @@ class OutboxItem(models.Model):
         UNKNOWN = "unknown", "perhaps sent"
         FAILED = "failed", "not sent"
 
-    # Nothing of a session is sent before these of its earlier ones.
-    PENDING = (State.QUEUED, State.SENDING)
-
     class Kind(models.TextChoices):
         START = "start", "invitation"
         ACK = "ack", "acknowledgement"
@@ -62,9 +59,7 @@ class OutboxItem(models.Model):
         indexes = [
             models.Index(fields=["not_before", "id"], name="outbox_due", condition=Q(state="queued")),
             # What of a session goes before an item: looked up for each item that is due.
-            models.Index(
-                fields=["session", "place"], name="outbox_ahead", condition=Q(state__in=("queued", "sending"))
-            ),
+            models.Index(fields=["session", "place"], name="outbox_queued_ahead", condition=Q(state="queued")),
             models.Index(fields=["sending_at"], name="outbox_overdue", condition=Q(state="sending")),
             models.Index(fields=["caused_at"], name="outbox_trouble", condition=Q(state__in=("failed", "unknown"))),
             models.Index(fields=["-caused_at", "id"], name="outbox_newest"),

@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 from mediahub.simulator.customer import Customer
 from mediahub.simulator.provider import SimulatedProvider
 from mediahub.simulator.shop import Shop
-from messages_app import conversations, inbox, outbox
+from messages_app import conversations, inbox, outbox, session_rows
 from messages_app.models import Delivery, Message, OutboxItem, PhotoSession
 from messages_app.providers.events import StatusChanged
 from tests.album import replies
@@ -177,8 +177,9 @@ def test_what_was_cut_off_is_unknown_when_it_is_overdue(talk: Callable[..., list
 
 
 def test_a_late_photo_corrects_the_last_reply_and_the_summary(
-    talk: Callable[..., list[str]], shop: Shop, provider: SimulatedProvider
+    talk: Callable[..., list[str]], shop: Shop, provider: SimulatedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(session_rows, "CORRECT_EVERY", timedelta(hours=1))
     customer, at = Customer(number=NUMBER), time.time() - 30
     late = [customer.photo(at + 2), customer.photo(at + 3)]
     arrive(customer.say("SELL", at), customer.photo(at + 1), customer.say("DONE", at + 5), customer.say("skip", at + 9))
