@@ -8,6 +8,7 @@ import pytest
 from django.conf import settings as django_settings
 from pytest_django.fixtures import Settings
 
+from mediahub import probes
 from mediahub.simulator.accounts import Accounts
 from mediahub.simulator.provider import SimulatedProvider
 from mediahub.simulator.shop import Shop
@@ -39,6 +40,12 @@ def media_root(settings: Settings, tmp_path: Path) -> Path:
     }
     settings.STORAGES = storages
     return root
+
+
+@pytest.fixture(autouse=True)
+def patient_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part that works may take longer to say so than a load balancer would wait: the machine is busy with tests."""
+    monkeypatch.setattr(probes, "LIMIT_SECONDS", 120)
 
 
 @pytest.fixture

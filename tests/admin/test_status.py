@@ -288,7 +288,7 @@ def test_the_table_counts_each_state_and_leads_to_it(viewer: Client) -> None:
     for number, state in enumerate(("pending", "fetching", "retrying", "expired", "rejected", "missing"), 1):
         for _ in range(number):
             make_media(state=state, announced_at=ago(minutes=9 * number, seconds=5))
-    make_delivery(state="received", received_at=ago(seconds=40))
+    make_delivery(state="received", received_at=ago(minutes=7, seconds=5))
     counts = {each["url"]: (each["count"], each["age"]) for each in viewer.get(FRONT).context["counts"]}
     assert counts == {
         list_url(Media, state__exact="pending"): (1, "9 min"),
@@ -297,7 +297,7 @@ def test_the_table_counts_each_state_and_leads_to_it(viewer: Client) -> None:
         list_url(Media, state__exact="expired"): (4, ""),
         list_url(Media, state__exact="rejected"): (5, ""),
         list_url(Media, state__exact="missing"): (6, ""),
-        list_url(Delivery, state__exact="received"): (1, "40 s"),
+        list_url(Delivery, state__exact="received"): (1, "7 min"),
         list_url(QuarantinedItem): (0, ""),
     }
 
@@ -323,12 +323,16 @@ def _sidebar(client: Client) -> list[dict[str, Any]]:
     return items
 
 
+def _oldest_pending(client: Client) -> int:
+    return int(client.get("/readyz?full=1").json()["oldest_pending"].removesuffix(" s"))
+
+
 @pytest.mark.django_db(transaction=True)
 def test_readiness_tells_the_age_of_the_oldest_delivery_or_file(client: Client) -> None:
     health.forget()
     make_media(state="retrying", announced_at=ago(seconds=90))
     make_media(state="expired", announced_at=ago(days=30))
-    assert client.get("/readyz?full=1").json()["oldest_pending"] in ("90 s", "91 s")
+    assert 90 <= _oldest_pending(client) < 600
     make_delivery(state="received", received_at=ago(minutes=10))
     health.forget()
-    assert client.get("/readyz?full=1").json()["oldest_pending"] in ("600 s", "601 s")
+    assert _oldest_pending(client) >= 600

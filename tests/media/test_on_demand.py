@@ -41,7 +41,7 @@ def _held(call: Call) -> None:
     """All but the end, and the end when the test says so."""
     call.head(200, f"Content-Length: {len(call.body)}")
     call.send(call.body[:-1000])
-    assert GO_ON.wait(20)
+    assert GO_ON.wait(180)
     call.send(call.body[-1000:])
 
 
@@ -49,7 +49,7 @@ def _held(call: Call) -> None:
 def _held_wrong(call: Call) -> None:
     call.head(200, f"Content-Length: {len(call.body)}")
     call.send(call.body[:-1000])
-    assert GO_ON.wait(20)
+    assert GO_ON.wait(180)
     call.send(bytes(1000))
 
 

@@ -166,7 +166,7 @@ def test_a_file_that_somebody_else_is_purging_is_left_to_them(announced: Announc
     def begin() -> None:
         another.start()
         # SQLite locks no rows: there the other one waits for the whole database.
-        another.join(0 if waits else 5)
+        another.join(0 if waits else 180)
         assert another.is_alive() == waits
 
     shelf.before_delete = begin

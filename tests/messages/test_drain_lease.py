@@ -114,17 +114,17 @@ def test_nobody_reads_beside_a_drainer_that_is_late(monkeypatch: pytest.MonkeyPa
     def read_slowly(batch: Sequence[Delivery]) -> None:
         readers.append(threading.current_thread().name)
         reading.set()
-        assert go_on.wait(10)
+        assert go_on.wait(180)
         read(batch)
 
     monkeypatch.setattr(inbox, "_read", read_slowly)
     arrive(album(photo(1)), album(photo(2)))
     late, second = (threading.Thread(target=drain_and_close, name=name) for name in ("late", "second"))
     late.start()
-    assert reading.wait(10)
+    assert reading.wait(180)
     second.start()
     # On SQLite there is one writer: the second waits for it. On PostgreSQL it does not wait.
-    second.join(10 if connection.vendor == "postgresql" else 0.3)
+    second.join(180 if connection.vendor == "postgresql" else 0.3)
     assert second.is_alive() == (connection.vendor == "sqlite")
     go_on.set()
     late.join()
