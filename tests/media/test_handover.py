@@ -111,6 +111,16 @@ def test_what_takes_a_decision_is_streamed(
     assert (response.status_code // 100, response.body) == (2, PHOTO)
 
 
+def test_a_file_that_nginx_could_not_send_is_logged(
+    viewer: Browser, photo: Media, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    viewer.get(url(photo), headers={"X-Accel-Failed": "1"})
+    assert not caplog.messages
+    settings.MEDIA_DELIVERY = "accel"
+    viewer.get(url(photo), headers={"X-Accel-Failed": "1"})
+    assert any("nginx could not send a stored file" in message for message in caplog.messages)
+
+
 @pytest.mark.parametrize(("headers", "status"), [({"If-None-Match": "*"}, 304), ({"Range": "bytes=5000-"}, 416)])
 def test_what_needs_no_byte_is_answered_here(
     viewer: Browser, photo: Media, settings: Settings, headers: dict[str, str], status: int
