@@ -11,10 +11,11 @@ from typing import Any
 
 REMOVED = "[removed]"
 
+# Bounded: strangers choose what is in a path, and must not make this take seconds.
 # What follows a name like one of these is a secret, in `name=value`, `'name': 'value'` and `name: value`.
 _SENSITIVE = (
-    r"[\w.-]*(?:token|secret|passw(?:or)?d|signature|credential|api[_-]?key|access[_-]?key|authorization|cookie"
-    r"|sessionid)[\w.-]*"
+    r"[\w.-]{0,40}(?:token|secret|passw(?:or)?d|signature|credential|api[_-]?key|access[_-]?key|authorization|cookie"
+    r"|sessionid)[\w.-]{0,40}"
 )
 _NAMED_SECRET = re.compile(
     rf"""(?P<name>\b{_SENSITIVE}\\?['"]?\s*(?:=|:\s|:(?=[\\'"\[]))\s*\[?\s*(?:b?\\?['"])?)"""
@@ -23,7 +24,7 @@ _NAMED_SECRET = re.compile(
 )
 _BEARER = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9+/=._~-]{8,}", re.IGNORECASE)
 # The user and password of an address.
-_LOGIN = re.compile(r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]*://)[^\s/?#'\"]*@")
+_LOGIN = re.compile(r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]{0,20}://)[^\s/?#'\"]*@")
 # A query as it stands in an address or a path: up to a space, a quote or the end.
 _QUERY = re.compile(r"(?<=[\w/.)\]%:~-])\?[^\s'\"<>]+")
 # A message id of Meta's is base64 of the customer's number, among others.
