@@ -6,7 +6,6 @@ https://developers.facebook.com/documentation/business-messaging/whatsapp/webhoo
 from __future__ import annotations
 
 import hmac
-import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -14,7 +13,7 @@ from hashlib import sha256
 
 from django.conf import settings
 
-from messages_app.providers import meta_sending
+from messages_app.providers import lenient_json, meta_sending
 from messages_app.providers.base import Cause, IncomingRequest, OutgoingMessage, RawDelivery, Refusal
 from messages_app.providers.events import Event, StatusChanged, Unreadable
 from messages_app.providers.meta_message import (
@@ -65,8 +64,8 @@ class MetaProvider:
     def read(self, delivery: RawDelivery) -> Iterator[Event]:
         """Every entry, every change, every message and status: Meta sends up to a thousand at once."""
         try:
-            body = json.loads(delivery.body, parse_constant=_refuse)
-        except (ValueError, RecursionError) as error:
+            body = lenient_json.loads(delivery.body)
+        except ValueError as error:
             text = delivery.body.decode(errors="replace")
             yield Unreadable(path="", error=f"not JSON: {error}", payload=keepable(text, TEXT_LIMIT))
             return
@@ -85,10 +84,6 @@ class MetaProvider:
 
 def _signature(secret: bytes, body: bytes) -> bytes:
     return b"sha256=" + hmac.new(secret, body, sha256).hexdigest().encode()
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not a number")
 
 
 def _change(change: Json, path: str, received_at: datetime, broken: list[Unreadable]) -> Iterator[Event]:

@@ -108,6 +108,18 @@ def test_an_unreadable_body_fails_and_its_neighbours_are_read() -> None:
     assert not Delivery.objects.filter(state="failed", last_error="").exists()
 
 
+@pytest.mark.parametrize(
+    "value",
+    [b'"\xff\xfe"', b'"\x00\x1f\n"', b"NaN", b"-Infinity", b"9" * 5_000, b"[" * 1_200 + b"]" * 1_200],
+    ids=lambda value: repr(value[:8]),
+)
+def test_a_malformed_value_costs_no_photo(value: bytes) -> None:
+    body = meta(image("wamid.1"), {**image("wamid.2"), "odd": "HERE"}, image("wamid.3")).body
+    read_all(meta_bytes(body.replace(b'"HERE"', value)))
+    assert Media.objects.filter(state="pending").count() == 3
+    assert Delivery.objects.get().state == "processed"
+
+
 def test_ten_photos_in_one_second_have_ten_keys() -> None:
     read_all(*(album(photo(number)) for number in range(10)))
     assert len(set(Media.objects.values_list("key", flat=True))) == 10

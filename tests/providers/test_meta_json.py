@@ -39,9 +39,9 @@ def raw_caption(events: list[Event]) -> object:
         b"\xff\xfe\xfa",
         b"[" * 100_000,
         b'{"entry": ' * 100_000,
-        photo_with("9" * 5_000),
-        photo_with("NaN"),
-        photo_with("-Infinity"),
+        PHOTO[:-20],
+        PHOTO + b"}",
+        PHOTO.replace(b'"image"', b'"image', 1),
     ],
     ids=lambda raw: repr(raw[:12]),
 )
@@ -77,8 +77,30 @@ def test_what_a_database_refuses_in_a_raw_message_is_mended(fragment: str, kept:
     assert raw_caption(read(photo_with(fragment), "meta")) == kept
 
 
-def test_a_photo_beside_something_nested_far_too_deep_is_kept() -> None:
-    caption = raw_caption(read(photo_with("[" * 900 + "]" * 900), "meta"))
+@pytest.mark.parametrize(
+    ("fragment", "kept"),
+    [
+        (b'"caf\xe9"', "caf\ufffd"),
+        (b'"cut \xf0\x9f"', "cut \ufffd"),
+        (b'"two\nlines\x01"', "two\nlines\x01"),
+        (b"NaN", "NaN"),
+        (b"-Infinity", "-Infinity"),
+        (b"9" * 5_000, "9" * 5_000),
+        (b"[01, +1, .5, True, 'x']", ["01", "+1", ".5", "True", "'x'"]),
+        (rb'"a\q and \u12"', r"a\q and \u12"),
+        (b"[1, -2.5e3, true, false, null, NaN]", [1, -2500.0, True, False, None, "NaN"]),
+        (rb'["\u00e9\"", {}, [], NaN]', ['\u00e9"', {}, [], "NaN"]),
+        (b'{"a": NaN, "b": {"c": "d"}}', {"a": "NaN", "b": {"c": "d"}}),
+    ],
+)
+def test_a_malformed_value_is_kept_as_text(fragment: bytes, kept: object) -> None:
+    marked = photo_with('"HERE"')
+    assert raw_caption(read(marked.replace(b'"HERE"', fragment), "meta")) == kept
+
+
+@pytest.mark.parametrize("levels", [900, 1_200, 100_000])
+def test_a_photo_beside_something_nested_far_too_deep_is_kept(levels: int) -> None:
+    caption = raw_caption(read(photo_with("[" * levels + "]" * levels), "meta"))
     assert json.dumps(caption).count("[") < 100
 
 
