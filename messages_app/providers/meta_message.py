@@ -31,6 +31,11 @@ Json = Mapping[str, Any]
 
 # "voice" is what gateways of the older API call a voice note.
 MEDIA_TYPES = ("image", "video", "audio", "document", "sticker", "voice")
+# What shows of a message without a type which one it is. The first that it carries counts.
+CARRIED_TYPES = (
+    *MEDIA_TYPES,
+    *("text", "location", "contacts", "interactive", "button", "reaction", "order", "system", "edit", "revoke"),
+)
 KINDS = {"voice": "audio"}
 # The system messages whose ids all belong to the one who sent them. The words of a
 # system message also name ids, beside a name that the customer chooses: not to be trusted.
@@ -164,11 +169,14 @@ def objects_in(parent: Json, name: str) -> list[Json]:
 
 
 def _type_of(message: Json) -> str:
+    """The type that the message names; where it names none, or brings nothing of that type, the one it carries."""
     sent = message.get("type")
-    if isinstance(sent, str) and sent:
-        return sent
-    # A message that lost its type still has its photo.
-    return next((type for type in MEDIA_TYPES if object_in(message, type)), "unknown")
+    named = sent if isinstance(sent, str) else ""
+    if named and message.get(named):
+        return named
+    files = (type for type in MEDIA_TYPES if object_in(message, type).get("id"))
+    carried = (type for type in CARRIED_TYPES if isinstance(message.get(type), dict | list) and message[type])
+    return next(files, "") or named or next(carried, "unknown")
 
 
 def _content(type: str, message: Json) -> Content:

@@ -67,6 +67,9 @@ def file(id: str, content_type: str, sha256: str = "", **fields: Any) -> tuple[A
 
 
 GOOD_MORNING = said("text", "Good morning")
+INVOICE = said(
+    "document", "Here it is", media=file("2704", "application/pdf", sha256_of("invoice"), filename="Invoice 7.pdf")
+)
 NOBODY: dict[str, Any] = {"owners": (), "name": ""}
 
 CASES: dict[str, list[Event]] = {
@@ -91,13 +94,7 @@ CASES: dict[str, list[Event]] = {
     "video": [said("video", "Waves", media=file("2701", "video/mp4", sha256_of("waves"), size=913000))],
     "voice_note": [said("audio", media=file("2702", "audio/ogg; codecs=opus", sha256_of("hello")))],
     "voice_legacy": [said("audio", media=file("2703", "audio/ogg; codecs=opus", sha256_of("hello")))],
-    "document": [
-        said(
-            "document",
-            "Here it is",
-            media=file("2704", "application/pdf", sha256_of("invoice"), filename="Invoice 7.pdf"),
-        )
-    ],
+    "document": [INVOICE],
     "sticker": [said("sticker", media=file("2705", "image/webp", sha256_of("cat")))],
     "digest_unreadable": [photo(media=(replace(HARBOUR, sha256=""),))],
     "location": [said("location", "Harbour Hall, 1 Quay St (52.37, 4.89)")],
@@ -140,6 +137,7 @@ CASES: dict[str, list[Event]] = {
     "unknown_type_with_id": [said("hologram", "Hi")],
     "type_missing": [photo()],
     "type_not_text": [photo()],
+    "type_of_another": [INVOICE],
     "type_and_all_missing": [said("unknown")],
     # Who sent it. A parent id (US.ENT.…) is shared by many people and names none of them.
     "from_hidden": [photo(owners=(ADA_HIDDEN,))],
@@ -220,6 +218,21 @@ CASES: dict[str, list[Event]] = {
     "contacts_only": [],
     "account_errors": [],
 }
+# A message without a type is what it carries.
+WITHOUT_TYPE = {
+    "text": "text",
+    "location": "location",
+    "contacts": "contacts",
+    "interactive": "button_reply",
+    "button": "button",
+    "reaction": "reaction",
+    "order": "order",
+    "document": "document",
+    "edit": "edit",
+    "revoke": "revoke",
+    "system": "system_changed_number",
+}
+CASES |= {f"type_missing_{type}": CASES[label] for type, label in WITHOUT_TYPE.items()}
 BURSTS = {"burst", "burst_third_broken"}
 
 
