@@ -36,6 +36,8 @@ class Announcement:
     size: int | None = None
     filename: str = ""
     url: str = ""
+    #: When the provider forgets it; None: its lifetime counts from ``occurred_at``.
+    expires_at: datetime | None = None
 
     @property
     def id(self) -> UUID:
@@ -49,7 +51,7 @@ class Announcement:
 
     def as_row(self) -> Media:
         lifetime = source(self.source).lifetime
-        expires_at = self.occurred_at + lifetime if lifetime else None
+        expires_at = self.expires_at or (self.occurred_at + lifetime if lifetime else None)
         return Media(
             id=self.id,
             source=self.source,

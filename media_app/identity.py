@@ -70,18 +70,20 @@ def owner_of(address: str) -> str | None:
     return None
 
 
-def occurred_at(timestamp: str | int | None, received_at: datetime) -> tuple[datetime, bool]:
+def occurred_at(
+    timestamp: str | int | None, received_at: datetime, oldest_believed: timedelta = OLDEST_BELIEVED
+) -> tuple[datetime, bool]:
     """When it happened, and whether that had to be assumed.
 
-    ``timestamp`` is the provider's, in seconds (from 10¹² on: milliseconds). Missing,
-    unreadable, over 30 days old or over a day ahead: ``received_at``, and True.
+    ``timestamp`` is the provider's, in seconds (from 10¹² on: milliseconds). Missing, unreadable,
+    older than ``oldest_believed`` or over a day ahead: ``received_at``, and True.
     """
     text = str(timestamp if timestamp is not None else "").strip()
     if not re.fullmatch(r"[0-9]{1,15}", text, re.ASCII):
         return received_at, True
     seconds = int(text) / 1000 if int(text) >= MILLISECONDS_FROM else int(text)
     # Compared as numbers: a date can't be made of every one of them.
-    oldest, newest = (received_at - OLDEST_BELIEVED).timestamp(), (received_at + NEWEST_BELIEVED).timestamp()
+    oldest, newest = (received_at - oldest_believed).timestamp(), (received_at + NEWEST_BELIEVED).timestamp()
     if not oldest <= seconds <= newest:
         return received_at, True
     return datetime.fromtimestamp(seconds, UTC), False

@@ -65,13 +65,16 @@ def flag(name: str, default: bool = False) -> bool:
     raise ImproperlyConfigured(f"{name} must be 1 or 0, not {value!r}")
 
 
-def number(name: str, default: int) -> int:
-    """A whole number."""
+def number(name: str, default: int, *, least: int | None = None) -> int:
+    """A whole number, not below ``least``."""
     value = text(name)
     try:
-        return int(value) if value else default
+        found = int(value) if value else default
     except ValueError as error:
         raise ImproperlyConfigured(f"{name} must be a whole number, not {value!r}") from error
+    if least is not None and found < least:
+        raise ImproperlyConfigured(f"{name} must be at least {least}, not {found}.")
+    return found
 
 
 def choice(name: str, options: tuple[str, ...]) -> str:

@@ -168,6 +168,7 @@ META_VERIFY_TOKEN = env.names("META_VERIFY_TOKEN")
 META_ACCESS_TOKEN = env.names("META_ACCESS_TOKEN")
 META_GRAPH_URL = env.text("META_GRAPH_URL", "https://graph.facebook.com").rstrip("/")
 META_GRAPH_VERSION = env.text("META_GRAPH_VERSION", "v25.0")
+META_MEDIA_LIFETIME_HOURS = env.number("META_MEDIA_LIFETIME_HOURS", 0, least=0)
 META_MEDIA_HOSTS = env.names("META_MEDIA_HOSTS", "fbsbx.com,fbcdn.net,whatsapp.net")
 
 TWILIO_ACCOUNT_SID = env.text("TWILIO_ACCOUNT_SID")

@@ -20,8 +20,10 @@ class Sighting:
     #: All the addresses it names for one person.
     owners: tuple[str, ...]
     name: str = ""
-    #: When it was sent; None where it is no message.
+    #: When the name was used; None where that is not known.
     at: datetime | None = None
+    #: Whether a message was sent then.
+    is_message: bool = True
 
 
 def resolve(sightings: Iterable[Sighting]) -> dict[str, UUID]:
@@ -88,7 +90,8 @@ def _remember(
     for old, chosen in merged.items():
         contacts[chosen].absorb(contacts[old].name, contacts[old].named_at, contacts[old].last_message_at)
     for sighting in sightings:
-        contacts[resolved[sighting.owners[0]]].absorb(sighting.name, sighting.at, sighting.at)
+        message_at = sighting.at if sighting.is_message else None
+        contacts[resolved[sighting.owners[0]]].absorb(sighting.name, sighting.at, message_at)
     changed = [contact for id, contact in contacts.items() if before[id] != _news(contact)]
     Contact.objects.bulk_update(changed, ["name", "named_at", "last_message_at"], batch_size=500)
 

@@ -40,7 +40,7 @@ LOOKED_AT_ONCE = 200
 
 def note(message_ids: Iterable[UUID]) -> None:
     """Sessions are to be rebuilt from these new messages. In the transaction that keeps them."""
-    new = Message.objects.filter(id__in=list(message_ids), kind__in=SPOKEN, contact__isnull=False)
+    new = Message.objects.live().filter(id__in=list(message_ids), kind__in=SPOKEN, contact__isnull=False)
     since: dict[Line, datetime] = {}
     for line, at in _said(new):
         since[line] = min(since.get(line, at), at)

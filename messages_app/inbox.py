@@ -29,7 +29,7 @@ from messages_app import conversations, outbox
 from messages_app.contacts import Sighting, resolve
 from messages_app.models import Attachment, Delivery, DrainLease, Message, MessageStatus, QuarantinedItem
 from messages_app.providers import RawDelivery, provider_of
-from messages_app.providers.events import Event, MessageReceived, OwnersLinked, StatusChanged, Unreadable
+from messages_app.providers.events import ContactNamed, Event, MessageReceived, OwnersLinked, StatusChanged, Unreadable
 from messages_app.providers.statuses import status_rank
 
 log = logging.getLogger(__name__)
@@ -252,6 +252,8 @@ def _keep(pairs: Sequence[tuple[Delivery, Event]]) -> None:
         if isinstance(event, MessageReceived):
             messages.setdefault(_message_id(delivery, event), (delivery, event))
             sightings.append(Sighting(owners=event.owners, name=event.name, at=event.occurred_at))
+        elif isinstance(event, ContactNamed):
+            sightings.append(Sighting(owners=event.owners, name=event.name, at=event.named_at, is_message=False))
         elif isinstance(event, StatusChanged):
             status = _status(delivery, event)
             statuses.setdefault(status.id, status)
@@ -333,14 +335,16 @@ def _message_id(delivery: Delivery, event: MessageReceived | StatusChanged) -> U
 
 
 def _message(id: UUID, delivery: Delivery, event: MessageReceived, contacts: dict[str, UUID]) -> Message:
-    owner = event.owners[0] if event.owners else ""
+    customer = event.owners[0] if event.owners else ""
     return Message(
         id=id,
         provider=provider_of(delivery.endpoint).name,
         account=event.account,
         provider_message_id=event.provider_message_id,
-        contact_id=contacts.get(owner),
-        owner=owner,
+        contact_id=contacts.get(customer),
+        direction=event.direction,
+        origin=event.origin,
+        owner=event.sender,
         business=event.business[:200],
         kind=event.kind[:32],
         text=event.text,
@@ -375,7 +379,7 @@ def _announcements(delivery: Delivery, event: MessageReceived) -> list[Announcem
             provider_media_id=media.provider_media_id,
             provider_message_id=event.provider_message_id,
             position=position,
-            owner=event.owners[0] if event.owners else UNKNOWN_OWNER,
+            owner=event.sender or UNKNOWN_OWNER,
             occurred_at=event.occurred_at,
             time_assumed=event.time_assumed,
             announced_at=delivery.received_at,
@@ -384,6 +388,7 @@ def _announcements(delivery: Delivery, event: MessageReceived) -> list[Announcem
             size=media.size,
             filename=media.filename,
             url=media.url,
+            expires_at=event.media_expires_at,
         )
         for position, media in enumerate(event.media)
     ]

@@ -104,7 +104,7 @@ def _beginning(line: Line, since: datetime) -> datetime:
 
     Sessions that were over by then stay as they are, whatever the settings are by now.
     """
-    said = Message.objects.filter(**line.names, kind__in=SPOKEN)
+    said = Message.objects.live().filter(**line.names, kind__in=SPOKEN)
     around = (since - ASSUMED_TOLERANCE, since + ASSUMED_TOLERANCE)
     if said.filter(occurred_at__range=around, time_assumed=True).exists():
         since -= ASSUMED_TOLERANCE
@@ -121,7 +121,7 @@ def _beginning(line: Line, since: datetime) -> datetime:
 
 def _said(line: Line, start: datetime) -> list[Said]:
     shown = Attachment.objects.select_related("media").order_by("position")
-    messages = Message.objects.filter(**line.names, occurred_at__gte=start, kind__in=SPOKEN)
+    messages = Message.objects.live().filter(**line.names, occurred_at__gte=start, kind__in=SPOKEN)
     return [
         Said(
             id=message.id,

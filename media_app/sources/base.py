@@ -60,8 +60,10 @@ class Source(Protocol):
 
     #: The name that rows carry: part of each file's identity, never to be changed.
     name: str
-    #: How long the provider keeps a file after its message; None: until it is deleted there.
-    lifetime: timedelta | None
+
+    @property
+    def lifetime(self) -> timedelta | None:
+        """How long the provider keeps a file after its message; None: until it is deleted there."""
 
     def open(self, origin: Origin, deadline: Deadline) -> AbstractContextManager[OpenedFile]:
         """Open the file. Raises SourceError subclasses; leaving the context closes the connection."""

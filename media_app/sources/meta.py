@@ -29,6 +29,7 @@ from media_app.sources.errors import (
 from media_app.sources.hosts import Hosts
 from media_app.sources.http import Response, get, retry_after
 
+LIFETIME = timedelta(days=7)
 LINK_LIFETIME = timedelta(minutes=5)
 
 # Codes of the Graph API's errors.
@@ -55,8 +56,11 @@ class MetaSource:
     """Files of WhatsApp messages that came by Meta's Cloud API."""
 
     name = "meta"
-    # "Media IDs in webhooks expire after 7 days."
-    lifetime: timedelta | None = timedelta(days=7)
+
+    @property
+    def lifetime(self) -> timedelta | None:
+        """META_MEDIA_LIFETIME_HOURS where it is set, else "Media IDs in webhooks expire after 7 days."."""
+        return timedelta(hours=settings.META_MEDIA_LIFETIME_HOURS) or LIFETIME
 
     @contextmanager
     def open(self, origin: Origin, deadline: Deadline) -> Iterator[OpenedFile]:

@@ -26,13 +26,22 @@ MAX_IN_LIST = 4
 
 
 def with_files(messages: QuerySet[Message]) -> QuerySet[Message]:
-    """Messages with what is shown of them beside their own fields, in two queries."""
+    """Messages with what is shown of them beside their own fields, in three queries."""
     files = Prefetch("attachments", queryset=Attachment.objects.select_related("media").order_by("position"))
-    return messages.select_related("contact").defer("raw").prefetch_related(files)
+    return messages.select_related("contact").defer("raw").prefetch_related(files, "contact__owners")
 
 
 def name_of_sender(message: Message) -> str:
-    return (message.contact.name if message.contact else "") or sender_name(message.owner) or "unknown sender"
+    return "the business" if message.is_sent else name_of_contact(message)
+
+
+def name_of_contact(message: Message) -> str:
+    """By name, else by number; the message must come from ``with_files``."""
+    contact = message.contact
+    if contact is not None and (contact.name or message.is_sent):
+        return contact.name or ", ".join(str(owner) for owner in contact.owners.all())
+    number = "" if message.is_sent else sender_name(message.owner)
+    return number or "unknown sender"
 
 
 def tiles_of(message: Message) -> list[Tile]:
@@ -43,16 +52,19 @@ def tiles_of(message: Message) -> list[Tile]:
 
 @admin.register(Message)
 class MessageAdmin(MachineOwnedAdmin):
-    list_display = ("files", "said", "kind", "sender", "sent", "delivery_link")
+    list_display = ("files", "said", "kind", "direction", "sender", "sent", "delivery_link")
     list_display_links = ("said",)
-    list_filter = (KindFilter, ("occurred_at", DayRangeFilter), ContactFilter)
+    list_filter = (KindFilter, "direction", "origin", ("occurred_at", DayRangeFilter), ContactFilter)
     search_fields = ("contact__name", "owner", "text", "provider_message_id", "id")
     search_help_text = "Name, number, text or id"
     number_field = "owner"
     head_template = "admin/messages_app/message_head.html"
     fieldsets = (
         ("Said", {"fields": ("kind", "text", "payload", "refers_to", "sent")}),
-        ("From and to", {"fields": ("sender", "owner", "business", "provider", "account", "session_link")}),
+        (
+            "From and to",
+            {"fields": ("direction", "origin", "sender", "owner", "business", "provider", "account", "session_link")},
+        ),
         ("Received", {"fields": ("received", "delivery_link", "provider_message_id", "id")}),
         ("As the provider sent it", {"classes": ("collapse",), "fields": ("raw_message",)}),
     )
@@ -70,7 +82,7 @@ class MessageAdmin(MachineOwnedAdmin):
     def page_context(self, request: HttpRequest, row: Message) -> dict[str, Any]:
         return {
             "message": row,
-            "sender": name_of_sender(row),
+            "sender": name_of_contact(row),
             "tiles": tiles_of(row) if self.may_view(request, Media) else [],
         }
 
@@ -86,15 +98,15 @@ class MessageAdmin(MachineOwnedAdmin):
             return format_html('<span class="clip">{}</span>', message.text[:300])
         return format_html('<span class="subtle">{}</span>', "no words")
 
-    @admin.display(description="From", ordering="owner")
+    @admin.display(description="Contact", ordering="owner")
     def sender(self, message: Message) -> str:
-        number = sender_name(message.owner)
+        number = "" if message.is_sent else sender_name(message.owner)
         if message.contact is None:
             return number
         return format_html(
             '<a class="text-link" href="{}">{}</a><span class="subtle">{}</span>',
             change_url(message.contact),
-            name_of_sender(message),
+            name_of_contact(message),
             number if message.contact.name else "",
         )
 

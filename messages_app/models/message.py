@@ -8,8 +8,24 @@ from messages_app.models.contact import Contact
 from messages_app.models.delivery import Delivery
 
 
+class MessageQuerySet(models.QuerySet["Message"]):
+    def live(self) -> MessageQuerySet:
+        """What contacts said to the hub itself: only that belongs to sessions and is answered."""
+        return self.filter(direction=Message.Direction.RECEIVED, origin=Message.Origin.LIVE)
+
+
 class Message(models.Model):
-    """One thing a contact said."""
+    """One thing that a contact said, or that the business said to them."""
+
+    class Direction(models.TextChoices):
+        RECEIVED = "received", "received"
+        SENT = "sent", "sent"
+
+    class Origin(models.TextChoices):
+        LIVE = "live", "as it was said"
+        STANDBY = "standby", "while another app held the conversation"
+        HISTORY = "history", "from the history of the business's phone"
+        ECHO = "echo", "from the business's phone"
 
     # uuid5 of "provider|account|provider message id".
     id = models.UUIDField(primary_key=True, editable=False)
@@ -17,8 +33,20 @@ class Message(models.Model):
     account = models.TextField(blank=True)
     provider_message_id = models.TextField(db_index=True)
     contact = models.ForeignKey(Contact, null=True, blank=True, on_delete=models.PROTECT, related_name="messages")
+    direction = models.CharField(
+        max_length=16, choices=Direction, default=Direction.RECEIVED, db_default=Direction.RECEIVED
+    )
+    origin = models.CharField(
+        max_length=16,
+        choices=Origin,
+        default=Origin.LIVE,
+        db_default=Origin.LIVE,
+        help_text="How the hub came to know of it.",
+    )
     owner = models.CharField(max_length=200, blank=True, help_text="The address it was sent from.")
-    business = models.CharField(max_length=200, blank=True, help_text="The business's number it was sent to.")
+    business = models.CharField(
+        max_length=200, blank=True, help_text="The business's number that it was sent to, or from."
+    )
     kind = models.CharField(max_length=32)
     text = models.TextField(blank=True)
     payload = models.TextField(blank=True, help_text="What a pressed button or chosen row stands for.")
@@ -30,6 +58,8 @@ class Message(models.Model):
     raw = models.JSONField(default=dict)
     media = models.ManyToManyField("media_app.Media", through="Attachment", related_name="messages")
 
+    objects = MessageQuerySet.as_manager()
+
     class Meta:
         ordering = ("-occurred_at", "id")
         indexes = [
@@ -39,6 +69,10 @@ class Message(models.Model):
 
     def __str__(self) -> str:
         return self.text[:80] or self.kind
+
+    @property
+    def is_sent(self) -> bool:
+        return self.direction == self.Direction.SENT
 
 
 class Attachment(models.Model):

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
+
+Direction = Literal["received", "sent"]
+#: By which way a message reached the hub; Message.Origin says what each means.
+Origin = Literal["live", "standby", "history", "echo"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +29,7 @@ class AttachedMedia:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MessageReceived:
-    """A customer said something."""
+    """A customer said something, or the business did."""
 
     account: str
     provider_message_id: str
@@ -34,9 +38,14 @@ class MessageReceived:
     occurred_at: datetime
     #: Whether the provider's time was missing or unbelievable and the receipt's was taken.
     time_assumed: bool = False
-    #: All canonical owners that the message names for its sender, the number first; may be empty.
+    #: From a customer, or by the business.
+    direction: Direction = "received"
+    origin: Origin = "live"
+    #: All canonical owners that the message names for the customer, the number first; may be empty.
     owners: tuple[str, ...] = ()
-    #: The sender's profile name, or "".
+    #: The business's own owner if the business sent it, else "".
+    sent_from: str = ""
+    #: The customer's profile name, or "".
     name: str = ""
     #: The business's own number as the provider writes it, or "".
     business: str = ""
@@ -47,8 +56,17 @@ class MessageReceived:
     #: The provider's id of the message that this one is about (reply, reaction, edit, revoke), or "".
     refers_to: str = ""
     media: tuple[AttachedMedia, ...] = ()
+    #: When the provider forgets the media; None: as long after the message as it keeps any.
+    media_expires_at: datetime | None = None
     #: The message as the provider sent it.
     raw: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def sender(self) -> str:
+        """The owner of whoever sent it, or ""."""
+        if self.direction == "sent":
+            return self.sent_from
+        return self.owners[0] if self.owners else ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +93,15 @@ class OwnersLinked:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ContactNamed:
+    """The business calls a customer by this name in its phone's contact book."""
+
+    owners: tuple[str, ...]
+    name: str
+    named_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Unreadable:
     """One part of a delivery that could not be read; its neighbours live."""
 
@@ -86,4 +113,4 @@ class Unreadable:
     payload: Any = None
 
 
-Event = MessageReceived | StatusChanged | OwnersLinked | Unreadable
+Event = MessageReceived | StatusChanged | OwnersLinked | ContactNamed | Unreadable

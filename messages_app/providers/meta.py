@@ -15,19 +15,32 @@ from django.conf import settings
 
 from messages_app.providers import lenient_json, meta_sending
 from messages_app.providers.base import Cause, IncomingRequest, OutgoingMessage, RawDelivery, Refusal
-from messages_app.providers.events import Event, StatusChanged, Unreadable
+from messages_app.providers.events import Event, Origin, StatusChanged, Unreadable
+from messages_app.providers.meta_contacts import read_contact, read_user_id_update
 from messages_app.providers.meta_message import (
     Envelope,
     Json,
     UnreadableError,
     envelope_of,
+    envelope_of_thread,
     error_words,
     moment_of,
+    read_echo,
     read_message,
 )
 from messages_app.providers.text import KIND_LIMIT, TEXT_LIMIT, keepable, keepable_id, keepable_json
 
 log = logging.getLogger(__name__)
+
+# The webhook fields that are read, and how the messages in them reached us.
+_FIELDS: Mapping[str, Origin] = {
+    "messages": "live",
+    "standby": "standby",
+    "history": "history",
+    "smb_message_echoes": "echo",
+    "smb_app_state_sync": "live",
+    "user_id_update": "live",
+}
 
 
 class MetaProvider:
@@ -91,17 +104,40 @@ def _change(change: Json, path: str, received_at: datetime, broken: list[Unreada
     if not isinstance(field, str):
         broken.append(_unreadable(f"{path}.field", "not a name", change))
         return
-    # Meta has some thirty other fields, of templates, accounts and other apps' messages. They are not for us.
-    if field != "messages":
+    # Meta has some thirty other fields, of templates and accounts. They are not for us.
+    origin = _FIELDS.get(field)
+    if origin is None:
         return
     if not isinstance(value, dict):
         broken.append(_unreadable(f"{path}.value", "not an object", value))
         return
-    envelope = envelope_of(value, received_at)
+    yield from _lists(value, envelope_of(value, received_at, origin), path, broken)
+    standby = value.get("standby")
+    if isinstance(standby, dict):
+        # The same lists again, one level deeper, beside the metadata of the value.
+        envelope = envelope_of({**value, **standby}, received_at, "standby")
+        yield from _lists(standby, envelope, f"{path}.standby", broken)
+    elif standby is not None:
+        broken.append(_unreadable(f"{path}.standby", "not an object", standby))
+
+
+def _lists(value: Json, envelope: Envelope, path: str, broken: list[Unreadable]) -> Iterator[Event]:
+    """Each list that we can read, under whatever field it stands."""
     for name, read in _READERS.items():
         if value.get(name) is not None:
             for at, part in _objects(value, name, path, broken):
                 yield from _attempt(read, part, envelope, at)
+    if value.get("history") is not None:
+        for at, chunk in _objects(value, "history", path, broken):
+            yield from _history(chunk, envelope, at, broken)
+
+
+def _history(chunk: Json, envelope: Envelope, path: str, broken: list[Unreadable]) -> Iterator[Event]:
+    """A part of what was said on the business's phone before the hub was there: conversations with their messages."""
+    for thread_path, thread in _objects(chunk, "threads", path, broken):
+        thread_envelope = envelope_of_thread(thread, envelope)
+        for at, message in _objects(thread, "messages", thread_path, broken):
+            yield from _attempt(_READERS["messages"], message, thread_envelope, at)
 
 
 def _read_status(status: Json, envelope: Envelope) -> list[StatusChanged]:
@@ -123,7 +159,13 @@ def _read_status(status: Json, envelope: Envelope) -> list[StatusChanged]:
 
 
 _Reader = Callable[[Json, Envelope], Sequence[Event]]
-_READERS: Mapping[str, _Reader] = {"messages": read_message, "statuses": _read_status}
+_READERS: Mapping[str, _Reader] = {
+    "messages": read_message,
+    "message_echoes": read_echo,
+    "statuses": _read_status,
+    "state_sync": read_contact,
+    "user_id_update": read_user_id_update,
+}
 
 
 def _attempt(read: _Reader, part: Json, envelope: Envelope, path: str) -> Sequence[Event]:

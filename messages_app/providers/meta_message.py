@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
+
 from media_app.digests import digest_hex
-from media_app.identity import occurred_at
-from messages_app.providers.events import AttachedMedia, MessageReceived, OwnersLinked
+from media_app.identity import OLDEST_BELIEVED, occurred_at, owner_of
+from messages_app.providers.events import AttachedMedia, MessageReceived, Origin, OwnersLinked
 from messages_app.providers.owners import is_number, owners_among
 from messages_app.providers.text import (
     KIND_LIMIT,
@@ -42,6 +44,11 @@ KINDS = {"voice": "audio"}
 LINKING = ("user_changed_number", "customer_changed_number", "user_changed_user_id", "customer_identity_changed")
 LINKED = ("customer", "wa_id", "new_wa_id", "previous_user_id", "user_id", "new_user_id")
 
+# The history goes back 180 days from when the number was connected; Meta delivers it for up to seven days.
+HISTORY_BELIEVED = timedelta(days=187)
+# "14 days after onboarding": the history comes soon after that.
+HISTORY_MEDIA_KEPT = timedelta(days=14)
+
 
 class UnreadableError(Exception):
     """A part of a delivery lacks what makes it one; its words are for staff."""
@@ -68,6 +75,24 @@ class Envelope:
     #: The only card, where all messages come from one sender.
     only_card: Card | None
     received_at: datetime
+    origin: Origin = "live"
+
+    @property
+    def oldest_believed(self) -> timedelta:
+        return HISTORY_BELIEVED if self.origin == "history" else OLDEST_BELIEVED
+
+    @property
+    def media_expires_at(self) -> datetime | None:
+        """Until when Meta keeps the media; None: counted from each message's own time."""
+        if self.origin != "history":
+            return None
+        set_lifetime = timedelta(hours=settings.META_MEDIA_LIFETIME_HOURS)
+        return self.received_at + (set_lifetime or HISTORY_MEDIA_KEPT)
+
+    @property
+    def business_owner(self) -> str:
+        """The owner of what the business sends, or ""."""
+        return owner_of(re.sub("[^0-9]", "", self.business)) or ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,10 +105,11 @@ class Content:
     media: tuple[AttachedMedia, ...] = ()
 
 
-def envelope_of(value: Json, received_at: datetime) -> Envelope:
+def envelope_of(value: Json, received_at: datetime, origin: Origin) -> Envelope:
     """Read what stands beside the messages. Nothing of it is needed to keep a photo, so nothing of it can fail."""
     metadata = object_in(value, "metadata")
-    senders = {sender_of(message) for message in objects_in(value, "messages")}
+    customers = {sender_of(message) for message in objects_in(value, "messages")}
+    customers |= {recipient_of(message) for message in objects_in(value, "message_echoes")}
     # A burst repeats its sender's card for each photo.
     cards = list(dict.fromkeys(_card(contact) for contact in objects_in(value, "contacts")))
     by_owner: dict[str, list[Card]] = {}
@@ -94,13 +120,48 @@ def envelope_of(value: Json, received_at: datetime) -> Envelope:
         account=keepable_id(metadata.get("phone_number_id")),
         business=keepable(metadata.get("display_phone_number"), TYPE_LIMIT),
         cards=by_owner,
-        only_card=cards[0] if len(cards) == len(senders) == 1 else None,
+        only_card=cards[0] if len(cards) == len(customers) == 1 else None,
         received_at=received_at,
+        origin=origin,
     )
+
+
+def envelope_of_thread(thread: Json, envelope: Envelope) -> Envelope:
+    """The envelope of a conversation in the history: all its messages are one customer's, or sent to them."""
+    context = object_in(thread, "context")
+    customer = Card(
+        owners=owners_among(thread.get("id"), context.get("wa_id"), context.get("user_id")),
+        name=keepable(context.get("username"), NAME_LIMIT),
+    )
+    cards = {owner: [customer] for owner in customer.owners}
+    return replace(envelope, cards=cards, only_card=customer, origin="history")
 
 
 def read_message(message: Json, envelope: Envelope) -> list[MessageReceived | OwnersLinked]:
     """All that one entry of ``messages`` says. Raises UnreadableError."""
+    # Only the history has both sides of a conversation in one list.
+    is_sent = envelope.origin == "history" and _is_from_business(message, envelope)
+    return _read(message, envelope, is_sent=is_sent)
+
+
+def read_echo(message: Json, envelope: Envelope) -> list[MessageReceived | OwnersLinked]:
+    """All that one entry of ``message_echoes`` says: staff wrote it on their phone. Raises UnreadableError."""
+    return _read(message, envelope, is_sent=True)
+
+
+def _is_from_business(message: Json, envelope: Envelope) -> bool:
+    if envelope.business_owner in sender_of(message):
+        return True
+    # What customers sent does not say to whom.
+    recipient = recipient_of(message)
+    return bool(recipient) and envelope.business_owner not in recipient
+
+
+def _sent_from(message: Json, envelope: Envelope) -> str:
+    return envelope.business_owner or next(iter(sender_of(message)), "")
+
+
+def _read(message: Json, envelope: Envelope, *, is_sent: bool) -> list[MessageReceived | OwnersLinked]:
     id = keepable_id(message.get("id"))
     if not id:
         raise UnreadableError("the message has no id")
@@ -111,22 +172,27 @@ def read_message(message: Json, envelope: Envelope) -> list[MessageReceived | Ow
         raise UnreadableError(f"the message has no {type} with an id")
 
     linked = _linked(message) if type == "system" else ()
-    cards = _cards_of(sender_of(message), envelope)
-    owners = owners_among(*sender_of(message), *(owner for card in cards for owner in card.owners))
-    moment, assumed = moment_of(message.get("timestamp"), envelope.received_at)
+    customer = recipient_of(message) if is_sent else sender_of(message)
+    cards = _cards_of(customer, envelope)
+    owners = owners_among(*customer, *(owner for card in cards for owner in card.owners))
+    moment, assumed = moment_of(message.get("timestamp"), envelope.received_at, envelope.oldest_believed)
     received = MessageReceived(
         account=envelope.account,
         provider_message_id=id,
         kind=keepable(KINDS.get(type, type), KIND_LIMIT),
         occurred_at=moment,
         time_assumed=assumed,
+        direction="sent" if is_sent else "received",
+        origin=envelope.origin,
         owners=owners or linked,
+        sent_from=_sent_from(message, envelope) if is_sent else "",
         name=next((card.name for card in cards if card.name), ""),
         business=envelope.business,
         text=content.text or errors,
         payload=content.payload,
         refers_to=content.refers_to or keepable_id(object_in(message, "context").get("id")),
         media=content.media,
+        media_expires_at=envelope.media_expires_at,
         raw=keepable_json(message),
     )
     return [received, OwnersLinked(owners=linked)] if len(linked) > 1 else [received]
@@ -137,10 +203,17 @@ def sender_of(message: Json) -> tuple[str, ...]:
     return owners_among(message.get("from"), message.get("from_user_id"))
 
 
-def moment_of(timestamp: object, received_at: datetime) -> tuple[datetime, bool]:
+def recipient_of(message: Json) -> tuple[str, ...]:
+    """The owners that a message of the business names for its customer."""
+    return owners_among(message.get("to"), message.get("to_user_id"))
+
+
+def moment_of(
+    timestamp: object, received_at: datetime, oldest_believed: timedelta = OLDEST_BELIEVED
+) -> tuple[datetime, bool]:
     """When it happened, and whether that had to be assumed."""
     try:
-        return occurred_at(keepable(timestamp, TYPE_LIMIT), received_at)
+        return occurred_at(keepable(timestamp, TYPE_LIMIT), received_at, oldest_believed)
     except (ValueError, OverflowError, OSError):
         # A year that no calendar has.
         return received_at, True

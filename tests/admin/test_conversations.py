@@ -94,3 +94,15 @@ def test_a_contacts_page_keeps_to_the_permissions(staff: Staff) -> None:
     html = staff("messages_app.view_contact").get(f"{CONTACTS}{contact.id}/change/").content.decode()
     assert "between us" not in html
     assert str(media.id) not in html
+
+
+def test_what_the_business_sent_is_shown_as_such(viewer: Client) -> None:
+    contact = make_contact("", "whatsapp:+14335551212")
+    of_us = {"direction": "sent", "origin": "echo", "owner": "whatsapp:+15550100200"}
+    message = make_message(contact, text="We open at nine", **of_us)
+    make_message(contact, text="When?")
+    page = viewer.get(f"{MESSAGES}{message.id}/change/").content.decode()
+    assert "Sent by the business to" in page
+    assert ">+14335551212</a>" in page
+    assert viewer.get(f"{CONTACTS}{contact.id}/change/").content.decode().count("Sent by the business") == 1
+    assert list(viewer.get(MESSAGES, {"direction__exact": "sent"}).context["cl"].result_list) == [message]

@@ -81,15 +81,19 @@ def batch(entries: Sequence[Entry]) -> SignedRequest:
 
 def meta(*messages: Json, contacts: Sequence[Json] = (), statuses: Sequence[Json] = ()) -> SignedRequest:
     """A delivery of messages written by hand."""
-    value: Json = {
-        "messaging_product": "whatsapp",
-        "metadata": {"display_phone_number": ACCOUNTS.meta_number, "phone_number_id": ACCOUNTS.meta_phone_number_id},
-    }
+    value: Json = {}
     if messages:
         value |= {"contacts": list(contacts), "messages": list(messages)}
     if statuses:
         value |= {"statuses": list(statuses)}
-    entry = {"id": ACCOUNTS.meta_business_id, "changes": [{"field": "messages", "value": value}]}
+    return field("messages", **value)
+
+
+def field(name: str, /, **value: object) -> SignedRequest:
+    """A delivery of one webhook field."""
+    metadata = {"display_phone_number": ACCOUNTS.meta_number, "phone_number_id": ACCOUNTS.meta_phone_number_id}
+    change = {"field": name, "value": {"messaging_product": "whatsapp", "metadata": metadata, **value}}
+    entry = {"id": ACCOUNTS.meta_business_id, "changes": [change]}
     return meta_json({"object": "whatsapp_business_account", "entry": [entry]})
 
 

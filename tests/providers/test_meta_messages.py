@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 
 from messages_app.providers.events import (
     AttachedMedia,
+    ContactNamed,
     Event,
     MessageReceived,
     OwnersLinked,
@@ -71,6 +72,13 @@ INVOICE = said(
     "document", "Here it is", media=file("2704", "application/pdf", sha256_of("invoice"), filename="Invoice 7.pdf")
 )
 NOBODY: dict[str, Any] = {"owners": (), "name": ""}
+BUSINESS = "whatsapp:+15550100200"
+DAY = timedelta(days=1)
+# Media of the history are kept for 14 days, counted from when the history came.
+HISTORY: dict[str, Any] = {"origin": "history", "media_expires_at": RECEIVED + 14 * DAY}
+SENT_BY_US: dict[str, Any] = {"direction": "sent", "sent_from": BUSINESS}
+ADA_OF_OLD: dict[str, Any] = {**HISTORY, "owners": (ADA, ADA_HIDDEN), "name": "ada.l"}
+ECHO: dict[str, Any] = {**SENT_BY_US, "origin": "echo", "name": ""}
 
 CASES: dict[str, list[Event]] = {
     # Kinds of messages.
@@ -211,10 +219,52 @@ CASES: dict[str, list[Event]] = {
         came("read"),
         broken("entry[0].changes[0].statuses[3]", "not an object"),
     ],
+    # What was said while another app holds the conversation, before the hub was there, or on the business's phone.
+    "standby": [photo(origin="standby")],
+    "standby_not_an_object": [broken("entry[0].changes[0].standby", "not an object")],
+    "history": [
+        said("text", "Good morning", occurred_at=SENT - 100 * DAY, **ADA_OF_OLD),
+        said(
+            "text",
+            "We open at nine",
+            provider_message_id="wamid.S1",
+            occurred_at=SENT - 100 * DAY + timedelta(seconds=60),
+            **{**ADA_OF_OLD, **SENT_BY_US},
+        ),
+        said("media_placeholder", provider_message_id="wamid.A2", occurred_at=SENT - 3 * DAY, **ADA_OF_OLD),
+    ],
+    "history_media": [
+        photo(provider_message_id="wamid.A2", occurred_at=SENT - 3 * DAY, **HISTORY),
+        photo(
+            provider_message_id="wamid.S2",
+            occurred_at=SENT - 3 * DAY,
+            media=(replace(HARBOUR, provider_media_id="9000000000000002"),),
+            **{**HISTORY, **SENT_BY_US},
+        ),
+    ],
+    "history_of_another_sender": [said("text", "Good morning", **{**HISTORY, "name": ""})],
+    "history_broken": [
+        broken("entry[0].changes[0].history[0].threads[0].messages[0]", "the message has no id"),
+        said("text", "Good morning", **{**HISTORY, "name": ""}),
+        broken("entry[0].changes[0].history[1].threads", "not a list"),
+    ],
+    "echo": [photo(**ECHO)],
+    "echo_to_hidden": [said("text", "We open at nine", **{**ECHO, "owners": (ADA_HIDDEN,)})],
+    "echo_edit": [said("edit", "The old harbour", refers_to="wamid.A0", media=(HARBOUR,), **ECHO)],
+    "echo_revoke": [said("revoke", refers_to="wamid.A0", **ECHO)],
+    # Who is who.
+    "contact_book": [
+        ContactNamed(owners=(ADA,), name="Ada Lovelace", named_at=SENT - 40 * DAY),
+        ContactNamed(owners=(BOB,), name="Bob", named_at=SENT),
+        broken("entry[0].changes[0].state_sync[3]", "the contact has no number"),
+    ],
+    "user_id_update": [
+        OwnersLinked(owners=(ADA, "whatsapp:US.111", "whatsapp:US.222")),
+        OwnersLinked(owners=("whatsapp:US.333", "whatsapp:US.444")),
+        broken("entry[0].changes[0].user_id_update[3]", "the update names nobody"),
+    ],
     # Not for us.
     "field_account_update": [],
-    "field_message_echoes": [],
-    "field_history": [],
     "contacts_only": [],
     "account_errors": [],
 }

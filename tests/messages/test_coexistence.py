@@ -1,0 +1,143 @@
+"""Messages beside the live ones: those of the business's phone, of its history, and of apps that answer for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from media_app.models import Media
+from mediahub.simulator.deliveries import SignedRequest
+from messages_app import inbox
+from messages_app.models import Contact, ContactOwner, Message, OutboxItem, PhotoSession
+from tests.messages.mail import ACCOUNTS, ADA, SENT, Json, arrive, card, field, image, meta, photo, twilio
+
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
+
+BUSINESS = f"whatsapp:+{ACCOUNTS.meta_number.removeprefix('+')}"
+DAY = 24 * 3600
+By = Callable[..., SignedRequest]
+
+
+@pytest.fixture(autouse=True)
+def photos_begin(settings: Settings) -> None:
+    settings.SESSION_START = "photo"
+
+
+def hear(*requests: SignedRequest) -> None:
+    arrive(*requests)
+    inbox.drain()
+
+
+def standby(*messages: Json) -> SignedRequest:
+    return field("standby", standby={"contacts": [card("Ada", ADA)], "messages": list(messages)})
+
+
+def history(*messages: Json) -> SignedRequest:
+    thread = {"id": ADA.removeprefix("whatsapp:+"), "messages": list(messages)}
+    return field("history", history=[{"metadata": {"phase": 0}, "threads": [thread]}])
+
+
+def echo(*messages: Json) -> SignedRequest:
+    return field("smb_message_echoes", message_echoes=[sent(message) for message in messages])
+
+
+def sent(message: Json) -> Json:
+    return {**message, "from": ACCOUNTS.meta_number, "to": message["from"]}
+
+
+def text(id: str, body: str, at: int = SENT) -> Json:
+    return {
+        "from": ADA.removeprefix("whatsapp:+"),
+        "id": id,
+        "timestamp": str(at),
+        "type": "text",
+        "text": {"body": body},
+    }
+
+
+BESIDE = [
+    pytest.param(standby, ("received", "standby"), id="standby"),
+    pytest.param(history, ("received", "history"), id="history"),
+    pytest.param(echo, ("sent", "echo"), id="echo"),
+]
+
+
+@pytest.mark.parametrize(("by", "way"), BESIDE)
+def test_a_photo_is_kept_and_opens_no_session(by: By, way: tuple[str, str]) -> None:
+    hear(by(image("wamid.1")))
+    message = Message.objects.get()
+    assert (message.direction, message.origin) == way
+    assert message.contact == Contact.objects.get(owners=ADA)
+    assert message.media.get().state == "pending"
+    assert not PhotoSession.objects.exists() and not OutboxItem.objects.exists()
+
+
+def test_live_messages_are_received() -> None:
+    hear(meta(image("wamid.1")), twilio(photo(1, provider="twilio")))
+    assert set(Message.objects.values_list("direction", "origin")) == {("received", "live")}
+
+
+def test_the_owner_of_a_file_is_who_sent_it() -> None:
+    hear(history(image("wamid.1"), sent(image("wamid.2"))), echo(image("wamid.3")))
+    owners = Media.objects.order_by("provider_message_id").values_list("owner", flat=True)
+    assert list(owners) == [ADA, BUSINESS, BUSINESS]
+    assert Media.objects.get(provider_message_id="wamid.3").key.startswith(f"{BUSINESS}/")
+    assert list(ContactOwner.objects.values_list("owner", flat=True)) == [ADA]
+    assert Message.objects.filter(contact__owners=ADA).count() == 3
+
+
+@pytest.mark.parametrize(("by", "way"), BESIDE)
+def test_what_stands_beside_is_no_part_of_an_open_session(by: By, way: tuple[str, str]) -> None:
+    hear(meta(image("wamid.1")))
+    hear(by(image("wamid.2", at=SENT + 1), text("wamid.3", "done", SENT + 2)))
+    # A rebuild from the beginning, too.
+    hear(meta(image("wamid.0", at=SENT - 1)), meta(image("wamid.4", at=SENT + 3)))
+    row = PhotoSession.objects.get()
+    assert (row.state, len(row.media_ids), len(row.message_ids)) == ("collecting", 3, 3)
+
+
+def test_the_history_is_believed_for_half_a_year() -> None:
+    hear(history(image("wamid.1", at=SENT - 179 * DAY)))
+    message, file = Message.objects.get(), Media.objects.get()
+    assert (message.occurred_at.timestamp(), message.time_assumed, file.time_assumed) == (
+        SENT - 179 * DAY,
+        False,
+        False,
+    )
+
+
+def test_each_field_has_its_own_media_lifetime() -> None:
+    hear(standby(image("wamid.1")), echo(image("wamid.2")), history(image("wamid.3", at=SENT - 9 * DAY)))
+    kept = {file.provider_message_id: file for file in Media.objects.all()}
+    for id in ("wamid.1", "wamid.2"):
+        assert kept[id].expires_at == kept[id].occurred_at + timedelta(days=7)
+    assert kept["wamid.3"].expires_at == kept["wamid.3"].announced_at + timedelta(days=14)
+
+
+def test_no_storage_numbers_have_their_hours(settings: Settings) -> None:
+    settings.META_MEDIA_LIFETIME_HOURS = 1
+    hear(meta(image("wamid.1")), history(image("wamid.2", at=SENT - 9 * DAY)))
+    live, old = Media.objects.order_by("provider_message_id")
+    assert live.expires_at == live.occurred_at + timedelta(hours=1)
+    assert old.expires_at == old.announced_at + timedelta(hours=1)
+
+
+def test_the_phones_contact_book_names_contacts() -> None:
+    entry = {"type": "contact", "contact": {"full_name": "Ada L.", "phone_number": ADA[10:]}, "action": "add"}
+    hear(field("smb_app_state_sync", state_sync=[{**entry, "metadata": {"timestamp": str(SENT - 60 * DAY)}}]))
+    contact = Contact.objects.get()
+    assert (contact.name, contact.last_message_at) == ("Ada L.", None)
+    hear(meta(text("wamid.1", "Hi"), contacts=[card("Ada", ADA)]))
+    assert Contact.objects.get().name == "Ada"
+
+
+def test_a_new_hidden_id_joins_two_contacts() -> None:
+    hear(meta({**image("wamid.1"), "from": "US.111"}), meta({**image("wamid.2", at=SENT + 1), "from": "US.222"}))
+    assert Contact.objects.count() == 2
+    update = {"user_id": {"previous": "US.111", "current": "US.222"}, "timestamp": str(SENT + 2)}
+    hear(field("user_id_update", user_id_update=[update]))
+    assert Contact.objects.get().messages.count() == 2
+    assert [len(row.media_ids) for row in PhotoSession.objects.exclude(state="cancelled")] == [2]
