@@ -9,3 +9,6 @@ class MediaConfig(AppConfig):
 
     def ready(self) -> None:
         from media_app import checks  # noqa: F401
+        from media_app.allowed_jobs import forbid_pickle
+
+        forbid_pickle()

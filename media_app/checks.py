@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 from cryptography.fernet import Fernet
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from redis import Redis
 
 _MAKE_KEY = "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"
@@ -95,6 +96,33 @@ def check_queue(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[
     except ValueError as error:
         return [Error(f"REDIS_URL is not an address of Redis: {error}", id="media_app.E004")]
     return []
+
+
+@register(Tags.security, deploy=True)
+def check_redis_password(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """A Redis that other machines reach asks for a password: whoever can write there can stop the work."""
+    try:
+        with Redis.from_url(settings.REDIS_URL) as redis:
+            options = redis.connection_pool.connection_kwargs
+    except ValueError:
+        return []
+    if options.get("password") or "path" in options or _is_local(str(options.get("host", "localhost"))):
+        return []
+    return [
+        Warning(
+            f"REDIS_URL leads to {options['host']} without a password: whoever reaches that Redis can stop all work.",
+            hint="Set a password there (requirepass, or an ACL), and write redis://:password@host:6379/0.",
+            id="media_app.W006",
+        )
+    ]
+
+
+def _is_local(host: str) -> bool:
+    """Whether only this machine reaches it."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 @register

@@ -12,6 +12,7 @@ from redis.retry import Retry
 from rq import Queue
 from rq.serializers import JSONSerializer
 
+from media_app.allowed_jobs import check_allowed
 from media_app.reasons import reason
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,11 @@ def _queue(name: str) -> Queue:
 
 
 def give(queue: str, job: str, *args: str, times: int = 1, timeout: int = 600) -> bool:
-    """Queue ``job`` (a dotted path) ``times`` times. False, and no error, when Redis can't take it."""
+    """Queue ``job`` (a dotted path) ``times`` times. False, and no error, when Redis can't take it.
+
+    Raises ForbiddenJobError for a job that no worker would run.
+    """
+    check_allowed(job)
     data = Queue.prepare_data(
         job, args=args, timeout=timeout, ttl=JOB_KEPT_SECONDS, result_ttl=0, failure_ttl=JOB_KEPT_SECONDS
     )

@@ -24,6 +24,7 @@ from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
 from media_app import hints
+from media_app.allowed_jobs import AllowedJob
 from media_app.reasons import reason
 
 log = logging.getLogger(__name__)
@@ -164,6 +165,7 @@ def _worker(queue: str) -> BaseWorker:
     worker = worker_class(
         [queue],
         connection=connection,
+        job_class=AllowedJob,
         serializer=JSONSerializer,
         maintenance_interval=MAINTENANCE_SECONDS,
         worker_ttl=WORKER_TTL_SECONDS,

@@ -195,11 +195,18 @@ SUMMARY_LINK_TTL_SECONDS = env.number("SUMMARY_LINK_TTL_SECONDS", 7 * 24 * 3600)
 # --- jobs -------------------------------------------------------------------
 
 REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
+# The jobs of each queue: workers run nothing else, whoever may have queued it.
+RQ_JOBS = {
+    "inbox": ["messages_app.jobs.drain"],
+    "ingest": ["media_app.jobs.ingest", "media_app.jobs.purge"],
+    "outbox": ["messages_app.jobs.send"],
+    "handovers": ["messages_app.jobs.hand_over"],
+    "previews": ["media_app.jobs.make_preview"],
+}
 # One queue for each worker process: with several, a worker that dies between taking
 # a job and starting it loses the job for good.
 RQ_QUEUES = {
-    name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 600, "SERIALIZER": "rq.serializers.JSONSerializer"}
-    for name in ("inbox", "ingest", "outbox", "handovers", "previews")
+    name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 600, "SERIALIZER": "rq.serializers.JSONSerializer"} for name in RQ_JOBS
 }
 RQ_SHOW_ADMIN_LINK = False
 

@@ -56,6 +56,8 @@ def test_a_bucket_that_viewers_are_sent_to_keeps_its_senders_secret(settings: Se
         ("PUBLIC_URL", "http://hub.example", "mediahub.W001"),
         ("PUBLIC_URL", "https://other.example", "mediahub.W002"),
         ("META_APP_SECRET", [""], "mediahub.W003"),
+        ("REDIS_URL", "redis://10.0.0.5:6379/0", "media_app.W006"),
+        ("REDIS_URL", "rediss://user@redis.example/0", "media_app.W006"),
     ],
 )
 def test_a_server_that_others_reach_is_warned(settings: Settings, name: str, value: object, id: str) -> None:
@@ -106,3 +108,19 @@ def test_the_hint_for_a_metadata_key_prints_one_that_works(settings: Settings) -
 
 def test_the_tests_own_settings_have_nothing_to_say() -> None:
     assert not run_checks()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://127.0.0.1/0",
+        "redis://[::1]/0",
+        "redis://localhost",
+        "unix:///run/redis.sock",
+        "redis://:password@10.0.0.5/0",
+        "redis://10.0.0.5/0?password=secret",
+    ],
+)
+def test_a_redis_that_only_this_machine_reaches_or_with_a_password_is_well(settings: Settings, url: str) -> None:
+    settings.REDIS_URL = url
+    assert "media_app.W006" not in _deploy_ids()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
@@ -7,8 +9,11 @@ from django.urls import NoReverseMatch, reverse
 from django_rq.urls import get_admin_urlpatterns, get_api_urlpatterns
 from pytest_django.fixtures import Settings
 from redis import Redis
+from rq import Queue
+from rq.serializers import JSONSerializer
 
 from media_app import hints
+from mediahub.settings import RQ_QUEUES
 from tests.admin.conftest import Staff
 
 ROOT = "/admin/django_rq/dashboard/"
@@ -96,3 +101,25 @@ def test_who_is_logged_in_but_not_staff_is_refused(client: Client, db: None) -> 
 def test_the_sidebar_names_the_queues_only_to_those_who_may_open_them(staff: Staff) -> None:
     assert ROOT not in staff("media_app.view_media").get("/admin/").content.decode()
     assert ROOT in staff("django_rq.admin").get("/admin/").content.decode()
+
+
+class Pickled:
+    """What a pickle does that somebody else has made."""
+
+    ran = False
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return setattr, (Pickled, "ran", True)
+
+
+@pytest.mark.parametrize("page", ["workers/1/rq:worker:forged/", "queues/1/failed/clear/", "queues/1/forged/"])
+def test_a_page_unpickles_nothing_that_redis_holds(superuser: Client, redis: Redis, page: str) -> None:
+    Queue("ingest", connection=redis, serializer=JSONSerializer).create_job("any", job_id="forged").save()
+    redis.hset("rq:job:forged", "meta", pickle.dumps(Pickled()))
+    redis.hset("rq:worker:forged", mapping={"current_job": "forged", "queues": "ingest"})
+    for queue in RQ_QUEUES:
+        redis.zadd(f"rq:failed:{queue}", {"forged": 9e9})
+    superuser.raise_request_exception = Pickled.ran = False
+    superuser.get(f"{ROOT}{page}")
+    superuser.post(f"{ROOT}{page}", {"post": "yes"})
+    assert not Pickled.ran

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable, Iterator
 
 import pytest
+from pytest_django.fixtures import Settings
 from redis import Redis
 from rq import Queue, SimpleWorker
 from rq.job import Job
@@ -88,8 +89,9 @@ def test_a_hint_whose_job_was_lost_is_not_held_back_for_ever(redis: Redis) -> No
     assert 0 < left <= 2000
 
 
-def test_no_job_outlives_its_use(redis: Redis) -> None:
+def test_no_job_outlives_its_use(redis: Redis, settings: Settings) -> None:
     """Those that wait, those that ended well, and those that failed."""
+    settings.RQ_JOBS = {"ingest": ["builtins.print", "no.such.job"]}
     assert hints.give("ingest", "builtins.print")
     assert hints.give("ingest", "no.such.job")
     (waits, fails) = jobs(redis, "ingest")

@@ -56,7 +56,11 @@ def crew(redis: Redis, redis_port: int, tmp_path: Path) -> Iterator[Crew]:
             *["--inbox", "0", "--ingest", "2", "--outbox", "0", "--handovers", "0", "--previews", "0"],
         ],
         log=tmp_path / "worker.log",
-        env={**os.environ, "REDIS_URL": f"redis://127.0.0.1:{redis_port}/0"},
+        env={
+            **os.environ,
+            "REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
+            "DJANGO_SETTINGS_MODULE": "tests.sleeping_settings",
+        },
     )
     process.start()
     yield Crew(process, redis)
