@@ -6,6 +6,8 @@ What can't be read today is replayed tomorrow; what is not committed is not ackn
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import BinaryIO, cast
 
 from django.db import Error
@@ -23,9 +25,7 @@ log = logging.getLogger(__name__)
 
 # Connections of their own: pages that are slow, or wait for a lock, can't use them up.
 DATABASE = "webhooks"
-# Meta sends up to 3 MB.
-MAX_BYTES = 16 * 1024 * 1024
-# Of a body over the cap, so much is read that an honest sender gets to see the answer.
+# Of a body that is refused unread, so much is taken that an honest sender gets to see the answer.
 DRAINED_BYTES = 1024 * 1024
 RETRY_AFTER_SECONDS = 10
 _CHUNK = 64 * 1024
@@ -55,11 +55,16 @@ def receive(request: HttpRequest, endpoint: str) -> HttpResponse:
         return HttpResponse(challenge, content_type="text/plain")
     if request.method != "POST":
         return HttpResponseNotAllowed(["GET", "POST"] if provider.has_handshake else ["POST"])
+    # Before the body: strangers must not make us hold and decode what they send.
+    if refusal := provider.refusal_of_headers(request.headers):
+        _drain(_stream(request))
+        refusals.tell(endpoint, refusal, using=DATABASE)
+        return _refuse(403, "The signature is missing or wrong.")
     try:
-        body = _read(request)
+        body = _read(request, provider.max_bytes)
     except BodyTooLargeError:
         # What is left of the body stays unread; the server closes the connection over it.
-        return _refuse(413, f"A delivery may have {MAX_BYTES:,} bytes.")
+        return _refuse(413, f"A delivery may have {provider.max_bytes:,} bytes.")
     except BodyBrokenError:
         return _refuse(400, "The body could not be read to its end.")
     content_type = request.headers.get("Content-Type", "")
@@ -89,36 +94,50 @@ def _incoming(request: HttpRequest, content_type: str, body: bytes) -> IncomingR
     return IncomingRequest(path=path, content_type=content_type, headers=request.headers, body=body)
 
 
-def _read(request: HttpRequest) -> bytes:
+def _stream(request: HttpRequest) -> BinaryIO:
+    """The body to come."""
+    length = request.META.get("CONTENT_LENGTH") or ""
+    if not length and request.META.get("wsgi.input_terminated"):
+        # Django takes a body without a length for an empty one; the server knows where it ends.
+        return cast(BinaryIO, request.META["wsgi.input"])
+    return cast(BinaryIO, request)
+
+
+def _read(request: HttpRequest, max_bytes: int) -> bytes:
     """The whole body, chunked ones included.
 
     Raises BodyTooLargeError after draining a little of it, BodyBrokenError where it has no end.
     """
-    stream: BinaryIO = cast(BinaryIO, request)
+    stream = _stream(request)
     length = request.META.get("CONTENT_LENGTH") or ""
-    if not length and request.META.get("wsgi.input_terminated"):
-        # Django takes a body without a length for an empty one; the server knows where it ends.
-        stream = request.META["wsgi.input"]
-    if length.isdecimal() and int(length) > MAX_BYTES:
-        _take(stream, DRAINED_BYTES)
+    if length.isdecimal() and int(length) > max_bytes:
+        _drain(stream)
         raise BodyTooLargeError
-    body = _take(stream, MAX_BYTES + 1)
-    if len(body) > MAX_BYTES:
-        _take(stream, DRAINED_BYTES)
+    body = b"".join(_parts(stream, max_bytes + 1))
+    if len(body) > max_bytes:
+        _drain(stream)
         raise BodyTooLargeError
     return body
 
 
-def _take(stream: BinaryIO, limit: int) -> bytes:
-    parts: list[bytes] = []
-    try:
-        while limit > 0 and (part := stream.read(min(_CHUNK, limit))):
-            parts.append(part)
-            limit -= len(part)
-    except Exception as error:
-        # Each server has errors of its own for this.
-        raise BodyBrokenError from error
-    return b"".join(parts)
+def _drain(stream: BinaryIO) -> None:
+    with suppress(BodyBrokenError):
+        for _ in _parts(stream, DRAINED_BYTES):
+            pass
+
+
+def _parts(stream: BinaryIO, limit: int) -> Iterator[bytes]:
+    """At most so many bytes of a body. Raises BodyBrokenError."""
+    while limit > 0:
+        try:
+            part = stream.read(min(_CHUNK, limit))
+        except Exception as error:
+            # Each server has errors of its own for this.
+            raise BodyBrokenError from error
+        if not part:
+            return
+        limit -= len(part)
+        yield part
 
 
 def _refuse(status: int, reason: str) -> HttpResponse:

@@ -26,7 +26,7 @@ class IncomingRequest:
 class Cause(StrEnum):
     """Why a webhook was refused."""
 
-    #: It bears no signature: whoever sent it is not the vendor.
+    #: It bears no signature that the vendor could have made: whoever sent it is not the vendor.
     UNSIGNED = "unsigned"
     NOT_SET = "secret not set"
     WRONG_ADDRESS = "wrong address"
@@ -86,6 +86,8 @@ class Provider(Protocol):
     name: str
     #: What a kept delivery is answered with: body and content type.
     acknowledgement: tuple[str, str]
+    #: The largest body that is read; the vendor never sends so much.
+    max_bytes: int
     #: Whether the vendor asks by GET, before it sends anything, if the address is ours.
     has_handshake: bool
     #: Whether an account is one number of the business, however the number itself is written.
@@ -93,6 +95,12 @@ class Provider(Protocol):
 
     def challenge(self, query: Mapping[str, str]) -> str | None:
         """The answer to that question; None: refuse it."""
+
+    def refusal_of_headers(self, headers: Mapping[str, str]) -> Refusal | None:
+        """Why a request with these headers can't be genuine, whatever its body is; None: the body decides.
+
+        It keeps strangers from making us read and decode what they send.
+        """
 
     def is_genuine(self, request: IncomingRequest) -> bool:
         """Whether the request bears the vendor's signature. No secret set: False. Never raises."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
@@ -41,6 +42,7 @@ _FIELDS: Mapping[str, Origin] = {
     "smb_app_state_sync": "live",
     "user_id_update": "live",
 }
+_SIGNATURE = re.compile(r"sha256=[0-9a-f]{64}")
 
 
 class MetaProvider:
@@ -48,8 +50,18 @@ class MetaProvider:
 
     name = "meta"
     acknowledgement = ("", "text/plain")
+    # Meta sends up to 3 MB.
+    max_bytes = 16 * 1024 * 1024
     has_handshake = True
     has_account_per_number = True
+
+    def refusal_of_headers(self, headers: Mapping[str, str]) -> Refusal | None:
+        if not any(settings.META_APP_SECRET):
+            return Refusal(cause=Cause.NOT_SET, reason="META_APP_SECRET is not set.")
+        if not _SIGNATURE.fullmatch(headers.get("x-hub-signature-256", "")):
+            reason = "The request has no X-Hub-Signature-256 like sha256=<64 hex digits>."
+            return Refusal(cause=Cause.UNSIGNED, reason=reason)
+        return None
 
     def is_genuine(self, request: IncomingRequest) -> bool:
         """``X-Hub-Signature-256: sha256=<hex>``, an HMAC-SHA256 of the raw body with the app's secret."""
@@ -59,10 +71,8 @@ class MetaProvider:
         return any(hmac.compare_digest(_signature(secret, request.body), claimed) for secret in secrets)
 
     def refusal(self, request: IncomingRequest) -> Refusal:
-        if not any(settings.META_APP_SECRET):
-            return Refusal(cause=Cause.NOT_SET, reason="META_APP_SECRET is not set.")
-        if not request.headers.get("x-hub-signature-256"):
-            return Refusal(cause=Cause.UNSIGNED, reason="The request has no X-Hub-Signature-256.")
+        if refusal := self.refusal_of_headers(request.headers):
+            return refusal
         reason = "The signature is wrong: META_APP_SECRET is not the secret of the app that sent this."
         return Refusal(cause=Cause.WRONG_SIGNATURE, reason=reason)
 

@@ -13,8 +13,8 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from messages_app import webhooks
 from messages_app.models import Delivery
+from messages_app.providers import provider_of
 from tests.messages.mail import CLIENT, STATUS_PATH, album, meta_bytes, photo, post, twilio, twilio_form
 from tests.messages.rival import locked
 
@@ -79,11 +79,11 @@ def test_what_cannot_be_read_today_is_kept_all_the_same(body: bytes) -> None:
 
 
 def test_sixteen_mebibytes_are_kept_and_one_byte_more_is_not() -> None:
-    body = b"x" * webhooks.MAX_BYTES
+    body = b"x" * provider_of("meta").max_bytes
     assert post(meta_bytes(body + b"x")).status_code == 413
     assert not Delivery.objects.exists()
     assert post(meta_bytes(body)).status_code == 200
-    assert len(Delivery.objects.get().body) == webhooks.MAX_BYTES
+    assert len(Delivery.objects.get().body) == provider_of("meta").max_bytes
 
 
 @pytest.mark.parametrize("state", Delivery.State)

@@ -18,12 +18,13 @@ import pytest
 from mediahub.simulator.deliveries import TWILIO_PATH, SignedRequest, meta_delivery
 from mediahub.simulator.hub import Hub
 from mediahub.simulator.processes import Process, free_port
-from messages_app.webhooks import MAX_BYTES
+from messages_app.providers import provider_of
 from tests.messages.mail import ACCOUNTS, meta_bytes, photo, twilio_form
 from tests.servers import postgres_server
 from tests.waiting import until
 
 MIB = 1024 * 1024
+MAX_BYTES = provider_of("meta").max_bytes
 
 
 @pytest.fixture(scope="module")
