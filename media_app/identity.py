@@ -14,6 +14,10 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 NAMESPACE = uuid5(NAMESPACE_URL, "mediahub")
 
+WHATSAPP, SMS, RCS, MESSENGER = "whatsapp", "sms", "rcs", "messenger"
+#: What an owner begins with: the channel that it writes by.
+SCHEMES = (WHATSAPP, SMS, RCS, MESSENGER)
+
 UNKNOWN_OWNER = "whatsapp:unknown"
 
 # Previews lie below this, each below the key of its file: beside the files, never among them.
@@ -28,11 +32,15 @@ MILLISECONDS_FROM = 10**12
 _NUMBER = re.compile(r"\+?([1-9][0-9]{6,14})")
 _HIDDEN = re.compile(r"[A-Z]{2}\.[A-Za-z0-9]+(?:\.[A-Za-z0-9]+)*")
 _MAX_HIDDEN = 160
+_SHORT_CODE = re.compile(r"[0-9]{3,6}")
+# Of an agent or a page: an id that its channel chooses.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,159}")
 _KEY = re.compile(
-    r"(?P<owner>whatsapp:[^/]+)/(?P<timestamp>[0-9]{1,12})-(?P<index>[0-9]{1,4})-(?P<hex>[0-9a-f]{12})"
-    r"\.(?P<ext>[a-z0-9]{1,8})"
+    rf"(?P<owner>(?:{'|'.join(SCHEMES)}):[^/]+)/(?P<timestamp>[0-9]{{1,12}})-(?P<index>[0-9]{{1,4}})"
+    r"-(?P<hex>[0-9a-f]{12})\.(?P<ext>[a-z0-9]{1,8})"
 )
 _HEX = 12
+_CHANNEL_NAMES = {SMS: "SMS", RCS: "RCS", MESSENGER: "Messenger"}
 
 
 def computed_id(*parts: str) -> UUID:
@@ -54,20 +62,53 @@ def media_id(
     return computed_id(source, account, provider_message_id, str(position))
 
 
-def owner_of(address: str) -> str | None:
+def owner_of(address: str, scheme: str = WHATSAPP) -> str | None:
     """The canonical owner for a sender's address, or None where it names nobody.
+
+    ``scheme`` is that of an address which names none itself: the provider knows it.
 
     >>> owner_of("14335551212"), owner_of("whatsapp:+14335551212")
     ('whatsapp:+14335551212', 'whatsapp:+14335551212')
     >>> owner_of("US.13491208655302741918")
     'whatsapp:US.13491208655302741918'
+    >>> owner_of("+14335551212", "sms"), owner_of("messenger:4815162342")
+    ('sms:+14335551212', 'messenger:4815162342')
     """
-    text = unicodedata.normalize("NFKC", address).strip().removeprefix("whatsapp:").strip()
-    if number := _NUMBER.fullmatch(text):
-        return f"whatsapp:+{number[1]}"
-    if len(text) <= _MAX_HIDDEN and _HIDDEN.fullmatch(text):
-        return f"whatsapp:{text}"
-    return None
+    text = unicodedata.normalize("NFKC", address).strip()
+    if (named := scheme_of(text)) in SCHEMES:
+        scheme, text = named, text.removeprefix(f"{named}:").strip()
+    # A page's id on Messenger has digits alone, and is no number.
+    if scheme != MESSENGER and (number := _NUMBER.fullmatch(text)):
+        return f"{scheme}:+{number[1]}"
+    return f"{scheme}:{text}" if _is_other_address(scheme, text) else None
+
+
+def _is_other_address(scheme: str, text: str) -> bool:
+    """Whether the text, which is no number in E.164, names somebody on this channel."""
+    if scheme == WHATSAPP:
+        return len(text) <= _MAX_HIDDEN and _HIDDEN.fullmatch(text) is not None
+    allowed = _SHORT_CODE if scheme == SMS else _NAME
+    return allowed.fullmatch(text) is not None
+
+
+def scheme_of(owner: str) -> str:
+    """What stands before the first colon, or "" where there is none."""
+    scheme, colon, _ = owner.partition(":")
+    return scheme if colon else ""
+
+
+def owner_name(owner: str) -> str:
+    """An owner as people write it: the number or id, and the channel where it is not WhatsApp.
+
+    >>> owner_name("whatsapp:+14335551212"), owner_name("sms:+14335551212")
+    ('+14335551212', 'SMS +14335551212')
+    """
+    if owner == UNKNOWN_OWNER:
+        return "unknown sender"
+    scheme = scheme_of(owner)
+    address = owner.removeprefix(f"{scheme}:")
+    channel = _CHANNEL_NAMES.get(scheme, "")
+    return f"{channel} {address}" if channel else address
 
 
 def occurred_at(

@@ -30,7 +30,9 @@ _QUERY = re.compile(r"(?<=[\w/.)\]%:~-])\?[^\s'\"<>]+")
 # A message id of Meta's is base64 of the customer's number, among others.
 _MESSAGE_ID = re.compile(r"\bwamid\.[A-Za-z0-9+/=_%-]*?(?P<end>[A-Za-z0-9]{0,6}=*)(?![A-Za-z0-9+/=_%-])")
 # An owner (`whatsapp:+14335551212`), also as it is written in an address, which may be quoted twice.
-_OWNER = re.compile(r"(?P<channel>whatsapp(?::|%(?:25)*3A))(?:\+|%(?:25)*2B)?\d+?(?P<end>\d{4})(?!\d)", re.I)
+_OWNER = re.compile(
+    r"(?P<channel>(?:whatsapp|sms|rcs|messenger)(?::|%(?:25)*3A))(?:\+|%(?:25)*2B)?\d+?(?P<end>\d{4})(?!\d)", re.I
+)
 # A number with its plus, in groups or not.
 _PLUS_NUMBER = re.compile(r"(?:\+|%(?:25)*2B)\d(?:[ ().-]{0,2}\d){2,13}(?P<end>(?:[ ().-]{0,2}\d){4})(?!\d)", re.I)
 # A number without its plus, as Meta writes it; not a part of a name or of a decimal.

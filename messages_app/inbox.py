@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from uuid import UUID, uuid4
 
@@ -23,7 +23,7 @@ from media_app import jobs as media_jobs
 from media_app.announce import Announcement, announce
 from media_app.database_errors import described, is_beyond_limits, is_outage
 from media_app.failpoints import reached
-from media_app.identity import UNKNOWN_OWNER, computed_id
+from media_app.identity import UNKNOWN_OWNER, WHATSAPP, computed_id, scheme_of
 from media_app.inserts import insert_once
 from messages_app import conversations, outbox
 from messages_app.contacts import Sighting, resolve
@@ -248,9 +248,14 @@ def _keep(pairs: Sequence[tuple[Delivery, Event]]) -> None:
     messages: dict[UUID, tuple[Delivery, MessageReceived]] = {}
     statuses: dict[UUID, MessageStatus] = {}
     sightings: list[Sighting] = []
+    ids = {_message_id(delivery, event) for delivery, event in pairs if isinstance(event, MessageReceived)}
+    owners = dict(Message.objects.filter(id__in=ids).values_list("id", "owner"))
+    known = owners.keys()
     for delivery, event in pairs:
         if isinstance(event, MessageReceived):
-            messages.setdefault(_message_id(delivery, event), (delivery, event))
+            id = _message_id(delivery, event)
+            event = _with_known_owner(event, owners.get(id))
+            messages.setdefault(id, (delivery, event))
             sightings.append(Sighting(owners=event.owners, name=event.name, at=event.occurred_at))
         elif isinstance(event, ContactNamed):
             sightings.append(Sighting(owners=event.owners, name=event.name, at=event.named_at, is_message=False))
@@ -260,7 +265,6 @@ def _keep(pairs: Sequence[tuple[Delivery, Event]]) -> None:
         elif isinstance(event, OwnersLinked):
             sightings.append(Sighting(owners=event.owners))
     contacts = resolve(sightings)
-    known = set(Message.objects.filter(id__in=messages).values_list("id", flat=True))
     insert_once(
         [_message(id, delivery, event, contacts) for id, (delivery, event) in messages.items()], unchanged="provider"
     )
@@ -332,6 +336,16 @@ def _raw(delivery: Delivery) -> RawDelivery:
 
 def _message_id(delivery: Delivery, event: MessageReceived | StatusChanged) -> UUID:
     return computed_id(provider_of(delivery.endpoint).name, event.account, event.provider_message_id)
+
+
+def _with_known_owner(event: MessageReceived, owner: str | None) -> MessageReceived:
+    """The event with the owner that its message was kept with, if it was.
+
+    SMS, RCS and Messenger were once read as WhatsApp: such messages keep their contact when they are read again.
+    """
+    if owner is None or not event.owners or scheme_of(event.owners[0]) in (WHATSAPP, scheme_of(owner)):
+        return event
+    return replace(event, owners=(owner,) if owner else ())
 
 
 def _message(id: UUID, delivery: Delivery, event: MessageReceived, contacts: dict[str, UUID]) -> Message:

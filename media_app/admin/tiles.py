@@ -14,6 +14,7 @@ from media_app import filetypes
 from media_app.admin.badges import RescueClock, media_badge, rescue_clock
 from media_app.admin.machine_owned import change_url
 from media_app.admin.times import moment, moment_tag
+from media_app.identity import owner_name
 from media_app.models import Media
 from media_app.previews import can_preview
 
@@ -40,7 +41,7 @@ def group_of(media: Media) -> str:
 
 def sender_name(owner: str) -> str:
     """An owner as people write it."""
-    return "unknown sender" if owner == "whatsapp:unknown" else owner.removeprefix("whatsapp:")
+    return owner_name(owner)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ class Customer:
 
     #: ``+14335550001``
     number: str
+    #: What its owner begins with. By Meta there is WhatsApp alone.
+    channel: str = "whatsapp"
     provider: str = "meta"
     name: str = "Ana"
     accounts: Accounts = field(default_factory=Accounts)
@@ -73,7 +75,7 @@ class Customer:
             provider=self.provider,
             account=self.accounts.meta_phone_number_id if is_meta else self.accounts.twilio_account_sid,
             message_id=message_id(self.provider, f"{self.number}|{int(at)}|{number}", with_file=kind != "text"),
-            owner=f"whatsapp:{self.number}",
+            owner=f"{self.channel}:{self.number}",
             name=self.name,
             kind=kind,
             text=text,

@@ -133,17 +133,18 @@ def twilio_delivery(accounts: Accounts, message: AnnouncedMessage, *, public_url
         # Twilio has no name of its own for stickers.
         "MessageType": "image" if message.kind == "sticker" else message.kind,
         "SmsSid": message.message_id,
-        "WaId": _digits(message.owner),
         "SmsStatus": "received",
         "Body": message.text,
-        "To": f"whatsapp:{accounts.twilio_number}",
+        "To": _twilio_address(message.owner, accounts.twilio_number),
         "NumSegments": "1",
         "ReferralNumMedia": "0",
         "MessageSid": message.message_id,
         "AccountSid": message.account,
-        "From": message.owner,
+        "From": message.owner.removeprefix("sms:"),
         "ApiVersion": "2010-04-01",
     }
+    if message.owner.startswith("whatsapp:"):
+        form["WaId"] = _digits(message.owner)
     if message.file:
         resource = f"/2010-04-01/Accounts/{message.account}/Messages/{message.message_id}/Media/{message.file.media_id}"
         form |= {"MediaContentType0": message.file.content_type, "MediaUrl0": f"{api_url}{resource}"}
@@ -167,6 +168,12 @@ def _twilio_signature(token: str, url: str, fields: Iterable[tuple[str, str]]) -
     """www.twilio.com/docs/usage/security: HMAC-SHA1 over the URL and all fields by name."""
     signed = url + "".join(f"{name}{value}" for name, value in sorted(fields))
     return b64encode(hmac.new(token.encode(), signed.encode(), sha1).digest()).decode()
+
+
+def _twilio_address(customer: str, number: str) -> str:
+    """The business's number on the customer's channel; SMS has bare numbers."""
+    scheme = customer.partition(":")[0]
+    return number if scheme == "sms" else f"{scheme}:{number}"
 
 
 def _digits(owner: str) -> str:

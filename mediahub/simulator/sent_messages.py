@@ -15,6 +15,15 @@ _HIDDEN = r"[A-Z]{2}\.(?:ENT\.)?[0-9A-Za-z]{1,128}"
 _NUMBER = r"[1-9][0-9]{6,14}"
 
 
+# What stands before an address, and what customers' addresses look like on that channel.
+_CUSTOMERS = {
+    "whatsapp:": rf"whatsapp:(?:\+{_NUMBER}|{_HIDDEN})",
+    "rcs:": rf"rcs:\+{_NUMBER}",
+    "messenger:": r"messenger:[0-9]{1,32}",
+    "": rf"\+{_NUMBER}|[0-9]{{3,6}}",
+}
+
+
 def meta_fault(body: Mapping[str, Any]) -> str:
     """What Meta finds wrong (its code 100), or "". Texts and reply buttons are all that is known here."""
     to, recipient = body.get("to"), body.get("recipient")
@@ -50,17 +59,20 @@ def _buttons_fault(interactive: Mapping[str, Any]) -> str:
 
 
 def twilio_fault(form: Mapping[str, str], number: str) -> tuple[int, str] | None:
-    """What Twilio finds wrong: code and words. ``number``: the account's only WhatsApp sender."""
+    """What Twilio finds wrong: code and words. ``number``: the account's only sender, on every channel."""
     sender, to, text = form.get("From", ""), form.get("To", ""), form.get("Body", "")
     if not to:
         return 21604, "A 'To' phone number is required."
-    if not _is(rf"whatsapp:(?:\+{_NUMBER}|{_HIDDEN})", to):
+    channel = _channel(to)
+    if not _is(_CUSTOMERS[channel], to):
         return 21211, f"Invalid 'To' Phone Number: {to}"
     if not sender:
         return 21603, "A 'From' phone number is required."
-    if not _is(rf"whatsapp:\+{_NUMBER}", sender):
+    if _channel(sender) != channel:
+        return 21910, "Invalid From and To pair. From and To should be of the same channel"
+    if not _is(rf"{channel}\+{_NUMBER}", sender):
         return 21212, f"Invalid From Number: {sender}"
-    if sender != f"whatsapp:{number}":
+    if sender != f"{channel}{number}":
         return 63007, "Twilio could not find a Channel with the specified From address"
     if not text:
         return 21602, "Message body is required."
@@ -70,6 +82,10 @@ def twilio_fault(form: Mapping[str, str], number: str) -> tuple[int, str] | None
     if callback.scheme not in {"http", "https"} or not callback.hostname:
         return 21609, "The 'StatusCallback' URL is not a valid URL."
     return None
+
+
+def _channel(address: str) -> str:
+    return next((scheme for scheme in _CUSTOMERS if address.startswith(scheme)), "")
 
 
 def _is(pattern: str, value: object) -> bool:

@@ -7,6 +7,8 @@ from datetime import datetime
 from django.db import models
 from django.db.models import F
 
+from media_app.identity import owner_name
+
 
 class ContactQuerySet(models.QuerySet["Contact"]):
     def hold(self, is_held: bool) -> int:
@@ -43,7 +45,7 @@ class Contact(models.Model):
 
 
 class ContactOwner(models.Model):
-    """One address of a contact: ``whatsapp:+E164``, or the hidden id that WhatsApp gives instead."""
+    """One address of a contact: ``whatsapp:+E164``, the hidden id that WhatsApp gives instead, ``sms:+E164``, …"""
 
     owner = models.CharField(primary_key=True, max_length=200)
     contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="owners")
@@ -52,4 +54,4 @@ class ContactOwner(models.Model):
         ordering = ("owner",)
 
     def __str__(self) -> str:
-        return self.owner.removeprefix("whatsapp:")
+        return owner_name(self.owner)

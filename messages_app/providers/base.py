@@ -71,7 +71,8 @@ class OutgoingMessage:
     account: str
     #: The business's own number as ``MessageReceived.business`` of the message that is answered.
     business: str
-    #: An owner: ``whatsapp:+E164``, or ``whatsapp:CC.…`` where WhatsApp hides the number.
+    #: An owner: ``whatsapp:+E164``, ``whatsapp:CC.…`` where WhatsApp hides the number, ``sms:+E164``, …
+    #: Its scheme is the channel to answer on.
     to: str
     #: What is too long for the vendor is cut, at a space if there is one.
     text: str

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from media_app.identity import owner_of
+from media_app.identity import WHATSAPP, owner_of
 from messages_app.providers.text import NAME_LIMIT, keepable
 
 
-def owners_among(*addresses: object) -> tuple[str, ...]:
-    """The canonical owners that these addresses name, each once, the number first."""
-    named = (owner_of(keepable(address, NAME_LIMIT)) for address in addresses)
+def owners_among(*addresses: object, scheme: str = WHATSAPP) -> tuple[str, ...]:
+    """The canonical owners that these addresses name, each once, the number first.
+
+    ``scheme`` is that of addresses which name none.
+    """
+    named = (owner_of(keepable(address, NAME_LIMIT), scheme) for address in addresses)
     owners = dict.fromkeys(owner for owner in named if owner)
     return tuple(sorted(owners, key=lambda owner: not is_number(owner)))
 
 
 def is_number(owner: str) -> bool:
     """Whether an owner is a phone number; otherwise it is a hidden id."""
-    return owner.startswith("whatsapp:+")
+    return ":+" in owner

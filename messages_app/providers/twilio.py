@@ -1,4 +1,4 @@
-"""Twilio's WhatsApp: its signature, and its forms of messages and statuses.
+"""Twilio: its signature, and its forms of messages and statuses on WhatsApp, SMS, RCS and Messenger.
 
 https://www.twilio.com/docs/messaging/guides/webhook-request
 https://www.twilio.com/docs/usage/security#validating-requests
@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from django.conf import settings
 
+from media_app.identity import SCHEMES, SMS, WHATSAPP, scheme_of
 from messages_app.providers import twilio_sending
 from messages_app.providers.base import Cause, IncomingRequest, OutgoingMessage, RawDelivery, Refusal
 from messages_app.providers.events import AttachedMedia, Event, MessageReceived, StatusChanged, Unreadable
@@ -44,6 +45,10 @@ META_KINDS = frozenset(
 )
 # Twilio's MessageStatus, where it is not Meta's name already.
 STATUSES = {"undelivered": "failed", "canceled": "failed"}
+OUTBOUND = frozenset(
+    {"accepted", "scheduled", "queued", "sending", "sent", "delivered", "partially_delivered", "undelivered"}
+    | {"read", "failed", "canceled"}
+)
 INBOUND = frozenset({"receiving", "received"})
 
 _ADDRESS = re.compile(r"(?P<scheme>https?)://(?P<host>[^/?#]*?)(?P<port>:[0-9]+)?(?P<rest>[/?#].*)?", re.DOTALL)
@@ -55,7 +60,7 @@ Form = Mapping[str, Sequence[str]]
 
 
 class TwilioProvider:
-    """Reads what Twilio sends for all WhatsApp senders of one account, and sends for them."""
+    """Reads what Twilio sends for all senders of one account, and sends for them."""
 
     name = "twilio"
     # TwiML that says nothing: replies go out through the API.
@@ -214,7 +219,11 @@ def _is_inbound(form: Form, endpoint: str) -> bool:
     """Whether a customer wrote it. The form tells: a message sent to the wrong address is still a message."""
     if not INBOUND.isdisjoint({_first(form, "MessageStatus"), _first(form, "SmsStatus")}):
         return True
-    return endpoint != "twilio-status" and not _first(form, "MessageStatus")
+    if endpoint == "twilio-status" or _first(form, "MessageStatus"):
+        return False
+    # A status has neither words nor files. What has some is kept, whatever stands beside it.
+    says_something = bool(_first(form, "Body", "MediaUrl0")) or _announced(form) > 0
+    return says_something or _first(form, "SmsStatus").lower() not in OUTBOUND
 
 
 def _status(form: Form, id: str, delivery: RawDelivery) -> Event:
@@ -236,6 +245,9 @@ def _status(form: Form, id: str, delivery: RawDelivery) -> Event:
 
 def _message(form: Form, id: str, delivery: RawDelivery) -> Iterator[Event]:
     urls = [_first(form, f"MediaUrl{index}") for index in range(MAX_MEDIA)]
+    channel = _channel(form)
+    # The other two name people on WhatsApp alone.
+    names = ("From", "ExternalUserId", "WaId") if channel == WHATSAPP else ("From",)
     yield MessageReceived(
         account=keepable_id(_first(form, "AccountSid")),
         provider_message_id=id,
@@ -243,9 +255,9 @@ def _message(form: Form, id: str, delivery: RawDelivery) -> Iterator[Event]:
         # The form has no time of its own.
         occurred_at=delivery.received_at,
         time_assumed=True,
-        owners=owners_among(*(_first(form, name) for name in ("From", "ExternalUserId", "WaId"))),
+        owners=owners_among(*(_first(form, name) for name in names), scheme=channel),
         name=keepable(_first(form, "ProfileName"), NAME_LIMIT),
-        business=keepable(_first(form, "To").removeprefix("whatsapp:"), TYPE_LIMIT),
+        business=keepable(_first(form, "To").removeprefix(f"{channel}:"), TYPE_LIMIT),
         text=keepable(_first(form, "Body", "ButtonText", "ListTitle") or _place(form), TEXT_LIMIT),
         payload=keepable(_first(form, "ButtonPayload", "ListId"), TEXT_LIMIT),
         refers_to=keepable_id(_first(form, "OriginalRepliedMessageSid")),
@@ -255,6 +267,15 @@ def _message(form: Form, id: str, delivery: RawDelivery) -> Iterator[Event]:
     for index, url in enumerate(urls):
         if not keepable_link(url) and (url or index < _announced(form)):
             yield Unreadable(path=f"MediaUrl{index}", error="a file is announced without its link", payload=_raw(form))
+
+
+def _channel(form: Form) -> str:
+    """The scheme of the sender's owner. The addresses of SMS and MMS name no channel."""
+    sender, business = _first(form, "From"), _first(form, "To")
+    named = scheme_of(sender) or scheme_of(business)
+    if named in SCHEMES:
+        return named
+    return SMS if sender and not named else WHATSAPP
 
 
 def _kind(form: Form) -> str:

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 from django.conf import settings
 from django.urls import reverse
 
+from media_app.identity import SMS, WHATSAPP, scheme_of
 from media_app.sources.twilio import credentials
 from messages_app.providers.base import Button, OutgoingMessage
 from messages_app.providers.http import Answer, Codes, number, post
@@ -34,7 +35,8 @@ CODES = Codes(
         21610: "the customer has said STOP",
         21617: "the message is too long",
         63003: "it can't deliver to this customer",
-        63007: "the business's number is not a WhatsApp sender of this account",
+        21910: "the business's number is not on the customer's channel",
+        63007: "the business's number is not a sender of this account on the customer's channel",
         63016: "the customer's last message is more than 24 hours old",
     },
 )
@@ -72,20 +74,30 @@ def _id(answer: Answer) -> str:
 
 
 def _form(message: OutgoingMessage) -> dict[str, str]:
+    # The customer is answered on the channel that they wrote by.
+    channel = scheme_of(message.to)
     callback = f"{settings.PUBLIC_URL}{reverse('webhook-twilio-status')}"
     return {
-        "From": f"whatsapp:{message.business}",
-        "To": message.to,
-        "Body": _text(message.text, message.buttons),
+        "From": _address(channel, message.business),
+        "To": _address(channel, message.to.removeprefix(f"{channel}:")),
+        "Body": _text(message.text, message.buttons, bold="*" if channel == WHATSAPP else ""),
         # Twilio keeps nothing of ours beside a message, but calls back whatever address it is given.
         "StatusCallback": f"{callback}?{urlencode({REFERENCE: message.reference})}",
     }
 
 
-def _text(text: str, buttons: Sequence[Button]) -> str:
-    """The text, and what the buttons would offer: Twilio has buttons in approved templates only."""
+def _address(channel: str, address: str) -> str:
+    """As Twilio writes it: the channel first, but for SMS."""
+    return address if channel == SMS else f"{channel}:{address}"
+
+
+def _text(text: str, buttons: Sequence[Button], *, bold: str) -> str:
+    """The text, and what the buttons would offer: Twilio has buttons in approved templates only.
+
+    ``bold`` stands around what is to be bold: WhatsApp shows *so*.
+    """
     if not buttons:
         return cut(text, MAX_TEXT)
-    # WhatsApp shows *so* in bold. Typed, a button's title counts as its press.
-    choice = f"\n\nAnswer {' or '.join(f'*{button.title}*' for button in buttons)}."
+    # Typed, a button's title counts as its press.
+    choice = f"\n\nAnswer {' or '.join(f'{bold}{button.title}{bold}' for button in buttons)}."
     return cut(text, MAX_TEXT - len(choice)) + choice

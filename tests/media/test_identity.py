@@ -47,10 +47,53 @@ def test_a_file_without_any_id_is_an_error() -> None:
         ("US." + "9" * 200, None),
         ("١٢٣٤٥٦٧٨٩٠", None),
         ("tel:+14335551212", None),
+        # Twilio's other channels.
+        ("sms:+14335551212", "sms:+14335551212"),
+        ("sms: 14335551212", "sms:+14335551212"),
+        ("sms:72345", "sms:72345"),
+        ("sms:US.1234", None),
+        ("rcs:+14335551212", "rcs:+14335551212"),
+        ("rcs:14335551212", "rcs:+14335551212"),
+        ("rcs:brand_agent", "rcs:brand_agent"),
+        ("messenger:14335551212", "messenger:14335551212"),
+        ("messenger:+14335551212", None),
+        ("messenger:../x", None),
+        ("messenger:" + "9" * 161, None),
+        ("sms:whatsapp:+14335551212", None),
+        ("sms:", None),
     ],
 )
 def test_an_address_has_one_canonical_owner(address: str, owner: str | None) -> None:
     assert identity.owner_of(address) == owner
+
+
+def test_an_address_without_a_scheme_has_its_provider_s() -> None:
+    assert identity.owner_of("+14335551212", "sms") == "sms:+14335551212"
+    assert identity.owner_of("whatsapp:+14335551212", "sms") == "whatsapp:+14335551212"
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        ("whatsapp:+14335551212", "+14335551212"),
+        ("whatsapp:US.1234", "US.1234"),
+        ("sms:+14335551212", "SMS +14335551212"),
+        ("rcs:+14335551212", "RCS +14335551212"),
+        ("messenger:4815162342", "Messenger 4815162342"),
+        (identity.UNKNOWN_OWNER, "unknown sender"),
+        ("", ""),
+    ],
+)
+def test_an_owner_is_shown_with_its_channel(owner: str, name: str) -> None:
+    assert identity.owner_name(owner) == name
+
+
+@pytest.mark.parametrize("owner", ["sms:+14335551212", "sms:72345", "rcs:+14335551212", "messenger:4815162342"])
+def test_a_key_of_another_channel_reads_back(owner: str) -> None:
+    key = identity.media_key(owner=owner, occurred_at=NOW, index=0, id=UUID(int=1), extension="jpeg")
+    read = identity.parse_key(key)
+    assert read is not None
+    assert read.owner == owner
 
 
 @pytest.mark.parametrize(
@@ -95,7 +138,14 @@ def test_a_key_reads_as_the_contract_says_and_reads_back() -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["", "a/b", "whatsapp:+1433/1-0.jpeg", "previews/whatsapp:+1/1-0-3fa9c1d2e4b7.jpeg/320.webp"]
+    "key",
+    [
+        "",
+        "a/b",
+        "tel:+1/1-0-3fa9c1d2e4b7.jpeg",
+        "whatsapp:+1433/1-0.jpeg",
+        "previews/whatsapp:+1/1-0-3fa9c1d2e4b7.jpeg/320.webp",
+    ],
 )
 def test_other_peoples_keys_are_not_ours(key: str) -> None:
     assert identity.parse_key(key) is None

@@ -188,6 +188,25 @@ def test_twilio_is_told_both_numbers_in_whatsapp_s_form_and_where_to_call_back(p
     }
 
 
+@pytest.mark.parametrize(
+    ("customer", "sender", "to"),
+    [
+        ("sms:+14335551212", ACCOUNTS.twilio_number, "+14335551212"),
+        ("sms:72345", ACCOUNTS.twilio_number, "72345"),
+        ("rcs:+14335551212", f"rcs:{ACCOUNTS.twilio_number}", "rcs:+14335551212"),
+        ("messenger:14335551212", f"messenger:{ACCOUNTS.twilio_number}", "messenger:14335551212"),
+    ],
+)
+def test_twilio_answers_on_the_customer_s_channel(
+    provider: SimulatedProvider, customer: str, sender: str, to: str
+) -> None:
+    TWILIO.send(to=customer, text="Add it?", buttons=YES_OR_NO)
+    sent = provider.sends[0].body
+    assert (sent["From"], sent["To"]) == (sender, to)
+    # Only WhatsApp shows what stands between asterisks in bold.
+    assert sent["Body"] == "Add it?\n\nAnswer Yes, add or No, skip."
+
+
 def test_twilio_offers_in_words_what_it_can_not_offer_as_buttons(provider: SimulatedProvider) -> None:
     TWILIO.send(text="Add it?", buttons=YES_OR_NO)
     assert provider.sends[0].body["Body"] == "Add it?\n\nAnswer *Yes, add* or *No, skip*."

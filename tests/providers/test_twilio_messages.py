@@ -78,6 +78,13 @@ MESSAGES: dict[str, list[Event]] = {
     "from_hidden": [said("text", "Hi", owners=(ADA_HIDDEN,))],
     "from_hidden_and_number": [said("text", "Hi", owners=(ADA, ADA_HIDDEN))],
     "from_nobody": [said("text", "Hi", owners=())],
+    # Other channels of the account.
+    "sms": [said("text", "Hello", owners=("sms:+14335551212",), name="")],
+    "sms_short_code": [said("text", "Hello", owners=("sms:72345",), name="")],
+    "mms": [said("image", owners=("sms:+14335551212",), name="", media=(file(),))],
+    "rcs": [said("image", owners=("rcs:+14335551212",), business="harbour_agent", media=(file(),))],
+    "messenger": [said("text", "Hello", owners=("messenger:14335551212",), business="102290129340398")],
+    "from_unknown_channel": [said("text", "Hi", owners=(), business="viber:harbour")],
     # Accidents.
     "media_ten": [said("image", media=tuple(file(number) for number in range(10)))],
     "media_fewer_than_said": [said("image", media=(file(0), file(1), file(2))), missing(3)],
@@ -122,9 +129,15 @@ def test_a_form_of_a_status_says(label: str) -> None:
     assert bare(read(body("twilio", label), "twilio-status")) == STATUSES[label]
 
 
-@pytest.mark.parametrize("label", sorted(STATUSES.keys() - {"status_legacy", "status_missing"}))
+@pytest.mark.parametrize("label", sorted(STATUSES.keys() - {"status_missing"}))
 def test_a_status_at_the_address_of_messages_is_still_a_status(label: str) -> None:
     assert bare(read(body("twilio", label), "twilio")) == STATUSES[label]
+
+
+@pytest.mark.parametrize("status", ["Delivered", "partially_delivered", "sent"])
+def test_a_file_with_a_status_of_its_own_is_never_lost(status: str) -> None:
+    raw = body("twilio", "image").replace(b"SmsStatus=received", f"SmsStatus={status}".encode())
+    assert bare(read(raw, "twilio")) == MESSAGES["image"]
 
 
 @pytest.mark.parametrize("label", ["image", "text", "media_fewer_than_said"])

@@ -22,6 +22,9 @@ from tests.storage.buckets import connect, keys, put
 ADA = "whatsapp:+14335551"
 #: Their numbers begin or end like hers.
 NEIGHBOURS = ("whatsapp:+143355512", "whatsapp:+1433555", "whatsapp:14335551", "x/whatsapp:+14335551")
+#: The same number, and one that it begins, on another channel.
+TEXTER = "sms:+14335551"
+TEXTERS_NEIGHBOURS = ("sms:+143355512", "whatsapp:+14335551", "sms:14335551", "rcs:+14335551")
 NOON = datetime(2024, 5, 19, 12, tzinfo=UTC)
 NOTHING = Deleted(files=(), previews=0, remaining={})
 
@@ -120,6 +123,14 @@ def test_a_hidden_id_is_an_owner(storage: Storage) -> None:
     lay(storage, key(owner=hidden), key(owner=f"{hidden}.2"))
     assert delete(hidden, storage=storage).files == (key(owner=hidden),)
     assert remains(storage) == {key(owner=f"{hidden}.2")}
+
+
+def test_another_channel_of_the_same_number_is_another_sender(storage: Storage) -> None:
+    own, others = key(owner=TEXTER), {key(owner=neighbour) for neighbour in TEXTERS_NEIGHBOURS}
+    lay(storage, own, *others)
+    assert delete("sms:+1433555", storage=storage) == NOTHING
+    assert delete(TEXTER, storage=storage).files == (own,)
+    assert remains(storage) == others
 
 
 def test_files_of_unknown_senders_are_found_but_not_deleted_as_if_of_one(disk: DiskStorage) -> None:
