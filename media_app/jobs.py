@@ -11,8 +11,9 @@ from media_app import hints
 from media_app.failpoints import reached
 from media_app.ingest import DEADLINE_SECONDS, ingest_next
 from media_app.models import Media
-from media_app.previews import SIZES, PreviewError, can_preview, ensure_preview, waiting
+from media_app.previews import CutOffError, OriginalLostError, PreviewError, can_preview, make_previews, waiting
 from media_app.purge import purge_deleted
+from media_app.serving import revive_lost
 from media_app.storage import StorageError
 
 PURGE = "media_app.jobs.purge"
@@ -65,15 +66,21 @@ def make_preview(_media_id: str = "") -> None:
         return
     error = ""
     try:
-        for size in SIZES if can_preview(media) else ():
-            ensure_preview(media, size)
+        if can_preview(media):
+            make_previews(media)
     except StorageError as failure:
         waiting.postpone(media)
+        log.warning("no preview yet", extra={"media": str(media.id), "error": str(failure)})
+        return
+    except CutOffError as failure:
+        waiting.retry(media)
         log.warning("no preview yet", extra={"media": str(media.id), "error": str(failure)})
         return
     except PreviewError as failure:
         error = str(failure)
         log.info("no preview", extra={"media": str(media.id), "error": error})
+        if isinstance(failure, OriginalLostError):
+            revive_lost(media)
     waiting.mark_done(media, error)
 
 

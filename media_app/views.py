@@ -9,13 +9,21 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
+from media_app import jobs
 from media_app.access import KEPT_SECONDS, NoEntryError, Visit, admit
 from media_app.delivery.conditional import unmet
 from media_app.delivery.response import GUARDS
 from media_app.models import Media, Viewing
-from media_app.previews import SIZES, OriginalLostError, PreviewError, can_preview, ensure_preview
-from media_app.serving import RETRY_AFTER_SECONDS, give_connection_back, refuse, revive_lost, serve, storage_down
+from media_app.previews import SIZES, can_preview, stored_preview, waiting
+from media_app.serving import RETRY_AFTER_SECONDS, give_connection_back, refuse, serve, storage_down
 from media_app.storage import StorageError
+
+# Three dots on grey.
+AWAITED = b"""<svg xmlns="http://www.w3.org/2000/svg" width="320" height="320" viewBox="0 0 32 32">
+<rect width="32" height="32" fill="#9ca3af" fill-opacity=".25"/>
+<g fill="#9ca3af"><circle cx="10" cy="16" r="2"/><circle cx="16" cy="16" r="2"/><circle cx="22" cy="16" r="2"/></g>
+</svg>
+"""
 
 # The answers after which a reader has the file before it: also one that it had already.
 _SHOWN = frozenset({200, 206, 302, 304})
@@ -39,7 +47,10 @@ def original(request: HttpRequest, media_id: UUID) -> HttpResponseBase:
 @csrf_exempt
 @require_safe
 def preview(request: HttpRequest, media_id: UUID) -> HttpResponseBase:
-    """A WebP preview for staff, ``?size=320`` (the default) or ``1280``; 404 where there can be none."""
+    """A WebP preview for staff, ``?size=320`` (the default) or ``1280``; 404 where there can be none.
+
+    Nothing is decoded here: what no worker has made yet is 503 with a picture that says so.
+    """
     try:
         visit = admit(request, media_id)
     except NoEntryError as refusal:
@@ -62,16 +73,26 @@ def _picture(request: HttpRequest, media: Media, size: int) -> HttpResponseBase:
         return known
     give_connection_back()
     try:
-        body = ensure_preview(media, size)
-    except OriginalLostError:
-        revive_lost(media)
-        return refuse(503, "The file is being brought back.", retry_after=RETRY_AFTER_SECONDS)
-    except PreviewError as error:
-        return refuse(404, f"There is no preview: {error}.")
+        body = stored_preview(media, size)
     except StorageError as error:
         return storage_down(media, error)
+    if body is None:
+        return _awaited(request, media)
     response["Content-Length"] = str(len(body))
     response.content = body if request.method == "GET" else b""
+    return response
+
+
+def _awaited(request: HttpRequest, media: Media) -> HttpResponse:
+    """The answer for a preview that is not made, which a worker is asked for."""
+    if media.preview_error and media.preview_due_at is None:
+        return refuse(404, f"There is no preview: {media.preview_error}.")
+    if waiting.ask(media):
+        jobs.queue_previews()
+    response = refuse(503, "", retry_after=RETRY_AFTER_SECONDS)
+    # Browsers show a picture whatever the status is, and a broken image for a text.
+    response["Content-Type"] = "image/svg+xml"
+    response.content = AWAITED if request.method == "GET" else b""
     return response
 
 

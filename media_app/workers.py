@@ -1,8 +1,8 @@
 """A supervised set of RQ workers, one process and one queue each.
 
-Inbox and ingest workers run their jobs in their own process and keep their connections:
-a fork for each job would pay for boto3 and the database anew every time. Previews
-decode what strangers sent; each is made in a fork of its own, which may crash.
+They run their jobs in their own process and keep their connections: a fork for each job
+would pay for boto3 and the database anew every time. What strangers sent is decoded in
+a process of its own, which may crash (``media_app.decoding``).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from multiprocessing.process import BaseProcess
 
 from django.conf import settings
 from redis import Redis, RedisError
-from rq import SimpleWorker, Worker
+from rq import SimpleWorker
 from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
@@ -158,11 +158,9 @@ def run(queue: str, parent: int) -> None:
 
 def _worker(queue: str) -> BaseWorker:
     connection = Redis.from_url(settings.REDIS_URL, socket_connect_timeout=5, health_check_interval=30)
-    worker_class: type[BaseWorker] = SimpleWorker
     if queue == "previews":
-        worker_class = Worker
         os.nice(PREVIEWS_NICENESS)
-    worker = worker_class(
+    worker = SimpleWorker(
         [queue],
         connection=connection,
         job_class=AllowedJob,

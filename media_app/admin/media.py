@@ -21,6 +21,7 @@ from media_app.admin.machine_owned import MachineOwnedAdmin
 from media_app.admin.tiles import KINDS, group_of, progress, sender_name, thumbnail, tile
 from media_app.admin.times import in_words, moment_of
 from media_app.models import AccountPause, Media
+from media_app.previews import can_preview, waiting
 
 RETRYABLE = (Media.State.RETRYING, Media.State.EXPIRED, Media.State.REJECTED, Media.State.MISSING)
 
@@ -43,7 +44,7 @@ class MediaAdmin(MachineOwnedAdmin):
     search_fields: ClassVar[tuple[str, ...]] = ("owner", "key", "filename", "sha256", "id")
     search_help_text = "Number, file name, key, sha256 or id"
     number_field = "owner"
-    actions = ("retry", "make_link", "revoke_links", "mark_public", "mark_private")
+    actions = ("retry", "remake_previews", "make_link", "revoke_links", "mark_public", "mark_private")
     head_template = "admin/media_app/media_head.html"
     foot_template = "admin/media_app/media_foot.html"
     fieldsets = (
@@ -103,6 +104,18 @@ class MediaAdmin(MachineOwnedAdmin):
             said = f"{_files(paused)} will be tried again when the account is no longer paused."
             self.message_user(request, said, messages.WARNING)
 
+    @admin.action(description="Make the preview again", permissions=["verb"])
+    def remake_previews(self, request: HttpRequest, queryset: QuerySet[Media]) -> None:
+        """Let a worker try once more to make previews of files that were given up."""
+        asked = waiting.ask_again(queryset)
+        if not asked:
+            said = "No preview to make again: none of these files was given up."
+            self.message_user(request, said, messages.WARNING)
+            return
+        jobs.queue_previews()
+        said = f"The previews of {_files(asked)} are made again. Look again in a moment."
+        self.message_user(request, said, messages.SUCCESS)
+
     @admin.action(description="Make a link", permissions=["verb"])
     def make_link(self, request: HttpRequest, queryset: QuerySet[Media]) -> None:
         """Show addresses that open the files without a login, for a while."""
@@ -155,6 +168,8 @@ class MediaAdmin(MachineOwnedAdmin):
     def offers(self, verb: str, row: Media) -> bool:
         if verb == "retry":
             return row.state in RETRYABLE
+        if verb == "remake_previews":
+            return can_preview(row) and bool(row.preview_error) and row.preview_due_at is None
         if verb in ("mark_public", "mark_private"):
             return row.is_stored and row.is_public == (verb == "mark_private")
         return row.is_stored

@@ -72,6 +72,11 @@ class Tile:
         return self._preview(1280)
 
     @property
+    def no_picture(self) -> str:
+        """Why no preview could be made, or ""."""
+        return self.media.preview_error if self.media.preview_due_at is None else ""
+
+    @property
     def shown_as(self) -> str:
         """image, video or audio where the browser may show the file itself, else ""."""
         if not self.media.is_stored or self.media.content_type not in filetypes.INLINE:
@@ -108,7 +113,7 @@ class Tile:
         return rescue_clock(self.media, self.now)
 
     def _preview(self, size: int) -> str:
-        if not can_preview(self.media):
+        if not can_preview(self.media) or self.no_picture:
             return ""
         return f"{reverse('media-preview', args=[self.media.id])}?size={size}"
 

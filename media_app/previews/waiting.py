@@ -1,11 +1,14 @@
-"""Which stored files wait for previews. A worker claims one before it decodes it: a crash counts as an attempt."""
+"""Which stored files wait for previews. A worker claims one before it decodes it: a crash counts as an attempt.
+
+A file whose previews are not due has them, or ``preview_error`` says why not, or nobody asked for them yet.
+"""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from media_app.models import Media
@@ -13,16 +16,19 @@ from media_app.models.media import MediaQuerySet
 
 # A worker that dies while it decodes a file frees it after this; longer than a job may take.
 LEASE = timedelta(minutes=3)
-# Decoding a damaged file may kill its worker. After so many deaths only a viewer's request tries again.
+# After so many attempts that were cut off the file is given up until staff ask again.
 MOST_ATTEMPTS = 3
-# While the storage is down.
+# While the storage is down, or after the decoder was cut off.
 RETRY_AFTER = timedelta(minutes=5)
-WORKER_LOST = "The worker was lost each time it made the previews."
+CUT_OFF = f"each of {MOST_ATTEMPTS} attempts was cut off: the decoder took too long, or was stopped"
 
 
 def due() -> MediaQuerySet:
     """Stored files whose previews a worker may make now."""
-    return Media.objects.filter(state=Media.State.STORED, preview_due_at__lte=Now()).order_by("preview_due_at")
+    # What was cut off before comes after all others: it may take long again.
+    return Media.objects.filter(state=Media.State.STORED, preview_due_at__lte=Now()).order_by(
+        "preview_attempts", "preview_due_at"
+    )
 
 
 def claim() -> Media | None:
@@ -38,7 +44,25 @@ def claim() -> Media | None:
             if media.preview_attempts < MOST_ATTEMPTS:
                 _of(media).update(preview_due_at=Now() + LEASE, preview_attempts=F("preview_attempts") + 1)
                 return media
-            mark_done(media, WORKER_LOST)
+            mark_done(media, CUT_OFF)
+
+
+def ask(media: Media) -> bool:
+    """Somebody wants to see a preview that is not made: let a worker make it. False where nothing changed.
+
+    That is so while it is due already, and after it was given up.
+    """
+    return _ask(_of(media).filter(preview_error="")) == 1
+
+
+def ask_again(files: QuerySet[Media]) -> int:
+    """Staff want previews of files that were given up. Returns how many."""
+    return _ask(Media.objects.filter(id__in=files.values("id")).exclude(preview_error=""))
+
+
+def _ask(files: MediaQuerySet) -> int:
+    wanted = files.filter(state=Media.State.STORED, preview_due_at=None)
+    return wanted.update(preview_due_at=Now(), preview_attempts=0, preview_error="")
 
 
 def mark_done(media: Media, error: str = "") -> None:
@@ -49,6 +73,11 @@ def mark_done(media: Media, error: str = "") -> None:
 def postpone(media: Media) -> None:
     """The storage failed, not the file: try again later; the attempt does not count."""
     _of(media).update(preview_due_at=Now() + RETRY_AFTER, preview_attempts=F("preview_attempts") - 1)
+
+
+def retry(media: Media) -> None:
+    """The decoder was cut off, perhaps not by the file: try again later; the attempt counts."""
+    _of(media).update(preview_due_at=Now() + RETRY_AFTER)
 
 
 def _of(media: Media) -> MediaQuerySet:

@@ -10,7 +10,9 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 from redis import Redis
 
+from media_app import hints
 from media_app.models import Media
+from media_app.previews import waiting
 from tests.admin.conftest import Staff
 from tests.admin.rows import make_contact, make_media, make_message, pause, photo
 
@@ -64,6 +66,24 @@ def test_files_without_a_picture_show_the_icon_of_their_kind(viewer: Client) -> 
     assert "contract.pdf" in html
     assert 'aria-hidden="true">description</span>' in html
     assert "/preview/" not in html
+
+
+def test_a_photo_whose_preview_was_given_up_shows_its_icon_and_why(viewer: Client) -> None:
+    media = make_media(photo(), preview_error="it takes too long to decode")
+    assert "/preview/" not in viewer.get(LIST).content.decode()
+    html = viewer.get(page(media)).content.decode()
+    assert "/preview/" not in html
+    assert "There is no picture of this photo: it takes too long to decode." in html
+
+
+def test_staff_have_a_given_up_preview_made_again(staff: Staff, redis: Redis) -> None:
+    media = make_media(photo(), preview_error="it takes too long to decode")
+    client, address = staff("media_app.change_media"), f"{LIST}{media.id}/verb/remake_previews/"
+    assert f'action="{address}"' in client.get(page(media)).content.decode()
+    html = client.post(address, follow=True).content.decode()
+    assert "The previews of 1 file are made again." in html
+    assert address not in html
+    assert (list(waiting.due()), hints.waiting("previews")) == ([media], 1)
 
 
 @pytest.mark.parametrize("term", ["433555", "+1 433 555-1212", "(433) 555", "Ana L", "IMG-2024", "stored-name"])

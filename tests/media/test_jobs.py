@@ -12,14 +12,18 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from media_app import jobs
+from media_app.clock import database_now
+from media_app.decoding import decoder
+from media_app.decoding.decoder import Limits
 from media_app.ingest import DEADLINE_SECONDS
 from media_app.lease import RENEW_EVERY
 from media_app.models.media import LEASE, Media
 from media_app.previews import preview_key
-from media_app.previews.waiting import MOST_ATTEMPTS, WORKER_LOST, claim
+from media_app.previews.waiting import CUT_OFF, MOST_ATTEMPTS, RETRY_AFTER, ask_again, claim
 from media_app.storage import media_storage
-from mediahub.simulator.content import Kind
-from tests.media.files import Announced, Sent
+from mediahub.simulator.content import Kind, content
+from tests.media.bombs import many_scans
+from tests.media.files import Announced, Sent, Stored
 
 # Jobs drop the connections of the job before them, and a test's transaction with it.
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
@@ -179,6 +183,41 @@ def test_previews_that_cannot_be_made_are_given_up_with_the_reason(picture: Medi
     assert jobs.queue_previews() == 0
 
 
+def test_an_original_that_is_lost_is_fetched_again(picture: Media) -> None:
+    jobs.make_preview()
+    picture.refresh_from_db()
+    assert picture.state == Media.State.PENDING
+
+
+def test_a_bomb_is_given_up_at_once_and_its_worker_goes_on(stored: Stored) -> None:
+    bomb, photo = stored(many_scans(1000, 2000)), stored(content(Kind.PHOTO, 1).body)
+    for _ in range(3):
+        jobs.make_preview()
+    bomb.refresh_from_db()
+    assert (bomb.preview_due_at, bomb.preview_error) == (None, "it has more than 64 scans")
+    assert {found.key for found in media_storage().list("previews/")} == {
+        preview_key(photo, size) for size in (320, 1280)
+    }
+
+
+def test_what_is_cut_off_waits_behind_all_others(stored: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoder, "Limits", lambda: Limits(seconds=0))
+    slow, other = stored(content(Kind.PHOTO, 1).body), stored(content(Kind.PHOTO, 2).body)
+    jobs.make_preview()
+    slow.refresh_from_db()
+    assert (slow.preview_attempts, slow.preview_error) == (1, "")
+    assert slow.preview_due_at is not None
+    assert slow.preview_due_at > database_now() + RETRY_AFTER / 2
+    Media.objects.filter(id=slow.id).update(preview_due_at=slow.stored_at)
+    assert [claim(), claim()] == [other, slow]
+
+
+def test_staff_ask_again_for_what_was_given_up(picture: Media) -> None:
+    Media.objects.update(preview_due_at=None, preview_error=CUT_OFF, preview_attempts=MOST_ATTEMPTS)
+    assert (ask_again(Media.objects.all()), ask_again(Media.objects.all())) == (1, 0)
+    assert claim() == picture
+
+
 def test_previews_that_kill_their_worker_are_given_up(picture: Media) -> None:
     for _ in range(MOST_ATTEMPTS):
         assert claim() == picture
@@ -186,7 +225,7 @@ def test_previews_that_kill_their_worker_are_given_up(picture: Media) -> None:
         Media.objects.update(preview_due_at=Now())
     assert claim() is None
     picture.refresh_from_db()
-    assert (picture.preview_due_at, picture.preview_error) == (None, WORKER_LOST)
+    assert (picture.preview_due_at, picture.preview_error) == (None, CUT_OFF)
 
 
 def test_previews_wait_for_a_storage_that_is_down(picture: Media, media_root: Path) -> None:

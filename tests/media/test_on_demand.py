@@ -140,16 +140,6 @@ def test_a_file_marked_missing_heals_as_well(viewer: Browser, sent: Sent) -> Non
     assert viewer.get(url(media)).body == PHOTO.body
 
 
-def test_a_preview_of_a_lost_file_says_so_and_brings_it_back(viewer: Browser, sent: Sent, media_root: Path) -> None:
-    media = sent()
-    viewer.get(url(media))
-    (media_root / media.key).unlink()
-    response = viewer.get(reverse("media-preview", args=[media.id]))
-    assert (response.status_code, response["Retry-After"]) == (503, "5")
-    media.refresh_from_db()
-    assert media.state == State.PENDING
-
-
 def test_a_failure_is_remembered(viewer: Browser, sent: Sent, provider: SimulatedProvider) -> None:
     media, provider.down = sent(), True
     answers = [viewer.get(url(media)) for _ in range(20)]

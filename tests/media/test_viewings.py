@@ -12,6 +12,7 @@ from django.urls import reverse
 from media_app import signing
 from media_app.models import Media, Viewing
 from media_app.models.viewing import LENGTH
+from media_app.previews import make_previews
 from mediahub.simulator.content import Kind, content
 from tests.media.browser import Browser
 from tests.media.files import Stored
@@ -103,6 +104,9 @@ def test_what_shows_nothing_to_staff_is_no_viewing(viewer: Browser, client: Brow
 
 def test_the_large_preview_shows_the_picture_and_the_thumbnail_does_not(viewer: Browser, photo: Media) -> None:
     address = reverse("media-preview", args=[photo.id])
+    viewer.get(f"{address}?size=1280")
+    assert seen() == []
+    make_previews(photo)
     viewer.get(f"{address}?size=320")
     assert seen() == []
     viewer.get(f"{address}?size=1280")
