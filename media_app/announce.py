@@ -38,6 +38,8 @@ class Announcement:
     url: str = ""
     #: When the provider forgets it; None: its lifetime counts from ``occurred_at``.
     expires_at: datetime | None = None
+    #: Why the source can't pass the file on, or "". Such a file is never asked for.
+    lost: str = ""
 
     @property
     def id(self) -> UUID:
@@ -77,6 +79,8 @@ class Announcement:
             url=self.url,
             expires_at=expires_at,
             give_up_at=retry.give_up_at(self.announced_at, expires_at),
+            state=Media.State.REJECTED if self.lost else Media.State.PENDING,
+            last_error=f"The provider could not pass it on: {self.lost}" if self.lost else "",
         )
 
 

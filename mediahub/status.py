@@ -115,6 +115,8 @@ def collect() -> Status:
         count=Count("id"), first=Min("expires_at")
     )
     lately = FetchAttempt.objects.filter(media=OuterRef("pk"), ended_at__gte=now - LATELY)
+    # These were never tried: the provider said at once that it can't pass them on.
+    lost_lately = Q(provider_media_id="", url="", announced_at__gte=now - LATELY)
     owed = _owed(now)
     return Status(
         at=now,
@@ -128,7 +130,7 @@ def collect() -> Status:
         rebuilds_failing=SessionRebuild.objects.failing().values("contact").distinct().count(),
         running_out=running_out["count"],
         first_runs_out=running_out["first"],
-        given_up_lately=Media.objects.filter(Exists(lately), state__in=GIVEN_UP).count(),
+        given_up_lately=Media.objects.filter(Exists(lately) | lost_lately, state__in=GIVEN_UP).count(),
         unsent=owed["unsent"],
         hand_overs_failing=owed["failing"],
         hand_over_error=owed["error"] or "",

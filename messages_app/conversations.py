@@ -47,7 +47,7 @@ def note(message_ids: Iterable[UUID]) -> None:
     rows = [_row(line, since[line]) for line in sorted(since)]
     files = Attachment.objects.filter(message__in=new.filter(kind__in=SHOWN)).select_related("media")
     # Senders' programs announce pictures as application/octet-stream: those count once they are stored.
-    for file in [file for file in files if not is_photo(file.media)]:
+    for file in [file for file in files if file.media.is_named and not is_photo(file.media)]:
         rows += [_row(line, at, file) for line, at in _said(new.filter(id=file.message_id))]
     SessionRebuild.objects.bulk_create(rows, batch_size=500)
 

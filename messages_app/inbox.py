@@ -364,6 +364,7 @@ def _message(id: UUID, delivery: Delivery, event: MessageReceived, contacts: dic
         text=event.text,
         payload=event.payload,
         refers_to=event.refers_to,
+        errors=event.errors,
         occurred_at=event.occurred_at,
         time_assumed=event.time_assumed,
         received_at=delivery.received_at,
@@ -403,6 +404,7 @@ def _announcements(delivery: Delivery, event: MessageReceived) -> list[Announcem
             filename=media.filename,
             url=media.url,
             expires_at=event.media_expires_at,
+            lost=media.lost,
         )
         for position, media in enumerate(event.media)
     ]

@@ -44,6 +44,8 @@ class Summary:
     session: PhotoSession
     #: The distinct ones that are or will be had, by the provider's time.
     photos: tuple[SentPhoto, ...]
+    #: Those that will not be had, by the provider's time; each says why.
+    refused: tuple[Media, ...]
     holding: Holding
 
     def as_data(self, revision: int) -> dict[str, Any]:
@@ -65,6 +67,7 @@ class Summary:
             "details": session.details,
             "is_unanswered": session.is_unanswered,
             "photos": photos,
+            "refused": [_refused(media) for media in self.refused],
             "counts": {
                 "photos": self.holding.photos,
                 "on_their_way": self.holding.on_their_way,
@@ -95,7 +98,8 @@ def summarize(session: PhotoSession) -> Summary:
     sent = sent_in([session])[session.id]
     captions = _captions(session)
     photos = tuple(SentPhoto(media, captions.get(media.id, "")) for media in _distinct(sent))
-    return Summary(session, photos, holding_of(session, sent))
+    refused = tuple(media for media in sent if media.state in REFUSED)
+    return Summary(session, photos, refused, holding_of(session, sent))
 
 
 def sent_in(sessions: Iterable[PhotoSession]) -> dict[UUID, list[Media]]:
@@ -152,6 +156,10 @@ def _as_data(photo: SentPhoto) -> dict[str, Any]:
         "occurred_at": _iso(media.occurred_at),
         "caption": photo.caption,
     }
+
+
+def _refused(media: Media) -> dict[str, Any]:
+    return {"id": str(media.id), "reason": media.last_error, "occurred_at": _iso(media.occurred_at)}
 
 
 def _iso(at: datetime | None) -> str | None:

@@ -235,7 +235,9 @@ class MediaQuerySet(models.QuerySet["Media"]):
             "lease_until": None,
             "purged_at": None,
         }
-        return self.filter(state__in=Media.REVIVABLE).update(**{**anew, **announced})
+        # Where nothing says what to ask for, asking again would only hide why it is not there.
+        named = self.exclude(provider_media_id="", url="") if not announced.get("url") else self
+        return named.filter(state__in=Media.REVIVABLE).update(**{**anew, **announced})
 
     def revoke_links(self) -> int:
         """No signed link that was given out for these files opens them any more. Returns how many files."""
@@ -379,6 +381,11 @@ class Media(models.Model):
     @property
     def is_stored(self) -> bool:
         return self.state == self.State.STORED
+
+    @property
+    def is_named(self) -> bool:
+        """Whether there is anything to ask its source for."""
+        return bool(self.provider_media_id or self.url)
 
     @property
     def is_too_large(self) -> bool:

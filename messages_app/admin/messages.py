@@ -60,7 +60,7 @@ class MessageAdmin(MachineOwnedAdmin):
     number_field = "owner"
     head_template = "admin/messages_app/message_head.html"
     fieldsets = (
-        ("Said", {"fields": ("kind", "text", "payload", "refers_to", "sent")}),
+        ("Said", {"fields": ("kind", "text", "errors", "payload", "refers_to", "sent")}),
         (
             "From and to",
             {"fields": ("direction", "origin", "sender", "owner", "business", "provider", "account", "session_link")},
@@ -94,6 +94,10 @@ class MessageAdmin(MachineOwnedAdmin):
 
     @admin.display(description="Message")
     def said(self, message: Message) -> str:
+        if message.errors:
+            words = "" if message.text == message.errors else message.text[:300]
+            line = '<span class="clip">{}</span><span class="reason">{}</span>'
+            return format_html(line, words, message.errors[:300])
         if message.text:
             return format_html('<span class="clip">{}</span>', message.text[:300])
         return format_html('<span class="subtle">{}</span>', "no words")

@@ -51,6 +51,9 @@ class Message(models.Model):
     text = models.TextField(blank=True)
     payload = models.TextField(blank=True, help_text="What a pressed button or chosen row stands for.")
     refers_to = models.TextField(blank=True, db_index=True, help_text="The provider's id of the message it is about.")
+    errors = models.TextField(
+        blank=True, default="", db_default="", help_text="What the provider says went wrong with it."
+    )
     occurred_at = models.DateTimeField()
     time_assumed = models.BooleanField(default=False)
     received_at = models.DateTimeField()

@@ -25,6 +25,8 @@ class AttachedMedia:
     filename: str = ""
     #: The link that came with the announcement, or "".
     url: str = ""
+    #: Why the provider can't pass the file on, or "". Then it has no id, and nothing can be fetched.
+    lost: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +60,8 @@ class MessageReceived:
     media: tuple[AttachedMedia, ...] = ()
     #: When the provider forgets the media; None: as long after the message as it keeps any.
     media_expires_at: datetime | None = None
+    #: What the provider says went wrong with it, or "". Its content may be there all the same.
+    errors: str = ""
     #: The message as the provider sent it.
     raw: Mapping[str, Any] = field(default_factory=dict)
 

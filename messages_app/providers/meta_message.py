@@ -49,6 +49,11 @@ HISTORY_BELIEVED = timedelta(days=187)
 # "14 days after onboarding": the history comes soon after that.
 HISTORY_MEDIA_KEPT = timedelta(days=14)
 
+# What is known of a file without a type of its own.
+WHOLE_TYPES = {"image": "image/*", "video": "video/*", "audio": "audio/*", "voice": "audio/*", "sticker": "image/webp"}
+# The error of a file that Meta could not fetch from its sender.
+MEDIA_FAILED = "131052"
+
 
 class UnreadableError(Exception):
     """A part of a delivery lacks what makes it one; its words are for staff."""
@@ -168,7 +173,8 @@ def _read(message: Json, envelope: Envelope, *, is_sent: bool) -> list[MessageRe
     type = _type_of(message)
     content = _content(type, message)
     errors = error_words(message.get("errors"))
-    if type in MEDIA_TYPES and not content.media and not errors:
+    media = content.media or _lost(type, message, errors)
+    if type in MEDIA_TYPES and not media:
         raise UnreadableError(f"the message has no {type} with an id")
 
     linked = _linked(message) if type == "system" else ()
@@ -191,8 +197,9 @@ def _read(message: Json, envelope: Envelope, *, is_sent: bool) -> list[MessageRe
         text=content.text or errors,
         payload=content.payload,
         refers_to=content.refers_to or keepable_id(object_in(message, "context").get("id")),
-        media=content.media,
+        media=media,
         media_expires_at=envelope.media_expires_at,
+        errors=errors,
         raw=keepable_json(message),
     )
     return [received, OwnersLinked(owners=linked)] if len(linked) > 1 else [received]
@@ -306,6 +313,18 @@ def _media(type: str, body: Json) -> tuple[AttachedMedia, ...]:
         url=keepable_link(body.get("url")),
     )
     return (media,)
+
+
+def _lost(type: str, message: Json, errors: str) -> tuple[AttachedMedia, ...]:
+    """The file that the message had, and that Meta says it can't pass on."""
+    inner = object_in(object_in(message, "edit"), "message") if type == "edit" else message
+    shown = _type_of(inner)
+    codes = {_words(error, "code") for error in objects_in(message, "errors")}
+    if not errors or not (shown in MEDIA_TYPES or MEDIA_FAILED in codes):
+        return ()
+    body = object_in(inner, shown)
+    announced = keepable(body.get("mime_type"), TYPE_LIMIT) or WHOLE_TYPES.get(shown, "")
+    return (AttachedMedia(provider_media_id="", content_type=announced, lost=errors),)
 
 
 def _size(value: object) -> int | None:

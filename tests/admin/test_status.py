@@ -277,6 +277,13 @@ def test_files_given_up_are_told_for_a_day(db: None, redis: Redis) -> None:
     assert headlines() == ["2 files were given up in the last 24 hours."]
 
 
+def test_files_that_the_provider_lost_are_told_for_a_day(db: None, redis: Redis) -> None:
+    nothing_to_fetch: dict[str, Any] = {"provider_media_id": "", "url": ""}
+    make_media(state="rejected", **nothing_to_fetch)
+    make_media(state="rejected", **nothing_to_fetch, announced_at=ago(hours=25))
+    assert headlines() == ["1 file was given up in the last 24 hours."]
+
+
 def test_files_that_the_bucket_lost_are_told_until_they_are_back(db: None, redis: Redis) -> None:
     lost = make_media(state="missing")
     assert headlines() == ["1 file was lost by the bucket."]

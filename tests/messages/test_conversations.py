@@ -382,6 +382,21 @@ def test_a_photo_that_is_refused_later_is_corrected(shop: Shop) -> None:
     assert conversations.settle() == 0
 
 
+def test_a_photo_that_the_provider_lost_is_not_counted_and_its_reason_is_told(shop: Shop) -> None:
+    errors = [{"code": 131052, "title": "Media download error"}]
+    hear(picture(0), {**picture(1), "image": {"caption": "The front"}, "errors": errors}, text(5, "done"))
+    data = summarize(one()).as_data(1)
+    assert (data["counts"]["photos"], data["counts"]["refused"]) == (1, 1)
+    (refused,) = data["refused"]
+    assert "131052: Media download error" in refused["reason"]
+
+
+def test_a_lost_document_keeps_no_conversation_waiting() -> None:
+    errors = [{"code": 131052, "title": "Media download error"}]
+    hear({**picture(1), "type": "document", "image": None, "document": {}, "errors": errors})
+    assert not SessionRebuild.objects.exists()
+
+
 def test_duplicates_by_digest_are_no_news_to_the_contact(shop: Shop) -> None:
     hear(picture(0, bytes_of="one"), picture(1, bytes_of="one"), picture(2), text(5, "done"))
     outbox.send_due()

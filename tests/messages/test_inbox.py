@@ -120,6 +120,25 @@ def test_a_malformed_value_costs_no_photo(value: bytes) -> None:
     assert Delivery.objects.get().state == "processed"
 
 
+TOO_LARGE = [{"code": 131052, "title": "Media download error", "error_data": {"details": "Too large."}}]
+
+
+def test_a_photo_that_the_provider_lost_is_a_file_that_says_why() -> None:
+    read_all(meta({**image("wamid.1"), "image": {"caption": "The front"}, "errors": TOO_LARGE}))
+    message, file = Message.objects.get(), Media.objects.get()
+    assert (message.text, message.errors) == ("The front", "131052: Media download error — Too large.")
+    assert list(message.media.all()) == [file]
+    assert file.state == "rejected"
+    assert file.last_error == "The provider could not pass it on: 131052: Media download error — Too large."
+    assert Media.objects.all().retry_now() == 0
+
+
+def test_errors_beside_a_photo_are_kept_and_the_photo_is_fetched() -> None:
+    read_all(meta(image("wamid.1", errors=[{"code": 1, "title": "Odd"}])))
+    assert Message.objects.get().errors == "1: Odd"
+    assert Media.objects.get().state == "pending"
+
+
 def test_ten_photos_in_one_second_have_ten_keys() -> None:
     read_all(*(album(photo(number)) for number in range(10)))
     assert len(set(Media.objects.values_list("key", flat=True))) == 10

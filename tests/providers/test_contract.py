@@ -186,7 +186,7 @@ def check_keepable(events: list[Event]) -> None:
             assert len(event.kind) <= 32
             assert max(len(event.name), len(event.business)) <= 255
             assert max(len(event.provider_message_id), len(event.refers_to), len(event.account)) <= 500
-            assert all(file.provider_media_id or file.url for file in event.media)
+            assert all(file.provider_media_id or file.url or file.lost for file in event.media)
         if isinstance(event, StatusChanged):
             assert len(event.status) <= 32
         if isinstance(event, Unreadable):

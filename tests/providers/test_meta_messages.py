@@ -68,6 +68,14 @@ def file(id: str, content_type: str, sha256: str = "", **fields: Any) -> tuple[A
 
 
 GOOD_MORNING = said("text", "Good morning")
+
+
+def lost(reason: str, content_type: str = "") -> tuple[AttachedMedia]:
+    return (AttachedMedia(provider_media_id="", content_type=content_type, lost=reason),)
+
+
+TOO_LARGE = "131052: Media download error — The file is too large to download."
+NOT_SUPPORTED = "131051: Message type unknown — Message type is currently not supported."
 INVOICE = said(
     "document", "Here it is", media=file("2704", "application/pdf", sha256_of("invoice"), filename="Invoice 7.pdf")
 )
@@ -131,9 +139,14 @@ CASES: dict[str, list[Event]] = {
     ],
     "system_identity_changed": [said("system", "User Ada's identity changed", name="")],
     "system_of_another_kind": [said("system", "User Ada joined", name="")],
-    "unsupported": [said("unsupported", "131051: Message type unknown — Message type is currently not supported.")],
-    "too_large": [said("document", "131052: Media download error — The file is too large to download.")],
-    "caption_beside_errors": [photo("The harbour")],
+    "unsupported": [said("unsupported", NOT_SUPPORTED, errors=NOT_SUPPORTED)],
+    "too_large": [said("document", TOO_LARGE, errors=TOO_LARGE, media=lost(TOO_LARGE))],
+    "too_large_captioned": [said("image", "The harbour", errors=TOO_LARGE, media=lost(TOO_LARGE, "image/*"))],
+    "too_large_of_no_type": [said("unsupported", TOO_LARGE, errors=TOO_LARGE, media=lost(TOO_LARGE))],
+    "too_large_edit": [
+        said("edit", "The harbour", refers_to="wamid.A0", errors=TOO_LARGE, media=lost(TOO_LARGE, "image/jpeg"))
+    ],
+    "caption_beside_errors": [photo("The harbour", errors="1: Something")],
     "edit": [said("edit", "Good evening", refers_to="wamid.A0")],
     "edit_image": [said("edit", "The old harbour", refers_to="wamid.A0", media=(HARBOUR,))],
     "edit_caption": [said("edit", "The old harbour", refers_to="wamid.A0")],
