@@ -16,7 +16,7 @@ from messages_app.management.commands import replay_deliveries
 from messages_app.models import Delivery, DrainLease, QuarantinedItem
 from messages_app.providers import meta as meta_provider
 from tests.messages.burst_with_a_flaw import mended, with_third_broken
-from tests.messages.mail import album, arrive, meta_bytes, photo
+from tests.messages.mail import album, arrive, field, image, meta_bytes, photo
 from tests.messages.rows import all_rows
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -106,6 +106,27 @@ def test_since_and_until_choose_by_time_of_receipt(read_before: list[str]) -> No
         replay("--since", "2026-11-19T12:00+00:00", "--until", "2026-11-20T12:00+00:00")
     with pytest.raises(CommandError, match="is not a time"):
         replay("--since", "yesterday")
+
+
+def test_a_field_names_its_deliveries_whatever_their_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As a version before did: it read one field, and no other.
+    with monkeypatch.context() as before:
+        before.setattr(meta_provider, "_FIELDS", {"messages": "live"})
+        spaced = meta_bytes(
+            json.dumps(json.loads(field("history", messages=[image("wamid.1")]).body), indent=2).encode()
+        )
+        arrive(
+            spaced,
+            field("standby", standby={"messages": [image("wamid.2")]}),
+            album(photo(1, text='"field":"history"')),
+        )
+        inbox.drain()
+    assert Media.objects.count() == 1
+    assert replay("--field", "history") == "1 deliveries replayed: 1 read, 0 still quarantined"
+    assert Media.objects.count() == 2
+    assert replay("--field", "history", "--field", "standby").startswith("2 ")
+    assert Media.objects.count() == 3
+    assert replay("--field", "standby", "--state", "failed").startswith("0 ")
 
 
 def test_while_another_process_reads_the_inbox_its_end_is_waited_for(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
@@ -18,6 +19,8 @@ from messages_app.models import Delivery, DeliveryQuerySet, QuarantinedItem
 CHUNK = 100
 # While another process drains the inbox, ours are read by it.
 LOOK_EVERY_SECONDS = 0.2
+# Bodies are searched a few at a time: each may be many megabytes.
+SEARCHED_AT_ONCE = 20
 
 
 class Command(BaseCommand):
@@ -26,6 +29,7 @@ class Command(BaseCommand):
   python manage.py replay_deliveries                        all that could not be read, or only in part
   python manage.py replay_deliveries --since 2026-11-20     only those received on that day and later
   python manage.py replay_deliveries 3fa9c1d2e4b7           the one whose id begins so, whatever its state
+  python manage.py replay_deliveries --field history        those of this field of Meta's webhooks, whatever their state
 
 It deletes nothing and doubles nothing: what was read before stays as it is. Exits 1 when
 some still can't be read in full.
@@ -38,14 +42,18 @@ some still can't be read in full.
         states = [str(state) for state in Delivery.State]
         parser.add_argument("ids", nargs="*", metavar="ID", help="a delivery's id or its beginning")
         parser.add_argument(
-            "--state", action="append", choices=states, help="failed and partial; with ids: any (repeatable)"
+            "--state", action="append", choices=states, help="failed and partial; with ids or fields: any (repeatable)"
+        )
+        parser.add_argument(
+            "--field", action="append", metavar="FIELD", help="of Meta's webhooks: history, standby, … (repeatable)"
         )
         parser.add_argument("--since", type=_moment, metavar="TIME", help="received then or later (ISO 8601)")
         parser.add_argument("--until", type=_moment, metavar="TIME", help="received before then (ISO 8601)")
         parser.add_argument("--json", action="store_true", help="the outcome as JSON on stdout")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        ids = list(_chosen(options).order_by("received_at", "id").values_list("id", flat=True))
+        chosen = _chosen(options).order_by("received_at", "id")
+        ids = _with_field(chosen, options["field"]) if options["field"] else list(chosen.values_list("id", flat=True))
         states: Counter[str] = Counter()
         quarantined = 0
         for start in range(0, len(ids), CHUNK):
@@ -69,7 +77,8 @@ some still can't be read in full.
 
 def _chosen(options: dict[str, Any]) -> DeliveryQuerySet:
     """The deliveries asked for. Raises CommandError for an id that is not one delivery's."""
-    states: Sequence[str] = options["state"] or (() if options["ids"] else ("failed", "partial"))
+    any_state = options["ids"] or options["field"]
+    states: Sequence[str] = options["state"] or (() if any_state else ("failed", "partial"))
     chosen = Delivery.objects.all()
     if options["ids"]:
         chosen = chosen.filter(id__in=[_full_id(beginning) for beginning in options["ids"]])
@@ -80,6 +89,14 @@ def _chosen(options: dict[str, Any]) -> DeliveryQuerySet:
     if options["until"]:
         chosen = chosen.filter(received_at__lt=options["until"])
     return chosen
+
+
+def _with_field(deliveries: DeliveryQuerySet, fields: Sequence[str]) -> list[str]:
+    """The ids of those with a change of one of the fields. It reads every body: there is no index for that."""
+    names = b"|".join(re.escape(field.encode()) for field in fields)
+    change = re.compile(rb'"field"\s*:\s*"(?:' + names + rb')"')
+    bodies = deliveries.filter(endpoint="meta").values_list("id", "body").iterator(chunk_size=SEARCHED_AT_ONCE)
+    return [id for id, body in bodies if change.search(body)]
 
 
 def _full_id(beginning: str) -> str:
