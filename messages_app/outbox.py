@@ -26,7 +26,7 @@ from media_app import hints, retry
 from media_app.failpoints import reached
 from messages_app import business, conversations, replies
 from messages_app.business import HandOverError
-from messages_app.models import Contact, Delivery, MessageStatus, OutboxItem, PhotoSession, SessionRebuild
+from messages_app.models import Contact, Delivery, Message, MessageStatus, OutboxItem, PhotoSession, SessionRebuild
 from messages_app.providers import provider
 from messages_app.providers.base import OutgoingMessage
 from messages_app.providers.events import StatusChanged
@@ -55,6 +55,10 @@ _OUTAGES = (OperationalError, InterfaceError, BaseTimeoutException)
 AFTER_OUTAGE = timedelta(seconds=10)
 AFTER_FAULT = timedelta(minutes=5)
 TOO_LATE = "More than 24 hours after the contact's last message WhatsApp lets nobody answer."
+HELD_BY_ANOTHER_APP = (
+    "Another app holds the conversation, and a reply would take it over. "
+    "Send it again if that is meant, or answer in the other app."
+)
 
 State = OutboxItem.State
 Kind = OutboxItem.Kind
@@ -243,9 +247,11 @@ def _claim(queue: Queue, id: UUID) -> Claimed | None:
 
 def _reply(item: OutboxItem, now: datetime) -> Claimed | None:
     session = item.session
-    if now - session.last_at > WINDOW:
-        item.state = State.FAILED
-        item.last_error = TOO_LATE
+    refusal = TOO_LATE if now - session.last_at > WINDOW else ""
+    if not refusal and _is_held_by_another_app(item):
+        refusal = HELD_BY_ANOTHER_APP
+    if refusal:
+        item.state, item.last_error = State.FAILED, refusal
         item.save(update_fields=["state", "last_error"])
         return None
     holding = summarize(session).holding
@@ -261,6 +267,20 @@ def _reply(item: OutboxItem, now: datetime) -> Claimed | None:
         reference=str(item.id),
     )
     return Claimed(item, message, session.provider)
+
+
+def _is_held_by_another_app(item: OutboxItem) -> bool:
+    """Whether the contact's last message since the reply was caused, or since staff queued it, came by standby."""
+    since = Message.objects.filter(
+        contact=item.session.contact_id,
+        provider=item.session.provider,
+        account=item.session.account,
+        direction=Message.Direction.RECEIVED,
+        origin__in=(Message.Origin.LIVE, Message.Origin.STANDBY),
+        received_at__gte=item.caused_at,
+    )
+    last = since.order_by("-received_at", "-occurred_at").values_list("origin", flat=True).first()
+    return last == Message.Origin.STANDBY
 
 
 def _hand_over(item: OutboxItem) -> Claimed:

@@ -10,9 +10,10 @@ from pytest_django.fixtures import Settings
 
 from media_app.models import Media
 from mediahub.simulator.deliveries import SignedRequest
-from messages_app import inbox
+from mediahub.simulator.provider import SimulatedProvider
+from messages_app import inbox, outbox
 from messages_app.models import Contact, ContactOwner, Message, OutboxItem, PhotoSession
-from tests.messages.mail import ACCOUNTS, ADA, SENT, Json, arrive, card, field, image, meta, photo, twilio
+from tests.messages.mail import ACCOUNTS, ADA, BOB, SENT, Json, arrive, card, field, image, meta, photo, twilio
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
@@ -141,3 +142,35 @@ def test_a_new_hidden_id_joins_two_contacts() -> None:
     hear(field("user_id_update", user_id_update=[update]))
     assert Contact.objects.get().messages.count() == 2
     assert [len(row.media_ids) for row in PhotoSession.objects.exclude(state="cancelled")] == [2]
+
+
+@pytest.fixture
+def taker(settings: Settings, provider: SimulatedProvider) -> SimulatedProvider:
+    """A provider that takes replies."""
+    settings.META_APP_SECRET = [ACCOUNTS.meta_app_secret]
+    return provider
+
+
+def test_a_reply_never_takes_a_conversation_over(taker: SimulatedProvider) -> None:
+    hear(meta(image("wamid.1")))
+    hear(standby(text("wamid.2", "hello")))
+    item = OutboxItem.objects.get()
+    assert outbox.send_due() == 0
+    item.refresh_from_db()
+    assert (item.state, item.last_error) == ("failed", outbox.HELD_BY_ANOTHER_APP)
+    # Staff may decide to.
+    outbox.send_again(item)
+    assert outbox.send_due() == 1
+
+
+def test_a_conversation_that_came_back_is_answered_again(taker: SimulatedProvider) -> None:
+    hear(standby(text("wamid.1", "hello", SENT - 5)))
+    hear(meta(image("wamid.2")))
+    hear(meta(text("wamid.3", "done", SENT + 2)))
+    assert outbox.send_due() == 2
+
+
+def test_another_contact_on_standby_delays_nobody(taker: SimulatedProvider) -> None:
+    hear(meta(image("wamid.1")))
+    hear(standby({**text("wamid.2", "hello"), "from": BOB.removeprefix("whatsapp:+")}), echo(text("wamid.3", "hi")))
+    assert outbox.send_due() == 1
