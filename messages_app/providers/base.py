@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from messages_app.providers.events import Event
+from messages_app.providers.lines import Line
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,6 +112,9 @@ class Provider(Protocol):
 
     def read(self, delivery: RawDelivery) -> Iterator[Event]:
         """All that a delivery says. Yields Unreadable for what can't be read; never raises."""
+
+    def lines(self, raw: Mapping[str, Any]) -> list[Line]:
+        """What a message says beside its text, for staff; of the message as it was kept. Never raises."""
 
     def send(self, message: OutgoingMessage) -> str:
         """Send it once; the vendor's id of it. Raises SendError subclasses (``sending``), which say if it went out."""

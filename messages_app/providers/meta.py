@@ -11,13 +11,16 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
+from typing import Any
 
 from django.conf import settings
 
 from messages_app.providers import lenient_json, meta_sending
 from messages_app.providers.base import Cause, IncomingRequest, OutgoingMessage, RawDelivery, Refusal
 from messages_app.providers.events import Event, Origin, StatusChanged, Unreadable
+from messages_app.providers.lines import Line, limited
 from messages_app.providers.meta_contacts import read_contact, read_user_id_update
+from messages_app.providers.meta_lines import meta_lines
 from messages_app.providers.meta_message import (
     Envelope,
     Json,
@@ -100,6 +103,9 @@ class MetaProvider:
             for path, change in _objects(entry, "changes", entry_path, broken):
                 yield from _change(change, path, delivery.received_at, broken)
         yield from broken
+
+    def lines(self, raw: Mapping[str, Any]) -> list[Line]:
+        return limited(meta_lines(raw))
 
     def send(self, message: OutgoingMessage) -> str:
         return meta_sending.send(message)

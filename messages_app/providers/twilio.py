@@ -20,6 +20,7 @@ from media_app.identity import SCHEMES, SMS, WHATSAPP, scheme_of
 from messages_app.providers import twilio_sending
 from messages_app.providers.base import Cause, IncomingRequest, OutgoingMessage, RawDelivery, Refusal
 from messages_app.providers.events import AttachedMedia, Event, MessageReceived, StatusChanged, Unreadable
+from messages_app.providers.lines import Line, limited
 from messages_app.providers.owners import owners_among
 from messages_app.providers.text import (
     KIND_LIMIT,
@@ -31,6 +32,7 @@ from messages_app.providers.text import (
     keepable_link,
     place,
 )
+from messages_app.providers.twilio_lines import twilio_lines
 
 MAX_MEDIA = 10
 # Twilio sends some forty fields. Splitting millions of them would cost a gigabyte before the signature is known.
@@ -120,6 +122,9 @@ class TwilioProvider:
             yield from _message(form, id, delivery)
         else:
             yield _status(form, id, delivery)
+
+    def lines(self, raw: Mapping[str, Any]) -> list[Line]:
+        return limited(twilio_lines(raw))
 
     def send(self, message: OutgoingMessage) -> str:
         return twilio_sending.send(message)
