@@ -16,7 +16,7 @@ from media_app.admin.machine_owned import MachineOwnedAdmin, list_url
 from media_app.admin.tiles import sender_name, tile
 from media_app.admin.times import moment_of
 from media_app.models import Media
-from messages_app.admin.messages import tiles_of, with_files
+from messages_app.admin.bubbles import bubbles, standing_alone, with_files
 from messages_app.admin.sessions import shown
 from messages_app.models import Attachment, Contact, Message, PhotoSession
 
@@ -75,13 +75,14 @@ class ContactAdmin(MachineOwnedAdmin):
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         may_view_files = self.may_view(request, Media)
         files = Media.objects.filter(id__in=Attachment.objects.filter(message__contact=row).values("media"))
-        said = with_files(row.messages.all())[:MAX_MESSAGES] if self.may_view(request, Message) else []
+        may_view_messages = self.may_view(request, Message)
+        said = with_files(standing_alone(row.messages.all()))[:MAX_MESSAGES] if may_view_messages else []
         sessions = row.sessions.select_related("contact") if self.may_view(request, PhotoSession) else ()
         return {
             "tiles": [tile(media, sender=row.name) for media in files[:MAX_FILES]] if may_view_files else [],
             "files_url": list_url(Media, contact=row.pk),
             "files": row.files,
-            "messages_said": [(message, tiles_of(message) if may_view_files else []) for message in said],
+            "bubbles": bubbles(said, may_view_files=may_view_files),
             "sessions": shown(sessions[:MAX_SESSIONS]),
             "may_view_files": may_view_files,
             "sessions_url": list_url(PhotoSession, contact=row.pk),
@@ -92,7 +93,7 @@ class ContactAdmin(MachineOwnedAdmin):
     def title(self, contact: Contact) -> str:
         held = badge("on hold", "warn") if contact.is_held else ""
         if contact.name:
-            return format_html('<span class="strong">{}</span>{}', contact.name, held)
+            return format_html('<span class="strong"><bdi>{}</bdi></span>{}', contact.name, held)
         owners = contact.owners.all()
         return format_html("{}{}", sender_name(owners[0].owner) if owners else str(contact.id), held)
 

@@ -10,13 +10,8 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import CheckboxFilter, RadioFilter
 
+from messages_app.admin.bubbles import KIND_WORDS
 from messages_app.models import Attachment, Contact, Message
-
-# Meta's names of types, which stand for all providers.
-_KINDS = (
-    *("text", "image", "video", "audio", "document", "sticker", "location", "contacts", "reaction"),
-    *("interactive", "button", "order", "system", "unsupported", "edit", "revoke"),
-)
 
 
 class KindFilter(CheckboxFilter):
@@ -26,7 +21,7 @@ class KindFilter(CheckboxFilter):
     parameter_name = "kind"
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> list[tuple[str, str]]:
-        return [(kind, kind) for kind in _KINDS]
+        return list(KIND_WORDS.items())
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Message]) -> QuerySet[Message]:
         wanted = self.value()

@@ -11,9 +11,9 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from media_app.admin import MediaAdmin
-from media_app.admin.machine_owned import change_url
 from media_app.admin.tiles import sender_name
 from media_app.models import Media
+from messages_app.admin.bubbles import Bubble, bubbles, with_files
 from messages_app.admin.filters import MediaContactFilter
 from messages_app.models import ContactOwner, Message
 
@@ -55,17 +55,8 @@ class MediaWithMessagesAdmin(MediaAdmin):
     def page_context(self, request: HttpRequest, row: Media) -> dict[str, Any]:
         return {**super().page_context(request, row), "sent_in": self._sent_in(request, row)}
 
-    def _sent_in(self, request: HttpRequest, media: Media) -> list[dict[str, Any]]:
+    def _sent_in(self, request: HttpRequest, media: Media) -> list[Bubble]:
         if not self.may_view(request, Message):
             return []
-        messages = Message.objects.filter(attachments__media=media).select_related("contact").distinct()
-        return [
-            {
-                "url": change_url(message),
-                "text": message.text,
-                "kind": message.kind,
-                "sender": (message.contact and message.contact.name) or sender_name(message.owner),
-                "occurred_at": message.occurred_at,
-            }
-            for message in messages[:MAX_MESSAGES]
-        ]
+        messages = with_files(Message.objects.filter(attachments__media=media).distinct())
+        return bubbles(messages[:MAX_MESSAGES], may_view_files=True)

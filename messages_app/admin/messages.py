@@ -2,57 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Prefetch, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils.html import format_html
+from unfold.views import ChangeList
 
 from media_app.admin.badges import badge
 from media_app.admin.filters import DayRangeFilter
 from media_app.admin.machine_owned import MachineOwnedAdmin, change_url
-from media_app.admin.tiles import Tile, sender_name, tile
+from media_app.admin.tiles import sender_name
 from media_app.admin.times import moment_of
 from media_app.models import Media
+from messages_app.admin.bubbles import bubbles, kind_in_words, name_of_contact, with_files
 from messages_app.admin.deliveries import delivery_link
 from messages_app.admin.filters import ContactFilter, KindFilter
 from messages_app.admin.raw import as_text, pretty_json
-from messages_app.models import Attachment, Message, MessageStatus, PhotoSession
+from messages_app.models import Message, MessageStatus, PhotoSession
 
 # WhatsApp sends one file a message; other ways in may bring more.
 MAX_IN_LIST = 4
 
 
-def with_files(messages: QuerySet[Message]) -> QuerySet[Message]:
-    """Messages with what is shown of them beside their own fields, in three queries."""
-    files = Prefetch("attachments", queryset=Attachment.objects.select_related("media").order_by("position"))
-    return messages.select_related("contact").defer("raw").prefetch_related(files, "contact__owners")
+class MessageList(ChangeList):
+    """A page of the list, which knows at once what became of all its messages."""
 
-
-def name_of_sender(message: Message) -> str:
-    return "the business" if message.is_sent else name_of_contact(message)
-
-
-def name_of_contact(message: Message) -> str:
-    """By name, else by number; the message must come from ``with_files``."""
-    contact = message.contact
-    if contact is not None and (contact.name or message.is_sent):
-        return contact.name or ", ".join(str(owner) for owner in contact.owners.all())
-    number = "" if message.is_sent else sender_name(message.owner)
-    return number or "unknown sender"
-
-
-def tiles_of(message: Message) -> list[Tile]:
-    """The message's files, in their order; the message must come from ``with_files``."""
-    sender = name_of_sender(message)
-    return [tile(attachment.media, sender=sender) for attachment in message.attachments.all()]
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        rows: Iterable[Any] = self.result_list
+        for row, bubble in zip(rows, bubbles(rows, may_view_files=True), strict=True):
+            row.bubble = bubble
 
 
 @admin.register(Message)
 class MessageAdmin(MachineOwnedAdmin):
-    list_display = ("files", "said", "kind", "direction", "sender", "sent", "delivery_link")
+    list_display = ("files", "said", "kind_shown", "direction", "sender", "sent", "delivery_link")
     list_display_links = ("said",)
     list_filter = (KindFilter, "direction", "origin", ("occurred_at", DayRangeFilter), ContactFilter)
     search_fields = ("contact__name", "owner", "text", "provider_message_id", "id")
@@ -60,7 +48,7 @@ class MessageAdmin(MachineOwnedAdmin):
     number_field = "owner"
     head_template = "admin/messages_app/message_head.html"
     fieldsets = (
-        ("Said", {"fields": ("kind", "text", "errors", "payload", "refers_to", "sent")}),
+        ("Said", {"fields": ("kind_shown", "payload", "refers_to", "sent")}),
         (
             "From and to",
             {"fields": ("direction", "origin", "sender", "owner", "business", "provider", "account", "session_link")},
@@ -73,34 +61,31 @@ class MessageAdmin(MachineOwnedAdmin):
     received = moment_of("received_at", "Received")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return with_files(super().get_queryset(request))
+        return with_files(super().get_queryset(request)).defer("raw")
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return MessageList
 
     def get_list_display(self, request: HttpRequest) -> Any:
         columns = super().get_list_display(request)
         return columns if self.may_view(request, Media) else [name for name in columns if name != "files"]
 
     def page_context(self, request: HttpRequest, row: Message) -> dict[str, Any]:
-        return {
-            "message": row,
-            "sender": name_of_contact(row),
-            "tiles": tiles_of(row) if self.may_view(request, Media) else [],
-        }
+        return {"bubble": bubbles([row], may_view_files=self.may_view(request, Media))[0]}
 
     @admin.display(description="Files")
-    def files(self, message: Message) -> str:
-        tiles = tiles_of(message)
+    def files(self, message: Any) -> str:
+        tiles = message.bubble.tiles
         context = {"tiles": tiles[:MAX_IN_LIST], "more": len(tiles[MAX_IN_LIST:])}
         return render_to_string("admin/messages_app/strip.html", context)
 
     @admin.display(description="Message")
-    def said(self, message: Message) -> str:
-        if message.errors:
-            words = "" if message.text == message.errors else message.text[:300]
-            line = '<span class="clip">{}</span><span class="reason">{}</span>'
-            return format_html(line, words, message.errors[:300])
-        if message.text:
-            return format_html('<span class="clip">{}</span>', message.text[:300])
-        return format_html('<span class="subtle">{}</span>', "no words")
+    def said(self, message: Any) -> str:
+        return render_to_string("admin/messages_app/said.html", {"bubble": message.bubble})
+
+    @admin.display(description="Kind", ordering="kind")
+    def kind_shown(self, message: Message) -> str:
+        return kind_in_words(message)
 
     @admin.display(description="Contact", ordering="owner")
     def sender(self, message: Message) -> str:
@@ -108,7 +93,7 @@ class MessageAdmin(MachineOwnedAdmin):
         if message.contact is None:
             return number
         return format_html(
-            '<a class="text-link" href="{}">{}</a><span class="subtle">{}</span>',
+            '<a class="text-link" href="{}"><bdi>{}</bdi></a><span class="subtle">{}</span>',
             change_url(message.contact),
             name_of_contact(message),
             number if message.contact.name else "",

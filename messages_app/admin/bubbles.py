@@ -1,0 +1,226 @@
+"""A message as people see it in their chat: with its edits, its reactions, and whether it was deleted."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
+
+from media_app.admin.machine_owned import change_url
+from media_app.admin.tiles import Tile, sender_name, tile
+from messages_app.models import Attachment, Message
+from messages_app.providers import PROVIDERS
+from messages_app.providers.lines import Line
+
+# What changes another message, and is shown with it.
+FOLLOWING = ("reaction", "edit", "revoke")
+# Of a text, in a conversation and in a quote.
+MAX_TEXT = 1_000
+MAX_QUOTE = 120
+
+KIND_WORDS = {
+    "text": "text",
+    "image": "photo",
+    "video": "video",
+    "audio": "audio",
+    "document": "document",
+    "sticker": "sticker",
+    "location": "location",
+    "contacts": "shared contact",
+    "reaction": "reaction",
+    "interactive": "choice or form",
+    "button": "button",
+    "order": "order",
+    "system": "notice from WhatsApp",
+    "unsupported": "kind that WhatsApp does not pass on",
+    "edit": "edit",
+    "revoke": "deletion",
+    "request_welcome": "chat opened",
+}
+_ALONE = {"reaction": "Reacted to", "edit": "Edited", "revoke": "Deleted"}
+
+
+class Address(NamedTuple):
+    """What another message of the same provider calls it by."""
+
+    provider: str
+    account: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    emoji: str
+    sender: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What a message said before it was edited."""
+
+    message: Message
+    tiles: list[Tile]
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """The message that another one is about. Where it is not here, it has no address."""
+
+    text: str
+    url: str
+    #: "Reacted to", "Edited", …; "" for an ordinary reply.
+    verb: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bubble:
+    """A message and what became of it, ready for a template."""
+
+    message: Message
+    sender: str
+    contact: str
+    text: str
+    tiles: list[Tile]
+    former: list[Version]
+    reactions: list[Reaction]
+    quote: Quote | None
+    #: What deleted it, or None.
+    revoke: Message | None
+
+    @property
+    def url(self) -> str:
+        return change_url(self.message)
+
+    @property
+    def opening(self) -> str:
+        """The text as far as a conversation shows it."""
+        return shortened(self.text, MAX_TEXT)
+
+    @property
+    def is_shortened(self) -> bool:
+        return len(self.text) > MAX_TEXT
+
+    @property
+    def kind(self) -> str:
+        return kind_in_words(self.message)
+
+    @property
+    def lines(self) -> list[Line]:
+        """What it says beside its text. A line that repeats the text is left out."""
+        said = PROVIDERS.get(self.message.provider)
+        lines = said.lines(self.message.raw) if said and isinstance(self.message.raw, dict) else []
+        return [line for line in lines if line.text != self.text]
+
+
+def with_files(messages: QuerySet[Message]) -> QuerySet[Message]:
+    """Messages with their contacts and files, in three queries."""
+    files = Prefetch("attachments", queryset=Attachment.objects.select_related("media").order_by("position"))
+    return messages.select_related("contact").prefetch_related(files, "contact__owners")
+
+
+def standing_alone(messages: QuerySet[Message]) -> QuerySet[Message]:
+    """Without what is shown with another message."""
+    others = Message.objects.filter(
+        provider=OuterRef("provider"), account=OuterRef("account"), provider_message_id=OuterRef("refers_to")
+    )
+    return messages.exclude(Q(kind__in=FOLLOWING) & Q(Exists(others)))
+
+
+def bubbles(messages: Iterable[Message], *, may_view_files: bool) -> list[Bubble]:
+    """Messages, which must come from ``with_files``, with what is about them: two or three queries for all of them."""
+    rows = list(messages)
+    following = _following(rows)
+    quoted = _quoted(rows)
+    return [_bubble(row, following[_address(row)], quoted, may_view_files) for row in rows]
+
+
+def name_of_sender(message: Message) -> str:
+    return "the business" if message.is_sent else name_of_contact(message)
+
+
+def name_of_contact(message: Message) -> str:
+    """By name, else by number; the message must come from ``with_files``."""
+    contact = message.contact
+    if contact is not None and (contact.name or message.is_sent):
+        return contact.name or ", ".join(str(owner) for owner in contact.owners.all())
+    number = "" if message.is_sent else sender_name(message.owner)
+    return number or "unknown sender"
+
+
+def tiles_of(message: Message) -> list[Tile]:
+    """The message's files, in their order; the message must come from ``with_files``."""
+    sender = name_of_sender(message)
+    return [tile(attachment.media, sender=sender) for attachment in message.attachments.all()]
+
+
+def kind_in_words(message: Message) -> str:
+    return KIND_WORDS.get(message.kind, message.kind.replace("_", " "))
+
+
+def shortened(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[:limit].rstrip()}…"
+
+
+def _bubble(message: Message, following: list[Message], quoted: dict[Address, Message], may_view: bool) -> Bubble:
+    edits = [row for row in following if row.kind == "edit"]
+    versions = [Version(row, tiles_of(row) if may_view else []) for row in (message, *edits)]
+    current = versions[-1]
+    # An edit that brings no file leaves the former one where it is.
+    shown = next((version.tiles for version in reversed(versions) if version.tiles), [])
+    return Bubble(
+        message=message,
+        sender=name_of_sender(message),
+        contact=name_of_contact(message),
+        text="" if current.message.text == current.message.errors else current.message.text,
+        tiles=shown,
+        former=versions[:-1],
+        reactions=_reactions(following),
+        quote=_quote(message, quoted),
+        revoke=next((row for row in following if row.kind == "revoke"), None),
+    )
+
+
+def _reactions(following: list[Message]) -> list[Reaction]:
+    """The last reaction of each sender; one without an emoji takes the former back."""
+    last = {(row.direction, row.contact_id or row.owner): row for row in following if row.kind == "reaction"}
+    return [Reaction(row.text, name_of_sender(row), change_url(row)) for row in last.values() if row.text]
+
+
+def _quote(message: Message, quoted: dict[Address, Message]) -> Quote | None:
+    if not message.refers_to:
+        return None
+    verb = _ALONE.get(message.kind, "")
+    other = quoted.get(_referred(message))
+    if other:
+        return Quote(shortened(other.text, MAX_QUOTE) or kind_in_words(other), change_url(other), verb)
+    # A reply may be about what the business said through the API, which is not kept here.
+    return Quote("a message that is not here", "", verb)
+
+
+def _following(rows: Sequence[Message]) -> dict[Address, list[Message]]:
+    """What changes these messages, in the order in which it happened."""
+    wanted = {_address(row) for row in rows}
+    found = Message.objects.filter(kind__in=FOLLOWING, refers_to__in={address.id for address in wanted})
+    following: dict[Address, list[Message]] = defaultdict(list)
+    for row in with_files(found).defer("raw").order_by("occurred_at", "received_at", "id"):
+        following[_referred(row)].append(row)
+    return following
+
+
+def _quoted(rows: Sequence[Message]) -> dict[Address, Message]:
+    """The messages that these are about."""
+    ids = {row.refers_to for row in rows if row.refers_to}
+    found = Message.objects.filter(provider_message_id__in=ids).defer("raw") if ids else []
+    return {_address(row): row for row in found}
+
+
+def _address(message: Message) -> Address:
+    return Address(message.provider, message.account, message.provider_message_id)
+
+
+def _referred(message: Message) -> Address:
+    return Address(message.provider, message.account, message.refers_to)

@@ -1,0 +1,160 @@
+"""What happened to a message is shown with it, and what it says beside its text is shown in words."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from html import unescape
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from messages_app.models import Contact, Message
+from tests.admin.conftest import Staff
+from tests.admin.rows import make_contact, make_media, make_message, photo
+
+MESSAGES = "/admin/messages_app/message/"
+CONTACTS = "/admin/messages_app/contact/"
+
+
+def page_of(client: Client, message: Message) -> str:
+    return client.get(f"{MESSAGES}{message.id}/change/").content.decode()
+
+
+def conversation(client: Client, contact: Contact | None) -> str:
+    assert contact is not None
+    return client.get(f"{CONTACTS}{contact.id}/change/").content.decode()
+
+
+def about(message: Message, kind: str, text: str = "", *files: Any, minutes: int = 1, **fields: Any) -> Message:
+    """A message about another one, so many minutes after it."""
+    contact = fields.pop("contact", message.contact)
+    row = make_message(contact, *files, text=text, refers_to=message.provider_message_id, **{"kind": kind, **fields})
+    row.occurred_at = message.occurred_at + timedelta(minutes=minutes)
+    row.save()
+    return row
+
+
+@pytest.fixture
+def said(db: None) -> Message:
+    return make_message(make_contact("Ana"), text="at nine")
+
+
+def test_an_edit_replaces_what_is_shown_and_keeps_what_was(viewer: Client, said: Message) -> None:
+    about(said, "edit", "at eleven", minutes=2)
+    about(said, "edit", "at ten", minutes=1)
+    for html in (page_of(viewer, said), conversation(viewer, said.contact)):
+        bubble, former = html[html.index('class="bubble') :].split("Former versions", 1)
+        assert "at eleven" in bubble
+        assert "at ten" not in bubble
+        assert "at nine" not in bubble
+        assert former.index("at nine") < former.index("at ten")
+
+
+def test_an_edited_photo_replaces_the_former(viewer: Client) -> None:
+    former, current = make_media(photo()), make_media(photo("red"))
+    message = make_message(make_contact(), former, text="roof")
+    about(message, "edit", "the roof", current)
+    html = page_of(viewer, message)
+    bubble = html[html.index('class="bubble') :]
+    assert bubble.index(str(current.id)) < bubble.index("Former versions") < bubble.index(str(former.id))
+
+
+def test_reactions_stand_with_their_message(viewer: Client, said: Message) -> None:
+    tom = make_contact("Tom", "whatsapp:+442079460958")
+    about(said, "reaction", "❤️", minutes=1)
+    about(said, "reaction", "😂", minutes=2)
+    about(said, "reaction", "👍", contact=tom, owner="whatsapp:+442079460958")
+    html = conversation(viewer, said.contact)
+    assert html.count('class="bubble"') == 1
+    assert "😂" in html
+    assert "👍" in html
+    assert "❤️" not in html
+    assert "Tom" in page_of(viewer, said)
+
+
+def test_a_reaction_taken_back_is_gone(viewer: Client, said: Message) -> None:
+    about(said, "reaction", "❤️", minutes=1)
+    about(said, "reaction", "", minutes=2)
+    assert "❤️" not in page_of(viewer, said)
+
+
+def test_a_revoked_photo_is_kept_and_marked(viewer: Client) -> None:
+    media = make_media(photo())
+    message = make_message(make_contact(), media, text="oops")
+    about(message, "revoke")
+    file = viewer.get(f"/admin/media_app/media/{media.id}/change/").content.decode()
+    for html in (page_of(viewer, message), conversation(viewer, message.contact), viewer.get(MESSAGES)):
+        text = html if isinstance(html, str) else html.content.decode()
+        assert "deleted by its sender" in text
+        assert str(media.id) in text
+    assert "deleted by its sender" in file
+
+
+def test_what_is_about_an_unknown_message_stands_alone(viewer: Client) -> None:
+    message = make_message(make_contact(), text="❤️", kind="reaction", refers_to="wamid.gone")
+    for html in (page_of(viewer, message), conversation(viewer, message.contact)):
+        assert "❤️" in html
+        assert "a message that is not here" in html
+
+
+def test_another_accounts_message_of_the_same_id_is_another(viewer: Client, said: Message) -> None:
+    other = about(said, "edit", "not yours")
+    Message.objects.filter(id=other.id).update(account="556")
+    assert "not yours" not in page_of(viewer, said)
+
+
+def test_a_reply_quotes_what_it_is_about(viewer: Client, said: Message) -> None:
+    reply = about(said, "text", "fine")
+    html = page_of(viewer, reply)
+    assert "at nine" in html
+    assert f"{MESSAGES}{said.id}/change/" in html
+
+
+def test_what_a_message_says_beside_its_text_is_in_words(viewer: Client) -> None:
+    answers = '{"city": "<script>alert(1)</script>"}'
+    raw = {"interactive": {"type": "nfm_reply", "nfm_reply": {"name": "flow", "response_json": answers}}}
+    message = make_message(make_contact(), kind="interactive", text="Sent", raw=raw)
+    for html in (page_of(viewer, message), conversation(viewer, message.contact)):
+        assert ">City</dt>" in html
+        assert "<script>alert" not in html
+        assert "<script>alert(1)" in unescape(html)
+
+
+def test_what_people_write_keeps_its_own_direction(viewer: Client) -> None:
+    message = make_message(make_contact("\u202eעדה"), text="שלום עולם")
+    for html in (page_of(viewer, message), conversation(viewer, message.contact)):
+        assert '<p class="bubble-text" dir="auto">שלום עולם</p>' in html
+    assert "<bdi>\u202eעדה</bdi>" in page_of(viewer, message)
+    assert "<bdi>\u202eעדה</bdi>" in viewer.get(MESSAGES).content.decode()
+
+
+def test_a_long_message_is_whole_on_its_page_and_begun_in_the_conversation(viewer: Client) -> None:
+    message = make_message(make_contact(), text="👨‍👩‍👧" * 2_000)
+    assert page_of(viewer, message).count("👨‍👩‍👧") >= 2_000
+    assert conversation(viewer, message.contact).count("👨‍👩‍👧") < 500
+    assert "Read all" in conversation(viewer, message.contact)
+
+
+def test_without_the_media_permission_no_version_shows_its_files(staff: Staff) -> None:
+    former, current = make_media(photo()), make_media(photo("red"))
+    message = make_message(make_contact(), former, text="roof")
+    about(message, "edit", "the roof", current)
+    html = page_of(staff("messages_app.view_message"), message)
+    assert str(former.id) not in html
+    assert str(current.id) not in html
+
+
+def test_times_name_their_zone(viewer: Client, said: Message) -> None:
+    zone = timezone.localtime(said.occurred_at).strftime("%Z")
+    assert f"{zone}</time>" in page_of(viewer, said)
+
+
+def test_an_error_beside_content_is_told_beside_it(viewer: Client) -> None:
+    error = "131052: Media download error"
+    raw = {"image": {"caption": "roof"}, "errors": [{"code": 131052, "title": "Media download error"}]}
+    message = make_message(make_contact(), kind="image", text="roof", errors=error, raw=raw)
+    for html in (page_of(viewer, message), conversation(viewer, message.contact)):
+        assert f'<dt>Problem</dt><dd dir="auto">{error}</dd>' in html
+    assert f'<span class="reason">{error}</span>' in viewer.get(MESSAGES).content.decode()
