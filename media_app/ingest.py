@@ -15,13 +15,13 @@ from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import transaction
 
 from media_app import filetypes, identity, retry
 from media_app.clock import database_now
 from media_app.failpoints import reached
 from media_app.lease import kept
 from media_app.models import AccountPause, Lease, Media
+from media_app.purge import purge_deleted
 from media_app.record import Record, encode
 from media_app.sources import source
 from media_app.sources.base import OpenedFile, Origin
@@ -257,7 +257,9 @@ def _finish(lease: Lease, found: Kept) -> None:
         type_differs=found.type_differs,
     )
     if not stored:
-        _remove(media, found.key)
+        if Media.objects.put_too_late(lease, found.key):
+            log.info("deleted while it was fetched: the object is removed again", extra={"media": str(media.id)})
+            purge_deleted(Media.objects.filter(id=media.id))
         return
     if is_late and media_storage().head(found.key) is None:
         # Our object was deleted with the file, which came back since then.
@@ -269,17 +271,6 @@ def _finish(lease: Lease, found: Kept) -> None:
         setattr(media, name, value)
     reached("ingest_after_mark")
     log.info("stored", extra={"media": str(media.id), "size": found.size, "attempts": media.attempts})
-
-
-def _remove(media: Media, key: str) -> None:
-    """Take the object of a deleted file away again.
-
-    Under the row's lock: once the file is back, the object may be another worker's.
-    """
-    with transaction.atomic():
-        if Media.objects.select_for_update().filter(id=media.id, state=Media.State.DELETED):
-            log.info("deleted while it was fetched: the object is removed again", extra={"media": str(media.id)})
-            media_storage().delete([key])
 
 
 def _fail(lease: Lease, error: SourceError | StorageError) -> None:

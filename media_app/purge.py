@@ -1,4 +1,8 @@
-"""Removing the objects of deleted files: repeatable, and tolerant of a storage that fails in between."""
+"""Removing the objects of deleted files: repeatable, and tolerant of a storage that fails in between.
+
+The storage is asked outside of any transaction: nobody who writes waits for it. Instead the files are claimed with
+a lease, and whoever comes back meanwhile is not fetched before it has ended.
+"""
 
 from __future__ import annotations
 
@@ -6,38 +10,40 @@ import logging
 from collections.abc import Sequence
 from uuid import UUID
 
-from django.db import transaction
-from django.db.models.functions import Now
-
-from media_app.models import Media
+from media_app.failpoints import reached
+from media_app.models import Media, Purge
+from media_app.models.media import MediaQuerySet
 from media_app.previews import SIZES, preview_key
 from media_app.storage import DeleteError, StorageError, media_storage
 
 log = logging.getLogger(__name__)
 
-# Files at a time, three objects each. Their rows are locked as long as the storage takes, and SQLite has one lock.
+# Files at a time, three objects each: one request to a bucket.
 BATCH = 100
 
 
-def purge_deleted() -> int:
-    """Remove the objects and previews of all deleted files; returns how many. What fails stays to be done."""
+def purge_deleted(files: MediaQuerySet | None = None) -> int:
+    """Remove the objects and previews of all deleted files, or of those among ``files``; returns how many.
+
+    What fails stays to be done.
+    """
+    files = Media.objects.all() if files is None else files
     purged, after = 0, UUID(int=0)
-    while True:
-        with transaction.atomic():
-            # Under the rows' locks: a file that comes back now gets an object of its own. A row that is locked may
-            # be coming back; if not, the next run finds it.
-            unpurged = Media.objects.unpurged().select_for_update(skip_locked=True)
-            batch = list(unpurged.filter(id__gt=after).order_by("id")[:BATCH])
-            if not batch:
-                return purged
-            try:
-                removed = _remove(batch)
-            except StorageError as error:
-                # Not asked for the next ones: everybody who writes would wait for each of its time-outs.
-                log.error("deleted files are still there", extra={"error": str(error)})
-                return purged
-            Media.objects.filter(id__in=removed).update(purged_at=Now())
-        purged, after = purged + len(removed), batch[-1].id
+    while (purge := files.claim_purge(BATCH, after=after)).files:
+        reached("purge_after_claim")
+        removed: list[UUID] = []
+        try:
+            removed = _remove(purge.files)
+        except StorageError as error:
+            # Not asked for the next ones: each would wait for its time-outs.
+            log.error("deleted files are still there", extra={"error": str(error)})
+            return purged
+        finally:
+            reached("purge_after_delete")
+            purged += Media.objects.end_purge(purge, removed)
+            _bring_back(purge)
+        after = purge.files[-1].id
+    return purged
 
 
 def _remove(batch: Sequence[Media]) -> list[UUID]:
@@ -51,3 +57,11 @@ def _remove(batch: Sequence[Media]) -> list[UUID]:
         remaining = {*error.keys}
         log.error("deleted files are still there", extra={"error": str(error), "objects": len(remaining)})
     return [id for id, keys in objects.items() if remaining.isdisjoint(keys)]
+
+
+def _bring_back(purge: Purge) -> None:
+    """Fetch again what this purge deleted after its lease had run out, and the file had been stored anew."""
+    for media in Media.objects.overtook(purge):
+        if media_storage().head(media.key) is None and Media.objects.mark_missing(media.id):
+            log.error("a purge took too long: a file is fetched again", extra={"media": str(media.id)})
+            Media.objects.filter(id=media.id).revive()

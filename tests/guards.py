@@ -58,8 +58,8 @@ GUARDS = (
     Guard(
         "a live lease is not claimed",
         "media_app/models/media.py",
-        "Q(lease_until=None) | Q(lease_until__lt=Now()),",
-        "",
+        "return self.filter(Q(lease_until=None) | Q(lease_until__lt=Now()))",
+        "return self.all()",
         "tests/media/test_claims.py",
     ),
     Guard(
@@ -191,9 +191,37 @@ GUARDS = (
     Guard(
         "the object of a deleted file is removed",
         "media_app/ingest.py",
-        "media_storage().delete([key])",
+        "purge_deleted(Media.objects.filter(id=media.id))",
         "pass",
         "tests/media/test_ingest.py",
+    ),
+    Guard(
+        "a file that comes back waits for its purge",
+        "media_app/models/media.py",
+        "lease_token=purge.token, lease_until=Now() + PURGE_LEASE",
+        "lease_token=purge.token, lease_until=None",
+        "tests/media/test_purge.py",
+    ),
+    Guard(
+        "what is being purged is not marked stored",
+        "media_app/models/media.py",
+        ".exclude(is_being_purged)",
+        "",
+        "tests/media/test_purge.py",
+    ),
+    Guard(
+        "a purge that came too late brings back what it deleted",
+        "media_app/purge.py",
+        "            _bring_back(purge)\n",
+        "",
+        "tests/media/test_purge.py",
+    ),
+    Guard(
+        "an object that was put too late is purged again",
+        "media_app/models/media.py",
+        "update(purged_at=None, key=key, lease_token=uuid.uuid4())",
+        "update(purged_at=None, key=key)",
+        "tests/media/test_purge.py",
     ),
     Guard(
         "the deadline cuts the socket",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # A claim is a lease: renewed while the work goes on, free for others when its holder is gone.
 LEASE = timedelta(seconds=45)
+# Longer than a storage takes to delete a batch, with its time-outs and repetitions.
+PURGE_LEASE = timedelta(minutes=5)
 # How long a queued hint is trusted before the sweeper queues the same file again.
 HINT = timedelta(seconds=60)
 # A file that starts anew is tried for so long, however old it is.
@@ -45,6 +47,17 @@ class Lease:
     began: float = field(default_factory=time.monotonic)
 
 
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """The right to delete the objects of some deleted files, until it runs out after PURGE_LEASE.
+
+    A file that comes back meanwhile is not claimed before that, so nobody puts an object that is then deleted.
+    """
+
+    files: list[Media]
+    token: UUID = field(default_factory=uuid.uuid4)
+
+
 class MediaQuerySet(models.QuerySet["Media"]):
     """The verbs. Each state is entered by exactly one of them; nothing else writes a state.
 
@@ -54,8 +67,7 @@ class MediaQuerySet(models.QuerySet["Media"]):
     def due(self) -> MediaQuerySet:
         """Files that wait to be fetched, whose time has come, that nobody works on, and whose account is not paused."""
         paused = AccountPause.objects.in_force().filter(source=OuterRef("source"), account=OuterRef("account"))
-        return self.filter(
-            Q(lease_until=None) | Q(lease_until__lt=Now()),
+        return self._free().filter(
             ~Exists(paused),
             state__in=Media.WAITING,
             next_attempt_at__lte=Now(),
@@ -115,15 +127,17 @@ class MediaQuerySet(models.QuerySet["Media"]):
     def mark_stored(
         self, lease: Lease, *, key: str, sha256: str, size: int, content_type: str, type_differs: bool
     ) -> bool:
-        """Enter ``stored``; False when the file was deleted meanwhile.
+        """Enter ``stored``; False when the file was deleted meanwhile, or came back and its object is being purged.
 
         Not bound to the lease: the bytes are verified and in place, so a job that
         comes late is right as well.
         """
+        is_being_purged = Q(state=Media.State.PENDING, lease_until__gt=Now()) & ~Q(lease_token=lease.token)
         with transaction.atomic():
             stored = (
                 self.filter(id=lease.media.id)
                 .exclude(state=Media.State.DELETED)
+                .exclude(is_being_purged)
                 .update(
                     state=Media.State.STORED,
                     key=key,
@@ -207,13 +221,14 @@ class MediaQuerySet(models.QuerySet["Media"]):
         return stored.update(state=Media.State.MISSING, last_error="The bucket no longer has the file.") == 1
 
     def mark_deleted(self, reason: str) -> int:
-        """Enter ``deleted``, from any state; the objects are purged after it. Returns how many."""
+        """Enter ``deleted``, from any state; the objects are purged after it. Returns how many.
+
+        A lease lasts on: who works on the file may still put its object, or delete it.
+        """
         return self.exclude(state=Media.State.DELETED).update(
             state=Media.State.DELETED,
             last_error=reason,
             purged_at=None,
-            lease_token=None,
-            lease_until=None,
             queued_until=None,
         )
 
@@ -221,8 +236,45 @@ class MediaQuerySet(models.QuerySet["Media"]):
         """Deleted files whose objects may still be there."""
         return self.filter(state=Media.State.DELETED, purged_at=None)
 
+    def claim_purge(self, limit: int, *, after: UUID) -> Purge:
+        """Take deleted files by their ids, from the one ``after`` on: those that nobody works on."""
+        with transaction.atomic():
+            unpurged = self.unpurged()._free().filter(id__gt=after).order_by("id")
+            purge = Purge(list(unpurged.select_for_update(skip_locked=True)[:limit]))
+            self.filter(id__in=[media.id for media in purge.files]).update(
+                lease_token=purge.token, lease_until=Now() + PURGE_LEASE
+            )
+        return purge
+
+    def end_purge(self, purge: Purge, removed: Collection[UUID]) -> int:
+        """Give the files back; those ``removed`` (ids) are purged, unless they came back. Returns how many are."""
+        with transaction.atomic():
+            held = self.filter(id__in=[media.id for media in purge.files], lease_token=purge.token)
+            purged = held.filter(id__in=removed, state=Media.State.DELETED).update(purged_at=Now())
+            held.update(lease_token=None, lease_until=None)
+        return purged
+
+    def overtook(self, purge: Purge) -> MediaQuerySet:
+        """The files of a purge that lasted too long which came back, and were stored, before it ended."""
+        files = self.filter(id__in=[media.id for media in purge.files], state=Media.State.STORED)
+        return files.exclude(lease_token=purge.token)
+
+    def put_too_late(self, lease: Lease, key: str) -> bool:
+        """The object of a deleted file was put under ``key``: it has to be purged, or purged again.
+
+        False when the file is not deleted. A purge that is under way may have passed the object already: it goes
+        on, but can't say any more that nothing is left.
+        """
+        deleted = self.filter(id=lease.media.id, state=Media.State.DELETED)
+        with transaction.atomic():
+            deleted.filter(lease_token=lease.token).update(lease_until=None)
+            return deleted.update(purged_at=None, key=key, lease_token=uuid.uuid4()) == 1
+
     def revive(self, **announced: object) -> int:
-        """Files given up or lost enter ``pending`` and start over with what was ``announced`` anew. Their key stays."""
+        """Files given up or lost enter ``pending`` and start over with what was ``announced`` anew. Their key stays.
+
+        So does the lease of a purge that is under way: they are not fetched before it has ended.
+        """
         anew: dict[str, object] = {
             "state": Media.State.PENDING,
             "attempts": 0,
@@ -231,8 +283,6 @@ class MediaQuerySet(models.QuerySet["Media"]):
             "give_up_at": Greatest("give_up_at", Now() + ANEW),
             "next_attempt_at": Now(),
             "queued_until": None,
-            "lease_token": None,
-            "lease_until": None,
             "purged_at": None,
         }
         # Where nothing says what to ask for, asking again would only hide why it is not there.
@@ -253,6 +303,10 @@ class MediaQuerySet(models.QuerySet["Media"]):
         revived = failed.revive()
         return revived + self.filter(state=Media.State.RETRYING).update(next_attempt_at=Now(), queued_until=None)
 
+    def _free(self) -> MediaQuerySet:
+        """Files that nobody works on."""
+        return self.filter(Q(lease_until=None) | Q(lease_until__lt=Now()))
+
     def _held(self, lease: Lease) -> MediaQuerySet:
         return self.filter(id=lease.media.id, lease_token=lease.token, state=Media.State.FETCHING)
 
@@ -263,6 +317,9 @@ class MediaQuerySet(models.QuerySet["Media"]):
             if released:
                 outcome = FetchAttempt.Outcome.LOST if lease.is_lost else FetchAttempt.Outcome.FAILED
                 self._record(lease, outcome, last_error)
+            else:
+                # Deleted meanwhile: the purge need not wait any longer.
+                self.filter(id=lease.media.id, lease_token=lease.token).update(lease_token=None, lease_until=None)
         return released == 1
 
     def _record(self, lease: Lease, outcome: FetchAttempt.Outcome, answer: str = "") -> None:

@@ -349,6 +349,8 @@ ADOPTED: list[Stage] = [
 # Fetched all the same, to compare: then there is nothing to put.
 COMPARED: list[Stage] = [in_the_bucket_without_any_digest]
 
+# Tried in tests/media/test_purge.py.
+PURGE = ["purge_after_claim", "purge_after_delete"]
 CLAIM, PUT = ["ingest_after_claim"], ["storage_mid_put"]
 TRANSFER = ["ingest_mid_download", "ingest_before_put"]
 MARK = ["ingest_after_put", "ingest_in_mark", "ingest_after_mark"]
@@ -472,5 +474,5 @@ def test_a_delivery_whose_readers_die_as_often_as_they_may_is_read_whole(point: 
 def test_every_point_where_a_process_can_be_made_to_die_is_tried() -> None:
     sources = [file for app in ("media_app", "messages_app") for file in (BASE_DIR / app).rglob("*.py")]
     there = {name for file in sources for name in re.findall(r'reached\("(\w+)"\)', file.read_text())}
-    tried = {"webhook_before_commit", *AFTER_THE_COMMIT, *INBOX, *FETCHING, "ingest_before_fail", *OUTBOX}
+    tried = {"webhook_before_commit", *AFTER_THE_COMMIT, *INBOX, *FETCHING, "ingest_before_fail", *OUTBOX, *PURGE}
     assert there == tried
