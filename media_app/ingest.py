@@ -16,7 +16,7 @@ from datetime import timedelta
 
 from django.conf import settings
 
-from media_app import filetypes, identity, retry
+from media_app import filetypes, identity, installation, retry
 from media_app.clock import database_now
 from media_app.failpoints import reached
 from media_app.lease import kept
@@ -108,6 +108,7 @@ def _bring(media: Media, spool: Spool, deadline: Deadline, storage: Storage) -> 
         except UnavailableError as error:
             raise StorageError(f"Keeping the file was cut short: {error}") from error
 
+    installation.check(storage)
     existing = _find(storage, media, in_time)
     for candidate in existing:
         if (adopted := _adopt(storage, candidate, media, in_time)) is not None:
@@ -124,6 +125,8 @@ def _bring(media: Media, spool: Spool, deadline: Deadline, storage: Storage) -> 
         key=media.key, sha256=spool.sha256, size=spool.size, content_type=content_type, type_differs=type_differs
     )
     deadline.check()
+    # It may have gone while the file came.
+    installation.check(storage)
     reached("ingest_before_put")
     return _put(storage, media, fetched, spool, existing, in_time)
 
@@ -263,6 +266,7 @@ def _finish(lease: Lease, found: Kept) -> None:
         return
     if is_late and media_storage().head(found.key) is None:
         # Our object was deleted with the file, which came back since then.
+        installation.check(media_storage())
         if Media.objects.mark_missing(media.id):
             Media.objects.filter(id=media.id).revive()
         return

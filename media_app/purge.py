@@ -10,6 +10,7 @@ import logging
 from collections.abc import Sequence
 from uuid import UUID
 
+from media_app import installation
 from media_app.failpoints import reached
 from media_app.models import Media, Purge
 from media_app.models.media import MediaQuerySet
@@ -37,7 +38,7 @@ def purge_deleted(files: MediaQuerySet | None = None) -> int:
         except StorageError as error:
             # Not asked for the next ones: each would wait for its time-outs.
             log.error("deleted files are still there", extra={"error": str(error)})
-            return purged
+            break
         finally:
             reached("purge_after_delete")
             purged += Media.objects.end_purge(purge, removed)
@@ -50,9 +51,12 @@ def _remove(batch: Sequence[Media]) -> list[UUID]:
     """Those of the files of which nothing is left. Raises StorageError when the storage does not delete at all."""
     objects = {media.id: [media.key, *(preview_key(media, size) for size in SIZES)] for media in batch}
     remaining: set[str] = set()
+    storage = media_storage()
+    # Of a storage that is not ours everything seems to be deleted already.
+    installation.check(storage)
     try:
         # Sorted: a folder's files are deleted together.
-        media_storage().delete(sorted(key for keys in objects.values() for key in keys))
+        storage.delete(sorted(key for keys in objects.values() for key in keys))
     except DeleteError as error:
         remaining = {*error.keys}
         log.error("deleted files are still there", extra={"error": str(error), "objects": len(remaining)})
@@ -61,7 +65,15 @@ def _remove(batch: Sequence[Media]) -> list[UUID]:
 
 def _bring_back(purge: Purge) -> None:
     """Fetch again what this purge deleted after its lease had run out, and the file had been stored anew."""
+    storage = media_storage()
     for media in Media.objects.overtook(purge):
-        if media_storage().head(media.key) is None and Media.objects.mark_missing(media.id):
-            log.error("a purge took too long: a file is fetched again", extra={"media": str(media.id)})
-            Media.objects.filter(id=media.id).revive()
+        try:
+            if storage.head(media.key) is not None:
+                continue
+            installation.check(storage)
+        except StorageError as error:
+            log.error("a file was not looked for", extra={"media": str(media.id), "error": str(error)})
+            continue
+        log.error("a purge took too long: a file is fetched again", extra={"media": str(media.id)})
+        Media.objects.mark_missing(media.id)
+        Media.objects.filter(id=media.id, state=Media.State.MISSING).revive()

@@ -9,7 +9,7 @@ from dataclasses import replace
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from media_app import filetypes
+from media_app import filetypes, installation
 from media_app.access import Visit
 from media_app.clock import database_now
 from media_app.delivery.disposition import content_disposition
@@ -115,7 +115,11 @@ def _file(request: HttpRequest, visit: Visit, *, content_type: str, size: int, i
 
 
 def revive_lost(media: Media) -> None:
-    """The storage has nothing where the row says stored, or said so: from now on the file waits to be fetched."""
+    """The storage has nothing where the row says stored, or said so: from now on the file waits to be fetched.
+
+    Raises StorageError when it is not our storage: then nothing is known of the file.
+    """
+    installation.check(media_storage())
     log.error("the storage has lost a file", extra={"media": str(media.id)})
     Media.objects.mark_missing(media.id, stored_at=media.stored_at)
     Media.objects.filter(id=media.id, state=Media.State.MISSING).revive()

@@ -3,11 +3,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
 from pytest_django.fixtures import Settings
 
+from media_app.models import Installation
 from mediahub import probes
 from mediahub.simulator.accounts import Accounts
 from mediahub.simulator.provider import SimulatedProvider
@@ -27,6 +29,13 @@ def django_db_modify_db_settings() -> None:
 def webhooks_on_the_tests_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test's transaction is one connection's: what a webhook writes by another one would stay in the database."""
     monkeypatch.setattr("messages_app.webhooks.DATABASE", "default")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """Migrating has marked a storage that no test uses: each test has one of its own."""
+    with django_db_blocker.unblock():
+        Installation.objects.all().delete()
 
 
 @pytest.fixture(autouse=True)

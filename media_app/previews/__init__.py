@@ -12,6 +12,7 @@ from contextlib import closing, suppress
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
+from media_app import installation
 from media_app.decoding.decoder import CutOffError, DecodingError, decode_picture
 from media_app.identity import PREVIEWS
 from media_app.models import Media
@@ -88,6 +89,7 @@ def make_previews(media: Media) -> None:
 def _copy(storage: Storage, key: str, to: BinaryIO) -> None:
     opened = storage.open_range(key)
     if opened is None:
+        installation.check(storage)
         raise OriginalLostError("the bucket has no original")
     with closing(opened):
         if opened.total > MAX_BYTES:

@@ -15,6 +15,10 @@ from io import FileIO
 from typing import BinaryIO, Protocol
 
 CHUNK = 256 * 1024
+# In the root of each storage: whose it is. A hidden name is no key, so no listing has it and no file can be there.
+MARKER = ".mediahub"
+# More than an id has.
+MAX_MARKER = 100
 # What S3 allows: bytes of a key, bytes of all names and values of an object's metadata.
 MAX_KEY = 1024
 MAX_METADATA = 2048
@@ -127,6 +131,14 @@ class Storage(ABC):
     @abstractmethod
     def delete(self, keys: Iterable[str]) -> None:
         """Remove the objects; an absent one counts as removed. Raises DeleteError, StorageError."""
+
+    @abstractmethod
+    def marker(self) -> str | None:
+        """What the marker says; None where there is none. Raises StorageError."""
+
+    @abstractmethod
+    def mark(self, text: str, *, replace: bool = False) -> None:
+        """Write the marker. Raises StorageError; ObjectExistsError where there is one and not ``replace``."""
 
 
 def is_key(key: str) -> bool:

@@ -24,6 +24,8 @@ from uuid import uuid4
 from media_app.failpoints import reached
 from media_app.storage.base import (
     CHUNK,
+    MARKER,
+    MAX_MARKER,
     DeleteError,
     ObjectExistsError,
     Storage,
@@ -160,6 +162,28 @@ class DiskStorage(Storage):
                 remaining |= self._delete_from(folder, [file.name for file in files])
         if remaining:
             raise DeleteError(f"{len(remaining)} objects remain: {next(iter(remaining.values()))}", tuple(remaining))
+
+    def marker(self) -> str | None:
+        with _disk_errors():
+            try:
+                with (self.root / MARKER).open("rb") as file:
+                    return file.read(MAX_MARKER).decode("utf-8", "replace").strip()
+            except FileNotFoundError:
+                self._check_root()
+                return None
+
+    def mark(self, text: str, *, replace: bool = False) -> None:
+        content = f"{text}\n".encode()
+        path = self.root / MARKER
+        with _disk_errors(), self._written(self.root, BytesIO(content), len(content)) as file:
+            if replace:
+                file.replace(path)
+            else:
+                try:
+                    path.hardlink_to(file)
+                except FileExistsError as error:
+                    raise ObjectExistsError(MARKER) from error
+            _sync(self.root)
 
     def _delete_from(self, folder: Path, names: Iterable[str]) -> dict[str, str]:
         """Delete the objects of one folder; the keys of those that remain, each with the reason."""

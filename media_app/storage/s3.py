@@ -13,7 +13,7 @@ import hashlib
 import re
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from io import BytesIO
 from itertools import islice
@@ -28,6 +28,8 @@ from urllib3.exceptions import HTTPError
 
 from media_app.storage.base import (
     CHUNK,
+    MARKER,
+    MAX_MARKER,
     DeleteError,
     ObjectExistsError,
     Storage,
@@ -145,6 +147,9 @@ class S3Storage(Storage):
             "ContentType": content_type,
             "Metadata": metadata,
         }
+        self._put(request, replace=replace)
+
+    def _put(self, request: PutObjectRequestTypeDef, *, replace: bool) -> None:
         if not replace:
             request["IfNoneMatch"] = "*"
         try:
@@ -153,7 +158,7 @@ class S3Storage(Storage):
         except RefusedError as error:
             # 412: it is there. 409: another put of it is under way.
             if not replace and error.status in {409, 412}:
-                raise ObjectExistsError(key) from error
+                raise ObjectExistsError(request["Key"]) from error
             raise
 
     def open_range(self, key: str, start: int = 0, stop: int | None = None) -> S3Object | None:
@@ -208,6 +213,8 @@ class S3Storage(Storage):
         with _s3_errors("list"):
             for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
                 for found in page.get("Contents", ()):
+                    if found["Key"] == MARKER:
+                        continue
                     yield StoredObject(key=found["Key"], size=found["Size"], modified=found["LastModified"])
 
     def delete(self, keys: Iterable[str]) -> None:
@@ -221,6 +228,22 @@ class S3Storage(Storage):
             remaining |= {error["Key"]: error.get("Code", "no reason given") for error in answer.get("Errors", ())}
         if remaining:
             raise DeleteError(f"{len(remaining)} objects remain: {next(iter(remaining.values()))}", tuple(remaining))
+
+    def marker(self) -> str | None:
+        answer = self._get(MARKER)
+        if answer is None:
+            return None
+        with closing(answer["Body"]) as body, _s3_errors("get"):
+            return body.read(MAX_MARKER).decode("utf-8", "replace").strip()
+
+    def mark(self, text: str, *, replace: bool = False) -> None:
+        request: PutObjectRequestTypeDef = {
+            "Bucket": self.bucket,
+            "Key": MARKER,
+            "Body": f"{text}\n".encode(),
+            "ContentType": "text/plain",
+        }
+        self._put(request, replace=replace)
 
     def _read(self, key: str, byte_range: str) -> tuple[Mapping[str, str], _Body]:
         """The headers of the answer to a GET, and its body to come. Raises RefusedError, StorageError."""

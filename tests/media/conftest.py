@@ -12,9 +12,10 @@ from django.contrib.auth.models import Permission, User
 from pytest_django import Settings
 from redis import Redis
 
-from media_app import hints, ingest
+from media_app import hints, ingest, installation
 from media_app.filetypes import base_type
 from media_app.models import Media
+from media_app.storage import media_storage
 from mediahub.simulator.content import Kind, content
 from mediahub.simulator.processes import free_port
 from mediahub.simulator.provider import SimulatedProvider
@@ -87,6 +88,7 @@ def stored(announced: Announced, media_root: Path) -> Stored:
     """A file that lies in the bucket and whose row says so."""
 
     def make(body: bytes, content_type: str = "image/jpeg", **words: object) -> Media:
+        installation.check(media_storage())
         media = announced(content_type=content_type, **words)
         lease = Media.objects.claim()
         assert lease is not None and lease.media == media

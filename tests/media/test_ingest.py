@@ -170,10 +170,11 @@ def test_a_storage_that_is_down_is_waited_for(sent: Sent, bucket: Bucket) -> Non
 
 def test_a_storage_that_fails_in_the_middle_is_waited_for(sent: Sent, bucket: Bucket) -> None:
     sent()
-    bucket.before_put = lambda: shutil.rmtree(bucket.root)
+    away = bucket.root.with_name("away")
+    bucket.before_put = lambda: bucket.root.rename(away)
     ingest_next()
     assert Media.objects.get().state == State.RETRYING
-    bucket.root.mkdir()
+    away.rename(bucket.root)
     assert run_again().state == State.STORED
 
 

@@ -11,7 +11,7 @@ from rq import Queue, SimpleWorker
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from media_app import jobs
+from media_app import installation, jobs
 from media_app.clock import database_now
 from media_app.decoding import decoder
 from media_app.decoding.decoder import Limits
@@ -177,6 +177,7 @@ def test_a_heap_of_previews_waits_in_the_database(
 
 
 def test_previews_that_cannot_be_made_are_given_up_with_the_reason(picture: Media) -> None:
+    installation.mark(media_storage())
     jobs.make_preview()
     picture.refresh_from_db()
     assert (picture.preview_due_at, picture.preview_error) == (None, "the bucket has no original")
@@ -184,6 +185,7 @@ def test_previews_that_cannot_be_made_are_given_up_with_the_reason(picture: Medi
 
 
 def test_an_original_that_is_lost_is_fetched_again(picture: Media) -> None:
+    installation.mark(media_storage())
     jobs.make_preview()
     picture.refresh_from_db()
     assert picture.state == Media.State.PENDING

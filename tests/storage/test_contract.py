@@ -268,3 +268,20 @@ def test_a_storage_that_is_gone_is_an_error_never_an_absent_file(
     with pytest.raises(StorageError) as raised:
         call(lost)
     assert "14335551212" not in str(raised.value)
+
+
+def test_the_marker_is_no_object(storage: Storage) -> None:
+    assert storage.marker() is None
+    storage.mark("3fa9c1d2")
+    assert (storage.marker(), keys(storage)) == ("3fa9c1d2", [])
+    storage.mark("another", replace=True)
+    assert storage.marker() == "another"
+
+
+def test_a_marker_that_is_there_stays(disk: Storage, moto: Storage) -> None:
+    # rclone replaces in any case.
+    for each in (disk, moto):
+        each.mark("ours")
+        with pytest.raises(ObjectExistsError):
+            each.mark("theirs")
+        assert each.marker() == "ours"
