@@ -27,7 +27,7 @@ from media_app.sources import source
 from media_app.sources.base import OpenedFile, Origin
 from media_app.sources.deadline import Deadline
 from media_app.sources.errors import SourceError, UnavailableError, WorkerLostError, WrongBytesError
-from media_app.spool import Spool, too_large
+from media_app.spool import Spool, check_room, too_large
 from media_app.storage import ObjectExistsError, Storage, StorageError, StoredObject, media_storage
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,14 @@ class UnconfirmedError(UnavailableError):
     def __init__(self, sha256: str) -> None:
         super().__init__("The provider did not say how long the file is. It is fetched again to compare.")
         self.sha256 = sha256
+
+
+class NotKeptError(StorageError):
+    """What was fetched found no room, here or in the storage: before the next download both are tried out."""
+
+    def __init__(self, error: StorageError, size: int) -> None:
+        super().__init__(str(error))
+        self.size = size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,10 +121,16 @@ def _bring(media: Media, spool: Spool, deadline: Deadline, storage: Storage) -> 
     for candidate in existing:
         if (adopted := _adopt(storage, candidate, media, in_time)) is not None:
             return adopted
+    if media.unkept_size is not None:
+        # A full disk must not cost one download after the other.
+        _probe(storage, media.unkept_size)
     with source(media.source).open(_origin(media), deadline) as opened:
         if opened.size is not None and opened.size > settings.MEDIA_MAX_BYTES:
             raise too_large(settings.MEDIA_MAX_BYTES)
-        spool.fill(opened.chunks, expected=opened.size)
+        try:
+            spool.fill(opened.chunks, expected=opened.size)
+        except StorageError as error:
+            raise NotKeptError(error, max(spool.size, opened.size or 0)) from error
     sniffed = filetypes.sniff(spool.head())
     verify(media, opened, spool, sniffed)
     spool.is_verified = True
@@ -128,7 +142,10 @@ def _bring(media: Media, spool: Spool, deadline: Deadline, storage: Storage) -> 
     # It may have gone while the file came.
     installation.check(storage)
     reached("ingest_before_put")
-    return _put(storage, media, fetched, spool, existing, in_time)
+    try:
+        return _put(storage, media, fetched, spool, existing, in_time)
+    except StorageError as error:
+        raise NotKeptError(error, fetched.size) from error
 
 
 def verify(media: Media, opened: OpenedFile, spool: Spool, sniffed: str) -> None:
@@ -203,6 +220,15 @@ def _digest_matches(storage: Storage, found: StoredObject, sha256: str, in_time:
     finally:
         opened.close()
     return head if digest.hexdigest() == sha256 else None
+
+
+def _probe(storage: Storage, size: int) -> None:
+    """Raises NotKeptError where the storage would not keep so many bytes now either."""
+    try:
+        check_room(size)
+        storage.probe(size)
+    except StorageError as error:
+        raise NotKeptError(error, size) from error
 
 
 def _put(
@@ -302,7 +328,8 @@ def _fail(lease: Lease, error: SourceError | StorageError) -> None:
         if isinstance(error, UnconfirmedError):
             after = after if unconfirmed else COMPARE_AFTER
             unconfirmed = error.sha256
-        Media.objects.mark_retrying(lease, reason, after, unconfirmed_sha256=unconfirmed)
+        unkept_size = error.size if isinstance(error, NotKeptError) else None
+        Media.objects.mark_retrying(lease, reason, after, unconfirmed_sha256=unconfirmed, unkept_size=unkept_size)
     elif decision is retry.End.EXPIRED:
         Media.objects.mark_expired(lease, reason)
     else:

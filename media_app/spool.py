@@ -190,5 +190,12 @@ def _disk_errors() -> Iterator[None]:
         raise StorageError(f"The disk for files on their way: {error.strerror or error}") from error
 
 
+def check_room(size: int) -> None:
+    """Raise StorageError where a spool could not take in so many bytes now."""
+    if size > IN_MEMORY:
+        with _disk_errors(), tempfile.TemporaryFile() as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+
+
 def too_large(max_bytes: int) -> TooLargeError:
     return TooLargeError(f"{TOO_LARGE} the {max_bytes:,} bytes that MEDIA_MAX_BYTES allows.")

@@ -148,6 +148,7 @@ class MediaQuerySet(models.QuerySet["Media"]):
                     stored_at=Now(),
                     last_error="",
                     unconfirmed_sha256="",
+                    unkept_size=None,
                     lease_token=None,
                     lease_until=None,
                     queued_until=None,
@@ -164,7 +165,15 @@ class MediaQuerySet(models.QuerySet["Media"]):
                 AccountPause.objects.lift(source=lease.media.source, account=lease.media.account)
         return stored == 1
 
-    def mark_retrying(self, lease: Lease, error: str, after: timedelta, *, unconfirmed_sha256: str = "") -> bool:
+    def mark_retrying(
+        self,
+        lease: Lease,
+        error: str,
+        after: timedelta,
+        *,
+        unconfirmed_sha256: str = "",
+        unkept_size: int | None = None,
+    ) -> bool:
         """Enter ``retrying``: the reason is kept, the next attempt is ``after`` from now."""
         return self._release(
             lease,
@@ -172,6 +181,7 @@ class MediaQuerySet(models.QuerySet["Media"]):
             last_error=error,
             next_attempt_at=Now() + after,
             unconfirmed_sha256=unconfirmed_sha256,
+            unkept_size=unkept_size,
         )
 
     def mark_paused(self, lease: Lease, error: str, *, cause: AccountPause.Cause, length: timedelta) -> bool:
@@ -383,6 +393,9 @@ class Media(models.Model):
     next_attempt_at = models.DateTimeField(db_default=Now())
     unconfirmed_sha256 = models.CharField(
         max_length=64, blank=True, help_text="What the last fetch brought, where only a second one can confirm it."
+    )
+    unkept_size = models.BigIntegerField(
+        null=True, blank=True, help_text="How many bytes were fetched that the storage then did not keep."
     )
     queued_until = models.DateTimeField(null=True, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)

@@ -133,6 +133,13 @@ class Storage(ABC):
         """Remove the objects; an absent one counts as removed. Raises DeleteError, StorageError."""
 
     @abstractmethod
+    def probe(self, size: int) -> None:
+        """Try whether an object of so many bytes could be put now, without sending it. Raises StorageError.
+
+        A folder reserves the room for a moment; a bucket is only asked to take in, and remove, a few bytes.
+        """
+
+    @abstractmethod
     def marker(self) -> str | None:
         """What the marker says; None where there is none. Raises StorageError."""
 

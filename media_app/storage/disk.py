@@ -18,6 +18,7 @@ from functools import partial
 from io import BytesIO, FileIO
 from itertools import groupby
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import BinaryIO
 from uuid import uuid4
 
@@ -162,6 +163,13 @@ class DiskStorage(Storage):
                 remaining |= self._delete_from(folder, [file.name for file in files])
         if remaining:
             raise DeleteError(f"{len(remaining)} objects remain: {next(iter(remaining.values()))}", tuple(remaining))
+
+    def probe(self, size: int) -> None:
+        with _disk_errors():
+            self._check_root()
+            # Without a name: a process that is killed here leaves nothing.
+            with TemporaryFile(dir=self.root) as file:
+                os.posix_fallocate(file.fileno(), 0, max(size, 1))
 
     def marker(self) -> str | None:
         with _disk_errors():

@@ -23,6 +23,7 @@ from media_app.ingest import ingest_next
 from media_app.models import AccountPause, Lease, Media
 from media_app.retry import FEW
 from media_app.storage import media_storage
+from media_app.storage.base import MARKER
 from mediahub.env import BASE_DIR
 from mediahub.simulator.content import Kind, content
 from mediahub.simulator.deliveries import SignedRequest
@@ -399,7 +400,7 @@ def test_what_a_worker_that_died_left_on_the_disk_goes_with_the_senders_files(st
     recover()
     assert list(media_root.rglob("*.part"))
     media_storage().delete(list(objects()))
-    assert list(media_root.iterdir()) == []
+    assert list(media_root.iterdir()) == [media_root / MARKER]
 
 
 @pytest.mark.parametrize("stage", [*FETCHED, *ADOPTED, *COMPARED], ids=named)

@@ -15,11 +15,12 @@ import pytest
 from botocore.config import Config
 from pytest_django import Settings
 
-from media_app import ingest, spool
+from media_app import ingest, installation, spool
 from media_app.models import Media
 from media_app.sources import Deadline
 from media_app.spool import Spool
 from media_app.storage import S3Storage, StorageError, media_storage
+from media_app.storage.base import MARKER
 from mediahub.simulator.processes import Process
 from tests.faults.hub import Hub
 from tests.faults.proxy import FaultProxy
@@ -43,9 +44,10 @@ def proxy(rclone: Process) -> Iterator[FaultProxy]:
 
 
 @pytest.fixture
-def bucket(proxy: FaultProxy, settings: Settings, tmp_path: Path) -> Iterator[Path]:
+def bucket(db: None, proxy: FaultProxy, settings: Settings, tmp_path: Path) -> Iterator[Path]:
     """The hub's bucket, behind the proxy; the folder that its server keeps it in."""
     with connected(settings, proxy, seconds=60):
+        installation.check(media_storage())
         yield tmp_path / "buckets" / "media"
 
 
@@ -90,7 +92,8 @@ def photo(hub: Hub) -> Media:
 
 def kept(bucket: Path) -> dict[str, bytes]:
     """All objects, as the server's own disk has them; what it left of a put that it died in is none."""
-    files = (path for path in bucket.rglob("*") if path.is_file() and not path.name.startswith(".rclone_temp_put_"))
+    hidden = (".rclone_temp_put_", MARKER)
+    files = (path for path in bucket.rglob("*") if path.is_file() and not path.name.startswith(hidden))
     return {str(path.relative_to(bucket)): path.read_bytes() for path in files}
 
 
@@ -317,9 +320,22 @@ def test_a_full_disk_is_ours_to_mend(
             row = hub.fetch()
             assert (row.state, hub.objects()) == (State.RETRYING, {})
             assert row.last_error.startswith(reason)
-    assert not [path for path in media_root.rglob("*") if path.is_file()]
+    assert {path.name for path in media_root.rglob("*") if path.is_file()} == {MARKER}
     row = hub.fetch()
     assert (row.state, hub.objects()) == (State.STORED, {media.key: hub.cdn.body})
+
+
+@pytest.mark.parametrize("in_memory", [spool.IN_MEMORY, 4 * LIMIT])
+def test_a_full_disk_costs_one_download(hub: Hub, monkeypatch: pytest.MonkeyPatch, in_memory: int) -> None:
+    monkeypatch.setattr(spool, "IN_MEMORY", in_memory)
+    hub.api.body = hub.cdn.body = BODY + bytes(LIMIT)
+    photo(hub)
+    with full_disk():
+        hub.fetch()
+        asked = hub.requests()
+        assert (hub.fetch().state, hub.fetch().state) == (State.RETRYING, State.RETRYING)
+        assert hub.requests() == asked
+    assert hub.fetch().state == State.STORED
 
 
 def test_a_disk_that_is_full_at_the_last_byte_is_full() -> None:

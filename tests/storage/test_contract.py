@@ -285,3 +285,15 @@ def test_a_marker_that_is_there_stays(disk: Storage, moto: Storage) -> None:
         with pytest.raises(ObjectExistsError):
             each.mark("theirs")
         assert each.marker() == "ours"
+
+
+def test_a_probe_leaves_nothing(storage: Storage) -> None:
+    storage.probe(100_000)
+    storage.probe(0)
+    assert keys(storage) == []
+
+
+def test_a_probe_of_a_storage_that_is_gone_fails(disk: DiskStorage) -> None:
+    disk.root.rmdir()
+    with pytest.raises(StorageError):
+        disk.probe(1)
