@@ -44,6 +44,7 @@ from tests.faults.crash import (
     twilio,
     without_waiting_for_the_disk,
 )
+from tests.faults.test_conversation_deaths import INBOX as CONVERSATIONS
 from tests.faults.test_conversation_deaths import OUTBOX
 from tests.messages.mail import BOB, SENT, arrive, meta_bytes, post
 
@@ -475,5 +476,6 @@ def test_a_delivery_whose_readers_die_as_often_as_they_may_is_read_whole(point: 
 def test_every_point_where_a_process_can_be_made_to_die_is_tried() -> None:
     sources = [file for app in ("media_app", "messages_app") for file in (BASE_DIR / app).rglob("*.py")]
     there = {name for file in sources for name in re.findall(r'reached\("(\w+)"\)', file.read_text())}
-    tried = {"webhook_before_commit", *AFTER_THE_COMMIT, *INBOX, *FETCHING, "ingest_before_fail", *OUTBOX, *PURGE}
+    reading, fetching = {*AFTER_THE_COMMIT, *INBOX, *CONVERSATIONS}, {*FETCHING, "ingest_before_fail", *PURGE}
+    tried = {"webhook_before_commit", *reading, *fetching, *OUTBOX}
     assert there == tried
