@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.conf import settings
 from django.core.signing import BadSignature, Signer
@@ -36,19 +37,24 @@ class Link:
 def link(media: Media, disposition: Disposition = Disposition.INLINE, *, lasts: timedelta | None = None) -> str:
     """The address of the file with a token that ``lasts`` so long, by default LINK_TTL_SECONDS."""
     expires_at = datetime.now(UTC) + (lasts or timedelta(seconds=settings.LINK_TTL_SECONDS))
-    query = urlencode({"token": token(media, Link(disposition, expires_at))})
-    return f"{settings.PUBLIC_URL}{reverse('media', args=[media.id])}?{query}"
+    return link_of(media.id, media.link_version, Link(disposition, expires_at))
+
+
+def link_of(id: UUID, version: int, granted: Link) -> str:
+    """The same arguments make the same address, whenever it is made; ``version`` is ``Media.link_version``."""
+    query = urlencode({"token": _token(id, version, granted)})
+    return f"{settings.PUBLIC_URL}{reverse('media', args=[id])}?{query}"
 
 
 def token(media: Media, granted: Link) -> str:
     """``inline.1789000000.<signature>``: the time is in seconds since 1970."""
-    return _signer(media).sign(f"{granted.disposition}.{int(granted.expires_at.timestamp())}")
+    return _token(media.id, media.link_version, granted)
 
 
 def read(text: str, media: Media, now: datetime) -> Link:
     """What the token grants for this file. Raises LinkError."""
     try:
-        disposition, _, seconds = _signer(media).unsign(text).partition(".")
+        disposition, _, seconds = _signer(media.id, media.link_version).unsign(text).partition(".")
         granted = Link(Disposition(disposition), datetime.fromtimestamp(int(seconds), UTC))
     except (BadSignature, ValueError, OverflowError):
         raise LinkError("There is no such file, or the link to it has been withdrawn.") from None
@@ -57,6 +63,10 @@ def read(text: str, media: Media, now: datetime) -> Link:
     return granted
 
 
-def _signer(media: Media) -> Signer:
+def _token(id: UUID, version: int, granted: Link) -> str:
+    return _signer(id, version).sign(f"{granted.disposition}.{int(granted.expires_at.timestamp())}")
+
+
+def _signer(id: UUID, version: int) -> Signer:
     # The version is what revoking changes; a change of SECRET_KEY ends all links, unless it stays among the fallbacks.
-    return Signer(salt=f"media_app.signing:{media.id}:{media.link_version}", sep=".")
+    return Signer(salt=f"media_app.signing:{id}:{version}", sep=".")

@@ -20,6 +20,7 @@ from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from media_app.admin.badges import MEDIA_TONES
+from media_app.admin.lookups import ClosedLookups
 from media_app.admin.machine_owned import list_url
 from media_app.admin.tiles import tile
 from media_app.admin.times import in_words
@@ -128,7 +129,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(User)
-class StaffAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
+class StaffAdmin(ClosedLookups, UserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
     """Django's own, in unfold's dress."""
 
     form = UserChangeForm
@@ -137,12 +138,12 @@ class StaffAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
 
 
 @admin.register(Group)
-class StaffGroupAdmin(GroupAdmin, ModelAdmin):  # type: ignore[misc]
+class StaffGroupAdmin(ClosedLookups, GroupAdmin, ModelAdmin):  # type: ignore[misc]
     """Django's own, in unfold's dress."""
 
 
 @admin.register(Dashboard)
-class GuardedQueueAdmin(QueueAdmin):
+class GuardedQueueAdmin(ClosedLookups, QueueAdmin):
     """RQ's dashboard. Its own views let in anyone who is staff, to empty queues as well."""
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:

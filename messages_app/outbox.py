@@ -33,7 +33,7 @@ from messages_app.providers.events import StatusChanged
 from messages_app.providers.sending import NotSentError, RefusedError, SendError
 from messages_app.providers.statuses import status_rank
 from messages_app.session_rows import review
-from messages_app.summaries import summarize
+from messages_app.summaries import summarize, with_links
 
 log = logging.getLogger(__name__)
 
@@ -293,7 +293,7 @@ def _send(claimed: Claimed) -> bool:
     item = claimed.item
     try:
         if claimed.message is None:
-            business.post(item.said)
+            business.post(with_links(item.said))
         else:
             item.provider_message_id = provider(claimed.provider).send(claimed.message)
     except NotSentError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from django.conf import settings
 from media_app import signing
 from media_app.handover import public_address
 from media_app.models import Media
+from media_app.signing import Disposition, Link
 from messages_app.models import Message, PhotoSession
 
 # What will not be had any more.
@@ -49,8 +50,9 @@ class Summary:
     holding: Holding
 
     def as_data(self, revision: int) -> dict[str, Any]:
-        """For machines; the links open the photos for SUMMARY_LINK_TTL_SECONDS."""
-        session, photos = self.session, [_as_data(photo) for photo in self.photos]
+        """What is kept of it: all that ``with_links`` needs, and no link that opens a photo."""
+        session = self.session
+        expires_at = datetime.now(UTC) + timedelta(seconds=settings.SUMMARY_LINK_TTL_SECONDS)
         return {
             "id": str(session.id),
             "revision": revision,
@@ -66,7 +68,7 @@ class Summary:
             "submitted_at": _iso(session.ended_at),
             "details": session.details,
             "is_unanswered": session.is_unanswered,
-            "photos": photos,
+            "photos": [_as_data(photo) for photo in self.photos],
             "refused": [_refused(media) for media in self.refused],
             "counts": {
                 "photos": self.holding.photos,
@@ -75,8 +77,28 @@ class Summary:
                 "refused": self.holding.refused,
                 "duplicates": self.holding.duplicates,
             },
-            "text": as_text([photo["url"] for photo in photos], session.details),
+            "links_expire_at": int(expires_at.timestamp()),
         }
+
+
+def with_links(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A summary as the business gets it, from ``Summary.as_data``; the same data makes the same links.
+
+    Data of former versions has its links in it already.
+    """
+    sent = dict(data)
+    if "links_expire_at" not in sent:
+        return sent
+    expires_at = datetime.fromtimestamp(sent.pop("links_expire_at"), UTC)
+    sent["photos"] = [_with_link(photo, expires_at) for photo in sent["photos"]]
+    sent["text"] = as_text([photo["url"] for photo in sent["photos"]], sent["details"])
+    return sent
+
+
+def without_links(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A kept summary for the eye, of former versions as well."""
+    photos = [{name: value for name, value in photo.items() if name != "url"} for photo in data.get("photos", ())]
+    return {**{name: value for name, value in data.items() if name != "text"}, "photos": photos}
 
 
 def as_text(urls: Sequence[str], details: str) -> str:
@@ -145,10 +167,11 @@ def _captions(session: PhotoSession) -> dict[UUID, str]:
 
 def _as_data(photo: SentPhoto) -> dict[str, Any]:
     media = photo.media
-    lasts = timedelta(seconds=settings.SUMMARY_LINK_TTL_SECONDS)
     return {
         "id": str(media.id),
-        "url": public_address(media) or signing.link(media, lasts=lasts),
+        # The address that everybody may have; "" where a link is to be signed.
+        "public_url": public_address(media),
+        "link_version": media.link_version,
         "state": media.state,
         "content_type": media.content_type or media.announced_type,
         "size": media.size,
@@ -160,6 +183,13 @@ def _as_data(photo: SentPhoto) -> dict[str, Any]:
 
 def _refused(media: Media) -> dict[str, Any]:
     return {"id": str(media.id), "reason": media.last_error, "occurred_at": _iso(media.occurred_at)}
+
+
+def _with_link(photo: Mapping[str, Any], expires_at: datetime) -> dict[str, Any]:
+    sent = dict(photo)
+    public_url, version = sent.pop("public_url"), sent.pop("link_version")
+    granted = Link(Disposition.INLINE, expires_at)
+    return {**sent, "url": public_url or signing.link_of(UUID(sent["id"]), version, granted)}
 
 
 def _iso(at: datetime | None) -> str | None:

@@ -436,14 +436,14 @@ GUARDS = (
     Guard(
         "a link opens one file",
         "media_app/signing.py",
-        "media_app.signing:{media.id}:",
+        "media_app.signing:{id}:",
         "media_app.signing:",
         "tests/media/test_signing.py",
     ),
     Guard(
         "a revoked link opens nothing",
         "media_app/signing.py",
-        ":{media.link_version}",
+        ":{version}",
         "",
         "tests/media/test_signing.py",
     ),

@@ -16,8 +16,10 @@ from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from unfold.admin import ModelAdmin
 
+from media_app.admin.lookups import ClosedLookups
 
-class MachineOwnedAdmin(ModelAdmin):
+
+class MachineOwnedAdmin(ClosedLookups, ModelAdmin):  # type: ignore[misc]
     """Rows that only machines write: no adding, changing or deleting, not even for superusers.
 
     The view permission lets one in. What staff can do is set a verb going: an ordinary list

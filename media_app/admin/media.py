@@ -41,6 +41,7 @@ class MediaAdmin(MachineOwnedAdmin):
         TypeFilter,
         ("occurred_at", DayRangeFilter),
     )
+    linked_lookups = ("source", "account", "expires_at__gte", "expires_at__lte")
     search_fields: ClassVar[tuple[str, ...]] = ("owner", "key", "filename", "sha256", "id")
     search_help_text = "Number, file name, key, sha256 or id"
     number_field = "owner"

@@ -21,6 +21,7 @@ from media_app.models import Media
 from messages_app import outbox
 from messages_app.admin.raw import as_text, pretty_json
 from messages_app.models import OutboxItem
+from messages_app.summaries import without_links
 
 State = OutboxItem.State
 
@@ -130,7 +131,7 @@ class OutboxItemAdmin(MachineOwnedAdmin):
         return {"advice": advice(row, datetime.now(UTC)), "tone": "bad" if row.state == State.FAILED else "warn"}
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """What a hand-over says is for those who may give out links: it has them in it."""
+        """What a hand-over says is for those who may open its photos. Its links are made when it is sent."""
         fieldsets = super().get_fieldsets(request, obj)
         if obj and obj.kind == OutboxItem.Kind.HAND_OVER and obj.said and may_give_links(self, request):
             return [*fieldsets, ("As the business gets it", {"classes": ("collapse",), "fields": ("data",)})]
@@ -178,7 +179,7 @@ class OutboxItemAdmin(MachineOwnedAdmin):
 
     @admin.display(description="Data")
     def data(self, item: OutboxItem) -> str:
-        return as_text(pretty_json(item.said))
+        return as_text(pretty_json(without_links(item.said)))
 
 
 def may_give_links(admin_: MachineOwnedAdmin, request: HttpRequest) -> bool:

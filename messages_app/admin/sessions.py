@@ -26,7 +26,7 @@ from messages_app import conversations, outbox, replies
 from messages_app.admin.filters import ContactFilter
 from messages_app.admin.replies import fate, may_give_links, reply_badge, tell_of_sending, what_was_said, when
 from messages_app.models import OutboxItem, PhotoSession
-from messages_app.summaries import Holding, as_text, holding_of, sent_in, summarize
+from messages_app.summaries import Holding, as_text, holding_of, sent_in, summarize, with_links
 
 State = PhotoSession.State
 
@@ -271,6 +271,6 @@ def _summary(session: PhotoSession, *, may_give_links: bool) -> str:
     """As the business gets it; for those who may not give out links with addresses that ask for a login."""
     summary = summarize(session)
     if may_give_links:
-        return str(summary.as_data(0)["text"])
+        return str(with_links(summary.as_data(0))["text"])
     urls = [f"{settings.PUBLIC_URL}{reverse('media', args=[photo.media.id])}" for photo in summary.photos]
     return as_text(urls, session.details)

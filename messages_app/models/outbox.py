@@ -49,7 +49,7 @@ class OutboxItem(models.Model):
     sending_at = models.DateTimeField(null=True, blank=True)
     sent_at = models.DateTimeField(null=True, blank=True)
     provider_message_id = models.TextField(blank=True)
-    # What was said: {"photos": 3, "text": "…"}, or a summary.
+    # What was said: {"photos": 3, "text": "…"}, or a summary without its links (``summaries.with_links``).
     said = models.JSONField(default=dict)
 
     class Meta:

@@ -16,6 +16,7 @@ from media_app.admin.machine_owned import change_url, list_url
 from mediahub import status
 from mediahub.alerts import alerts
 from messages_app.models import Contact, OutboxItem, PhotoSession, SessionRebuild
+from messages_app.summaries import summarize, with_links
 from tests.admin.conftest import Staff
 from tests.admin.rows import make_contact, make_media, make_message, make_reply, make_session, photo
 
@@ -120,12 +121,21 @@ def test_a_session_shows_each_reply_with_words_fate_reason_and_its_page(viewer: 
 
 def test_links_that_open_photos_without_a_login_are_for_those_who_may_make_them(viewer: Client, staff: Staff) -> None:
     session = make_session(make_contact(), make_media(photo()))
-    item = make_reply(session, "hand_over", said={"text": "/media/1/?token=secret"})
     maker = staff("messages_app.view_photosession", "messages_app.view_outboxitem", "media_app.change_media")
-    for address in (change_url(session), change_url(item)):
-        assert "token=" in html(maker, address)
-        assert "token=" not in html(viewer, address)
+    assert "token=" in html(maker, change_url(session))
+    assert "token=" not in html(viewer, change_url(session))
     assert "Photos Provided: http://testserver/media/" in html(viewer, change_url(session))
+
+
+@pytest.mark.parametrize("is_of_a_former_version", [True, False])
+def test_the_page_of_a_hand_over_shows_no_link(is_of_a_former_version: bool, staff: Staff) -> None:
+    session = make_session(make_contact(), make_media(photo()), details="A scratch")
+    said = summarize(session).as_data(1)
+    item = make_reply(session, "hand_over", said=with_links(said) if is_of_a_former_version else said)
+    maker = staff("messages_app.view_outboxitem", "media_app.change_media")
+    page = html(maker, change_url(item))
+    assert "A scratch" in page
+    assert "token=" not in page
 
 
 def test_a_session_keeps_to_the_permissions(staff: Staff) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import timedelta
 from io import BytesIO
@@ -18,13 +19,14 @@ from mediahub.simulator.content import Kind, content
 from messages_app import inbox
 from messages_app.models import OutboxItem, PhotoSession
 from messages_app.replies import in_words, put
-from messages_app.summaries import Holding, as_text, essence, summarize
+from messages_app.summaries import Holding, as_text, essence, summarize, with_links
 from tests.messages.mail import ADA, SENT, album, arrive, meta, photo
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 Kinds = OutboxItem.Kind
 Json = dict[str, Any]
+PHOTO_FIELDS = {"id", "url", "state", "content_type", "size", "sha256", "occurred_at", "caption"}
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +88,7 @@ def test_the_text_lists_the_photos_and_then_the_details(urls: Sequence[str], det
 
 
 def test_photos_are_in_the_order_of_the_providers_time() -> None:
-    data = summarize(session(4)).as_data(1)
+    data = with_links(summarize(session(4)).as_data(1))
     assert [each["caption"] for each in data["photos"]] == ["No. 1", "No. 2", "No. 3", "No. 4"]
     assert [each["id"] for each in data["photos"]] == [str(media.id) for media in files()]
     urls = [each["url"] for each in data["photos"]]
@@ -101,7 +103,7 @@ def test_each_link_opens_its_own_photo_without_a_login() -> None:
     bodies = [content(Kind.PHOTO, number).body for number in (1, 2)]
     for media, body in zip(files(), bodies, strict=True):
         store(media, body)
-    urls = [each["url"] for each in summarize(row).as_data(1)["photos"]]
+    urls = [each["url"] for each in with_links(summarize(row).as_data(1))["photos"]]
     assert [opened(url) for url in urls] == [(200, body) for body in bodies]
     assert opened(urls[0].partition("?")[0])[0] != 200
 
@@ -110,9 +112,25 @@ def test_links_last_as_long_as_it_is_set(settings: Settings) -> None:
     row = session(1)
     store(files()[0], content(Kind.PHOTO, 1).body)
     settings.SUMMARY_LINK_TTL_SECONDS = -1
-    assert opened(summarize(row).as_data(1)["photos"][0]["url"])[0] == 404
+    assert opened(with_links(summarize(row).as_data(1))["photos"][0]["url"])[0] == 404
     settings.SUMMARY_LINK_TTL_SECONDS = 60
-    assert opened(summarize(row).as_data(1)["photos"][0]["url"])[0] == 200
+    assert opened(with_links(summarize(row).as_data(1))["photos"][0]["url"])[0] == 200
+
+
+def test_no_link_is_kept_and_each_sending_makes_the_same_ones(settings: Settings) -> None:
+    row = session(2)
+    kept = json.loads(json.dumps(summarize(row).as_data(1)))
+    assert "token" not in str(kept) and "http" not in str(kept)
+    sent = with_links(kept)
+    settings.SUMMARY_LINK_TTL_SECONDS *= 2
+    Media.objects.filter(id=files()[0].id).revoke_links()
+    assert with_links(kept) == sent
+    assert [set(photo) for photo in sent["photos"]] == [PHOTO_FIELDS, PHOTO_FIELDS]
+
+
+def test_what_former_versions_kept_is_sent_as_it_is() -> None:
+    former = with_links(summarize(session(2)).as_data(1))
+    assert with_links(former) == former
 
 
 def test_public_files_have_links_of_the_public_domain(settings: Settings) -> None:
@@ -120,7 +138,7 @@ def test_public_files_have_links_of_the_public_domain(settings: Settings) -> Non
     shown, other = (store(media, b"any") for media in files())
     Media.objects.filter(id=shown.id).mark_public(True)
     settings.R2_PUBLIC_URL = "https://cdn.example.com"
-    urls = [each["url"] for each in summarize(row).as_data(1)["photos"]]
+    urls = [each["url"] for each in with_links(summarize(row).as_data(1))["photos"]]
     assert urls[0].startswith("https://cdn.example.com/whatsapp")
     assert urls[1].startswith(f"http://testserver/media/{other.id}/?token=")
 
@@ -130,7 +148,7 @@ def test_public_files_have_links_of_the_public_domain(settings: Settings) -> Non
 
 def test_the_data_say_who_what_and_when() -> None:
     row = session(2, details="A scratch.")
-    data = summarize(row).as_data(3)
+    data = with_links(summarize(row).as_data(3))
     assert (data["id"], data["revision"], data["state"]) == (str(row.id), 3, "submitted")
     assert data["contact"] == {"id": str(row.contact_id), "name": "Ada", "owners": [ADA]}
     assert data["details"] == "A scratch."
