@@ -359,6 +359,7 @@ def _message(id: UUID, delivery: Delivery, event: MessageReceived, contacts: dic
         direction=event.direction,
         origin=event.origin,
         owner=event.sender,
+        group_id=event.group_id,
         business=event.business[:200],
         kind=event.kind[:32],
         text=event.text,

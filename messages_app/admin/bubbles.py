@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 
-from media_app.admin.machine_owned import change_url
+from media_app.admin.machine_owned import change_url, list_url
 from media_app.admin.tiles import Tile, sender_name, tile
 from messages_app.models import Attachment, Message
 from messages_app.providers import PROVIDERS
@@ -96,6 +96,10 @@ class Bubble:
         return change_url(self.message)
 
     @property
+    def group_url(self) -> str:
+        return group_url(self.message)
+
+    @property
     def opening(self) -> str:
         """The text as far as a conversation shows it."""
         return shortened(self.text, MAX_TEXT)
@@ -149,6 +153,11 @@ def name_of_contact(message: Message) -> str:
         return contact.name or ", ".join(str(owner) for owner in contact.owners.all())
     number = "" if message.is_sent else sender_name(message.owner)
     return number or "unknown sender"
+
+
+def group_url(message: Message) -> str:
+    """The address of all that was said in the message's group, or ""."""
+    return list_url(Message, group=message.group_id) if message.group_id else ""
 
 
 def tiles_of(message: Message) -> list[Tile]:

@@ -18,9 +18,9 @@ from media_app.admin.machine_owned import MachineOwnedAdmin, change_url
 from media_app.admin.tiles import sender_name
 from media_app.admin.times import moment_of
 from media_app.models import Media
-from messages_app.admin.bubbles import bubbles, kind_in_words, name_of_contact, with_files
+from messages_app.admin.bubbles import bubbles, group_url, kind_in_words, name_of_contact, with_files
 from messages_app.admin.deliveries import delivery_link
-from messages_app.admin.filters import ContactFilter, KindFilter
+from messages_app.admin.filters import ContactFilter, GroupFilter, KindFilter
 from messages_app.admin.raw import as_text, pretty_json
 from messages_app.models import Message, MessageStatus, PhotoSession
 
@@ -42,8 +42,8 @@ class MessageList(ChangeList):
 class MessageAdmin(MachineOwnedAdmin):
     list_display = ("files", "said", "kind_shown", "direction", "sender", "sent", "delivery_link")
     list_display_links = ("said",)
-    list_filter = (KindFilter, "direction", "origin", ("occurred_at", DayRangeFilter), ContactFilter)
-    search_fields = ("contact__name", "owner", "text", "provider_message_id", "id")
+    list_filter = (KindFilter, "direction", "origin", ("occurred_at", DayRangeFilter), ContactFilter, GroupFilter)
+    search_fields = ("contact__name", "owner", "text", "provider_message_id", "group_id", "id")
     search_help_text = "Name, number, text or id"
     number_field = "owner"
     head_template = "admin/messages_app/message_head.html"
@@ -51,7 +51,12 @@ class MessageAdmin(MachineOwnedAdmin):
         ("Said", {"fields": ("kind_shown", "payload", "refers_to", "sent")}),
         (
             "From and to",
-            {"fields": ("direction", "origin", "sender", "owner", "business", "provider", "account", "session_link")},
+            {
+                "fields": (
+                    *("direction", "origin", "sender", "owner", "group_id", "business", "provider", "account"),
+                    "session_link",
+                )
+            },
         ),
         ("Received", {"fields": ("received", "delivery_link", "provider_message_id", "id")}),
         ("As the provider sent it", {"classes": ("collapse",), "fields": ("raw_message",)}),
@@ -90,13 +95,16 @@ class MessageAdmin(MachineOwnedAdmin):
     @admin.display(description="Contact", ordering="owner")
     def sender(self, message: Message) -> str:
         number = "" if message.is_sent else sender_name(message.owner)
+        url = group_url(message)
+        group = format_html('<a class="text-link" href="{}">In a group</a>', url) if url else ""
         if message.contact is None:
-            return number
+            return format_html("{} {}", number, group)
         return format_html(
-            '<a class="text-link" href="{}"><bdi>{}</bdi></a><span class="subtle">{}</span>',
+            '<a class="text-link" href="{}"><bdi>{}</bdi></a><span class="subtle">{}</span> {}',
             change_url(message.contact),
             name_of_contact(message),
             number if message.contact.name else "",
+            group,
         )
 
     @admin.display(description="Session")

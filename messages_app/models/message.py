@@ -10,8 +10,8 @@ from messages_app.models.delivery import Delivery
 
 class MessageQuerySet(models.QuerySet["Message"]):
     def live(self) -> MessageQuerySet:
-        """What contacts said to the hub itself: only that belongs to sessions and is answered."""
-        return self.filter(direction=Message.Direction.RECEIVED, origin=Message.Origin.LIVE)
+        """What contacts said to the business alone, as it was said: only that belongs to sessions and is answered."""
+        return self.filter(direction=Message.Direction.RECEIVED, origin=Message.Origin.LIVE, group_id="")
 
 
 class Message(models.Model):
@@ -44,6 +44,9 @@ class Message(models.Model):
         help_text="How the hub came to know of it.",
     )
     owner = models.CharField(max_length=200, blank=True, help_text="The address it was sent from.")
+    group_id = models.TextField(
+        blank=True, default="", db_default="", help_text="The provider's id of the group that it was said in."
+    )
     business = models.CharField(
         max_length=200, blank=True, help_text="The business's number that it was sent to, or from."
     )
@@ -68,6 +71,10 @@ class Message(models.Model):
         indexes = [
             models.Index(fields=["-occurred_at", "id"], name="message_newest"),
             models.Index(fields=["contact", "-occurred_at"], name="message_by_contact"),
+            # Few messages are said in groups: the others cost this index nothing.
+            models.Index(
+                fields=["group_id", "-occurred_at"], name="message_by_group", condition=models.Q(group_id__gt="")
+            ),
         ]
 
     def __str__(self) -> str:

@@ -47,6 +47,8 @@ class MessageReceived:
     owners: tuple[str, ...] = ()
     #: The business's own owner if the business sent it, else "".
     sent_from: str = ""
+    #: The provider's id of the group that it was said in, or "" in a private conversation.
+    group_id: str = ""
     #: The customer's profile name, or "".
     name: str = ""
     #: The business's own number as the provider writes it, or "".

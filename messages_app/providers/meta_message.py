@@ -192,6 +192,7 @@ def _read(message: Json, envelope: Envelope, *, is_sent: bool) -> list[MessageRe
         origin=envelope.origin,
         owners=owners or linked,
         sent_from=_sent_from(message, envelope) if is_sent else "",
+        group_id=keepable_id(message.get("group_id")),
         name=next((card.name for card in cards if card.name), ""),
         business=envelope.business,
         text=content.text or errors,

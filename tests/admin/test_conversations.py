@@ -106,3 +106,16 @@ def test_what_the_business_sent_is_shown_as_such(viewer: Client) -> None:
     assert ">+14335551212</bdi></a>" in page
     assert viewer.get(f"{CONTACTS}{contact.id}/change/").content.decode().count("Sent by the business") == 1
     assert list(viewer.get(MESSAGES, {"direction__exact": "sent"}).context["cl"].result_list) == [message]
+
+
+def test_a_group_is_shown_with_the_sender_of_each_message(viewer: Client) -> None:
+    ana, ben = make_contact("Ana"), make_contact("Ben", "whatsapp:+2348031234567")
+    said = [make_message(who, text=who.name, group_id="Y2FwaTox", owner=str(who.id)) for who in (ana, ben)]
+    make_message(ana, text="between us")
+    group = f"{MESSAGES}?group=Y2FwaTox"
+    page = viewer.get(f"{MESSAGES}{said[0].id}/change/").content.decode()
+    assert f'href="{group}"' in page
+    assert set(viewer.get(group).context["cl"].result_list) == set(said)
+    contact = viewer.get(f"{CONTACTS}{ana.id}/change/").content.decode()
+    assert contact.count("In a group") == 1
+    assert viewer.get(MESSAGES).content.decode().count("In a group") == 2

@@ -112,6 +112,7 @@ CASES: dict[str, list[Event]] = {
     "voice_legacy": [said("audio", media=file("2703", "audio/ogg; codecs=opus", sha256_of("hello")))],
     "document": [INVOICE],
     "sticker": [said("sticker", media=file("2705", "image/webp", sha256_of("cat")))],
+    "group_image": [photo(group_id="Y2FwaV9ncm91cDox")],
     "digest_unreadable": [photo(media=(replace(HARBOUR, sha256=""),))],
     "location": [said("location", "Harbour Hall, 1 Quay St (52.37, 4.89)")],
     "location_bare": [said("location", "52.37, 4.89")],
