@@ -46,6 +46,8 @@ _WAITING: dict[str, Callable[[Status], int]] = {
     "outboxitem": lambda found: found.unsent,
     "quarantineditem": lambda found: found.quarantined,
 }
+# Of an account: what only superusers may give.
+_RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
 # The front page has the rest.
 _BANNERS = 3
 
@@ -136,10 +138,41 @@ class StaffAdmin(ClosedLookups, UserAdmin, ModelAdmin):  # type: ignore[misc, ty
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
 
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        """Rights are given by superusers."""
+        fields = tuple(super().get_readonly_fields(request, obj))
+        return fields if _is_superuser(request) else (*fields, *_RIGHTS)
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_change_permission(request, obj) and _may_act_for(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and _may_act_for(request, obj)
+
+
+def _may_act_for(request: HttpRequest, account: User | None) -> bool:
+    """Nobody takes over an account that may do more than their own, by giving it another password."""
+    if account is None or _is_superuser(request):
+        return True
+    return not account.is_superuser and account.get_all_permissions() <= request.user.get_all_permissions()
+
+
+def _is_superuser(request: HttpRequest) -> bool:
+    return request.user.is_active and request.user.is_superuser
+
 
 @admin.register(Group)
 class StaffGroupAdmin(ClosedLookups, GroupAdmin, ModelAdmin):  # type: ignore[misc]
-    """Django's own, in unfold's dress."""
+    """Django's own, in unfold's dress. Who changes a group gives rights to its members."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return _is_superuser(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return _is_superuser(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return _is_superuser(request)
 
 
 @admin.register(Dashboard)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -51,6 +52,17 @@ def text(name: str, default: str = "") -> str:
 def names(name: str, default: str = "") -> list[str]:
     """A comma list; of a secret, the new one first and the old ones after it."""
     return [part.strip() for part in text(name, default).split(",") if part.strip()]
+
+
+def networks(name: str, default: str) -> list[str]:
+    """A comma list of IP addresses and networks like 10.0.0.0/8."""
+    found = names(name, default)
+    for network in found:
+        try:
+            ip_network(network, strict=False)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{name} must hold addresses like 10.0.0.5 or 10.0.0.0/8: {error}.") from error
+    return found
 
 
 def flag(name: str, default: bool = False) -> bool:

@@ -1,4 +1,4 @@
-"""The one table of the hub as a whole."""
+"""The tables of the hub as a whole."""
 
 from __future__ import annotations
 
@@ -17,3 +17,18 @@ class WriteProbe(models.Model):
 
     def __str__(self) -> str:
         return f"written {self.written_at:%Y-%m-%d %H:%M:%S}"
+
+
+class LoginTries(models.Model):
+    """How often somebody has tried to log in since a moment (``mediahub.login``)."""
+
+    #: A digest of who: an address, or an account and an address.
+    key = models.CharField(max_length=64, primary_key=True)
+    tries = models.PositiveIntegerField(default=0)
+    since = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.tries} tries since {self.since:%Y-%m-%d %H:%M:%S}"

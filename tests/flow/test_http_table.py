@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.flow.login import guess
 from tests.flow.reader import Answer, Reader
 from tests.flow.seeds import LARGE
 from tests.flow.site import Column, Site, running_site
@@ -142,6 +143,15 @@ def test_a_part_of_a_large_file(site: Site, name: str, asked: str, first: int, l
             assert (answer.status, answer.headers["Content-Range"]) == (206, f"bytes {first}-{last}/{len(LARGE)}")
             assert answer.body == LARGE[first : last + 1]
             assert answer.headers.get_all("Content-Length") == [str(last - first + 1)]
+
+
+@pytest.mark.parametrize("name", ["local-stream", "local-accel"])
+def test_who_guesses_passwords_is_counted_by_their_own_address(site: Site, name: str) -> None:
+    """Nobody outside says whose request it is: not to nginx, and not to the web server itself."""
+    port, number = site.column(name).port, STORED.index(name) + 2
+    tries = [guess(port, address=f"127.0.0.{number}", forwarded=f"203.0.113.{n}") for n in range(11)]
+    assert tries == [200] * 10 + [429]
+    assert guess(port, address=f"127.0.1.{number}", forwarded="203.0.113.1") == 200
 
 
 # --- what goes wrong -----------------------------------------------------------------------
