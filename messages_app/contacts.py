@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from django.db import IntegrityError, transaction
+
 from media_app.identity import computed_id
 from media_app.inserts import insert_once
 from messages_app import conversations
@@ -42,8 +44,7 @@ def resolve(sightings: Iterable[Sighting]) -> dict[str, UUID]:
         chosen = min({own_id(owner) for owner in group} | before)
         resolved |= dict.fromkeys(group, chosen)
         merged |= dict.fromkeys(before - {chosen}, chosen)
-    for id in sorted({*resolved.values()} - {*known.values()}):
-        Contact.objects.get_or_create(id=id)
+    _make(sorted({*resolved.values()} - {*known.values()}))
     # Locked before they are read: names and times only move forwards, whoever else writes them.
     contacts = Contact.objects.select_for_update().order_by("id").in_bulk([*resolved.values(), *merged])
     _remember(sightings, resolved, merged, contacts)
@@ -60,6 +61,17 @@ def resolve(sightings: Iterable[Sighting]) -> dict[str, UUID]:
             Contact.objects.filter(id=chosen).update(is_held=True)
         contacts[old].delete()
     return resolved
+
+
+def _make(ids: Sequence[UUID]) -> None:
+    """A phone's contact book brings thousands at once."""
+    try:
+        with transaction.atomic():
+            Contact.objects.bulk_create([Contact(id=id) for id in ids], batch_size=500)
+    except IntegrityError:
+        # Somebody else has made some of them.
+        for id in ids:
+            Contact.objects.get_or_create(id=id)
 
 
 def own_id(owner: str) -> UUID:
