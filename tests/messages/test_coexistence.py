@@ -11,8 +11,8 @@ from pytest_django.fixtures import Settings
 from media_app.models import Media
 from mediahub.simulator.deliveries import SignedRequest
 from mediahub.simulator.provider import SimulatedProvider
-from messages_app import inbox, outbox
-from messages_app.models import Contact, ContactOwner, Message, OutboxItem, PhotoSession
+from messages_app import conversations, inbox, outbox
+from messages_app.models import Contact, ContactOwner, Message, OutboxItem, PhotoSession, SessionRebuild
 from tests.messages.mail import ACCOUNTS, ADA, BOB, SENT, Json, arrive, card, field, image, meta, photo, twilio
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -174,3 +174,27 @@ def test_another_contact_on_standby_delays_nobody(taker: SimulatedProvider) -> N
     hear(meta(image("wamid.1")))
     hear(standby({**text("wamid.2", "hello"), "from": BOB.removeprefix("whatsapp:+")}), echo(text("wamid.3", "hi")))
     assert outbox.send_due() == 1
+
+
+def test_what_the_business_sent_is_in_no_session() -> None:
+    hear(meta(image("wamid.1")), meta(image("wamid.2", at=SENT + 1)))
+    Message.objects.filter(provider_message_id="wamid.2").update(direction="sent")
+    hear(meta(image("wamid.0", at=SENT - 1)))
+    assert len(PhotoSession.objects.get().media_ids) == 2
+
+
+def test_the_history_rebuilds_no_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversations, "rebuild", lambda: 0)
+    hear(history(image("wamid.1")), echo(image("wamid.2")))
+    assert not SessionRebuild.objects.exists()
+    hear(meta(image("wamid.3")))
+    assert SessionRebuild.objects.exists()
+
+
+def test_a_photo_of_the_business_is_no_late_one_of_a_session(settings: Settings) -> None:
+    hear(meta(image("wamid.1")), meta(text("wamid.2", "done", SENT + 1)), meta(text("wamid.3", "A scratch.", SENT + 2)))
+    # A session that is over stays as it is, whatever is set by now.
+    settings.SESSION_START = "keyword"
+    hear(echo(image("wamid.4", at=SENT + 32)))
+    hear(meta(text("wamid.5", "hello", SENT + 31)))
+    assert [(row.state, len(row.media_ids)) for row in PhotoSession.objects.all()] == [("submitted", 1)]
