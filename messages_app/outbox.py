@@ -277,6 +277,7 @@ def _is_held_by_another_app(item: OutboxItem) -> bool:
         account=item.session.account,
         direction=Message.Direction.RECEIVED,
         origin__in=(Message.Origin.LIVE, Message.Origin.STANDBY),
+        group_id="",
         received_at__gte=item.caused_at,
     )
     last = since.order_by("-received_at", "-occurred_at").values_list("origin", flat=True).first()

@@ -198,3 +198,9 @@ def test_a_photo_of_the_business_is_no_late_one_of_a_session(settings: Settings)
     hear(echo(image("wamid.4", at=SENT + 32)))
     hear(meta(text("wamid.5", "hello", SENT + 31)))
     assert [(row.state, len(row.media_ids)) for row in PhotoSession.objects.all()] == [("submitted", 1)]
+
+
+def test_a_group_on_standby_holds_no_private_conversation(taker: SimulatedProvider) -> None:
+    hear(meta(image("wamid.1")))
+    hear(standby({**text("wamid.2", "hello"), "group_id": "G1"}))
+    assert outbox.send_due() == 1
