@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zipfile
 import zlib
 from functools import cache
 from io import BytesIO
@@ -76,3 +77,36 @@ def animated_webp(side: int, frames: int) -> bytes:
 
 def _riff(name: bytes, data: bytes) -> bytes:
     return name + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
+
+
+def truncated_jpeg() -> bytes:
+    return many_scans(600, 10)[:-40]
+
+
+def nested_mp4(depth: int) -> bytes:
+    """A film whose header is a box in a box in a box …"""
+    box = b""
+    for _ in range(depth):
+        box = struct.pack(">I", 8 + len(box)) + b"moov" + box
+    return struct.pack(">I", 16) + b"ftypisom" + bytes(4) + box
+
+
+def endless_mp4() -> bytes:
+    """A film that says of itself that it has 2⁶³ bytes."""
+    return struct.pack(">I", 16) + b"ftypisom" + bytes(4) + struct.pack(">I", 1) + b"mdat" + struct.pack(">Q", 1 << 63)
+
+
+def packed_pdf(length: int) -> bytes:
+    """A document with a stream that unpacks to so many bytes, packed twice."""
+    stream = zlib.compress(zlib.compress(bytes(length), 9), 9)
+    head = f"<< /Filter [/FlateDecode /FlateDecode] /Length {len(stream)} >>"
+    return b"%PDF-1.4\n1 0 obj\n" + head.encode() + b"\nstream\n" + stream + b"\nendstream\nendobj\n%%EOF\n"
+
+
+def packed_docx(length: int) -> bytes:
+    """A document of that length when it is unpacked."""
+    out = BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>")
+        archive.writestr("word/document.xml", bytes(length))
+    return out.getvalue()

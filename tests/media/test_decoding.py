@@ -139,7 +139,7 @@ def test_a_child_ends_without_a_worker_that_ends_it() -> None:
         [sys.executable, "-m", child.__name__, order], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=BASE_DIR
     )
     with waits_for_its_file as process:
-        assert process.wait() == -signal.SIGALRM
+        assert process.wait(60) == -signal.SIGALRM
 
 
 def test_an_answer_that_is_too_long_is_cut_off() -> None:
