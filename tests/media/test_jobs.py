@@ -19,6 +19,7 @@ from media_app.ingest import DEADLINE_SECONDS
 from media_app.lease import RENEW_EVERY
 from media_app.models.media import LEASE, Media
 from media_app.previews import preview_key
+from media_app.previews import waiting as waiting_previews
 from media_app.previews.waiting import CUT_OFF, MOST_ATTEMPTS, RETRY_AFTER, ask_again, claim
 from media_app.storage import media_storage
 from mediahub.simulator.content import Kind, content
@@ -109,6 +110,12 @@ def test_the_timeouts_stand_behind_each_other(announced: Announced, redis: Redis
     (permit,) = waiting(redis, "ingest")
     assert permit.timeout is not None
     assert permit.timeout > DEADLINE_SECONDS > LEASE.total_seconds() > 2 * RENEW_EVERY.total_seconds()
+
+
+def test_a_decoder_ends_before_its_job_and_the_job_before_its_lease() -> None:
+    assert (
+        waiting_previews.LEASE.total_seconds() > jobs.PREVIEW_TIMEOUT_SECONDS > Limits().seconds > Limits().cpu_seconds
+    )
 
 
 def test_permits_fetch_files_and_stored_files_get_previews(sent: Sent, redis: Redis) -> None:
