@@ -54,6 +54,9 @@ class Announcement:
     def as_row(self) -> Media:
         lifetime = source(self.source).lifetime
         expires_at = self.expires_at or (self.occurred_at + lifetime if lifetime else None)
+        if self.lost:
+            # There is nothing that could still be fetched.
+            expires_at = None
         return Media(
             id=self.id,
             source=self.source,

@@ -11,7 +11,7 @@ from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 
 from media_app.admin.machine_owned import change_url, list_url
 from media_app.admin.tiles import Tile, sender_name, tile
-from messages_app.models import Attachment, Message
+from messages_app.models import Attachment, Message, OutboxItem
 from messages_app.providers import PROVIDERS
 from messages_app.providers.lines import Line
 
@@ -35,7 +35,7 @@ KIND_WORDS = {
     "button": "button",
     "order": "order",
     "system": "notice from WhatsApp",
-    "unsupported": "kind that WhatsApp does not pass on",
+    "unsupported": "not supported",
     "edit": "edit",
     "revoke": "deletion",
     "request_welcome": "chat opened",
@@ -66,9 +66,14 @@ class Version:
     tiles: list[Tile]
 
 
+class Quoted(NamedTuple):
+    text: str
+    url: str
+
+
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """The message that another one is about. Where it is not here, it has no address."""
+    """The message, or the hub's own reply, that a message is about. Where it is not here, it has no address."""
 
     text: str
     url: str
@@ -134,11 +139,13 @@ def standing_alone(messages: QuerySet[Message]) -> QuerySet[Message]:
     return messages.exclude(Q(kind__in=FOLLOWING) & Q(Exists(others)))
 
 
-def bubbles(messages: Iterable[Message], *, may_view_files: bool) -> list[Bubble]:
-    """Messages, which must come from ``with_files``, with what is about them: two or three queries for all of them."""
+def bubbles(messages: Iterable[Message], *, may_view_files: bool, may_view_replies: bool = False) -> list[Bubble]:
+    """Messages, which must come from ``with_files``, with what is about them: a few queries for all of them."""
     rows = list(messages)
     following = _following(rows)
     quoted = _quoted(rows)
+    if may_view_replies:
+        quoted |= _quoted_replies([row for row in rows if row.refers_to and _referred(row) not in quoted])
     return [_bubble(row, following[_address(row)], quoted, may_view_files) for row in rows]
 
 
@@ -174,7 +181,7 @@ def shortened(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[:limit].rstrip()}…"
 
 
-def _bubble(message: Message, following: list[Message], quoted: dict[Address, Message], may_view: bool) -> Bubble:
+def _bubble(message: Message, following: list[Message], quoted: dict[Address, Quoted], may_view: bool) -> Bubble:
     edits = [row for row in following if row.kind == "edit"]
     versions = [Version(row, tiles_of(row) if may_view else []) for row in (message, *edits)]
     current = versions[-1]
@@ -199,15 +206,13 @@ def _reactions(following: list[Message]) -> list[Reaction]:
     return [Reaction(row.text, name_of_sender(row), change_url(row)) for row in last.values() if row.text]
 
 
-def _quote(message: Message, quoted: dict[Address, Message]) -> Quote | None:
+def _quote(message: Message, quoted: dict[Address, Quoted]) -> Quote | None:
     if not message.refers_to:
         return None
     verb = _ALONE.get(message.kind, "")
     other = quoted.get(_referred(message))
-    if other:
-        return Quote(shortened(other.text, MAX_QUOTE) or kind_in_words(other), change_url(other), verb)
-    # A reply may be about what the business said through the API, which is not kept here.
-    return Quote("a message that is not here", "", verb)
+    # It may be about what the business said by other means, which is not kept here.
+    return Quote(*other, verb) if other else Quote("a message that is not here", "", verb)
 
 
 def _following(rows: Sequence[Message]) -> dict[Address, list[Message]]:
@@ -220,11 +225,30 @@ def _following(rows: Sequence[Message]) -> dict[Address, list[Message]]:
     return following
 
 
-def _quoted(rows: Sequence[Message]) -> dict[Address, Message]:
+def _quoted(rows: Sequence[Message]) -> dict[Address, Quoted]:
     """The messages that these are about."""
     ids = {row.refers_to for row in rows if row.refers_to}
     found = Message.objects.filter(provider_message_id__in=ids).defer("raw") if ids else []
-    return {_address(row): row for row in found}
+    return {
+        _address(row): Quoted(shortened(row.text, MAX_QUOTE) or kind_in_words(row), change_url(row)) for row in found
+    }
+
+
+def _quoted_replies(rows: Sequence[Message]) -> dict[Address, Quoted]:
+    """The hub's replies to their senders that these messages are about."""
+    if not rows:
+        return {}
+    found = OutboxItem.objects.filter(
+        session__contact__in={row.contact_id for row in rows},
+        provider_message_id__in={row.refers_to for row in rows},
+    ).select_related("session")
+    return {
+        Address(item.session.provider, item.session.account, item.provider_message_id): Quoted(
+            shortened(item.said.get("text", ""), MAX_QUOTE) or "a reply", change_url(item)
+        )
+        for item in found
+        if item.kind != OutboxItem.Kind.HAND_OVER
+    }
 
 
 def _address(message: Message) -> Address:

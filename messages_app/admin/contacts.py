@@ -18,7 +18,7 @@ from media_app.admin.times import moment_of
 from media_app.models import Media
 from messages_app.admin.bubbles import bubbles, standing_alone, with_files
 from messages_app.admin.sessions import shown
-from messages_app.models import Attachment, Contact, Message, PhotoSession
+from messages_app.models import Attachment, Contact, Message, OutboxItem, PhotoSession
 
 MAX_FILES = 60
 MAX_MESSAGES = 30
@@ -82,7 +82,9 @@ class ContactAdmin(MachineOwnedAdmin):
             "tiles": [tile(media, sender=row.name) for media in files[:MAX_FILES]] if may_view_files else [],
             "files_url": list_url(Media, contact=row.pk),
             "files": row.files,
-            "bubbles": bubbles(said, may_view_files=may_view_files),
+            "bubbles": bubbles(
+                said, may_view_files=may_view_files, may_view_replies=self.may_view(request, OutboxItem)
+            ),
             "sessions": shown(sessions[:MAX_SESSIONS]),
             "may_view_files": may_view_files,
             "sessions_url": list_url(PhotoSession, contact=row.pk),

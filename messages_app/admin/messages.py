@@ -22,7 +22,7 @@ from messages_app.admin.bubbles import bubbles, group_url, kind_in_words, name_o
 from messages_app.admin.deliveries import delivery_link
 from messages_app.admin.filters import ContactFilter, GroupFilter, KindFilter
 from messages_app.admin.raw import as_text, pretty_json
-from messages_app.models import Message, MessageStatus, PhotoSession
+from messages_app.models import Message, MessageStatus, OutboxItem, PhotoSession
 
 # WhatsApp sends one file a message; other ways in may bring more.
 MAX_IN_LIST = 4
@@ -34,7 +34,10 @@ class MessageList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         rows: Iterable[Any] = self.result_list
-        for row, bubble in zip(rows, bubbles(rows, may_view_files=True), strict=True):
+        admin_: Any = self.model_admin
+        may_view_replies = admin_.may_view(request, OutboxItem)
+        shown = bubbles(rows, may_view_files=True, may_view_replies=may_view_replies)
+        for row, bubble in zip(rows, shown, strict=True):
             row.bubble = bubble
 
 
@@ -76,7 +79,12 @@ class MessageAdmin(MachineOwnedAdmin):
         return columns if self.may_view(request, Media) else [name for name in columns if name != "files"]
 
     def page_context(self, request: HttpRequest, row: Message) -> dict[str, Any]:
-        return {"bubble": bubbles([row], may_view_files=self.may_view(request, Media))[0]}
+        (bubble,) = bubbles(
+            [row],
+            may_view_files=self.may_view(request, Media),
+            may_view_replies=self.may_view(request, OutboxItem),
+        )
+        return {"bubble": bubble}
 
     @admin.display(description="Files")
     def files(self, message: Any) -> str:

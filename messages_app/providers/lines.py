@@ -55,8 +55,13 @@ def other_lines(value: object, label: str = "", known: Collection[str] = ()) -> 
         yield Line(label, amount)
     elif isinstance(value, Mapping):
         for name, part in value.items():
-            if name not in known:
-                yield from other_lines(part, _path(label, label_of(name)))
+            if name in known:
+                continue
+            path = _path(label, label_of(name))
+            if name.endswith("timestamp") and (at := moment(part)):
+                yield Line(path, at)
+            else:
+                yield from other_lines(part, path)
     elif isinstance(value, list) and any(isinstance(part, dict | list) for part in value):
         for number, part in enumerate(value, 1):
             yield from other_lines(part, f"{label} {number}".strip())

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from messages_app.models import Contact, Message
 from tests.admin.conftest import Staff
-from tests.admin.rows import make_contact, make_media, make_message, photo
+from tests.admin.rows import make_contact, make_media, make_message, make_reply, make_session, photo
 
 MESSAGES = "/admin/messages_app/message/"
 CONTACTS = "/admin/messages_app/contact/"
@@ -156,5 +156,35 @@ def test_an_error_beside_content_is_told_beside_it(viewer: Client) -> None:
     raw = {"image": {"caption": "roof"}, "errors": [{"code": 131052, "title": "Media download error"}]}
     message = make_message(make_contact(), kind="image", text="roof", errors=error, raw=raw)
     for html in (page_of(viewer, message), conversation(viewer, message.contact)):
-        assert f'<dt>Problem</dt><dd dir="auto">{error}</dd>' in html
+        assert f"<dt>Problem</dt><dd><bdi>{error}</bdi></dd>" in html
     assert f'<span class="reason">{error}</span>' in viewer.get(MESSAGES).content.decode()
+
+
+def test_what_is_about_a_reply_of_the_hub_quotes_the_reply(viewer: Client) -> None:
+    contact = make_contact()
+    make_reply(make_session(contact), said={"text": "Thank you, 3 photos."}, provider_message_id="wamid.ours")
+    reaction = make_message(contact, text="👍", kind="reaction", refers_to="wamid.ours")
+    for html in (page_of(viewer, reaction), conversation(viewer, contact), viewer.get(MESSAGES).content.decode()):
+        assert "Thank you, 3 photos." in html
+
+
+def test_a_reply_is_quoted_for_those_who_may_read_replies(staff: Staff) -> None:
+    contact = make_contact()
+    make_reply(make_session(contact), said={"text": "Thank you."}, provider_message_id="wamid.ours")
+    reaction = make_message(contact, text="👍", kind="reaction", refers_to="wamid.ours")
+    assert "Thank you." not in page_of(staff("messages_app.view_message"), reaction)
+
+
+def test_nobody_reads_a_reply_to_another_contact(viewer: Client) -> None:
+    other = make_session(make_contact("Tom", "whatsapp:+442079460958"))
+    make_reply(other, said={"text": "Thank you, Tom."}, provider_message_id="wamid.ours")
+    reaction = make_message(make_contact(), text="👍", kind="reaction", refers_to="wamid.ours")
+    assert "Thank you, Tom." not in page_of(viewer, reaction)
+
+
+def test_without_words_the_kind_and_the_lines_tell(viewer: Client) -> None:
+    message = make_message(make_contact(), kind="poll", raw={"poll": {"question": "Tea?"}})
+    html = page_of(viewer, message)
+    assert "no words" not in html
+    assert ">Poll</p>" in html
+    assert "<bdi>Tea?</bdi>" in html

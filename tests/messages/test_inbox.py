@@ -131,6 +131,8 @@ def test_a_photo_that_the_provider_lost_is_a_file_that_says_why() -> None:
     assert file.state == "rejected"
     assert file.last_error == "The provider could not pass it on: 131052: Media download error — Too large."
     assert Media.objects.all().retry_now() == 0
+    # No time is left, because there is nothing to fetch.
+    assert file.expires_at is None
 
 
 def test_errors_beside_a_photo_are_kept_and_the_photo_is_fetched() -> None:

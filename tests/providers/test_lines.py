@@ -115,12 +115,18 @@ META: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     "a payment": (
         {
             "type": "payment",
-            "payment": {"reference_id": "A7", "amount": {"value": 12550, "offset": 100}, "currency": "INR"},
+            "payment": {
+                "reference_id": "A7",
+                "amount": {"value": 12550, "offset": 100},
+                "currency": "INR",
+                "created_timestamp": 1795175990,
+            },
         },
         [
             ("Payment › Reference id", "A7"),
             ("Payment › Amount", "125.50"),
             ("Payment › Currency", "INR"),
+            ("Payment › Created timestamp", "2026-11-20 11:59 UTC"),
         ],
     ),
     "an order": (
