@@ -376,11 +376,17 @@ def _message(id: UUID, delivery: Delivery, event: MessageReceived, contacts: dic
 
 def _status(delivery: Delivery, event: StatusChanged) -> MessageStatus:
     provider = provider_of(delivery.endpoint).name
+    # Of a group each participant has a row.
+    participant = (event.recipient,) if event.group_id and event.recipient else ()
     return MessageStatus(
-        id=computed_id("status", provider, event.account, event.provider_message_id, event.status),
+        id=computed_id("status", provider, event.account, event.provider_message_id, event.status, *participant),
         message_id=_message_id(delivery, event),
         status=event.status[:32],
         rank=status_rank(event.status),
+        provider_message_id=event.provider_message_id,
+        recipient=event.recipient,
+        group_id=event.group_id,
+        category=event.category,
         occurred_at=event.occurred_at,
         error=event.error,
         reference=event.reference,

@@ -139,12 +139,22 @@ def _session_of(message: Message) -> PhotoSession | None:
 
 @admin.register(MessageStatus)
 class MessageStatusAdmin(MachineOwnedAdmin):
-    list_display = ("status_badge", "sent", "message_id", "reference", "error")
+    list_display = ("status_badge", "sent", "sent_to", "provider_message_id", "category", "error")
     list_filter = (("occurred_at", DayRangeFilter),)
-    search_fields = ("message_id", "reference", "error")
-    fieldsets = ((None, {"fields": ("status", "sent", "error", "reference", "message_id", "id")}),)
+    search_fields = ("recipient", "group_id", "provider_message_id", "message_id", "reference", "error")
+    search_help_text = "Number, message id, our reference or error"
+    number_field = "recipient"
+    fieldsets = (
+        (None, {"fields": ("status", "sent", "sent_to", "group_id", "category", "error")}),
+        ("Message", {"fields": ("provider_message_id", "message_id", "reference", "id")}),
+    )
 
     sent = moment_of("occurred_at", "At")
+
+    @admin.display(description="To", ordering="recipient")
+    def sent_to(self, status: MessageStatus) -> str:
+        words = (sender_name(status.recipient), "in a group" if status.group_id else "")
+        return " ".join(word for word in words if word)
 
     @admin.display(description="Status", ordering="status")
     def status_badge(self, status: MessageStatus) -> str:

@@ -107,13 +107,29 @@ class MessageStatus(models.Model):
     its step of the highest rank.
     """
 
-    # uuid5 of "status|provider|account|provider message id|status".
+    # uuid5 of "status|provider|account|provider message id|status", and "|recipient" for a participant of a group.
     id = models.UUIDField(primary_key=True, editable=False)
     # The id the message has or will have; no foreign key, because it may come later.
     message_id = models.UUIDField(db_index=True)
     status = models.CharField(max_length=32)
     rank = models.PositiveSmallIntegerField()
     occurred_at = models.DateTimeField()
+    # No index on these: statuses are the most numerous rows, and staff look for one now and then.
+    provider_message_id = models.TextField(blank=True, default="", db_default="")
+    recipient = models.CharField(
+        max_length=200, blank=True, default="", db_default="", help_text="The address that it was sent to."
+    )
+    group_id = models.TextField(
+        blank=True, default="", db_default="", help_text="The provider's id of the group that it was sent to."
+    )
+    category = models.CharField(
+        "price category",
+        max_length=64,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="What the provider charges it as.",
+    )
     error = models.TextField(blank=True)
     reference = models.TextField(blank=True)
 

@@ -84,6 +84,12 @@ class StatusChanged:
     #: Meta's names: sent, delivered, read, played, failed; others as the vendor says them.
     status: str
     occurred_at: datetime
+    #: The owner that it was sent to; of a group the one participant that the status is about. "" where none is named.
+    recipient: str = ""
+    #: The provider's id of the group that it was sent to, or "".
+    group_id: str = ""
+    #: What the provider charges it as: ``service``, ``marketing``, …, or "".
+    category: str = ""
     #: What the provider says went wrong, or "".
     error: str = ""
     #: What we attached when sending (OutgoingMessage.reference), or "".

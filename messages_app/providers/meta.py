@@ -29,10 +29,12 @@ from messages_app.providers.meta_message import (
     envelope_of_thread,
     error_words,
     moment_of,
+    object_in,
     read_echo,
     read_message,
 )
-from messages_app.providers.text import KIND_LIMIT, TEXT_LIMIT, keepable, keepable_id, keepable_json
+from messages_app.providers.owners import owners_among
+from messages_app.providers.text import CATEGORY_LIMIT, KIND_LIMIT, TEXT_LIMIT, keepable, keepable_id, keepable_json
 
 log = logging.getLogger(__name__)
 
@@ -162,11 +164,18 @@ def _read_status(status: Json, envelope: Envelope) -> list[StatusChanged]:
     if not id or not name:
         raise UnreadableError("the status has no id" if not id else "the status has no name")
     moment, _ = moment_of(status.get("timestamp"), envelope.received_at)
+    group_id = keepable_id(status.get("recipient_id")) if status.get("recipient_type") == "group" else ""
+    # Of a group each participant has statuses of their own.
+    to = "recipient_participant" if group_id else "recipient"
+    recipients = owners_among(status.get(f"{to}_id"), status.get(f"{to}_user_id"))
     changed = StatusChanged(
         account=envelope.account,
         provider_message_id=id,
         status=name,
         occurred_at=moment,
+        recipient=next(iter(recipients), ""),
+        group_id=group_id,
+        category=keepable(object_in(status, "pricing").get("category"), CATEGORY_LIMIT),
         error=error_words(status.get("errors")),
         reference=keepable(status.get("biz_opaque_callback_data"), TEXT_LIMIT),
         raw=keepable_json(status),

@@ -15,6 +15,7 @@ from typing import Any
 # As long as the columns that keep them, or longer than any that a provider sends.
 NAME_LIMIT = 255
 KIND_LIMIT = 32
+CATEGORY_LIMIT = 64
 TEXT_LIMIT = 65_536
 TYPE_LIMIT = 200
 LINK_LIMIT = 4_000

@@ -236,12 +236,16 @@ def _status(form: Form, id: str, delivery: RawDelivery) -> Event:
     status = _first(form, "MessageStatus", "SmsStatus").lower()
     if not status:
         return _unreadable("the form has no MessageStatus", delivery.body)
-    error = ": ".join(part for part in (_first(form, "ErrorCode"), _first(form, "ErrorMessage")) if part)
+    code = _first(form, "ErrorCode")
+    words = _first(form, "ErrorMessage") or twilio_sending.words(code)
+    error = ": ".join(part for part in (code, words) if part)
+    recipients = owners_among(_first(form, "To"), scheme=_channel(form))
     return StatusChanged(
         account=keepable_id(_first(form, "AccountSid")),
         provider_message_id=id,
         status=keepable(STATUSES.get(status, status), KIND_LIMIT),
         occurred_at=delivery.received_at,
+        recipient=next(iter(recipients), ""),
         error=keepable(error, TEXT_LIMIT),
         reference=keepable(_queried(delivery.query, twilio_sending.REFERENCE), TEXT_LIMIT),
         raw=_raw(form),

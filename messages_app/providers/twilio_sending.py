@@ -6,6 +6,7 @@ https://www.twilio.com/docs/api/errors
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from urllib.parse import quote, urlencode
 
@@ -40,6 +41,25 @@ CODES = Codes(
         63016: "the customer's last message is more than 24 hours old",
     },
 )
+
+
+# What became of a message after Twilio has taken it. www.twilio.com/docs/api/errors
+FAILURES = {
+    30003: "the phone is switched off or out of reach",
+    30004: "the phone or its network blocks it",
+    30005: "the number does not exist",
+    30006: "the number is a landline, or its network can't be reached",
+    30007: "a network has filtered it out as unwanted",
+    30008: "the network does not say why",
+    63018: "the number sends more than it may",
+    63024: "the recipient is not one that can be written to",
+}
+
+
+def words(code: str) -> str:
+    """What Twilio's code of an error means, or ""."""
+    known = {**CODES.refusals, **FAILURES}
+    return known.get(int(code), "") if re.fullmatch("[0-9]{1,9}", code, re.ASCII) else ""
 
 
 def send(message: OutgoingMessage) -> str:

@@ -69,6 +69,10 @@ def make_rows(count: int, text: str = "harmless") -> None:
             occurred_at=timezone.now(),
             error=text,
             reference=text,
+            recipient=text,
+            group_id=text,
+            category=text,
+            provider_message_id=text,
         )
 
 

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from uuid import uuid4
+
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
+from messages_app.models import MessageStatus
 from tests.admin.conftest import Staff
 from tests.admin.rows import make_contact, make_media, make_message, photo
 
 MESSAGES = "/admin/messages_app/message/"
+STATUSES = "/admin/messages_app/messagestatus/"
 CONTACTS = "/admin/messages_app/contact/"
 
 
@@ -119,3 +124,17 @@ def test_a_group_is_shown_with_the_sender_of_each_message(viewer: Client) -> Non
     contact = viewer.get(f"{CONTACTS}{ana.id}/change/").content.decode()
     assert contact.count("In a group") == 1
     assert viewer.get(MESSAGES).content.decode().count("In a group") == 2
+
+
+def test_a_status_is_found_by_message_and_number_and_told_in_words(viewer: Client) -> None:
+    row = {"message_id": uuid4(), "status": "failed", "rank": 3, "occurred_at": timezone.now()}
+    words = {"error": "131047: Re-engagement message", "category": "marketing"}
+    known = {"provider_message_id": "wamid.OUR1", "recipient": "sms:+14335551212", **words}
+    status = MessageStatus.objects.create(id=uuid4(), **row, **known)
+    MessageStatus.objects.create(id=uuid4(), **{**row, "message_id": uuid4()})
+    for term in ("wamid.OUR1", "(433) 555-1212", "14335551212", str(row["message_id"])):
+        response = viewer.get(STATUSES, {"q": term})
+        assert list(response.context["cl"].result_list) == [status], term
+    html = response.content.decode()
+    for shown in ("SMS +14335551212", "marketing", "131047: Re-engagement message"):
+        assert shown in html

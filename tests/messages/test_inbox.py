@@ -392,3 +392,20 @@ def test_any_order_of_deliveries_ends_in_the_same_rows() -> None:
         **{"MessageStatus": 4, "QuarantinedItem": 2},
     }
     assert {contact["name"] for contact in ends[0]["Contact"]} == {"Ada", "Robert"}
+
+
+def test_each_participant_of_a_group_has_a_status_of_their_own() -> None:
+    said = {"id": "wamid.OUR1", "status": "read", "timestamp": str(SENT), "recipient_id": "Y2Fw"}
+    group = {**said, "recipient_type": "group"}
+    participants = [{**group, "recipient_participant_id": number} for number in ("14335551212", "15550002222")]
+    read_all(meta(statuses=[*participants, participants[0]]), meta(statuses=participants))
+    rows = MessageStatus.objects.values_list("recipient", "group_id", "provider_message_id")
+    assert sorted(rows) == [(ADA, "Y2Fw", "wamid.OUR1"), (BOB, "Y2Fw", "wamid.OUR1")]
+
+
+def test_the_id_of_a_private_status_is_what_it_was() -> None:
+    status = {"id": "wamid.OUR1", "status": "read", "timestamp": str(SENT), "recipient_id": "14335551212"}
+    read_all(meta(statuses=[{**status, "pricing": {"category": "service"}}]))
+    row = MessageStatus.objects.get()
+    assert row.id == computed_id("status", "meta", ACCOUNTS.meta_phone_number_id, "wamid.OUR1", "read")
+    assert (row.recipient, row.category) == (ADA, "service")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -53,10 +53,10 @@ def photo(text: str = "", **fields: Any) -> MessageReceived:
     return said("image", text, **{"media": (HARBOUR,), **fields})
 
 
-def came(status: str, occurred_at: datetime = SENT, **fields: Any) -> StatusChanged:
-    return StatusChanged(
-        account=ACCOUNT, provider_message_id="wamid.OUR1", status=status, occurred_at=occurred_at, **fields
-    )
+def came(status: str, **fields: Any) -> StatusChanged:
+    """How far our message to Ada has come, but for the fields."""
+    to_ada: dict[str, Any] = {"provider_message_id": "wamid.OUR1", "occurred_at": SENT, "recipient": ADA}
+    return StatusChanged(account=ACCOUNT, status=status, **{**to_ada, **fields})
 
 
 def broken(path: str, error: str) -> Unreadable:
@@ -222,7 +222,13 @@ CASES: dict[str, list[Event]] = {
     "value_not_an_object": [GOOD_MORNING, broken("entry[0].changes[0].value", "not an object")],
     "field_missing": [GOOD_MORNING, broken("entry[0].changes[0].field", "not a name")],
     # Statuses.
-    "status_sent": [came("sent", reference="reply-7")],
+    "status_sent": [came("sent", reference="reply-7", category="service")],
+    "status_to_hidden": [came("sent", recipient=ADA_HIDDEN)],
+    "status_group": [
+        came("delivered", group_id="Y2FwaV9ncm91cDox"),
+        came("delivered", group_id="Y2FwaV9ncm91cDox", recipient=ADA_HIDDEN),
+        came("delivered", group_id="Y2FwaV9ncm91cDox", recipient=""),
+    ],
     "status_failed": [came("failed", error="131047: Re-engagement message — More than 24 hours have passed.")],
     "status_many": [came("delivered"), came("read"), came("played"), came("deleted"), came("warp")],
     "status_mended": [came("s" * 32, reference="reply\ufffd7")],

@@ -40,7 +40,9 @@ def sent(kind: str, content_type: str = "image/jpeg") -> MessageReceived:
 
 
 def came(status: str, error: str = "") -> StatusChanged:
-    return StatusChanged(account=ACCOUNT, provider_message_id=SID, status=status, occurred_at=RECEIVED, error=error)
+    return StatusChanged(
+        account=ACCOUNT, provider_message_id=SID, status=status, occurred_at=RECEIVED, error=error, recipient=ADA
+    )
 
 
 def missing(index: int) -> Unreadable:
@@ -108,7 +110,7 @@ STATUSES: dict[str, list[Event]] = {
     "status_delivered": [came("delivered")],
     "status_read": [came("read")],
     "status_undelivered": [came("failed", "63016: Failed to send freeform message")],
-    "status_failed": [came("failed", "63018")],
+    "status_failed": [came("failed", "63018: the number sends more than it may")],
     "status_canceled": [came("failed")],
     "status_legacy": [came("sent")],
     "status_missing": [Unreadable(path="", error="the form has no MessageStatus")],
@@ -127,6 +129,21 @@ def test_a_form_of_a_message_says(label: str) -> None:
 @pytest.mark.parametrize("label", STATUSES)
 def test_a_form_of_a_status_says(label: str) -> None:
     assert bare(read(body("twilio", label), "twilio-status")) == STATUSES[label]
+
+
+@pytest.mark.parametrize(
+    ("to", "recipient"),
+    [
+        ("%2B14335551212", "sms:+14335551212"),
+        ("rcs%3A%2B14335551212", "rcs:+14335551212"),
+        ("whatsapp%3AUS.4815162342", ADA_HIDDEN),
+        ("", ""),
+    ],
+)
+def test_a_status_names_whom_it_was_sent_to(to: str, recipient: str) -> None:
+    (status,) = read(f"MessageSid={SID}&MessageStatus=sent&From=%2B15550100200&To={to}".encode(), "twilio-status")
+    assert isinstance(status, StatusChanged)
+    assert status.recipient == recipient
 
 
 @pytest.mark.parametrize("label", sorted(STATUSES.keys() - {"status_missing"}))
