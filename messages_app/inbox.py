@@ -25,7 +25,7 @@ from media_app.database_errors import described, is_beyond_limits, is_outage
 from media_app.failpoints import reached
 from media_app.identity import UNKNOWN_OWNER, WHATSAPP, computed_id, scheme_of
 from media_app.inserts import insert_once
-from messages_app import conversations, outbox
+from messages_app import conversations, outbox, versions
 from messages_app.contacts import Sighting, resolve
 from messages_app.models import Attachment, Delivery, DrainLease, Message, MessageStatus, QuarantinedItem
 from messages_app.providers import RawDelivery, provider_of
@@ -245,17 +245,20 @@ def _keep_one_by_one(delivery: Delivery, events: Iterable[Event]) -> list[Event]
 
 def _keep(pairs: Sequence[tuple[Delivery, Event]]) -> None:
     """Write what the events say, idempotently, in the caller's transaction."""
-    messages: dict[UUID, tuple[Delivery, MessageReceived]] = {}
+    new: dict[UUID, tuple[Delivery, MessageReceived]] = {}
+    again: list[tuple[UUID, Delivery, MessageReceived]] = []
     statuses: dict[UUID, MessageStatus] = {}
     sightings: list[Sighting] = []
     ids = {_message_id(delivery, event) for delivery, event in pairs if isinstance(event, MessageReceived)}
     owners = dict(Message.objects.filter(id__in=ids).values_list("id", "owner"))
-    known = owners.keys()
     for delivery, event in pairs:
         if isinstance(event, MessageReceived):
             id = _message_id(delivery, event)
             event = _with_known_owner(event, owners.get(id))
-            messages.setdefault(id, (delivery, event))
+            if id in owners or id in new:
+                again.append((id, delivery, event))
+            else:
+                new[id] = (delivery, event)
             sightings.append(Sighting(owners=event.owners, name=event.name, at=event.occurred_at))
         elif isinstance(event, ContactNamed):
             sightings.append(Sighting(owners=event.owners, name=event.name, at=event.named_at, is_message=False))
@@ -265,30 +268,35 @@ def _keep(pairs: Sequence[tuple[Delivery, Event]]) -> None:
         elif isinstance(event, OwnersLinked):
             sightings.append(Sighting(owners=event.owners))
     contacts = resolve(sightings)
-    insert_once(
-        [_message(id, delivery, event, contacts) for id, (delivery, event) in messages.items()], unchanged="provider"
-    )
+    rows = {id: _message(id, delivery, event, contacts) for id, delivery, event in again}
+    rows |= {id: _message(id, delivery, event, contacts) for id, (delivery, event) in new.items()}
+    # Known ones, too: a database that takes none is found out by reading a delivery that was read before.
+    insert_once(list(rows.values()), unchanged="provider")
     insert_once(list(statuses.values()), unchanged="message_id")
     reached("inbox_between_messages")
-    _attach(messages, new=messages.keys() - known)
+    _attach(new)
+    # Made only now: the insert has read back some fields of rows that were there.
+    versions.merge([_account(id, delivery, event, contacts) for id, delivery, event in again])
     outbox.settle(event for _, event in pairs if isinstance(event, StatusChanged))
-    conversations.note(messages.keys() - known)
+    conversations.note(new)
 
 
-def _attach(messages: dict[UUID, tuple[Delivery, MessageReceived]], *, new: set[UUID]) -> None:
+def _attach(messages: dict[UUID, tuple[Delivery, MessageReceived]]) -> None:
+    """Announce the files of new messages."""
     announcements: list[Announcement] = []
     attachments: list[Attachment] = []
-    anew: set[UUID] = set()
     for message_id, (delivery, event) in messages.items():
         for announcement in _announcements(delivery, event):
             announcements.append(announcement)
             attachments.append(
                 Attachment(message_id=message_id, position=announcement.position, media_id=announcement.id)
             )
-            if message_id in new:
-                anew.add(announcement.id)
-    announce(announcements, anew=anew)
+    announce(announcements, anew={announcement.id for announcement in announcements})
     insert_once(attachments, unchanged="position", on=("message_id", "position"))
+
+
+def _account(id: UUID, delivery: Delivery, event: MessageReceived, contacts: dict[str, UUID]) -> versions.Account:
+    return versions.Account(_message(id, delivery, event, contacts), tuple(_announcements(delivery, event)))
 
 
 def _conclude(batch: Sequence[Delivery], events: dict[str, list[Event]]) -> None:

@@ -11,7 +11,7 @@ from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 
 from media_app.admin.machine_owned import change_url, list_url
 from media_app.admin.tiles import Tile, sender_name, tile
-from messages_app.models import Attachment, Message, OutboxItem
+from messages_app.models import Attachment, Message, MessageVersion, OutboxItem
 from messages_app.providers import PROVIDERS
 from messages_app.providers.lines import Line
 
@@ -91,6 +91,8 @@ class Bubble:
     text: str
     tiles: list[Tile]
     former: list[Version]
+    #: All contents that came under its id, where they contradict each other.
+    contents: list[MessageVersion]
     reactions: list[Reaction]
     quote: Quote | None
     #: What deleted it, or None.
@@ -126,9 +128,10 @@ class Bubble:
 
 
 def with_files(messages: QuerySet[Message]) -> QuerySet[Message]:
-    """Messages with their contacts and files, in three queries."""
+    """Messages with their contacts, files and other contents, in four queries."""
     files = Prefetch("attachments", queryset=Attachment.objects.select_related("media").order_by("position"))
-    return messages.select_related("contact").prefetch_related(files, "contact__owners")
+    versions = Prefetch("versions", queryset=MessageVersion.objects.defer("raw"))
+    return messages.select_related("contact").prefetch_related(files, versions, "contact__owners")
 
 
 def standing_alone(messages: QuerySet[Message]) -> QuerySet[Message]:
@@ -194,6 +197,7 @@ def _bubble(message: Message, following: list[Message], quoted: dict[Address, Qu
         text="" if current.message.text == current.message.errors else current.message.text,
         tiles=shown,
         former=versions[:-1],
+        contents=list(message.versions.all()),
         reactions=_reactions(following),
         quote=_quote(message, quoted),
         revoke=next((row for row in following if row.kind == "revoke"), None),

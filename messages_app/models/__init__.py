@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from messages_app.models.contact import Contact, ContactOwner
 from messages_app.models.delivery import Delivery, DeliveryQuerySet, DrainLease, QuarantinedItem
-from messages_app.models.message import Attachment, Message, MessageStatus
+from messages_app.models.message import Attachment, Message, MessageStatus, MessageVersion
 from messages_app.models.outbox import OutboxItem
 from messages_app.models.rebuild import SessionRebuild
 from messages_app.models.refusal import WebhookRefusal
@@ -19,6 +19,7 @@ __all__ = [
     "DrainLease",
     "Message",
     "MessageStatus",
+    "MessageVersion",
     "OutboxItem",
     "PhotoSession",
     "QuarantinedItem",

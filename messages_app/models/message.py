@@ -100,6 +100,31 @@ class Attachment(models.Model):
         return f"{self.message_id} [{self.position}]"
 
 
+class MessageVersion(models.Model):
+    """One of several different contents that came under one message id. All are kept; the message shows one."""
+
+    # uuid5 of "version|id of the message|digest of the content".
+    id = models.UUIDField(primary_key=True, editable=False)
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="versions")
+    digest = models.CharField(max_length=64)
+    origin = models.CharField(max_length=16, choices=Message.Origin)
+    kind = models.CharField(max_length=32)
+    text = models.TextField(blank=True)
+    payload = models.TextField(blank=True)
+    refers_to = models.TextField(blank=True)
+    errors = models.TextField(blank=True)
+    media_ids = models.JSONField(default=list)
+    received_at = models.DateTimeField()
+    delivery = models.ForeignKey(Delivery, null=True, on_delete=models.SET_NULL, related_name="+")
+    raw = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ("message", "received_at", "id")
+
+    def __str__(self) -> str:
+        return self.text[:80] or self.kind
+
+
 class MessageStatus(models.Model):
     """One step that a message of the business has come. Kept whether or not the message is known yet.
 

@@ -35,6 +35,16 @@ def test_a_message_shows_its_files_in_order_and_why_one_is_absent(viewer: Client
     assert "&quot;kind&quot;: &quot;größer&quot;" in html
 
 
+def test_two_contents_under_one_id_are_flagged_and_both_shown(viewer: Client) -> None:
+    message = make_message(make_contact(), text="at noon")
+    for text in ("at noon", "at <b>one"):
+        now = message.received_at
+        message.versions.create(id=uuid4(), digest=text, origin="live", kind="text", text=text, received_at=now)
+    assert "It came with several contents." in viewer.get(MESSAGES).content.decode()
+    html = viewer.get(f"{MESSAGES}{message.id}/change/").content.decode()
+    assert "at &lt;b&gt;one" in html
+
+
 def test_without_the_media_permission_a_message_shows_no_files(staff: Staff) -> None:
     media = make_media(photo())
     message = make_message(make_contact(), media, text="just words")

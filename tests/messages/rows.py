@@ -7,7 +7,15 @@ from typing import Any
 from django.db import models
 
 from media_app.models import Media
-from messages_app.models import Attachment, Contact, ContactOwner, Message, MessageStatus, QuarantinedItem
+from messages_app.models import (
+    Attachment,
+    Contact,
+    ContactOwner,
+    Message,
+    MessageStatus,
+    MessageVersion,
+    QuarantinedItem,
+)
 
 # Which of two deliveries with the same message came first is a fact of receipt.
 _OF_RECEIPT: dict[type[models.Model], set[str]] = {
@@ -17,6 +25,7 @@ _OF_RECEIPT: dict[type[models.Model], set[str]] = {
     Attachment: {"id"},
     Media: {"announced_at", "give_up_at", "next_attempt_at", "queued_until"},
     MessageStatus: set(),
+    MessageVersion: {"received_at", "delivery_id"},
     QuarantinedItem: {"found_at"},
 }
 
