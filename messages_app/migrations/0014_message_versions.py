@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("messages_app", "0012_groups_of_known_messages"),
+        ("messages_app", "0013_message_status_recipients"),
     ]
 
     operations = [
