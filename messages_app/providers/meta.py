@@ -152,6 +152,11 @@ def _lists(value: Json, envelope: Envelope, path: str, broken: list[Unreadable])
 
 def _history(chunk: Json, envelope: Envelope, path: str, broken: list[Unreadable]) -> Iterator[Event]:
     """A part of what was said on the business's phone before the hub was there: conversations with their messages."""
+    if errors := error_words(chunk.get("errors")):
+        # Mostly 2593109: the business does not share it. Shown to staff beside what could not be read.
+        yield _unreadable(f"{path}.errors", f"The history is not shared: {errors}", chunk.get("errors"))
+        if chunk.get("threads") is None:
+            return
     for thread_path, thread in _objects(chunk, "threads", path, broken):
         thread_envelope = envelope_of_thread(thread, envelope)
         for at, message in _objects(thread, "messages", thread_path, broken):

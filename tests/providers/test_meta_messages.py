@@ -85,6 +85,9 @@ DAY = timedelta(days=1)
 # Media of the history are kept for 14 days, counted from when the history came.
 HISTORY: dict[str, Any] = {"origin": "history", "media_expires_at": RECEIVED + 14 * DAY}
 SENT_BY_US: dict[str, Any] = {"direction": "sent", "sent_from": BUSINESS}
+NO_HISTORY = (
+    "The history is not shared: 2593109: History sync is turned off by the business from the WhatsApp Business App"
+)
 ADA_OF_OLD: dict[str, Any] = {**HISTORY, "owners": (ADA, ADA_HIDDEN), "name": "ada.l"}
 ECHO: dict[str, Any] = {**SENT_BY_US, "origin": "echo", "name": ""}
 
@@ -268,6 +271,10 @@ CASES: dict[str, list[Event]] = {
         said("text", "Good morning", **{**HISTORY, "name": ""}),
         broken("entry[0].changes[0].history[1].threads", "not a list"),
     ],
+    "history_turned_off": [
+        broken("entry[0].changes[0].history[0].errors", f"{NO_HISTORY} — The business has turned off history sharing.")
+    ],
+    "history_turned_off_in_messages": [broken("entry[0].changes[0].history[0].errors", NO_HISTORY)],
     "echo": [photo(**ECHO)],
     "echo_to_hidden": [said("text", "We open at nine", **{**ECHO, "owners": (ADA_HIDDEN,)})],
     "echo_edit": [said("edit", "The old harbour", refers_to="wamid.A0", media=(HARBOUR,), **ECHO)],
