@@ -36,6 +36,18 @@ values = st.recursive(
 objects = st.dictionaries(names, values, max_size=6)
 
 
+# The fields that bring messages, and where they stand in each.
+fields = st.sampled_from(
+    [
+        lambda messages: ("messages", {"messages": messages}),
+        lambda messages: ("standby", {"standby": {"messages": messages}}),
+        lambda messages: ("history", {"history": [{"threads": [{"id": "14335551212", "messages": messages}]}]}),
+        lambda messages: ("history", {"messages": messages}),
+        lambda messages: ("smb_message_echoes", {"message_echoes": messages}),
+    ]
+)
+
+
 @st.composite
 def payloads(draw: st.DrawFn) -> tuple[Any, set[str]]:
     """A delivery, and the ids of the photos that are whole in it, whatever stands beside and above them."""
@@ -52,7 +64,8 @@ def payloads(draw: st.DrawFn) -> tuple[Any, set[str]]:
                 messages.insert(draw(st.integers(0, len(messages))), whole)
             beside = draw(st.dictionaries(st.sampled_from(["contacts", "statuses", "metadata", "errors"]), values))
             account = {"metadata": {"phone_number_id": ACCOUNTS.meta_phone_number_id}}
-            changes.append({"field": "messages", "value": {**account, **beside, "messages": messages}})
+            field, lists = draw(fields)(messages)
+            changes.append({"field": field, "value": {**account, **beside, **lists}})
         changes += draw(st.lists(values, max_size=2))
         entries.append({**draw(objects), "changes": changes})
     entries += draw(st.lists(values, max_size=2))
