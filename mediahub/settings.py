@@ -181,6 +181,7 @@ META_MEDIA_HOSTS = env.names("META_MEDIA_HOSTS", "fbsbx.com,fbcdn.net,whatsapp.n
 
 TWILIO_ACCOUNT_SID = env.text("TWILIO_ACCOUNT_SID")
 TWILIO_AUTH_TOKEN = env.names("TWILIO_AUTH_TOKEN")
+TWILIO_SHARED_KEY_SECRET = env.names("TWILIO_SHARED_KEY_SECRET")
 TWILIO_API_KEY = env.text("TWILIO_API_KEY")
 TWILIO_API_SECRET = env.names("TWILIO_API_SECRET")
 TWILIO_API_URL = env.text("TWILIO_API_URL", "https://api.twilio.com").rstrip("/")

@@ -10,7 +10,7 @@ import base64
 import hmac
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from hashlib import sha1, sha256
+from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -37,7 +37,10 @@ from messages_app.providers.twilio_lines import twilio_lines
 MAX_MEDIA = 10
 # Twilio sends some forty fields. Splitting millions of them would cost a gigabyte before the signature is known.
 MAX_FIELDS = 1_000
-_SIGNATURE = re.compile("[0-9A-Za-z+/]{27}=")
+_SIGNATURE = re.compile("[A-Za-z0-9+/]{27}(?:[A-Za-z0-9+/]{16})?=")
+# The algorithms of Twilio's signatures; the first one is meant where none is named.
+_HASHES = {"HMAC_SHA1": "sha1", "HMAC_SHA256": "sha256"}
+_LEGACY = "HMAC_SHA1"
 
 # Twilio's MessageType, where it is not Meta's name already.
 KINDS = {"voice": "audio", "contact": "contacts", "vcard": "contacts"}
@@ -76,15 +79,19 @@ class TwilioProvider:
         return None
 
     def refusal_of_headers(self, headers: Mapping[str, str]) -> Refusal | None:
-        if not any(settings.TWILIO_AUTH_TOKEN):
-            return Refusal(cause=Cause.NOT_SET, reason="TWILIO_AUTH_TOKEN is not set.")
+        name, secrets, _ = _method(headers)
+        if not secrets:
+            return Refusal(cause=Cause.NOT_SET, reason=f"{name} is not set.")
         if not _SIGNATURE.fullmatch(headers.get("x-twilio-signature", "")):
-            reason = "The request has no X-Twilio-Signature of 28 characters (Base64)."
+            reason = "The request has no X-Twilio-Signature of 28 or 44 characters (Base64)."
             return Refusal(cause=Cause.UNSIGNED, reason=reason)
         return None
 
     def is_genuine(self, request: IncomingRequest) -> bool:
-        """``X-Twilio-Signature``: the base64 HMAC-SHA1 of the address and the sorted fields, with the auth token."""
+        """``X-Twilio-Signature``: the base64 HMAC of the address and the sorted fields.
+
+        SHA-1 with the auth token; with a shared key what ``X-Twilio-Webhooks-Signature-Settings`` names.
+        """
         signed = _signed_fields(request)
         if signed is None:
             return False
@@ -101,7 +108,7 @@ class TwilioProvider:
                 reason = f"PUBLIC_URL is wrong: Twilio called {_without_query(address)}, and {checked} was checked."
                 return Refusal(cause=Cause.WRONG_ADDRESS, reason=reason)
         reason = (
-            f"The signature is wrong for {checked}: TWILIO_AUTH_TOKEN is not this account's, "
+            f"The signature is wrong for {checked}: {_method(request.headers)[0]} is not this account's, "
             "or PUBLIC_URL is not the address that Twilio calls."
         )
         return Refusal(cause=Cause.WRONG_SIGNATURE, reason=reason)
@@ -130,8 +137,22 @@ class TwilioProvider:
         return twilio_sending.send(message)
 
 
-def _signature(token: bytes, text: bytes) -> bytes:
-    return base64.b64encode(hmac.new(token, text, sha1).digest())
+def _method(headers: Mapping[str, str]) -> tuple[str, list[bytes], str]:
+    """How a request says that it is signed: the setting with the secret, the secrets, and a name in _HASHES or another.
+
+    Twilio's package (9.13, request_validator.py) reads the header in the same way. Where it is missing, no shared
+    key is in use.
+    """
+    named = headers.get("x-twilio-webhooks-signature-settings", "")
+    if not named:
+        return "TWILIO_AUTH_TOKEN", _bytes_of(settings.TWILIO_AUTH_TOKEN), _LEGACY
+    parts = dict(part.strip().partition("=")[::2] for part in named.split(","))
+    algorithm = parts.get("algorithm", "").strip().upper() or _LEGACY
+    return "TWILIO_SHARED_KEY_SECRET", _bytes_of(settings.TWILIO_SHARED_KEY_SECRET), algorithm
+
+
+def _bytes_of(secrets: Iterable[str]) -> list[bytes]:
+    return [secret.encode() for secret in secrets if secret]
 
 
 def _signed_fields(request: IncomingRequest) -> bytes | None:
@@ -151,11 +172,14 @@ def _signed_fields(request: IncomingRequest) -> bytes | None:
 
 
 def _is_signed(request: IncomingRequest, addresses: Iterable[str], signed: bytes) -> bool:
-    """Whether the request's signature is one of these addresses and fields, with one of our tokens."""
+    """Whether the request's signature is one of these addresses and fields, with one of our secrets."""
     claimed = request.headers.get("x-twilio-signature", "").encode(errors="replace")
     texts = [address.encode(errors="replace") + signed for address in addresses]
-    tokens = [token.encode() for token in settings.TWILIO_AUTH_TOKEN if token]
-    return any(hmac.compare_digest(_signature(token, text), claimed) for token in tokens for text in texts)
+    _, secrets, algorithm = _method(request.headers)
+    if algorithm not in _HASHES:
+        return False
+    signatures = (hmac.digest(secret, text, _HASHES[algorithm]) for secret in secrets for text in texts)
+    return any(hmac.compare_digest(base64.b64encode(signature), claimed) for signature in signatures)
 
 
 def _addresses_by_host(request: IncomingRequest) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -155,3 +156,46 @@ def test_more_fields_than_twilio_has_are_refused_before_they_are_taken_apart() -
     params = {f"a{number}": "1" for number in range(1_001)}
     signature = validator.compute_signature("https://hub.example/x", params)
     assert not is_genuine("/x", form.encode(), signature)
+
+
+# --- shared keys --------------------------------------------------------------------------
+
+
+SHARED = "shared-key-secret"
+
+
+def shared_key_request(signature: str, named: str) -> IncomingRequest:
+    headers = {"x-twilio-signature": signature, "x-twilio-webhooks-signature-settings": named}
+    return IncomingRequest(path="/x", content_type=FORM, headers=headers, body=b"Body=Hi")
+
+
+@pytest.mark.parametrize("algorithm", ["HMAC_SHA256", "HMAC_SHA1"])
+def test_a_shared_key_signs_by_the_algorithm_that_its_header_names(settings: Settings, algorithm: str) -> None:
+    settings.TWILIO_SHARED_KEY_SECRET = ["an-older-one", SHARED]
+    signature = Validator(SHARED).compute_signature("https://hub.example/x", {"Body": "Hi"}, algorithm)
+    request = shared_key_request(signature, f"key=webhooks_sharedkey_1,algorithm={algorithm}")
+    assert TwilioProvider().refusal_of_headers(request.headers) is None
+    assert TwilioProvider().is_genuine(request)
+    assert not TwilioProvider().is_genuine(replace(request, body=b"Body=Ho"))
+    # Without the header it is the account's own token that signs.
+    assert not is_genuine("/x", b"Body=Hi", signature)
+
+
+@pytest.mark.parametrize(
+    ("secret", "key", "algorithm"),
+    [
+        (TOKEN, [SHARED], "HMAC_SHA256"),
+        (SHARED, [], "HMAC_SHA256"),
+        ("", [""], "HMAC_SHA256"),
+        (SHARED, [SHARED], "HMAC_SHA512"),
+        (SHARED, [SHARED], "none"),
+    ],
+)
+def test_another_secret_or_algorithm_than_a_shared_key_s_is_refused(
+    settings: Settings, secret: str, key: list[str], algorithm: str
+) -> None:
+    settings.TWILIO_SHARED_KEY_SECRET = key
+    signature = Validator(secret).compute_signature("https://hub.example/x", {"Body": "Hi"}, "HMAC_SHA256")
+    request = shared_key_request(signature, f"key=webhooks_sharedkey_1,algorithm={algorithm}")
+    assert not TwilioProvider().is_genuine(request)
+    assert TwilioProvider().refusal(request).cause == ("wrong signature" if any(key) else "secret not set")
