@@ -26,9 +26,12 @@ def django_db_modify_db_settings() -> None:
 
 
 @pytest.fixture(autouse=True)
-def webhooks_on_the_tests_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+def webhooks_on_the_tests_connection() -> Iterator[None]:
     """A test's transaction is one connection's: what a webhook writes by another one would stay in the database."""
-    monkeypatch.setattr("messages_app.webhooks.DATABASE", "default")
+    # Not the fixture monkeypatch: a test that undoes its own changes must not undo this one.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("messages_app.webhooks.DATABASE", "default")
+        yield
 
 
 @pytest.fixture(scope="session")

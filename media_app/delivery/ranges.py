@@ -40,7 +40,7 @@ def parse_range(header: str | None, total: int) -> ByteRange | None:
         if suffix == 0:
             raise UnsatisfiableError("a suffix of no bytes")
         return ByteRange(max(total - suffix, 0), total) if total else None
-    if first is None or (last is not None and last < first):
+    if first is None or _is_reversed(match[1], match[2]):
         return None
     if first >= total:
         raise UnsatisfiableError("it begins after the end")
@@ -52,3 +52,13 @@ def _number(digits: str | None) -> int | None:
         return None
     digits = digits.lstrip("0") or "0"
     return int(digits) if len(digits) <= _MOST_DIGITS else 10**_MOST_DIGITS
+
+
+def _is_reversed(first: str, last: str) -> bool:
+    """Whether ``last`` is a smaller number than ``first``, however many digits both have."""
+    return bool(last) and _in_order(last) < _in_order(first)
+
+
+def _in_order(digits: str) -> tuple[int, str]:
+    significant = digits.lstrip("0")
+    return len(significant), significant

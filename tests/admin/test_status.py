@@ -183,9 +183,11 @@ def test_within_a_moment_a_second_page_asks_for_the_pauses_alone(
     viewer: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = "/admin/password_change/"
+    with CaptureQueriesContext(connection) as whole_status:
+        status.collect()
     monkeypatch.setattr(status, "KEPT_SECONDS", 3600.0)
     first, second = queries(viewer, address), queries(viewer, address)
-    assert first - second == 8
+    assert first - second == len(whole_status) - 1
     monkeypatch.setattr(status, "KEPT_SECONDS", 0.0)
     assert queries(viewer, address) > second
 

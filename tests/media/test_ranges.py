@@ -46,6 +46,7 @@ def answer(header: str | None, total: int = TOTAL) -> tuple[int, int] | str | No
         ("bytes=-000", UNSATISFIABLE),
         ("bytes=5-2", WHOLE),
         ("bytes=5000-2", WHOLE),
+        ("bytes=1000000000000000001-1000000000000000000", WHOLE),
         ("bytes=abc", WHOLE),
         ("bytes=", WHOLE),
         ("bytes=-", WHOLE),
