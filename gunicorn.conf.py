@@ -41,7 +41,8 @@ control_socket_disable = True
 workers = 2
 # Threads are for slow readers: each holds one for as long as its download takes, and readers are not spread evenly
 # over the workers. A thread is started only when all others are busy.
-worker_class = "gthread"
+# It is gunicorn's gthread, and slow senders take half of the threads at most.
+worker_class = "mediahub.gunicorn_worker.Worker"
 threads = 256
 backlog = 4096
 keepalive = 30

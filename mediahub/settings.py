@@ -47,6 +47,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "mediahub.bodies.BodyLimitMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -56,6 +57,8 @@ MIDDLEWARE = [
 
 ROOT_URLCONF = "mediahub.urls"
 WSGI_APPLICATION = "mediahub.wsgi.application"
+# Nobody uploads anything here: what a form has in it never touches a disk (``mediahub.bodies``).
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LOGIN_URL = reverse_lazy("admin:login")
 # Proxies that say in X-Forwarded-For whose request they pass on; nobody else is believed.

@@ -42,6 +42,8 @@ KEPT_AT_ONCE = 1000
 ALONE_FROM = 2
 # … and after this many tries it is put aside for staff.
 QUARANTINED_FROM = 5
+# So many items of one delivery are put into quarantine one by one.
+MAX_QUARANTINED = 100
 # A run begins no batch after this time.
 DRAIN_SECONDS = 10.0
 # A transaction waits for a lock no longer than this (PostgreSQL).
@@ -308,7 +310,7 @@ def _conclude(batch: Sequence[Delivery], events: dict[str, list[Event]]) -> None
         if not unread:
             read.append(delivery.id)
             continue
-        items |= {item.id: item for item in (_quarantined(delivery, event) for event in unread)}
+        items |= {item.id: item for item in (_quarantined(delivery, event) for event in _first_of(unread))}
         whole = any(event.path == "" for event in unread)
         state = Delivery.State.FAILED if whole else Delivery.State.PARTIAL
         Delivery.objects.filter(id=delivery.id).update(state=state, last_error=unread[0].error)
@@ -316,6 +318,15 @@ def _conclude(batch: Sequence[Delivery], events: dict[str, list[Event]]) -> None
     # What a replay could read now is no longer in quarantine.
     QuarantinedItem.objects.filter(delivery__in=batch).delete()
     QuarantinedItem.objects.bulk_create(items.values(), batch_size=500)
+
+
+def _first_of(unread: Sequence[Unreadable]) -> list[Unreadable]:
+    """As many as staff can look through, and one that says how many more there are."""
+    more = sum(event.parts for event in unread[MAX_QUARANTINED:])
+    if not more:
+        return list(unread)
+    error = f"{more:,} more parts of this delivery could not be read. Its body has them all."
+    return [*unread[:MAX_QUARANTINED], Unreadable(path="more", error=error)]
 
 
 def _quarantined(delivery: Delivery, event: Unreadable) -> QuarantinedItem:

@@ -123,6 +123,8 @@ class Unreadable:
     error: str
     #: The part as it came, for the eye.
     payload: Any = None
+    #: How many parts it stands for.
+    parts: int = 1
 
 
 Event = MessageReceived | StatusChanged | OwnersLinked | ContactNamed | Unreadable

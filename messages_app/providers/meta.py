@@ -47,6 +47,8 @@ _FIELDS: Mapping[str, Origin] = {
     "smb_app_state_sync": "live",
     "user_id_update": "live",
 }
+# Of the parts that are not of the shape they should have, so many are described.
+MAX_UNREADABLE = 100
 _SIGNATURE = re.compile(r"sha256=[0-9a-f]{64}")
 
 
@@ -100,11 +102,11 @@ class MetaProvider:
         if not isinstance(body, dict):
             yield _unreadable("", "not an object", body)
             return
-        broken: list[Unreadable] = []
+        broken = _Broken()
         for entry_path, entry in _objects(body, "entry", "", broken):
             for path, change in _objects(entry, "changes", entry_path, broken):
                 yield from _change(change, path, delivery.received_at, broken)
-        yield from broken
+        yield from broken.events()
 
     def lines(self, raw: Mapping[str, Any]) -> list[Line]:
         return limited(meta_lines(raw))
@@ -117,17 +119,17 @@ def _signature(secret: bytes, body: bytes) -> bytes:
     return b"sha256=" + hmac.new(secret, body, sha256).hexdigest().encode()
 
 
-def _change(change: Json, path: str, received_at: datetime, broken: list[Unreadable]) -> Iterator[Event]:
+def _change(change: Json, path: str, received_at: datetime, broken: _Broken) -> Iterator[Event]:
     field, value = change.get("field"), change.get("value")
     if not isinstance(field, str):
-        broken.append(_unreadable(f"{path}.field", "not a name", change))
+        broken.add(f"{path}.field", "not a name", change)
         return
     # Meta has some thirty other fields, of templates and accounts. They are not for us.
     origin = _FIELDS.get(field)
     if origin is None:
         return
     if not isinstance(value, dict):
-        broken.append(_unreadable(f"{path}.value", "not an object", value))
+        broken.add(f"{path}.value", "not an object", value)
         return
     yield from _lists(value, envelope_of(value, received_at, origin), path, broken)
     standby = value.get("standby")
@@ -136,10 +138,10 @@ def _change(change: Json, path: str, received_at: datetime, broken: list[Unreada
         envelope = envelope_of({**value, **standby}, received_at, "standby")
         yield from _lists(standby, envelope, f"{path}.standby", broken)
     elif standby is not None:
-        broken.append(_unreadable(f"{path}.standby", "not an object", standby))
+        broken.add(f"{path}.standby", "not an object", standby)
 
 
-def _lists(value: Json, envelope: Envelope, path: str, broken: list[Unreadable]) -> Iterator[Event]:
+def _lists(value: Json, envelope: Envelope, path: str, broken: _Broken) -> Iterator[Event]:
     """Each list that we can read, under whatever field it stands."""
     for name, read in _READERS.items():
         if value.get(name) is not None:
@@ -150,7 +152,7 @@ def _lists(value: Json, envelope: Envelope, path: str, broken: list[Unreadable])
             yield from _history(chunk, envelope, at, broken)
 
 
-def _history(chunk: Json, envelope: Envelope, path: str, broken: list[Unreadable]) -> Iterator[Event]:
+def _history(chunk: Json, envelope: Envelope, path: str, broken: _Broken) -> Iterator[Event]:
     """A part of what was said on the business's phone before the hub was there: conversations with their messages."""
     if errors := error_words(chunk.get("errors")):
         # Mostly 2593109: the business does not share it. Shown to staff beside what could not be read.
@@ -209,18 +211,37 @@ def _attempt(read: _Reader, part: Json, envelope: Envelope, path: str) -> Sequen
         return [_unreadable(path, f"a fault of ours: {type(error).__name__}", part)]
 
 
-def _objects(parent: Json, name: str, path: str, broken: list[Unreadable]) -> Iterator[tuple[str, Json]]:
+def _objects(parent: Json, name: str, path: str, broken: _Broken) -> Iterator[tuple[str, Json]]:
     """The objects of a list, each with its path. What has another shape goes to ``broken``."""
     at = f"{path}.{name}" if path else name
     parts = parent.get(name)
     if not isinstance(parts, list):
-        broken.append(_unreadable(at, "not a list", parts))
+        broken.add(at, "not a list", parts)
         return
     for index, part in enumerate(parts):
         if isinstance(part, dict):
             yield f"{at}[{index}]", part
         else:
-            broken.append(_unreadable(f"{at}[{index}]", "not an object", part))
+            broken.add(f"{at}[{index}]", "not an object", part)
+
+
+class _Broken:
+    """What could not be read. The first ones are kept, the rest is counted: a list may have millions of them."""
+
+    def __init__(self) -> None:
+        self._kept: list[Unreadable] = []
+        self._more = 0
+
+    def add(self, path: str, error: str, part: object) -> None:
+        if len(self._kept) < MAX_UNREADABLE:
+            self._kept.append(_unreadable(path, error, part))
+        else:
+            self._more += 1
+
+    def events(self) -> Iterator[Unreadable]:
+        yield from self._kept
+        if self._more:
+            yield Unreadable(path="more", error="not counted one by one", parts=self._more)
 
 
 def _unreadable(path: str, error: str, part: object) -> Unreadable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -118,6 +119,17 @@ def test_a_malformed_value_costs_no_photo(value: bytes) -> None:
     read_all(meta_bytes(body.replace(b'"HERE"', value)))
     assert Media.objects.filter(state="pending").count() == 3
     assert Delivery.objects.get().state == "processed"
+
+
+@pytest.mark.parametrize("junk", [1, {}], ids=["numbers", "empty objects"])
+def test_a_list_of_junk_is_a_hundred_items_and_one_that_counts_the_rest(junk: object) -> None:
+    delivery = meta(image("wamid.1"), *[{"junk": "HERE"}], image("wamid.2"))
+    many = ",".join([json.dumps(junk)] * 1_500).encode()
+    read_all(meta_bytes(delivery.body.replace(b'{"junk": "HERE"}', many)))
+    assert Media.objects.filter(state="pending").count() == 2
+    assert QuarantinedItem.objects.count() == 101
+    assert "1,400 more parts" in QuarantinedItem.objects.get(path="more").error
+    assert Delivery.objects.get().state == "partial"
 
 
 TOO_LARGE = [{"code": 131052, "title": "Media download error", "error_data": {"details": "Too large."}}]
