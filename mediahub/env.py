@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -87,6 +87,15 @@ def number(name: str, default: int, *, least: int | None = None) -> int:
     if least is not None and found < least:
         raise ImproperlyConfigured(f"{name} must be at least {least}, not {found}.")
     return found
+
+
+def is_local(host: str) -> bool:
+    """Whether a host name is one of this machine alone."""
+    name = host.strip("[]").removeprefix(".")
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")
 
 
 def choice(name: str, options: tuple[str, ...]) -> str:

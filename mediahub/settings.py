@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from botocore.config import Config
 from django.core.exceptions import ImproperlyConfigured
@@ -18,7 +19,8 @@ from mediahub.databases import databases
 from mediahub.env import BASE_DIR
 
 DEBUG = env.flag("DEBUG")
-SECRET_KEY = env.text("SECRET_KEY") or ("insecure-development-key" if DEBUG else "")
+_DEVELOPMENT_KEY = "insecure-development-key"
+SECRET_KEY = env.text("SECRET_KEY") or (_DEVELOPMENT_KEY if DEBUG else "")
 if not SECRET_KEY:
     raise ImproperlyConfigured("SECRET_KEY is not set. Put a long random text there (or DEBUG=1 to just look around).")
 SECRET_KEY_FALLBACKS = env.names("SECRET_KEY_FALLBACKS")
@@ -26,6 +28,14 @@ ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS")
 # Where the outside reaches this hub; Twilio signs this address, not the one behind a proxy.
 PUBLIC_URL = env.text("PUBLIC_URL", "http://localhost:8000").rstrip("/")
+
+_SERVED = {"PUBLIC_URL": [urlsplit(PUBLIC_URL).hostname or ""], "ALLOWED_HOSTS": ALLOWED_HOSTS}
+for _name, _hosts in _SERVED.items():
+    if SECRET_KEY == _DEVELOPMENT_KEY and not all(map(env.is_local, _hosts)):
+        raise ImproperlyConfigured(
+            f"The development key cannot be used with {_name}={','.join(_hosts)}: everybody knows it, and signs in "
+            "with it. Put a long random text into SECRET_KEY."
+        )
 
 INSTALLED_APPS = [
     "mediahub.apps.MediahubConfig",

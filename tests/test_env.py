@@ -116,3 +116,27 @@ def test_a_process_that_cannot_start_says_why_without_a_traceback(command: list[
     assert done.returncode != 0
     assert "TIME_ZONE must be a name like Europe/Berlin" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PUBLIC_URL", "https://hub.example"),
+        ("PUBLIC_URL", "http://192.0.2.1:8000"),
+        ("ALLOWED_HOSTS", "localhost,hub.example"),
+        ("ALLOWED_HOSTS", "*"),
+        ("ALLOWED_HOSTS", ".local.example"),
+    ],
+)
+def test_the_development_key_signs_nothing_for_the_outside(name: str, value: str) -> None:
+    """Everybody knows it: with it anybody would be staff."""
+    for own in ({"SECRET_KEY": "", "DEBUG": "1"}, {"SECRET_KEY": "insecure-development-key", "DEBUG": "0"}):
+        local = {"PUBLIC_URL": "http://localhost:8000", "ALLOWED_HOSTS": "localhost,127.0.0.1,[::1],.localhost"}
+        assert "cannot be used" not in _settings_error({**local, **own})
+        assert f"cannot be used with {name}" in _settings_error({**local, **own, name: value})
+
+
+def _settings_error(environment: dict[str, str]) -> str:
+    command = [sys.executable, "-c", "import mediahub.settings"]
+    env = {**os.environ, **environment}
+    return subprocess.run(command, env=env, cwd=BASE_DIR, capture_output=True, text=True, timeout=60).stderr
