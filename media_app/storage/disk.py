@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -39,6 +40,9 @@ from media_app.storage.base import (
     is_key,
 )
 
+# Whatever the umask of a process: its owner, and to read for the group, which is that of a proxy that sends files.
+FILE_MODE = 0o640
+FOLDER_MODE = 0o750
 # A folder on the way that is missing or is a file, or a folder where the file should be.
 _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
@@ -72,7 +76,8 @@ class DiskStorage(Storage):
     def __init__(self, root: Path) -> None:
         self.root = root
         with _disk_errors():
-            root.mkdir(parents=True, exist_ok=True)
+            root.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(root)
 
     def put(
         self,
@@ -260,8 +265,11 @@ class DiskStorage(Storage):
         while True:
             self._check_root()
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                return path.open("xb")
+                for folder in reversed([*self._down_from(path.parent)]):
+                    _make_folder(folder)
+                file = path.open("xb")
+                os.fchmod(file.fileno(), FILE_MODE)
+                return file
             except FileNotFoundError:
                 # A delete has just taken the empty folder away.
                 continue
@@ -276,6 +284,16 @@ class DiskStorage(Storage):
         while folder != self.root:
             yield folder
             folder = folder.parent
+
+
+def _make_folder(folder: Path) -> None:
+    """Unless it is there. Raises FileNotFoundError where the one above it has gone."""
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return
+    # A folder may pass its group on (setgid), as that of nginx.
+    folder.chmod(FOLDER_MODE | stat.S_IMODE(folder.stat().st_mode) & stat.S_ISGID)
 
 
 @contextmanager

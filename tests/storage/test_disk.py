@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -325,3 +326,25 @@ def test_a_file_and_a_folder_cannot_share_a_name(disk: DiskStorage, key: str) ->
     with pytest.raises(StorageError, match="the disk"):
         put(disk, key)
     assert keys(disk) == [KEY]
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_files_are_for_the_owner_and_the_group_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    """The group is nginx's, which sends the files; nobody else on the machine reads them."""
+    before = os.umask(umask)
+    try:
+        root = tmp_path / "new" / "media"
+        put(DiskStorage(root), KEY, b"photo")
+    finally:
+        os.umask(before)
+    folders = [root, *(path for path in root.rglob("*") if path.is_dir())]
+    files = [path for path in root.rglob("*") if path.is_file()]
+    assert {path.stat().st_mode & 0o777 for path in folders} == {0o750}
+    assert len(files) == 2 and {path.stat().st_mode & 0o777 for path in files} == {0o640}
+
+
+def test_a_folder_that_somebody_has_opened_stays_as_it_is(tmp_path: Path) -> None:
+    tmp_path.chmod(0o2770)
+    put(DiskStorage(tmp_path), KEY, b"photo")
+    assert tmp_path.stat().st_mode & 0o7777 == 0o2770
+    assert (tmp_path / FOLDER).stat().st_mode & 0o2000
