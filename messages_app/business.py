@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import time
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -24,8 +26,10 @@ class HandOverError(Exception):
 def post(summary: Mapping[str, Any]) -> None:
     """POST a summary as JSON. Any 2xx confirms it; everything else raises HandOverError.
 
-    ``Idempotency-Key`` is the session's id and the revision, ``X-Mediahub-Signature-256`` is ``sha256=`` and the
-    hex HMAC-SHA256 of the body with SESSION_WEBHOOK_SECRET. The same key has the same body, however often it comes.
+    ``Idempotency-Key`` is the session's id and the revision: the same key has the same body, however often it comes.
+    ``X-Mediahub-Timestamp`` is the time of this call in seconds, ``X-Mediahub-Signature`` is ``sha256=`` and the hex
+    HMAC-SHA256 of ``{timestamp}.{body}`` with SESSION_WEBHOOK_SECRET. ``X-Mediahub-Signature-256`` is that of the body
+    alone, for receivers that know no timestamp.
     """
     body = json.dumps(summary, sort_keys=True).encode()
     headers = {
@@ -34,8 +38,10 @@ def post(summary: Mapping[str, Any]) -> None:
         "Idempotency-Key": f"{summary['id']}:{summary['revision']}",
     }
     if settings.SESSION_WEBHOOK_SECRET:
-        digest = hmac.new(settings.SESSION_WEBHOOK_SECRET[0].encode(), body, hashlib.sha256).hexdigest()
-        headers["X-Mediahub-Signature-256"] = f"sha256={digest}"
+        timestamp = str(int(time.time()))
+        headers["X-Mediahub-Timestamp"] = timestamp
+        headers["X-Mediahub-Signature"] = _signature(timestamp.encode() + b"." + body)
+        headers["X-Mediahub-Signature-256"] = _signature(body)
     try:
         url, authorization = _address()
         answer = http.post(url, headers={**headers, **authorization}, body=body)
@@ -47,8 +53,31 @@ def post(summary: Mapping[str, Any]) -> None:
         raise HandOverError(f"The business's address answered {answer.status}.")
 
 
+def is_safe(url: str) -> bool:
+    """Whether what is posted there is read by nobody on the way: https, or this machine itself.
+
+    Raises ValueError for what is no address.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return parts.scheme == "https" or host == "localhost" or _is_loopback(host)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _signature(signed: bytes) -> str:
+    return "sha256=" + hmac.new(settings.SESSION_WEBHOOK_SECRET[0].encode(), signed, hashlib.sha256).hexdigest()
+
+
 def _address() -> tuple[str, Mapping[str, str]]:
     """SESSION_WEBHOOK_URL, and what a user name in it becomes. Raises ValueError where it is no address."""
+    if not is_safe(settings.SESSION_WEBHOOK_URL):
+        raise HandOverError("SESSION_WEBHOOK_URL must begin with https://: photos are not sent for all to read.")
     parts = urlsplit(requote_uri(settings.SESSION_WEBHOOK_URL))
     if parts.username is None:
         return parts.geturl(), {}

@@ -11,6 +11,8 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
+from messages_app.business import is_safe
+
 
 @register
 def check_sessions(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
@@ -39,6 +41,9 @@ def check_business(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
         return []
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc:
         return [Error("SESSION_WEBHOOK_URL is not an address of the web.", id="messages_app.E004")]
+    if not is_safe(url):
+        text = "SESSION_WEBHOOK_URL begins with http://: nothing is handed over, because all on the way could read it."
+        return [Error(text, hint="Write https:// there.", id="messages_app.E005")]
     if not settings.SESSION_WEBHOOK_SECRET:
         return [
             Warning(

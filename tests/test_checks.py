@@ -34,6 +34,8 @@ S3 = {"BACKEND": "storages.backends.s3.S3Storage"}
         ("SESSION_WORDS_DONE", [], "messages_app.E003"),
         ("SESSION_WEBHOOK_URL", "shop.example/sessions", "messages_app.E004"),
         ("SESSION_WEBHOOK_URL", "https://shop.example/sessions", "messages_app.W001"),
+        ("SESSION_WEBHOOK_URL", "http://shop.example/sessions", "messages_app.E005"),
+        ("SESSION_WEBHOOK_URL", "http://10.0.0.5/sessions", "messages_app.E005"),
     ],
 )
 def test_a_setting_that_cannot_work_is_found_at_start(settings: Settings, name: str, value: object, id: str) -> None:

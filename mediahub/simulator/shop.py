@@ -51,8 +51,9 @@ class Shop:
     def _answer(self, request: Request) -> Response:
         if self.down:
             return json_response(503, {"error": "closed"})
-        digest = hmac.new(self.secret.encode(), request.body, hashlib.sha256).hexdigest()
-        is_genuine = hmac.compare_digest(request.headers.get("X-Mediahub-Signature-256", ""), f"sha256={digest}")
+        signed = f"{request.headers.get('X-Mediahub-Timestamp', '')}.".encode() + request.body
+        digest = hmac.new(self.secret.encode(), signed, hashlib.sha256).hexdigest()
+        is_genuine = hmac.compare_digest(request.headers.get("X-Mediahub-Signature", ""), f"sha256={digest}")
         with self._lock:
             self.received.append(
                 HandOver(request.headers.get("Idempotency-Key", ""), is_genuine, json.loads(request.body))

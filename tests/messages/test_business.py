@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hmac
+import time
+
 import pytest
 from pytest_django.fixtures import Settings
 
@@ -47,5 +50,30 @@ def test_an_answer_that_never_ends_is_not_waited_for(settings: Settings, monkeyp
 def test_an_address_that_is_none_is_named_without_its_secrets(settings: Settings, url: str) -> None:
     settings.SESSION_WEBHOOK_URL = url
     with pytest.raises(HandOverError) as error:
+        business.post(SUMMARY)
+    assert "secret" not in str(error.value)
+
+
+def test_a_hand_over_says_when_it_was_signed(settings: Settings) -> None:
+    """The receiver refuses what is old; the same body signed later has another signature."""
+    settings.SESSION_WEBHOOK_SECRET = ["new", "old"]
+    with Receiver(answer(204)) as shop:
+        settings.SESSION_WEBHOOK_URL = shop.url
+        before = int(time.time())
+        business.post(SUMMARY)
+    (request,) = shop.requests
+    timestamp = request.headers["x-mediahub-timestamp"]
+    assert before <= int(timestamp) <= time.time()
+    signed = f"{timestamp}.".encode() + request.body
+    assert request.headers["x-mediahub-signature"] == f"sha256={hmac.new(b'new', signed, 'sha256').hexdigest()}"
+    # Receivers of earlier releases look at this one.
+    assert (
+        request.headers["x-mediahub-signature-256"] == f"sha256={hmac.new(b'new', request.body, 'sha256').hexdigest()}"
+    )
+
+
+def test_photos_are_not_handed_over_for_all_to_read(settings: Settings) -> None:
+    settings.SESSION_WEBHOOK_URL = "http://ada:secret@shop.example/"
+    with pytest.raises(HandOverError, match="must begin with https") as error:
         business.post(SUMMARY)
     assert "secret" not in str(error.value)
