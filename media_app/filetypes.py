@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from mimetypes import MimeTypes
 
 import filetype
 
@@ -69,6 +70,13 @@ _SAME_CONTAINER = {
     },
 }
 
+# Python's own table, without the machine's.
+_KNOWN_ENDINGS = MimeTypes()
+# Endings of text of which the bytes say nothing, and which no machine runs.
+_TEXT_ENDINGS = frozenset(
+    {"txt", "text", "md", "rst", "log", "csv", "tsv", "vcf", "ics", "srt", "vtt", "json", "yaml", "yml"}
+)
+
 # Types that a browser shows without running anything. Everything else is a download.
 INLINE = frozenset(
     {
@@ -116,6 +124,39 @@ def base_type(content_type: str) -> str:
 def extension_for(content_type: str) -> str:
     """The key's extension for an announced type; ``bin`` where the table has none."""
     return _EXTENSIONS.get(base_type(content_type), "bin")
+
+
+def saved_as(filename: str, content_type: str) -> str:
+    """The name under which a reader saves a file: with an ending of what it is, whatever its sender called it.
+
+    ``content_type`` is the settled one. "" stays "".
+
+    >>> saved_as("invoice.exe", "application/pdf"), saved_as("kitchen.jpg", "image/jpeg")
+    ('invoice.pdf', 'kitchen.jpg')
+    """
+    stem, dot, ending = filename.rpartition(".")
+    named = _types_of(ending) if dot else set()
+    if not filename or _fits(ending.lower(), named, content_type):
+        return filename
+    return f"{stem if named else filename}.{extension_for(content_type)}"
+
+
+def _fits(ending: str, named: set[str], content_type: str) -> bool:
+    """Whether a file of this type may have an ending, which names these types."""
+    if content_type == "text/plain":
+        return ending in _TEXT_ENDINGS
+    if content_type in named or named & _SAME_CONTAINER.get(content_type, set()):
+        return True
+    if content_type in _EXTENSIONS:
+        return False
+    # Any ending but one of which the bytes would have told, or what a browser would run.
+    return ending in _TEXT_ENDINGS or not any(each in _EXTENSIONS or _ACTIVE.search(each) for each in named)
+
+
+def _types_of(ending: str) -> set[str]:
+    types = {type for type, extension in _EXTENSIONS.items() if extension == ending.lower()}
+    guessed, _ = _KNOWN_ENDINGS.guess_type(f"name.{ending}")
+    return types | {guessed} if guessed else types
 
 
 def sniff(head: bytes) -> str:

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from media_app import filetypes, installation
 from media_app.access import Visit
 from media_app.clock import database_now
-from media_app.delivery.disposition import content_disposition
+from media_app.delivery.disposition import content_disposition, harmless
 from media_app.delivery.response import GUARDS, File, extent, send, send_as_it_comes, settle
 from media_app.handover import hand_over, nginx_failed
 from media_app.models import Media
@@ -103,7 +103,8 @@ def _arriving(request: HttpRequest, visit: Visit, demand: Demand, spool: Spool) 
 def _file(request: HttpRequest, visit: Visit, *, content_type: str, size: int, is_known: bool = True) -> File:
     media = visit.media
     attachment = content_type not in filetypes.INLINE or visit.wants_attachment(request)
-    name = content_disposition(media.filename, attachment=attachment, otherwise=media.key.rpartition("/")[2])
+    named = harmless(media.filename) or media.key.rpartition("/")[2]
+    name = content_disposition(filetypes.saved_as(named, content_type), attachment=attachment, otherwise="file")
     return File(
         size=size,
         content_type=filetypes.served_as(content_type),

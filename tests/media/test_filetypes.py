@@ -15,6 +15,7 @@ from media_app.filetypes import (
     base_type,
     extension_for,
     looks_like_an_error_page,
+    saved_as,
     settle_type,
     sniff,
 )
@@ -169,3 +170,33 @@ def test_no_bytes_keep_the_sniffing_busy(unit: bytes) -> None:
 def test_any_bytes_can_be_sniffed(body: bytes) -> None:
     for magic in (b"", b"PK\3\4", b"\0\0\0\x18ftyp", b"RIFF", b"\x1a\x45\xdf\xa3", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
         assert sniff(magic + body) is not None
+
+
+@pytest.mark.parametrize(
+    ("filename", "content_type", "saved"),
+    [
+        ("kitchen.jpg", "image/jpeg", "kitchen.jpg"),
+        ("kitchen.JPEG", "image/jpeg", "kitchen.JPEG"),
+        ("kitchen.jpg", "image/png", "kitchen.png"),
+        ("invoice.exe", "application/pdf", "invoice.pdf"),
+        ("photo.html", "image/gif", "photo.gif"),
+        ("kitchen.jpg", "text/html", "kitchen.html"),
+        ("no ending", "image/jpeg", "no ending.jpeg"),
+        ("v1.2 plan", "application/pdf", "v1.2 plan.pdf"),
+        ("kitchen.jpeg\u202eexe", "image/jpeg", "kitchen.jpeg\u202eexe.jpeg"),
+        # Bytes say nothing of these.
+        ("notes.md", "text/plain", "notes.md"),
+        ("prices.csv", "text/csv", "prices.csv"),
+        ("run.js", "text/plain", "run.txt"),
+        ("run.bat", "text/plain", "run.txt"),
+        ("drawing.dwg", "application/octet-stream", "drawing.dwg"),
+        # Announced as a photo, and is none.
+        ("kitchen.jpg", "application/octet-stream", "kitchen.bin"),
+        ("setup.jpg", "application/x-msdownload", "setup.bin"),
+        ("setup.exe", "application/x-msdownload", "setup.exe"),
+        ("song.m4a", "audio/mp4", "song.m4a"),
+        ("", "image/jpeg", ""),
+    ],
+)
+def test_a_saved_file_has_the_ending_of_what_it_is(filename: str, content_type: str, saved: str) -> None:
+    assert saved_as(filename, content_type) == saved

@@ -205,11 +205,12 @@ def _name(media: Media) -> str:
     ("filename", "shown"),
     [
         ("invoice.pdf", 'filename="invoice.pdf"'),
-        ("Küche.jpg", "filename*=utf-8''K%C3%BCche.jpg"),
-        ('a"b\\c.jpg', 'filename="a\\"bc.jpg"'),
-        ("a\r\nSet-Cookie: x=1.jpg", 'filename="aSet-Cookie: x=1.jpg"'),
-        ("../../etc/passwd", 'filename="etcpasswd"'),
-        ("photo\u202egpj.exe", 'filename="photogpj.exe"'),
+        ("Küche.pdf", "filename*=utf-8''K%C3%BCche.pdf"),
+        ('a"b\\c.pdf', 'filename="a\\"bc.pdf"'),
+        ("a\r\nSet-Cookie: x=1.pdf", 'filename="aSet-Cookie: x=1.pdf"'),
+        ("../../etc/passwd", 'filename="etcpasswd.pdf"'),
+        # Not what its sender calls it.
+        ("photo\u202egpj.exe", 'filename="photogpj.pdf"'),
     ],
 )
 def test_a_name_is_only_a_name(viewer: Browser, stored: Stored, filename: str, shown: str) -> None:
