@@ -29,6 +29,10 @@ FILES = frozenset({"image", "video", "audio", "document", "sticker"})
 ORIGINS = (Message.Origin.HISTORY, Message.Origin.ECHO, Message.Origin.STANDBY, Message.Origin.LIVE)
 # What a reader makes of an account, and may make better one day.
 READ = ("kind", "text", "payload", "refers_to", "errors")
+# What belongs to the content; all else of a message belongs to how it was sent.
+CONTENT = (*READ, "raw", "delivery_id")
+FIELDS = tuple(field.attname for field in Message._meta.concrete_fields if not field.primary_key)
+SENDING = tuple(name for name in FIELDS if name not in CONTENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,13 @@ def merge(accounts: Sequence[Account]) -> None:
     ids = [account.message.id for account in accounts]
     rows = _with_files(Message.objects.defer("raw").filter(id__in=ids)).in_bulk()
     for account in accounts:
-        shown, digests = _content_of(rows[account.message.id])
+        row = rows[account.message.id]
+        if _is_from_nearer(account.message, row):
+            # Whatever it says: a message that came live, too, is live.
+            _show(account, SENDING)
+            conversations.note([row.id])
+            row.origin = account.message.origin
+        shown, digests = _content_of(row)
         new = account.content
         # Nearly always it is the same once more, from another delivery.
         if new.digest not in digests or new.rank > shown.rank:
@@ -105,9 +115,13 @@ def _merge(account: Account, new: Content) -> None:
             former = [] if versions else [_version(Account(row, ()), shown, _named(row))]
             insert_once([*former, _version(account, new)], unchanged="digest")
         if new.rank > shown.rank:
-            _show(account, [field.attname for field in Message._meta.concrete_fields if not field.primary_key])
+            _show(account, CONTENT if _is_from_nearer(row, account.message) else FIELDS)
     _attach(row, account.files, is_there=shown.is_there or new.is_there)
     conversations.note([row.id])
+
+
+def _is_from_nearer(one: Message, other: Message) -> bool:
+    return ORIGINS.index(one.origin) > ORIGINS.index(other.origin)
 
 
 def _content_of(row: Message) -> tuple[Content, set[str]]:

@@ -36,6 +36,7 @@ KIND_WORDS = {
     "order": "order",
     "system": "notice from WhatsApp",
     "unsupported": "not supported",
+    "media_placeholder": "file of the history",
     "edit": "edit",
     "revoke": "deletion",
     "request_welcome": "chat opened",

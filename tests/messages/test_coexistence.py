@@ -204,3 +204,36 @@ def test_a_group_on_standby_holds_no_private_conversation(taker: SimulatedProvid
     hear(meta(image("wamid.1")))
     hear(standby({**text("wamid.2", "hello"), "group_id": "G1"}))
     assert outbox.send_due() == 1
+
+
+def placeholder(id: str) -> Json:
+    return {"from": ADA.removeprefix("whatsapp:+"), "id": id, "timestamp": str(SENT), "type": "media_placeholder"}
+
+
+def unsupported(id: str) -> Json:
+    return {**placeholder(id), "type": "unsupported", "errors": [{"code": 131051, "title": "Unknown"}]}
+
+
+TWICE = [
+    pytest.param(
+        [history(placeholder("wamid.1")), field("history", messages=[image("wamid.1")])], "history", 0, id="placeholder"
+    ),
+    pytest.param([history(image("wamid.1")), meta(image("wamid.1"))], "live", 1, id="live"),
+    pytest.param([history(placeholder("wamid.1")), meta(image("wamid.1"))], "live", 1, id="live_placeholder"),
+    pytest.param([history(image("wamid.1")), standby(image("wamid.1"))], "standby", 0, id="standby"),
+    pytest.param([history(image("wamid.1")), meta(unsupported("wamid.1"))], "live", 1, id="content"),
+]
+
+
+@pytest.mark.parametrize(("deliveries", "origin", "photos"), TWICE)
+@pytest.mark.parametrize("is_one_batch", [True, False], ids=["one_batch", "two_batches"])
+@pytest.mark.parametrize("is_reversed", [False, True], ids=["in_order", "reversed"])
+def test_a_message_that_comes_twice_is_one(
+    deliveries: list[SignedRequest], origin: str, photos: int, is_one_batch: bool, is_reversed: bool
+) -> None:
+    ordered = deliveries[::-1] if is_reversed else deliveries
+    for batch in [ordered] if is_one_batch else [[each] for each in ordered]:
+        hear(*batch)
+    message = Message.objects.get()
+    assert (message.kind, message.origin, message.media.count()) == ("image", origin, 1)
+    assert sum(len(row.media_ids) for row in PhotoSession.objects.all()) == photos
