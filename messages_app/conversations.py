@@ -40,9 +40,12 @@ LOOKED_AT_ONCE = 200
 
 def note(message_ids: Iterable[UUID]) -> None:
     """Sessions are to be rebuilt from these new messages. In the transaction that keeps them."""
-    new = Message.objects.live().filter(id__in=list(message_ids), kind__in=SPOKEN, contact__isnull=False)
+    ids = list(message_ids)
+    new = Message.objects.live().filter(id__in=ids, kind__in=SPOKEN, contact__isnull=False)
     since: dict[Line, datetime] = {}
     for line, at in _said(new):
+        since[line] = min(since.get(line, at), at)
+    for line, at in _revoked(ids):
         since[line] = min(since.get(line, at), at)
     rows = [_row(line, since[line]) for line in sorted(since)]
     files = Attachment.objects.filter(message__in=new.filter(kind__in=SHOWN)).select_related("media")
@@ -50,6 +53,15 @@ def note(message_ids: Iterable[UUID]) -> None:
     for file in [file for file in files if file.media.is_named and not is_photo(file.media)]:
         rows += [_row(line, at, file) for line, at in _said(new.filter(id=file.message_id))]
     SessionRebuild.objects.bulk_create(rows, batch_size=500)
+
+
+def _revoked(message_ids: Sequence[UUID]) -> list[tuple[Line, datetime]]:
+    """The conversations that these messages take something back in, and when that was said."""
+    revokes = Message.objects.live().filter(id__in=message_ids, kind="revoke", contact__isnull=False)
+    of_it = {name: OuterRef(name) for name in ("contact", "provider", "account")}
+    taken_back = revokes.filter(**of_it, refers_to=OuterRef("provider_message_id"))
+    ids = list(revokes.values_list("refers_to", flat=True))
+    return _said(Message.objects.live().filter(Exists(taken_back), provider_message_id__in=ids)) if ids else []
 
 
 def _said(messages: QuerySet[Message]) -> list[tuple[Line, datetime]]:

@@ -122,6 +122,9 @@ def _beginning(line: Line, since: datetime) -> datetime:
 def _said(line: Line, start: datetime) -> list[Said]:
     shown = Attachment.objects.select_related("media").order_by("position")
     messages = Message.objects.live().filter(**line.names, occurred_at__gte=start, kind__in=SPOKEN)
+    # Only those of the same contact: nobody else may revoke a photo.
+    revokes = Message.objects.live().filter(**line.names, occurred_at__gte=start, kind="revoke")
+    revoked = set(revokes.values_list("refers_to", flat=True))
     return [
         Said(
             id=message.id,
@@ -133,7 +136,11 @@ def _said(line: Line, start: datetime) -> list[Said]:
             payload=message.payload,
             time_assumed=message.time_assumed,
             photos=tuple(
-                Photo(attachment.media_id, is_refused=attachment.media.state in NEVER_HAD)
+                Photo(
+                    attachment.media_id,
+                    is_refused=attachment.media.state in NEVER_HAD,
+                    is_revoked=message.provider_message_id in revoked,
+                )
                 for attachment in message.attachments.all()
                 if message.kind in SHOWN and is_photo(attachment.media)
             ),
@@ -203,7 +210,7 @@ def _put(row: PhotoSession, session: Session) -> None:
     row.ended_at = session.ended_at
     row.details = session.details
     row.message_ids = [str(id) for id in session.messages]
-    row.media_ids = [str(photo.id) for photo in session.photos]
+    row.media_ids = [str(photo.id) for photo in session.standing]
     row.is_settled = False
     row.save()
 

@@ -61,6 +61,8 @@ class Photo:
     id: UUID
     #: Whether it will never be had: too large, of a forbidden kind, or gone.
     is_refused: bool = False
+    #: Whether its sender has deleted it from the chat.
+    is_revoked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,11 @@ class Session:
 
     def __post_init__(self) -> None:
         self.last = self.first
+
+    @property
+    def standing(self) -> list[Photo]:
+        """The photos that its sender has not revoked."""
+        return [photo for photo in self.photos if not photo.is_revoked]
 
     @property
     def is_open(self) -> bool:
@@ -298,11 +305,11 @@ def _take_photos(session: Session, said: Said) -> None:
 def _is_again(session: Session, said: Said) -> bool:
     """Whether these photos come instead of those before, all refused: their sender was told to begin again."""
     is_late = session.done_at is not None and said.at > session.done_at + GRACE
-    return is_late and all(photo.is_refused for photo in session.photos)
+    return is_late and all(photo.is_refused or photo.is_revoked for photo in session.photos)
 
 
 def _collect(session: Session, said: Said, word: Word | None) -> None:
-    if word == Word.DONE and session.photos:
+    if word == Word.DONE and session.standing:
         session.state, session.done_at = State.AWAITING_DETAILS, said.at
         session.owe(Reply.QUESTION, said)
     elif word == Word.DONE:

@@ -397,6 +397,39 @@ def test_a_lost_document_keeps_no_conversation_waiting() -> None:
     assert not SessionRebuild.objects.exists()
 
 
+def revoke(of: Json, *, second: int = 6, sender: str = ADA) -> Json:
+    body = {"original_message_id": of["id"]}
+    message = {"id": f"wamid.revoke.{second}", "timestamp": str(SENT + second), "type": "revoke", "revoke": body}
+    return {"from": sender.removeprefix("whatsapp:+"), **message}
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 2, 1, 0], [2, 3, 0, 1]])
+def test_a_revoked_photo_is_kept_and_does_not_count(order: list[int]) -> None:
+    said = [picture(0), picture(1), text(5, "done"), revoke(picture(1))]
+    for number in order:
+        hear(said[number])
+    row = one()
+    assert (row.state, len(row.message_ids), summarize(row).holding.photos) == (State.AWAITING_DETAILS, 3, 1)
+    assert Media.objects.filter(state="pending").count() == 2
+
+
+def test_a_photo_revoked_after_the_hand_over_is_corrected(shop: Shop) -> None:
+    row = submitted(shop)
+    hear(revoke(picture(0), second=30))
+    assert owed(row, queued=True) == ["correction", "hand_over"]
+
+
+def test_nobody_revokes_a_photo_of_somebody_else() -> None:
+    hear(picture(0), revoke(picture(0), sender=BOB))
+    assert len(one().media_ids) == 1
+
+
+def test_done_after_all_photos_were_revoked_finds_none() -> None:
+    hear(text(0, "sell"), picture(1), revoke(picture(1), second=2), text(5, "done"))
+    assert one().state == State.COLLECTING
+    assert "no_photos" in owed(one())
+
+
 def test_duplicates_by_digest_are_no_news_to_the_contact(shop: Shop) -> None:
     hear(picture(0, bytes_of="one"), picture(1, bytes_of="one"), picture(2), text(5, "done"))
     outbox.send_due()
