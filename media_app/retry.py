@@ -21,6 +21,8 @@ from media_app.storage.base import StorageError
 LEAST_PAUSE = timedelta(seconds=1)
 FIRST_PAUSE = timedelta(seconds=4)
 LONGEST_PAUSE = timedelta(hours=1)
+# A file whose workers are lost one after the other, by its own fault or in a long outage of ours.
+LOST_WORKERS_PAUSE = timedelta(minutes=10)
 # A file is left alone no longer than a tenth of its age, or this: what failed in a short outage is back soon after it.
 SHORT_OUTAGE = timedelta(minutes=1)
 # After its expiry a file is still asked for this long: an outage of ours must not be taken for the provider's.
@@ -108,7 +110,7 @@ def decide(
         return End.REJECTED if is_there else End.EXPIRED
     if isinstance(error, WorkerLostError) and repeated:
         # No short outage, but perhaps the file itself: it must not end a worker every minute.
-        return Again(doubling(attempts, LONGEST_PAUSE, luck))
+        return Again(doubling(attempts, LOST_WORKERS_PAUSE, luck))
     return Again(pause(attempts, age, luck))
 
 
