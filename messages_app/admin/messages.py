@@ -26,6 +26,8 @@ from messages_app.models import Message, MessageStatus, OutboxItem, PhotoSession
 
 # WhatsApp sends one file a message; other ways in may bring more.
 MAX_IN_LIST = 4
+# A group has a step of each participant.
+MAX_STEPS = 200
 
 
 class MessageList(ChangeList):
@@ -84,7 +86,7 @@ class MessageAdmin(MachineOwnedAdmin):
             may_view_files=self.may_view(request, Media),
             may_view_replies=self.may_view(request, OutboxItem),
         )
-        return {"bubble": bubble}
+        return {"bubble": bubble, "steps": _steps(row) if self.may_view(request, MessageStatus) else []}
 
     @admin.display(description="Files")
     def files(self, message: Any) -> str:
@@ -127,6 +129,11 @@ class MessageAdmin(MachineOwnedAdmin):
     @admin.display(description="Raw")
     def raw_message(self, message: Message) -> str:
         return as_text(pretty_json(message.raw))
+
+
+def _steps(message: Message) -> list[MessageStatus]:
+    """How far a message of the business has come, the first step first."""
+    return list(MessageStatus.objects.filter(message_id=message.id).order_by("rank", "occurred_at", "id")[:MAX_STEPS])
 
 
 def _session_of(message: Message) -> PhotoSession | None:

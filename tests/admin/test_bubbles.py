@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from html import unescape
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
-from messages_app.models import Contact, Message
+from messages_app.models import Contact, Message, MessageStatus
 from tests.admin.conftest import Staff
 from tests.admin.rows import make_contact, make_media, make_message, make_reply, make_session, photo
 
@@ -188,3 +189,13 @@ def test_without_words_the_kind_and_the_lines_tell(viewer: Client) -> None:
     assert "no words" not in html
     assert ">Poll</p>" in html
     assert "<bdi>Tea?</bdi>" in html
+
+
+def test_what_the_business_sent_tells_how_far_it_came(viewer: Client, staff: Staff) -> None:
+    message = make_message(make_contact(), text="We open at nine", direction="sent", origin="echo")
+    for rank, (status, error) in enumerate([("sent", ""), ("failed", "131047: Re-engagement message")], 2):
+        step = {"status": status, "rank": rank, "error": error, "occurred_at": timezone.now()}
+        MessageStatus.objects.create(id=uuid4(), message_id=message.id, **step)
+    html = page_of(viewer, message)
+    assert html.index(">sent</span>") < html.index(">failed</span>") < html.index("131047: Re-engagement message")
+    assert "131047" not in page_of(staff("messages_app.view_message"), message)
