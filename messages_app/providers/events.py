@@ -84,7 +84,8 @@ class StatusChanged:
     #: Meta's names: sent, delivered, read, played, failed; others as the vendor says them.
     status: str
     occurred_at: datetime
-    #: The owner that it was sent to; of a group the one participant that the status is about. "" where none is named.
+    #: The owner that it was sent to; of a group the one participant that the status is about. As the provider writes
+    #: it where that is no owner; "" where nobody is named.
     recipient: str = ""
     #: The provider's id of the group that it was sent to, or "".
     group_id: str = ""

@@ -34,7 +34,15 @@ from messages_app.providers.meta_message import (
     read_message,
 )
 from messages_app.providers.owners import owners_among
-from messages_app.providers.text import CATEGORY_LIMIT, KIND_LIMIT, TEXT_LIMIT, keepable, keepable_id, keepable_json
+from messages_app.providers.text import (
+    CATEGORY_LIMIT,
+    KIND_LIMIT,
+    TEXT_LIMIT,
+    TYPE_LIMIT,
+    keepable,
+    keepable_id,
+    keepable_json,
+)
 
 log = logging.getLogger(__name__)
 
@@ -174,7 +182,10 @@ def _read_status(status: Json, envelope: Envelope) -> list[StatusChanged]:
     group_id = keepable_id(status.get("recipient_id")) if status.get("recipient_type") == "group" else ""
     # Of a group each participant has statuses of their own.
     to = "recipient_participant" if group_id else "recipient"
-    recipients = owners_among(status.get(f"{to}_id"), status.get(f"{to}_user_id"))
+    named = [status.get(f"{to}_id"), status.get(f"{to}_user_id")]
+    # Two whose ids are of no known form are still two.
+    as_written = [text for name in named if (text := keepable(name, TYPE_LIMIT))]
+    recipients = [*owners_among(*named), *as_written]
     changed = StatusChanged(
         account=envelope.account,
         provider_message_id=id,

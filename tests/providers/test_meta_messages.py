@@ -231,6 +231,7 @@ CASES: dict[str, list[Event]] = {
         came("delivered", group_id="Y2FwaV9ncm91cDox"),
         came("delivered", group_id="Y2FwaV9ncm91cDox", recipient=ADA_HIDDEN),
         came("delivered", group_id="Y2FwaV9ncm91cDox", recipient=""),
+        came("delivered", group_id="Y2FwaV9ncm91cDox", recipient="member-7"),
     ],
     "status_failed": [came("failed", error="131047: Re-engagement message — More than 24 hours have passed.")],
     "status_many": [came("delivered"), came("read"), came("played"), came("deleted"), came("warp")],
