@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -46,12 +47,11 @@ class Visit:
 def admit(request: HttpRequest, media_id: UUID) -> Visit:
     """Raises NoEntryError. A link opens the file to everybody who has it; staff need none, not even a valid one."""
     media = _found(media_id)
-    refusal = "There is no such file."
-    if media is not None and (token := request.GET.get("token")):
-        try:
+    token = request.GET.get("token")
+    refusal = signing.REFUSED if token else "There is no such file."
+    if media is not None and token:
+        with suppress(LinkError):
             return Visit(media, None, signing.read(token, media, datetime.now(UTC)))
-        except LinkError as error:
-            refusal = str(error)
     user = request.user
     if isinstance(user, User) and user.is_active and user.is_staff and user.has_perm("media_app.view_media"):
         if media is None:

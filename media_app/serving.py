@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -100,10 +101,17 @@ def _arriving(request: HttpRequest, visit: Visit, demand: Demand, spool: Spool) 
     return send_as_it_comes(file, arriving)
 
 
+def _plain_name(media: Media) -> str:
+    """``image-2026-11-20.jpeg``, for a file that its sender gave no name. The key, which ends alike, is not told."""
+    family = (media.content_type or media.announced_type).partition("/")[0]
+    kind = family if family in {"image", "video", "audio"} else "document"
+    return f"{kind}-{media.occurred_at:%Y-%m-%d}{PurePosixPath(media.key).suffix}"
+
+
 def _file(request: HttpRequest, visit: Visit, *, content_type: str, size: int, is_known: bool = True) -> File:
     media = visit.media
     attachment = content_type not in filetypes.INLINE or visit.wants_attachment(request)
-    named = harmless(media.filename) or media.key.rpartition("/")[2]
+    named = harmless(media.filename) or _plain_name(media)
     name = content_disposition(filetypes.saved_as(named, content_type), attachment=attachment, otherwise="file")
     return File(
         size=size,

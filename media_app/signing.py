@@ -14,6 +14,9 @@ from django.urls import reverse
 
 from media_app.models import Media
 
+#: The same for links that are over, withdrawn, forged, or of another file: nobody learns which files there are.
+REFUSED = "This link opens no file, or does not any more. Ask whoever sent it for a new one."
+
 
 class Disposition(StrEnum):
     """What a browser is told to do with the file (RFC 6266)."""
@@ -57,9 +60,9 @@ def read(text: str, media: Media, now: datetime) -> Link:
         disposition, _, seconds = _signer(media.id, media.link_version).unsign(text).partition(".")
         granted = Link(Disposition(disposition), datetime.fromtimestamp(int(seconds), UTC))
     except (BadSignature, ValueError, OverflowError):
-        raise LinkError("There is no such file, or the link to it has been withdrawn.") from None
+        raise LinkError(REFUSED) from None
     if granted.expires_at <= now:
-        raise LinkError("This link has expired. Ask whoever sent it for a new one.")
+        raise LinkError(REFUSED)
     return granted
 
 

@@ -197,8 +197,8 @@ def test_a_film_may_ask_for_itself(viewer: Browser, stored: Stored, content_type
 
 
 def _name(media: Media) -> str:
-    """What the key calls it."""
-    return media.key.rpartition("/")[2]
+    """What a file without a name is called: its key is not told."""
+    return f"image-{media.occurred_at:%Y-%m-%d}.jpeg"
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_a_name_is_only_a_name(viewer: Browser, stored: Stored, filename: str, s
 
 
 @pytest.mark.parametrize("filename", ["", "...", "/", " ", "\u202e"])
-def test_a_file_without_a_name_is_called_as_its_key(viewer: Browser, stored: Stored, filename: str) -> None:
+def test_a_file_without_a_name_is_called_by_its_kind_and_day(viewer: Browser, stored: Stored, filename: str) -> None:
     media = stored(PHOTO, filename=filename)
     assert viewer.get(url(media))["Content-Disposition"] == f'inline; filename="{_name(media)}"'
 
