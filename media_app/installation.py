@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 
 from media_app.models import Installation, Media
-from media_app.storage import ObjectExistsError, Storage, StorageError, media_storage, probing_storage
+from media_app.storage import ObjectExistsError, Storage, StorageError, probing_storage
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +47,10 @@ def check(storage: Storage) -> None:
         Installation.objects.note_marked()
 
 
-def trouble() -> str:
+def trouble(storage: Storage) -> str:
     """What is wrong with the storage, in words for staff; "" when it answers and is ours."""
     try:
-        check(media_storage())
+        check(storage)
     except StorageError as error:
         return str(error)
     return ""

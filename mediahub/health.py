@@ -15,7 +15,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
-from media_app import hints
+from media_app import hints, installation
 from media_app.reasons import reason
 from media_app.storage import probing_storage
 from mediahub import probes, status
@@ -121,6 +121,12 @@ def _storage() -> str:
     return "ok"
 
 
+def _installation() -> str:
+    if trouble := installation.trouble(probing_storage()):
+        raise NotReadyError(trouble)
+    return "ok"
+
+
 def _oldest_pending() -> str:
     oldest = status.oldest_pending()
     return f"{int((datetime.now(UTC) - oldest).total_seconds())} s" if oldest else "none"
@@ -166,6 +172,7 @@ PROBES = {
         ("queue", _queue),
         ("eviction_policy", _eviction_policy),
         ("storage", _storage),
+        ("installation", _installation),
         ("migrations", _migrations),
         ("oldest_pending", _oldest_pending),
     )

@@ -101,6 +101,7 @@ def test_ready_when_every_part_takes_a_write(client: Client, redis: Redis) -> No
             "queue": "ok",
             "eviction_policy": "noeviction",
             "storage": "ok",
+            "installation": "ok",
             "migrations": "ok",
             "oldest_pending": "none",
         },
@@ -118,6 +119,15 @@ def test_without_redis_and_bucket_webhooks_are_accepted_and_both_are_named(clien
     assert answer.json()["queue"] == "failed: Nothing listens at the host and port of REDIS_URL."
     assert answer.json()["storage"].startswith("failed: ")
     assert client.get("/readyz?full=1").status_code == 503
+
+
+def test_a_storage_that_is_not_ours_is_named(client: Client, redis: Redis, media_root: Path) -> None:
+    client.get("/readyz?full=1")
+    (media_root / ".mediahub").unlink()
+    health.forget()
+    answer = client.get("/readyz?full=1")
+    assert answer.status_code == 503
+    assert "the folder is not mounted" in answer.json()["installation"]
 
 
 def test_a_full_redis_is_no_ready_one(client: Client, redis: Redis) -> None:
