@@ -30,7 +30,14 @@ def test_a_list_is_new_and_old(monkeypatch: pytest.MonkeyPatch) -> None:
     assert env.names("X_SECRET") == ["new", "old"]
 
 
-@pytest.mark.parametrize(("read", "value"), [(env.flag, "maybe"), (lambda name: env.number(name, 1), "many")])
+@pytest.mark.parametrize(
+    ("read", "value"),
+    [
+        (env.flag, "maybe"),
+        (lambda name: env.number(name, 1), "many"),
+        (lambda name: env.number(name, 1, least=0), "-1"),
+    ],
+)
 def test_a_value_that_means_nothing_is_an_error(monkeypatch: pytest.MonkeyPatch, read: object, value: str) -> None:
     monkeypatch.setenv("X_VALUE", value)
     with pytest.raises(ImproperlyConfigured, match="X_VALUE"):
