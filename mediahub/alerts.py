@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Model
 
@@ -12,8 +14,8 @@ from media_app.admin.badges import Tone
 from media_app.admin.machine_owned import change_url, list_url
 from media_app.admin.times import in_words
 from media_app.models import AccountPause, Media
-from mediahub.status import GIVEN_UP, LATELY, RESCUABLE, UNSENT, Status
-from messages_app.models import Delivery, OutboxItem, QuarantinedItem, SessionRebuild, WebhookRefusal
+from mediahub.status import GIVEN_UP, LATELY, RESCUABLE, UNSENT, Notices, Status
+from messages_app.models import Delivery, DeliveryNotice, OutboxItem, QuarantinedItem, SessionRebuild, WebhookRefusal
 from messages_app.outbox import HAND_OVER_FOR
 
 # Work that waits longer than this has nobody who does it.
@@ -66,6 +68,9 @@ def alerts(status: Status | None) -> list[Alert]:
         _given_up(status),
         _unsent(status),
         _quarantined(status),
+        _media_ignored(status),
+        _account_errors(status),
+        _ignored(status),
     ]
     # Stable: what is wrong now stands before what can wait, the rest in the order above.
     return sorted((alert for alert in found if alert), key=lambda alert: not alert.is_now)
@@ -232,6 +237,54 @@ def _quarantined(status: Status) -> Alert | None:
         links=(Link("The quarantine", list_url(QuarantinedItem), QuarantinedItem),),
         is_now=False,
     )
+
+
+def _media_ignored(status: Status) -> Alert | None:
+    found = [notices for notices in status.notices if notices.has_media]
+    if not found:
+        return None
+    return Alert(
+        tone="bad",
+        headline=f"Files came where nothing reads them: {_by_name(found)}.",
+        advice="They are not fetched, and the provider forgets them. Their deliveries are kept as they came: "
+        "tell the developers, and replay the deliveries once they are read.",
+        links=(_notice_link(has_media__exact=1),),
+        is_now=False,
+    )
+
+
+def _account_errors(status: Status) -> Alert | None:
+    errors = list(dict.fromkeys(notices.error.rstrip(".") for notices in status.notices if notices.error))
+    if not errors:
+        return None
+    return Alert(
+        tone="warn",
+        headline=f"The provider reports an error of the account: {errors[0]}.",
+        advice="; ".join(errors[1:]) or "Look at the provider's own pages for what to do.",
+        links=(_notice_link(name="errors"),),
+        is_now=False,
+    )
+
+
+def _ignored(status: Status) -> Alert | None:
+    found = [notices for notices in status.notices if not notices.has_media and not notices.error]
+    if not found:
+        return None
+    return Alert(
+        tone="warn",
+        headline=f"ignored: {_by_name(found)}",
+        advice="In the last 24 hours. Nothing reads these parts, and they bring no files. Their deliveries are kept.",
+        links=(_notice_link(),),
+        is_now=False,
+    )
+
+
+def _by_name(found: Iterable[Notices]) -> str:
+    return ", ".join(f"{notices.name} × {notices.times}" for notices in found)
+
+
+def _notice_link(**query: Any) -> Link:
+    return Link("Their deliveries", list_url(DeliveryNotice, **query), DeliveryNotice)
 
 
 def _late(status: Status, since: datetime | None, limit: timedelta = LATE) -> str:

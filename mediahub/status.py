@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Any
 
-from django.db.models import Count, Exists, Max, Min, OuterRef, Q, Subquery
+from django.db.models import Count, Exists, Max, Min, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce, Greatest, Now
 
 from media_app import hints
 from media_app.models import AccountPause, FetchAttempt, Media
-from messages_app.models import Delivery, OutboxItem, QuarantinedItem, SessionRebuild, WebhookRefusal
+from messages_app.models import Delivery, DeliveryNotice, OutboxItem, QuarantinedItem, SessionRebuild, WebhookRefusal
 from messages_app.outbox import WINDOW
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,8 @@ KEPT_SECONDS = 15.0
 LATELY = timedelta(days=1)
 # One attempt that fails is no news, so many are.
 FAILING = 3
+# So many different names are told.
+MOST_NOTICES = 20
 
 GIVEN_UP = (Media.State.EXPIRED, Media.State.REJECTED)
 UNSENT = (OutboxItem.State.FAILED, OutboxItem.State.UNKNOWN)
@@ -46,6 +48,17 @@ class Files:
     oldest: datetime
     #: How many of them a worker is fetching.
     leased: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Notices:
+    """Parts of deliveries of one name that became no message."""
+
+    name: str
+    #: What the provider says went wrong with the account, or "".
+    error: str
+    has_media: bool
+    times: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,6 +92,8 @@ class Status:
     #: Hand-overs that the business has refused again and again, and what one of them was answered.
     hand_overs_failing: int
     hand_over_error: str
+    #: What became no message within ``LATELY``, by name.
+    notices: tuple[Notices, ...]
     #: Webhooks refused within ``LATELY``, at endpoints that have accepted none since.
     refusals: tuple[WebhookRefusal, ...]
 
@@ -134,6 +149,7 @@ def collect() -> Status:
         unsent=owed["unsent"],
         hand_overs_failing=owed["failing"],
         hand_over_error=owed["error"] or "",
+        notices=_notices(now),
         refusals=_refusals(now),
     )
 
@@ -223,6 +239,15 @@ def _refusals(now: datetime) -> tuple[WebhookRefusal, ...]:
     accepted_since = Delivery.objects.filter(endpoint=OuterRef("endpoint"), received_at__gt=OuterRef("last_at"))
     lately = WebhookRefusal.objects.filter(last_at__gte=now - LATELY)
     return tuple(lately.filter(~Exists(accepted_since)).order_by("-last_at"))
+
+
+def _notices(now: datetime) -> tuple[Notices, ...]:
+    lately = DeliveryNotice.objects.filter(found_at__gte=now - LATELY).order_by()
+    named = lately.values("name", "error", "has_media").annotate(sum=Sum("times")).order_by("-sum", "name", "error")
+    return tuple(
+        Notices(name=row["name"], error=row["error"], has_media=row["has_media"], times=row["sum"])
+        for row in named[:MOST_NOTICES]
+    )
 
 
 def _due() -> dict[str, Any]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import accumulate
 from uuid import UUID, uuid4
 
@@ -27,9 +28,25 @@ from media_app.identity import UNKNOWN_OWNER, WHATSAPP, computed_id, scheme_of
 from media_app.inserts import insert_once
 from messages_app import conversations, outbox, versions
 from messages_app.contacts import Sighting, resolve
-from messages_app.models import Attachment, Delivery, DrainLease, Message, MessageStatus, QuarantinedItem
+from messages_app.models import (
+    Attachment,
+    Delivery,
+    DeliveryNotice,
+    DrainLease,
+    Message,
+    MessageStatus,
+    QuarantinedItem,
+)
 from messages_app.providers import RawDelivery, provider_of
-from messages_app.providers.events import ContactNamed, Event, MessageReceived, OwnersLinked, StatusChanged, Unreadable
+from messages_app.providers.events import (
+    ContactNamed,
+    Event,
+    MessageReceived,
+    Noticed,
+    OwnersLinked,
+    StatusChanged,
+    Unreadable,
+)
 from messages_app.providers.statuses import status_rank
 
 log = logging.getLogger(__name__)
@@ -38,6 +55,8 @@ BATCH = 100
 BATCH_BYTES = 8 * 1024 * 1024
 # A delivery may hold more messages than a statement may have parameters.
 KEPT_AT_ONCE = 1000
+# So many different notices of one delivery are kept.
+NOTICES = 50
 # A delivery whose batches failed this often is taken alone, so that its neighbours live …
 ALONE_FROM = 2
 # … and after this many tries it is put aside for staff.
@@ -315,6 +334,7 @@ def _conclude(batch: Sequence[Delivery], events: dict[str, list[Event]]) -> None
         state = Delivery.State.FAILED if whole else Delivery.State.PARTIAL
         Delivery.objects.filter(id=delivery.id).update(state=state, last_error=unread[0].error)
     Delivery.objects.filter(id__in=read).update(state=Delivery.State.PROCESSED, last_error="")
+    _notice(batch, events)
     # What a replay could read now is no longer in quarantine.
     QuarantinedItem.objects.filter(delivery__in=batch).delete()
     QuarantinedItem.objects.bulk_create(items.values(), batch_size=500)
@@ -327,6 +347,18 @@ def _first_of(unread: Sequence[Unreadable]) -> list[Unreadable]:
         return list(unread)
     error = f"{more:,} more parts of this delivery could not be read. Its body has them all."
     return [*unread[:MAX_QUARANTINED], Unreadable(path="more", error=error)]
+
+
+def _notice(batch: Sequence[Delivery], events: dict[str, list[Event]]) -> None:
+    """Count what became no message, by name, in place of what was counted when these were read before."""
+    found: dict[UUID, DeliveryNotice] = {}
+    for delivery in batch:
+        noticed = Counter(event for event in events[delivery.id] if isinstance(event, Noticed))
+        for event, times in noticed.most_common(NOTICES):
+            id = computed_id("notice", delivery.id, event.name, event.error, str(event.has_media))
+            found[id] = DeliveryNotice(id=id, delivery=delivery, times=times, **asdict(event))
+    DeliveryNotice.objects.filter(delivery__in=batch).delete()
+    DeliveryNotice.objects.bulk_create(found.values(), batch_size=500)
 
 
 def _quarantined(delivery: Delivery, event: Unreadable) -> QuarantinedItem:

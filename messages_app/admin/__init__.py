@@ -1,7 +1,7 @@
 """Conversations, and what they were read from, for the eyes of staff."""
 
 from messages_app.admin.contacts import ContactAdmin
-from messages_app.admin.deliveries import DeliveryAdmin, QuarantinedItemAdmin
+from messages_app.admin.deliveries import DeliveryAdmin, DeliveryNoticeAdmin, QuarantinedItemAdmin
 from messages_app.admin.media import MediaWithMessagesAdmin
 from messages_app.admin.messages import MessageAdmin, MessageStatusAdmin
 from messages_app.admin.rebuilds import SessionRebuildAdmin
@@ -11,6 +11,7 @@ from messages_app.admin.sessions import PhotoSessionAdmin
 __all__ = [
     "ContactAdmin",
     "DeliveryAdmin",
+    "DeliveryNoticeAdmin",
     "MediaWithMessagesAdmin",
     "MessageAdmin",
     "MessageStatusAdmin",

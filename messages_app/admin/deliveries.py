@@ -19,7 +19,7 @@ from media_app.admin.machine_owned import MachineOwnedAdmin, change_url
 from media_app.admin.times import moment_of
 from messages_app import jobs
 from messages_app.admin.raw import as_text, pretty_body, pretty_json
-from messages_app.models import Delivery, DeliveryQuerySet, Message, QuarantinedItem
+from messages_app.models import Delivery, DeliveryNotice, DeliveryQuerySet, Message, QuarantinedItem
 
 # A delivery may bring a thousand messages.
 MAX_SHOWN = 100
@@ -151,3 +151,22 @@ class QuarantinedItemAdmin(MachineOwnedAdmin):
     @admin.display(description="Payload")
     def pretty(self, item: QuarantinedItem) -> str:
         return as_text(pretty_json(item.payload))
+
+
+@admin.register(DeliveryNotice)
+class DeliveryNoticeAdmin(MachineOwnedAdmin):
+    list_display = ("title", "times", "has_media", "delivery_link", "found")
+    list_filter = ("name", "has_media", ("found_at", DayRangeFilter))
+    search_fields = ("name", "error", "delivery__id")
+    search_help_text = "Name, error or delivery id"
+    fieldsets = ((None, {"fields": ("title", "error", "times", "has_media", "delivery_link", "found")}),)
+
+    found = moment_of("found_at", "Found")
+
+    @admin.display(description="Notice", ordering="name")
+    def title(self, notice: DeliveryNotice) -> str:
+        return str(notice)
+
+    @admin.display(description="Delivery")
+    def delivery_link(self, notice: DeliveryNotice) -> str:
+        return delivery_link(notice.delivery_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from messages_app.models.contact import Contact, ContactOwner
-from messages_app.models.delivery import Delivery, DeliveryQuerySet, DrainLease, QuarantinedItem
+from messages_app.models.delivery import Delivery, DeliveryNotice, DeliveryQuerySet, DrainLease, QuarantinedItem
 from messages_app.models.message import Attachment, Message, MessageStatus, MessageVersion
 from messages_app.models.outbox import OutboxItem
 from messages_app.models.rebuild import SessionRebuild
@@ -15,6 +15,7 @@ __all__ = [
     "Contact",
     "ContactOwner",
     "Delivery",
+    "DeliveryNotice",
     "DeliveryQuerySet",
     "DrainLease",
     "Message",

@@ -126,6 +126,26 @@ class QuarantinedItem(models.Model):
         return self.path or "the whole body"
 
 
+class DeliveryNotice(models.Model):
+    """Something in a delivery that became no message: a field that nothing reads, or an error of the account."""
+
+    # uuid5 of delivery, name and error.
+    id = models.UUIDField(primary_key=True, editable=False)
+    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="notices")
+    name = models.CharField(max_length=200, db_index=True)
+    error = models.TextField(blank=True)
+    has_media = models.BooleanField(default=False, help_text="It seems to bring a file.")
+    times = models.PositiveIntegerField(default=1, help_text="How often it stands in the delivery.")
+    found_at = models.DateTimeField(db_default=Now(), db_index=True)
+
+    class Meta:
+        verbose_name = "notice"
+        ordering = ("-found_at", "id")
+
+    def __str__(self) -> str:
+        return self.error or f"ignored: {self.name}"
+
+
 class DrainLease(models.Model):
     """The one row that says who drains the inbox. There is one drainer at a time."""
 

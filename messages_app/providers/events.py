@@ -115,6 +115,18 @@ class ContactNamed:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Noticed:
+    """Something that becomes no message: a field or list that nothing reads, or an error of the account."""
+
+    #: The field's name, ``field.list`` for a list in it, or ``errors``.
+    name: str
+    #: The account's error in words, or "".
+    error: str = ""
+    #: Whether it seems to bring a file.
+    has_media: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Unreadable:
     """One part of a delivery that could not be read; its neighbours live."""
 
@@ -128,4 +140,4 @@ class Unreadable:
     parts: int = 1
 
 
-Event = MessageReceived | StatusChanged | OwnersLinked | ContactNamed | Unreadable
+Event = MessageReceived | StatusChanged | OwnersLinked | ContactNamed | Noticed | Unreadable

@@ -17,7 +17,7 @@ from django.conf import settings
 
 from messages_app.providers import lenient_json, meta_sending
 from messages_app.providers.base import Cause, IncomingRequest, OutgoingMessage, RawDelivery, Refusal
-from messages_app.providers.events import Event, Origin, StatusChanged, Unreadable
+from messages_app.providers.events import Event, Noticed, Origin, StatusChanged, Unreadable
 from messages_app.providers.lines import Line, limited
 from messages_app.providers.meta_contacts import read_contact, read_user_id_update
 from messages_app.providers.meta_lines import meta_lines
@@ -25,6 +25,7 @@ from messages_app.providers.meta_message import (
     Envelope,
     Json,
     UnreadableError,
+    brings_media,
     envelope_of,
     envelope_of_thread,
     error_words,
@@ -132,14 +133,20 @@ def _change(change: Json, path: str, received_at: datetime, broken: _Broken) -> 
     if not isinstance(field, str):
         broken.add(f"{path}.field", "not a name", change)
         return
-    # Meta has some thirty other fields, of templates and accounts. They are not for us.
+    # Meta has some thirty other fields, of templates and accounts. They are counted by name.
     origin = _FIELDS.get(field)
     if origin is None:
+        yield Noticed(name=keepable(field, TYPE_LIMIT), has_media=brings_media(value))
         return
     if not isinstance(value, dict):
         broken.add(f"{path}.value", "not an object", value)
         return
     yield from _lists(value, envelope_of(value, received_at, origin), path, broken)
+    if errors := error_words(value.get("errors")):
+        yield Noticed(name="errors", error=errors)
+    for name in value.keys() - _READ:
+        if isinstance(value[name], dict | list):
+            yield Noticed(name=keepable(f"{field}.{name}", TYPE_LIMIT), has_media=brings_media(value[name]))
     standby = value.get("standby")
     if isinstance(standby, dict):
         # The same lists again, one level deeper, beside the metadata of the value.
@@ -209,6 +216,10 @@ _READERS: Mapping[str, _Reader] = {
     "state_sync": read_contact,
     "user_id_update": read_user_id_update,
 }
+
+
+# What is read of a value.
+_READ = {*_READERS, "contacts", "errors", "history", "metadata", "standby"}
 
 
 def _attempt(read: _Reader, part: Json, envelope: Envelope, path: str) -> Sequence[Event]:

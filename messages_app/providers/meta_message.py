@@ -237,6 +237,22 @@ def error_words(errors: object) -> str:
     return keepable("; ".join(_error(error) for error in errors if isinstance(error, dict)), TEXT_LIMIT)
 
 
+def brings_media(value: object) -> bool:
+    """Whether there is what looks like a file of a message, at whatever depth."""
+    left = [value]
+    while left:
+        part = left.pop()
+        if isinstance(part, dict):
+            if part.get("id") and part.get("mime_type"):
+                return True
+            if any(object_in(part, type).get("id") for type in MEDIA_TYPES):
+                return True
+            left += part.values()
+        elif isinstance(part, list):
+            left += part
+    return False
+
+
 def object_in(parent: Json, name: str) -> Json:
     """The object of this name; an empty one where there is none."""
     value = parent.get(name)

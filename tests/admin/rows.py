@@ -20,6 +20,7 @@ from messages_app.models import (
     Contact,
     ContactOwner,
     Delivery,
+    DeliveryNotice,
     Message,
     OutboxItem,
     PhotoSession,
@@ -152,3 +153,8 @@ def quarantine(delivery: Delivery, *, path: str = "entry[0]", error: str = "no i
 
 def json_body(value: Any) -> bytes:
     return json.dumps(value).encode()
+
+
+def notice(name: str, **fields: Any) -> DeliveryNotice:
+    delivery = make_delivery()
+    return DeliveryNotice.objects.create(id=uuid4(), delivery=delivery, name=name, **fields)

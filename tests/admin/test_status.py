@@ -18,7 +18,7 @@ from mediahub import health, status
 from mediahub.alerts import Alert, alerts
 from messages_app.models import Delivery, QuarantinedItem
 from tests.admin.conftest import Staff
-from tests.admin.rows import attempt, make_delivery, make_media, pause, photo, quarantine
+from tests.admin.rows import attempt, make_delivery, make_media, notice, pause, photo, quarantine
 
 FRONT = "/admin/"
 LIST = "/admin/media_app/media/"
@@ -176,7 +176,7 @@ def test_the_status_takes_the_same_few_queries_however_much_is_wrong(db: None) -
         pause(str(number))
         attempt(make_media(state="expired", account=str(number)))
         quarantine(make_delivery(state="received"), path=str(number))
-    assert taken() == few <= 10
+    assert taken() == few <= 11
 
 
 def test_within_a_moment_a_second_page_asks_for_the_pauses_alone(
@@ -284,6 +284,17 @@ def test_files_that_the_provider_lost_are_told_for_a_day(db: None, redis: Redis)
     make_media(state="rejected", **nothing_to_fetch)
     make_media(state="rejected", **nothing_to_fetch, announced_at=ago(hours=25))
     assert headlines() == ["1 file was given up in the last 24 hours."]
+
+
+def test_fields_that_nothing_reads_are_told_by_name_and_media_in_them_is_an_alert(db: None, redis: Redis) -> None:
+    notice("account_update", times=12)
+    notice("errors", error="131000: Something went wrong")
+    notice("flows", has_media=True)
+    assert headlines() == [
+        "Files came where nothing reads them: flows × 1.",
+        "The provider reports an error of the account: 131000: Something went wrong.",
+        "ignored: account_update × 12",
+    ]
 
 
 def test_files_that_the_bucket_lost_are_told_until_they_are_back(db: None, redis: Redis) -> None:

@@ -11,6 +11,7 @@ from messages_app.models import (
     Attachment,
     Contact,
     ContactOwner,
+    DeliveryNotice,
     Message,
     MessageStatus,
     MessageVersion,
@@ -27,6 +28,7 @@ _OF_RECEIPT: dict[type[models.Model], set[str]] = {
     MessageStatus: set(),
     MessageVersion: {"received_at", "delivery_id"},
     QuarantinedItem: {"found_at"},
+    DeliveryNotice: {"found_at"},
 }
 
 Rows = dict[str, list[dict[str, Any]]]

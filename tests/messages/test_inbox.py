@@ -14,7 +14,16 @@ from media_app.identity import computed_id
 from media_app.models import Media
 from mediahub.simulator.deliveries import SignedRequest
 from messages_app import inbox
-from messages_app.models import Attachment, Contact, ContactOwner, Delivery, Message, MessageStatus, QuarantinedItem
+from messages_app.models import (
+    Attachment,
+    Contact,
+    ContactOwner,
+    Delivery,
+    DeliveryNotice,
+    Message,
+    MessageStatus,
+    QuarantinedItem,
+)
 from messages_app.providers import meta as meta_provider
 from messages_app.providers.events import Event
 from tests.messages.burst_with_a_flaw import mended, nested, with_third_broken
@@ -151,6 +160,16 @@ def test_errors_beside_a_photo_are_kept_and_the_photo_is_fetched() -> None:
     read_all(meta(image("wamid.1", errors=[{"code": 1, "title": "Odd"}])))
     assert Message.objects.get().errors == "1: Odd"
     assert Media.objects.get().state == "pending"
+
+
+def test_fields_that_nothing_reads_are_counted_by_name() -> None:
+    change = {"field": "account_update", "value": {"event": "VERIFIED"}}
+    arrive(meta_json({"entry": [{"changes": [change, change]}]}), album(photo(1)))
+    for _ in range(2):
+        inbox.drain()
+        Delivery.objects.all().replay()
+    assert list(DeliveryNotice.objects.values_list("name", "times", "has_media")) == [("account_update", 2, False)]
+    assert set(Delivery.objects.values_list("last_error", flat=True)) == {""}
 
 
 def test_ten_photos_in_one_second_have_ten_keys() -> None:
@@ -401,7 +420,7 @@ def test_any_order_of_deliveries_ends_in_the_same_rows() -> None:
     assert all(end == ends[0] for end in ends)
     assert {name: len(rows) for name, rows in ends[0].items()} == {
         **{"Contact": 2, "ContactOwner": 4, "Message": 13, "Attachment": 12, "Media": 12},
-        **{"MessageStatus": 4, "MessageVersion": 0, "QuarantinedItem": 2},
+        **{"MessageStatus": 4, "MessageVersion": 0, "DeliveryNotice": 0, "QuarantinedItem": 2},
     }
     assert {contact["name"] for contact in ends[0]["Contact"]} == {"Ada", "Robert"}
 

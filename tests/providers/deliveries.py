@@ -9,7 +9,7 @@ from pathlib import Path
 
 from messages_app.providers import provider
 from messages_app.providers.base import RawDelivery
-from messages_app.providers.events import ContactNamed, Event, OwnersLinked, Unreadable
+from messages_app.providers.events import ContactNamed, Event, Noticed, OwnersLinked, Unreadable
 
 HERE = Path(__file__).parent
 RECEIVED = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -47,4 +47,4 @@ def bare(events: Iterable[Event]) -> list[Event]:
 def _bare(event: Event) -> Event:
     if isinstance(event, Unreadable):
         return replace(event, payload=None)
-    return event if isinstance(event, OwnersLinked | ContactNamed) else replace(event, raw={})
+    return event if isinstance(event, OwnersLinked | ContactNamed | Noticed) else replace(event, raw={})

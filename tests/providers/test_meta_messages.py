@@ -15,6 +15,7 @@ from messages_app.providers.events import (
     ContactNamed,
     Event,
     MessageReceived,
+    Noticed,
     OwnersLinked,
     StatusChanged,
     Unreadable,
@@ -292,9 +293,11 @@ CASES: dict[str, list[Event]] = {
         broken("entry[0].changes[0].user_id_update[3]", "the update names nobody"),
     ],
     # Not for us.
-    "field_account_update": [],
+    "field_account_update": [Noticed(name="account_update")],
+    "field_with_media": [Noticed(name="flows", has_media=True)],
+    "list_of_another_name": [GOOD_MORNING, Noticed(name="messages.calls")],
     "contacts_only": [],
-    "account_errors": [],
+    "account_errors": [Noticed(name="errors", error="131000: Something went wrong")],
 }
 # A message without a type is what it carries.
 WITHOUT_TYPE = {
