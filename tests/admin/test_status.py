@@ -281,7 +281,7 @@ def test_files_given_up_are_told_for_a_day(db: None, redis: Redis) -> None:
 
 def test_files_that_the_provider_lost_are_told_for_a_day(db: None, redis: Redis) -> None:
     nothing_to_fetch: dict[str, Any] = {"provider_media_id": "", "url": ""}
-    make_media(state="rejected", **nothing_to_fetch)
+    make_media(state="rejected", **nothing_to_fetch, announced_at=ago(hours=1))
     make_media(state="rejected", **nothing_to_fetch, announced_at=ago(hours=25))
     assert headlines() == ["1 file was given up in the last 24 hours."]
 
