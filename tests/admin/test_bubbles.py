@@ -78,7 +78,10 @@ def test_reactions_stand_with_their_message(viewer: Client, said: Message) -> No
 def test_a_reaction_taken_back_is_gone(viewer: Client, said: Message) -> None:
     about(said, "reaction", "❤️", minutes=1)
     about(said, "reaction", "", minutes=2)
-    assert "❤️" not in page_of(viewer, said)
+    html = page_of(viewer, said)
+    assert "❤️" not in html
+    # No empty mark either.
+    assert "bubble-marks" not in html
 
 
 def test_a_revoked_photo_is_kept_and_marked(viewer: Client) -> None:
