@@ -44,9 +44,11 @@ class DayRangeFilter(RangeDateFilter):
     def _day(self, end: str) -> date | None:
         """The day, or None for nothing and nonsense."""
         try:
-            return parse_date(str(self.used_parameters.get(f"{self.parameter_name}_{end}") or ""))
+            day = parse_date(str(self.used_parameters.get(f"{self.parameter_name}_{end}") or ""))
         except ValueError:
             return None
+        # The next day, or its midnight in UTC, may be no date of any calendar.
+        return day if day and date.min.year < day.year < date.max.year else None
 
 
 def _midnight(day: date) -> datetime:
