@@ -618,8 +618,8 @@ GUARDS = (
     Guard(
         "nobody is answered after a day",
         "messages_app/outbox.py",
-        "refusal = TOO_LATE if now - session.last_at > WINDOW else \"\"",
-        "refusal = \"\"",
+        'refusal = TOO_LATE if now - session.last_at > WINDOW else ""',
+        'refusal = ""',
         "tests/messages/test_outbox.py",
     ),
     Guard(
