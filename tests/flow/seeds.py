@@ -15,7 +15,7 @@ from django.utils.http import http_date
 
 from media_app import signing
 from media_app.ingest import ingest
-from media_app.models import Media
+from media_app.models import Installation, Media
 from media_app.retry import FEW
 from media_app.spool import Spool
 from messages_app.models import Attachment, Message
@@ -40,6 +40,7 @@ def sow(waiting: int, waiting_empty: int) -> None:
     print(
         json.dumps(
             {
+                "installation": str(Installation.objects.current()),
                 "files": {name: _told(media) for name, media in files.items()},
                 "lost": [_told(media) for media in lost],
                 "gone": [_told(media) for media in gone],

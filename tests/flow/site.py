@@ -99,6 +99,8 @@ class Site:
     def place(self, name: str) -> Place:
         if name not in self._places:
             place = self._places[name] = self._local() if name == "local" else self._bucket(name)
+            # One database for several storages: each is ours.
+            place.storage.mark(self._sown["installation"])
             for file, body in (("photo", BODY), ("empty", b""), ("large", LARGE)):
                 put(place.storage, self.files[file].key, body)
         return self._places[name]
