@@ -256,7 +256,8 @@ def _reply(item: OutboxItem, now: datetime) -> Claimed | None:
         return None
     holding = summarize(session).holding
     is_submitted = session.state == PhotoSession.State.SUBMITTED
-    text = replies.put(item.kind, holding, is_submitted=is_submitted)
+    is_held = session.contact.is_held
+    text = replies.put(item.kind, holding, is_submitted=is_submitted, is_held=is_held)
     item.said = {"photos": holding.photos, "text": text.text}
     message = OutgoingMessage(
         account=session.account,

@@ -38,8 +38,8 @@ def in_words(holding: Holding) -> str:
     return ", ".join(parts)
 
 
-def put(kind: str, holding: Holding, *, is_submitted: bool = False) -> Text:
-    """A reply in words, as things stand now."""
+def put(kind: str, holding: Holding, *, is_submitted: bool = False, is_held: bool = False) -> Text:
+    """A reply in words, as things stand now. ``is_held``: nothing that the contact sent is deleted."""
     got = in_words(holding)
     again = gettext("Please send your photos, then text DONE.")
     if kind in {Kind.QUESTION, Kind.CORRECTION} and not is_submitted:
@@ -48,6 +48,8 @@ def put(kind: str, holding: Holding, *, is_submitted: bool = False) -> Text:
         opening = gettext("Great!") if kind == Kind.QUESTION else gettext("Correction:")
         question = gettext("%(opening)s Got %(got)s. Any flaws or special notes?")
         return Text(question % {"opening": opening, "got": got}, buttons())
+    if kind == Kind.RESET and is_held:
+        return Text(gettext("This session is over. Nothing has been passed on. We have to keep its photos for now."))
     texts = {
         Kind.START: gettext("Welcome! Send your photos, then text DONE."),
         Kind.ACK: gettext("Got it! Keep sending. Text DONE when finished."),

@@ -15,7 +15,7 @@ from mediahub.simulator.customer import Customer
 from mediahub.simulator.provider import SimulatedProvider
 from mediahub.simulator.shop import Shop
 from messages_app import conversations, inbox, outbox, session_rows
-from messages_app.models import Delivery, Message, OutboxItem, PhotoSession
+from messages_app.models import Contact, Delivery, Message, OutboxItem, PhotoSession
 from messages_app.providers.events import StatusChanged
 from tests.album import replies
 from tests.messages.mail import arrive
@@ -63,6 +63,13 @@ def status(of: OutboxItem, word: str, error: str = "") -> StatusChanged:
         reference=str(of.id),
         error=error,
     )
+
+
+def test_reset_promises_no_deletion_to_somebody_on_hold(talk: Callable[..., list[str]]) -> None:
+    talk("sell", 1)
+    Contact.objects.all().hold(True)
+    assert "keep its photos" in talk("reset")[-1]
+    assert item(Kind.RESET).said["text"] == talk()[-1]
 
 
 def test_a_conversation_from_beginning_to_end(talk: Callable[..., list[str]], shop: Shop) -> None:
