@@ -14,10 +14,13 @@ from gunicorn.glogging import Logger
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 try:
-    from mediahub import env, logs
+    from mediahub import databases, env, logs
 
     bind = [env.listening_address()]
     _level = env.log_level()
+    databases.serve_pages()
+    # A setting that can't work is named here, once: workers that all fail to start end gunicorn with a traceback.
+    import mediahub.settings  # noqa: F401
 except ImproperlyConfigured as error:
     sys.exit(f"{error}")
 

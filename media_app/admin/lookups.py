@@ -29,6 +29,6 @@ class ClosedLookups:
                 allowed.add(item.parameter_name or "")
                 continue
             field = item[0] if isinstance(item, (list, tuple)) else item
-            endings = ("__exact", "__isnull", "__id__exact", "_from", "_to")
+            endings = ("", "__exact", "__isnull", "__id__exact", "_from", "_to")
             allowed |= {f"{field}{ending}" for ending in endings}
         return allowed

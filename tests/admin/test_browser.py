@@ -4,9 +4,11 @@ import os
 
 import pytest
 from django.contrib.auth.models import User
+from django.db.models.functions import Now
 from playwright.sync_api import expect, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
+from media_app import jobs
 from tests.admin.rows import make_contact, make_media, make_message, photo
 
 
@@ -18,7 +20,8 @@ def allow_orm_beside_the_browser(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_staff_log_in_and_see_a_thumbnail_and_the_picture(live_server: LiveServer, chromium: str) -> None:
     User.objects.create_superuser("root", password="root")
-    media = make_media(photo(), filename="kitchen.jpeg")
+    media = make_media(photo(), filename="kitchen.jpeg", preview_due_at=Now())
+    jobs.make_preview()
     make_message(make_contact(), media, text="the kitchen")
     errors: list[str] = []
     with sync_playwright() as playwright:
