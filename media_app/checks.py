@@ -175,6 +175,7 @@ def check_delivery(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
                 id="media_app.E006",
             )
         )
+    messages += _public_bucket()
     if settings.MEDIA_DELIVERY == "accel" and (closed := _closed_folder()):
         messages.append(
             Warning(
@@ -199,6 +200,29 @@ def check_delivery(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
             )
         )
     return messages
+
+
+def _public_bucket() -> list[CheckMessage]:
+    """Copies of public files need a bucket of their own, beside the one of all files, and an address."""
+    bucket, url = settings.R2_PUBLIC_BUCKET, settings.R2_PUBLIC_URL
+    own = settings.STORAGES["media"].get("OPTIONS", {}).get("bucket_name", "")
+    if bucket and bucket == own:
+        return [
+            Error(
+                f"R2_PUBLIC_BUCKET is {bucket}, the bucket that all files are kept in: everybody could read each.",
+                hint="Make another bucket for the public copies, and close this one to the public.",
+                id="media_app.E008",
+            )
+        ]
+    if bool(bucket) == bool(url) and (own or not bucket):
+        return []
+    if bucket and url:
+        text = "R2_PUBLIC_BUCKET is set, but the files are kept in a folder: none can be made public."
+    else:
+        there, missing = ("R2_PUBLIC_BUCKET", "R2_PUBLIC_URL") if bucket else ("R2_PUBLIC_URL", "R2_PUBLIC_BUCKET")
+        text = f"{there} is set, {missing} is not: no file can be made public."
+    hint = "Files marked public are copied into R2_PUBLIC_BUCKET, which everybody may read at R2_PUBLIC_URL."
+    return [Warning(text, hint=hint, id="media_app.W007")]
 
 
 def _closed_folder() -> Path | None:

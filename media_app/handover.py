@@ -12,9 +12,11 @@ from urllib.parse import quote, urlsplit
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
+from media_app.access import Visit
 from media_app.delivery.ranges import ByteRange
 from media_app.delivery.response import File
 from media_app.models import Media
+from media_app.publication import public_address
 from media_app.storage import Storage
 
 # A link to the bucket needs no login: it lasts as long as a redirect takes.
@@ -28,23 +30,16 @@ _OURS = ("If-Match", "If-Range", "If-Unmodified-Since")
 _PLAIN = re.compile(r"bytes=(?:[0-9]{1,18}-[0-9]{0,18}|-[0-9]{1,18})", re.ASCII | re.IGNORECASE)
 
 
-def public_address(media: Media) -> str:
-    """Where everybody may have the file; "" for one that is not marked public, or where there is no public domain."""
-    if not (media.is_public and media.is_stored and settings.R2_PUBLIC_URL):
-        return ""
-    return f"{settings.R2_PUBLIC_URL}/{quote(media.key)}"
-
-
 def hand_over(
-    request: HttpRequest, media: Media, file: File, part: ByteRange | None, storage: Storage
+    request: HttpRequest, visit: Visit, file: File, part: ByteRange | None, storage: Storage
 ) -> HttpResponse | None:
     """The answer that makes another server send the file or this part of it; None: it is streamed from here."""
     if not _is_plain(request, part):
         return None
     if settings.MEDIA_DELIVERY == "accel" and not nginx_failed(request):
-        return _to_nginx(media, file, storage)
+        return _to_nginx(visit.media, file, storage)
     if settings.MEDIA_DELIVERY == "redirect" and file.is_inline:
-        return _to_the_bucket(media, file, storage)
+        return _to_the_bucket(visit, file, storage)
     return None
 
 
@@ -76,8 +71,9 @@ def _to_nginx(media: Media, file: File, storage: Storage) -> HttpResponse:
     return response
 
 
-def _to_the_bucket(media: Media, file: File, storage: Storage) -> HttpResponse | None:
-    url = storage.url(media.key, LINK_SECONDS, content_type=file.content_type, disposition=file.disposition)
-    if url is None:
-        return None
-    return HttpResponseRedirect(public_address(media) or url, headers={"Cache-Control": "no-store"})
+def _to_the_bucket(visit: Visit, file: File, storage: Storage) -> HttpResponse | None:
+    media = visit.media
+    url = public_address(media) or storage.url(
+        media.key, LINK_SECONDS, content_type=file.content_type, disposition=file.disposition
+    )
+    return HttpResponseRedirect(url, headers={"Cache-Control": "no-store"}) if url else None

@@ -7,7 +7,7 @@ import time
 
 from django.db import close_old_connections
 
-from media_app import hints
+from media_app import hints, public_copies
 from media_app.failpoints import reached
 from media_app.ingest import DEADLINE_SECONDS, ingest_next
 from media_app.models import Media
@@ -17,6 +17,7 @@ from media_app.serving import revive_lost
 from media_app.storage import StorageError
 
 PURGE = "media_app.jobs.purge"
+SYNC_PUBLIC_COPIES = "media_app.jobs.sync_public_copies"
 MAKE_PREVIEW = "media_app.jobs.make_preview"
 # The most files that are queued at a time.
 PERMITS = 1000
@@ -88,12 +89,27 @@ def purge() -> None:
     """Remove what was deleted."""
     close_old_connections()
     hints.taken_up(PURGE)
+    # Their public copies go as well, by a job of their own: neither waits for the other's bucket.
+    wake_public_copies()
     purge_deleted()
 
 
 def wake_purge() -> bool:
     """Tell a worker that files were deleted."""
     return hints.give_once("ingest", PURGE)
+
+
+def sync_public_copies() -> None:
+    """Make copies of public files, and remove those of files that no longer are."""
+    close_old_connections()
+    hints.taken_up(SYNC_PUBLIC_COPIES)
+    if public_copies.sync() == public_copies.FILES_PER_JOB:
+        wake_public_copies()
+
+
+def wake_public_copies() -> bool:
+    """Tell a worker that files were marked public or private."""
+    return hints.give_once("ingest", SYNC_PUBLIC_COPIES)
 
 
 def queue_due() -> int:

@@ -46,7 +46,7 @@ def _stored(request: HttpRequest, visit: Visit) -> HttpResponseBase | None:
         return part
     storage = media_storage()
     give_connection_back()
-    if (handed := hand_over(request, media, file, part, storage)) is not None:
+    if (handed := hand_over(request, visit, file, part, storage)) is not None:
         return handed
     try:
         opened = storage.open_range(media.key, *extent(file, part))

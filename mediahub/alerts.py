@@ -61,11 +61,13 @@ def alerts(status: Status | None) -> list[Alert]:
         *(_refused(status, refusal) for refusal in status.refusals),
         _nobody_fetches(status),
         _nobody_reads(status),
+        _copies_not_removed(status),
         _hand_overs_failing(status),
         _rebuilds_failing(status),
         _running_out(status),
         _missing(status),
         _given_up(status),
+        _copies_not_made(status),
         _unsent(status),
         _quarantined(status),
         _media_ignored(status),
@@ -153,6 +155,31 @@ def _rebuilds_failing(status: Status) -> Alert | None:
         advice="All messages and files are kept, but photos may be missing in sessions and hand-overs. "
         "Each is tried again by itself, at least once an hour. The log has the error.",
         links=(Link("These conversations", list_url(SessionRebuild), SessionRebuild),),
+    )
+
+
+def _copies_not_removed(status: Status) -> Alert | None:
+    if not status.unremoved:
+        return None
+    return Alert(
+        tone="bad",
+        headline=f"{_counted(status.unremoved, 'file is', 'files are')} no longer public, but the copy is still there.",
+        advice=f"{status.public_error}. Whoever knows the address can read it. It is tried again every five minutes: "
+        "see to it that the hub's keys may delete in the public bucket.",
+        links=(Link("Files with a public copy", list_url(Media, public_lease_until__isnull=0), Media),),
+    )
+
+
+def _copies_not_made(status: Status) -> Alert | None:
+    if not status.uncopied:
+        return None
+    return Alert(
+        tone="warn",
+        headline=f"{_counted(status.uncopied, 'public file', 'public files')} could not be copied.",
+        advice=f"{status.public_error}. It is tried again every five minutes: see to it that R2_PUBLIC_BUCKET "
+        "is there, and that the hub's keys may write to it.",
+        links=(Link("These files", list_url(Media, public_lease_until__isnull=0), Media),),
+        is_now=False,
     )
 
 

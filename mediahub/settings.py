@@ -110,7 +110,8 @@ MEDIA_METADATA_KEYS = env.names("MEDIA_METADATA_KEYS")
 MEDIA_MAX_BYTES = env.number("MEDIA_MAX_BYTES", 100 * 1024 * 1024)
 # Who sends the bytes once they may be seen: this process, nginx in front of it, or the bucket itself.
 MEDIA_DELIVERY = env.choice("MEDIA_DELIVERY", ("stream", "accel", "redirect"))
-# The domain where the bucket shows everything to everybody; only files marked public are sent there.
+# A bucket of the same account that everybody may read at this address: it has copies of the files marked public.
+R2_PUBLIC_BUCKET = env.text("R2_PUBLIC_BUCKET")
 R2_PUBLIC_URL = env.text("R2_PUBLIC_URL").rstrip("/")
 # How long a link that staff give out opens a file.
 LINK_TTL_SECONDS = env.number("LINK_TTL_SECONDS", 900)
@@ -220,7 +221,7 @@ REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
 # The jobs of each queue: workers run nothing else, whoever may have queued it.
 RQ_JOBS = {
     "inbox": ["messages_app.jobs.drain"],
-    "ingest": ["media_app.jobs.ingest", "media_app.jobs.purge"],
+    "ingest": ["media_app.jobs.ingest", "media_app.jobs.purge", "media_app.jobs.sync_public_copies"],
     "outbox": ["messages_app.jobs.send"],
     "handovers": ["messages_app.jobs.hand_over"],
     "previews": ["media_app.jobs.make_preview"],

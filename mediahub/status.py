@@ -15,6 +15,8 @@ from django.db.models.functions import Coalesce, Greatest, Now
 
 from media_app import hints
 from media_app.models import AccountPause, FetchAttempt, Media
+from media_app.models.media import CONCERNS_PUBLIC
+from media_app.publication import public_bucket
 from messages_app.models import Delivery, DeliveryNotice, OutboxItem, QuarantinedItem, SessionRebuild, WebhookRefusal
 from messages_app.outbox import WINDOW
 
@@ -92,6 +94,11 @@ class Status:
     #: Hand-overs that the business has refused again and again, and what one of them was answered.
     hand_overs_failing: int
     hand_over_error: str
+    #: Public files that could not be copied, and files whose public copy could not be removed.
+    uncopied: int
+    unremoved: int
+    #: What the bucket said to one of them.
+    public_error: str
     #: What became no message within ``LATELY``, by name.
     notices: tuple[Notices, ...]
     #: Webhooks refused within ``LATELY``, at endpoints that have accepted none since.
@@ -149,6 +156,7 @@ def collect() -> Status:
         unsent=owed["unsent"],
         hand_overs_failing=owed["failing"],
         hand_over_error=owed["error"] or "",
+        **_public_copies(),
         notices=_notices(now),
         refusals=_refusals(now),
     )
@@ -233,6 +241,20 @@ def _owed(now: datetime) -> dict[str, Any]:
         failing=Count("id", filter=failing),
         error=Max("last_error", filter=failing),
     )
+
+
+def _public_copies() -> dict[str, Any]:
+    is_public = Q(is_public=True, state=Media.State.STORED, public_bucket=public_bucket())
+    found = (
+        Media.objects.filter(CONCERNS_PUBLIC)
+        .exclude(public_error="")
+        .aggregate(
+            uncopied=Count("id", filter=is_public),
+            unremoved=Count("id", filter=~is_public),
+            public_error=Max("public_error"),
+        )
+    )
+    return {**found, "public_error": (found["public_error"] or "").rstrip(".")}
 
 
 def _refusals(now: datetime) -> tuple[WebhookRefusal, ...]:

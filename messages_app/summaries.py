@@ -11,8 +11,8 @@ from uuid import UUID
 from django.conf import settings
 
 from media_app import signing
-from media_app.handover import public_address
 from media_app.models import Media
+from media_app.publication import public_address
 from media_app.signing import Disposition, Link
 from messages_app.models import Message, PhotoSession
 

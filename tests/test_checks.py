@@ -23,6 +23,8 @@ S3 = {"BACKEND": "storages.backends.s3.S3Storage"}
         ("TWILIO_AUTH_TOKEN", [], "media_app.W002"),
         ("LINK_TTL_SECONDS", 0, "media_app.E005"),
         ("R2_PUBLIC_URL", "cdn.example", "media_app.E006"),
+        ("R2_PUBLIC_URL", "https://cdn.example", "media_app.W007"),
+        ("R2_PUBLIC_BUCKET", "public", "media_app.W007"),
         ("MEDIA_DELIVERY", "redirect", "media_app.W003"),
         ("STORAGES", {"media": {**S3, "OPTIONS": {"endpoint_url": "minio:9000"}}}, "media_app.E007"),
         ("STORAGES", {"media": {**S3, "OPTIONS": {"endpoint_url": "http://minio:many"}}}, "media_app.E007"),
@@ -50,6 +52,16 @@ def test_a_bucket_that_viewers_are_sent_to_keeps_its_senders_secret(settings: Se
     assert "media_app.W004" in {message.id for message in run_checks()}
     settings.MEDIA_METADATA_KEYS = [Fernet.generate_key().decode()]
     assert not run_checks()
+
+
+def test_public_copies_need_a_bucket_of_their_own(settings: Settings) -> None:
+    settings.R2_PUBLIC_BUCKET, settings.R2_PUBLIC_URL = "public", "https://cdn.example"
+    assert [message.id for message in run_checks()] == ["media_app.W007"]
+    options = {"bucket_name": "media", "access_key": "k", "secret_key": "s"}
+    settings.STORAGES = {**settings.STORAGES, "media": {**S3, "OPTIONS": options}}
+    assert not run_checks()
+    settings.R2_PUBLIC_BUCKET = "media"
+    assert [message.id for message in run_checks()] == ["media_app.E008"]
 
 
 @pytest.mark.parametrize(

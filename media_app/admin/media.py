@@ -22,6 +22,7 @@ from media_app.admin.tiles import KINDS, group_of, progress, sender_name, thumbn
 from media_app.admin.times import in_words, moment_of
 from media_app.models import AccountPause, Media
 from media_app.previews import can_preview, waiting
+from media_app.publication import next_step, public_address, public_bucket
 
 RETRYABLE = (Media.State.RETRYING, Media.State.EXPIRED, Media.State.REJECTED, Media.State.MISSING)
 
@@ -41,7 +42,7 @@ class MediaAdmin(MachineOwnedAdmin):
         TypeFilter,
         ("occurred_at", DayRangeFilter),
     )
-    linked_lookups = ("source", "account", "expires_at__gte", "expires_at__lte")
+    linked_lookups = ("source", "account", "expires_at__gte", "expires_at__lte", "public_lease_until__isnull")
     search_fields: ClassVar[tuple[str, ...]] = ("owner", "key", "filename", "sha256", "id")
     search_help_text = "Number, file name, key, sha256 or id"
     number_field = "owner"
@@ -50,7 +51,7 @@ class MediaAdmin(MachineOwnedAdmin):
     foot_template = "admin/media_app/media_foot.html"
     fieldsets = (
         ("Sent", {"fields": ("sender", "sent", "filename", "key")}),
-        ("Kept", {"fields": ("kept_type", "kept_size", "sha256", "stored")}),
+        ("Kept", {"fields": ("kept_type", "kept_size", "sha256", "stored", "public_copy")}),
         ("Fetching", {"fields": ("state_badge", "last_error", "attempts", "next_attempt", "rescue", "give_up")}),
         (
             "As announced",
@@ -142,22 +143,29 @@ class MediaAdmin(MachineOwnedAdmin):
 
     @admin.action(description="Mark public", permissions=["verb"])
     def mark_public(self, request: HttpRequest, queryset: QuerySet[Media]) -> None:
-        """Let the files be had from the bucket's public domain."""
+        """Let everybody who has the address read a copy of the files."""
         marked = Media.objects.filter(id__in=queryset.values("pk")).mark_public(True)
-        said = f"{_files(marked)} may now be had from {settings.R2_PUBLIC_URL} by anybody who has the address."
-        self.message_user(request, said, messages.SUCCESS)
+        said = f"{_files(marked)} will be copied to {settings.R2_PUBLIC_URL}. The page of each shows its address."
+        self._sync_public_copies(request, said)
 
     @admin.action(description="Mark private", permissions=["verb"])
     def mark_private(self, request: HttpRequest, queryset: QuerySet[Media]) -> None:
-        """Give out no more public addresses of the files."""
+        """Remove the public copies of the files."""
         marked = Media.objects.filter(id__in=queryset.values("pk")).mark_public(False)
-        said = f"No more public addresses of {_files(marked)} are given out. Those that are known stay what they are."
-        self.message_user(request, said, messages.SUCCESS)
+        said = f"The public copies of {_files(marked)} will be removed. Caches may keep them for five minutes more."
+        self._sync_public_copies(request, said)
+
+    def _sync_public_copies(self, request: HttpRequest, said: str) -> None:
+        if jobs.wake_public_copies():
+            self.message_user(request, said, messages.SUCCESS)
+        else:
+            said = f"{said} The queue is down: it is done when the queue is back."
+            self.message_user(request, said, messages.WARNING)
 
     def get_actions(self, request: HttpRequest) -> Any:
-        """Without a public domain nothing can be public."""
+        """Without a public bucket nothing can be public."""
         actions = super().get_actions(request)
-        if not settings.R2_PUBLIC_URL:
+        if not public_bucket():
             actions = {verb: action for verb, action in actions.items() if verb not in ("mark_public", "mark_private")}
         return actions
 
@@ -228,6 +236,18 @@ class MediaAdmin(MachineOwnedAdmin):
     @admin.display(description="Size")
     def kept_size(self, media: Media) -> str:
         return f"{filesizeformat(media.size)} ({media.size:,} bytes)" if media.size is not None else ""
+
+    @admin.display(description="Public copy")
+    def public_copy(self, media: Media) -> str:
+        if address := public_address(media):
+            return format_html('<a href="{}">{}</a>', address, address)
+        step = next_step(media, public_bucket())
+        if step is None:
+            return ""
+        # A key without a copy: one is being made, or a part of it has to be removed before.
+        is_wanted = media.is_public and media.is_stored and public_bucket()
+        what = "It is being made." if is_wanted else "It is being removed."
+        return f"{what} {media.public_error}".strip()
 
     @admin.display(description="Rescue clock")
     def rescue(self, media: Media) -> str:

@@ -30,6 +30,8 @@ HINT = timedelta(seconds=60)
 ANEW = timedelta(days=1)
 # More than a sweep: when a pause ends, the other files of the account have their turn first.
 BEHIND = timedelta(seconds=30)
+# Files that are public, or have a public copy.
+CONCERNS_PUBLIC = Q(is_public=True) | ~Q(public_key="")
 # How the reason of a file that may not be kept for its size begins.
 TOO_LARGE = "The file is larger than"
 
@@ -240,6 +242,8 @@ class MediaQuerySet(models.QuerySet["Media"]):
             last_error=reason,
             purged_at=None,
             queued_until=None,
+            # A file that comes back is not public before staff say so again.
+            is_public=False,
         )
 
     def unpurged(self) -> MediaQuerySet:
@@ -304,8 +308,12 @@ class MediaQuerySet(models.QuerySet["Media"]):
         return self.update(link_version=F("link_version") + 1)
 
     def mark_public(self, is_public: bool) -> int:
-        """Whether the files may be had from the bucket's public domain. Returns how many it changed."""
-        return self.exclude(is_public=is_public).update(is_public=is_public)
+        """Whether the files are to have a copy in the public bucket. Returns how many it changed.
+
+        Deleted files stay private.
+        """
+        changed = self.exclude(is_public=is_public).exclude(state=Media.State.DELETED)
+        return changed.update(is_public=is_public)
 
     def retry_now(self) -> int:
         """Staff ask again: given-up files start anew, waiting ones are tried at once. Returns how many."""
@@ -420,7 +428,17 @@ class Media(models.Model):
     # Who may have it.
     link_version = models.PositiveIntegerField(default=0, help_text="Signed links of former versions open nothing.")
     is_public = models.BooleanField(
-        default=False, verbose_name="public", help_text="May be had from the public domain of the bucket."
+        default=False, verbose_name="public", help_text="While it is stored, the public bucket has a copy."
+    )
+    # Its copy in the public bucket. The key is written before there is a copy and cleared after it is removed.
+    public_bucket = models.CharField(max_length=255, blank=True, default="", db_default="")
+    public_key = models.CharField(max_length=100, blank=True, default="", db_default="")
+    published_at = models.DateTimeField(null=True, blank=True, help_text="When its public copy was complete.")
+    public_lease_until = models.DateTimeField(
+        null=True, blank=True, help_text="Until when one worker alone copies it, or removes the copy."
+    )
+    public_error = models.TextField(
+        blank=True, default="", db_default="", help_text="Why the copy could not be made, or removed."
     )
 
     objects = MediaQuerySet.as_manager()
@@ -443,6 +461,7 @@ class Media(models.Model):
                 name="media_without_previews",
                 condition=Q(state="stored", preview_due_at__isnull=False),
             ),
+            models.Index(fields=["public_lease_until"], name="media_public", condition=CONCERNS_PUBLIC),
         ]
 
     def __str__(self) -> str:

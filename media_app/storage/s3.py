@@ -164,6 +164,32 @@ class S3Storage(Storage):
                 raise ObjectExistsError(request["Key"]) from error
             raise
 
+    def copy_from(
+        self, bucket: str, key: str, *, to: str, content_type: str, disposition: str, cache_control: str
+    ) -> bool:
+        """Copy an object of another bucket of the same account to the key ``to``; False if it is absent.
+
+        The bytes stay inside the server. The copy has these headers and none of the object's metadata.
+        Raises StorageError: then a copy may be there, or still come.
+        """
+        try:
+            with _s3_errors("copy"):
+                self.client.copy_object(
+                    Bucket=self.bucket,
+                    Key=to,
+                    CopySource={"Bucket": bucket, "Key": key},
+                    MetadataDirective="REPLACE",
+                    Metadata={},
+                    ContentType=content_type,
+                    ContentDisposition=disposition,
+                    CacheControl=cache_control,
+                )
+        except RefusedError as error:
+            if error.code == "NoSuchKey":
+                return False
+            raise
+        return True
+
     def open_range(self, key: str, start: int = 0, stop: int | None = None) -> S3Object | None:
         check_range(start, stop)
         try:

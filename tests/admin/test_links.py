@@ -9,12 +9,16 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from pytest_django.fixtures import Settings
+from redis import Redis
 
+from media_app import hints
 from media_app.models import Media, Viewing
 from tests.admin.conftest import Staff
 from tests.admin.rows import make_media, photo
 from tests.media.browser import Browser
+from tests.media.bucket import name_buckets
 
 pytestmark = pytest.mark.django_db
 
@@ -72,15 +76,32 @@ def test_those_who_only_look_give_nothing_out(viewer: Client) -> None:
     assert viewer.post(address).status_code == 403
 
 
-def test_files_are_public_only_where_there_is_a_public_domain(staff: Staff, settings: Settings) -> None:
+@pytest.mark.parametrize("missing", ["R2_PUBLIC_BUCKET", "R2_PUBLIC_URL"])
+def test_files_are_public_only_where_there_is_a_public_bucket(staff: Staff, settings: Settings, missing: str) -> None:
     client, media = staff("media_app.change_media"), make_media(photo())
-    settings.R2_PUBLIC_URL = ""
+    name_buckets(settings)
+    assert "mark_public" in client.get(page(media)).content.decode()
+    setattr(settings, missing, "")
     assert "mark_public" not in client.get(page(media)).content.decode()
-    settings.R2_PUBLIC_URL = "https://cdn.example"
-    assert "https://cdn.example" in press(client, media, "mark_public")
-    assert Media.objects.get().is_public
-    press(client, media, "mark_private")
-    assert not Media.objects.get().is_public
+
+
+def test_the_page_tells_what_becomes_of_the_public_copy(staff: Staff, settings: Settings) -> None:
+    client, media = staff("media_app.change_media"), make_media(photo())
+    name_buckets(settings)
+    assert "It is being made." in press(client, media, "mark_public")
+    Media.objects.update(public_bucket="public", public_key="0000.jpeg", published_at=timezone.now())
+    assert 'href="https://cdn.example/0000.jpeg"' in client.get(page(media)).content.decode()
+    Media.objects.update(public_error="the bucket, delete: AccessDenied (403)")
+    html = press(client, media, "mark_private")
+    assert "It is being removed. the bucket, delete: AccessDenied (403)" in html
+    assert "0000.jpeg" not in html
+
+
+def test_a_worker_is_told_of_a_file_that_was_marked(staff: Staff, settings: Settings, redis: Redis) -> None:
+    client, media = staff("media_app.change_media"), make_media(photo())
+    name_buckets(settings)
+    press(client, media, "mark_public")
+    assert hints.waiting("ingest") == 1
 
 
 def test_the_page_tells_who_has_seen_the_file(staff: Staff) -> None:

@@ -10,6 +10,7 @@ from django.db import DatabaseError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from pytest_django.fixtures import Settings
 from redis import Redis
 
 from media_app.admin.machine_owned import change_url, list_url
@@ -19,6 +20,7 @@ from mediahub.alerts import Alert, alerts
 from messages_app.models import Delivery, QuarantinedItem
 from tests.admin.conftest import Staff
 from tests.admin.rows import attempt, make_delivery, make_media, notice, pause, photo, quarantine
+from tests.media.bucket import name_buckets
 
 FRONT = "/admin/"
 LIST = "/admin/media_app/media/"
@@ -131,6 +133,23 @@ def test_files_that_wait_behind_slow_fetches_show_before_the_fetches_are_cut(red
     assert alert.advice.startswith("8 others are being fetched.")
 
 
+def test_public_copies_that_fail_are_told_of(viewer: Client, redis: Redis, settings: Settings) -> None:
+    tried: dict[str, Any] = {
+        "public_key": "0000.jpeg",
+        "public_lease_until": timezone.now(),
+        "public_error": "AccessDenied (403)",
+    }
+    files = [make_media(photo(), is_public=is_public, public_bucket="public", **tried) for is_public in (True, False)]
+    make_media(photo())
+    name_buckets(settings)
+    removal, copy = told()
+    assert removal.headline == "1 file is no longer public, but the copy is still there."
+    assert copy.headline == "1 public file could not be copied."
+    assert removal.advice.startswith("AccessDenied (403). Whoever knows the address")
+    page = html(viewer, removal.links[0].url)
+    assert {media.id for media in Media.objects.all() if str(media.id) in page} == {media.id for media in files}
+
+
 def test_what_can_wait_is_told_on_the_front_page_alone(viewer: Client, redis: Redis) -> None:
     quarantine(make_delivery())
     assert "1 part of a delivery could not be read." in html(viewer)
@@ -176,7 +195,7 @@ def test_the_status_takes_the_same_few_queries_however_much_is_wrong(db: None) -
         pause(str(number))
         attempt(make_media(state="expired", account=str(number)))
         quarantine(make_delivery(state="received"), path=str(number))
-    assert taken() == few <= 11
+    assert taken() == few <= 12
 
 
 def test_within_a_moment_a_second_page_asks_for_the_pauses_alone(

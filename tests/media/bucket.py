@@ -6,7 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pytest_django import Settings
+
 from media_app.storage import DiskStorage
+from mediahub.settings import _s3_storage
+
+
+def name_buckets(settings: Settings) -> None:
+    """Files are kept in one bucket, public copies in another one. There is no server: nothing can be read or put."""
+    media = _s3_storage(bucket="media", key_id="id", secret="secret", region="auto", endpoint="http://127.0.0.1:1")
+    settings.STORAGES = {**settings.STORAGES, "media": media}
+    settings.R2_PUBLIC_BUCKET, settings.R2_PUBLIC_URL = "public", "https://cdn.example"
 
 
 def _nothing() -> None:

@@ -8,7 +8,9 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+import requests
 from django.contrib.auth.models import Permission, User
+from mypy_boto3_s3 import S3Client
 from pytest_django import Settings
 from redis import Redis
 
@@ -16,14 +18,16 @@ from media_app import hints, ingest, installation
 from media_app.filetypes import base_type
 from media_app.models import Media
 from media_app.storage import media_storage
+from mediahub.settings import _s3_storage as s3_storage
 from mediahub.simulator.content import Kind, content
 from mediahub.simulator.processes import free_port
 from mediahub.simulator.provider import SimulatedProvider
 from tests.media.browser import Browser
 from tests.media.bucket import Bucket
 from tests.media.files import Announced, Sent, Stored, announcement, keep
-from tests.servers import redis_server
+from tests.servers import S3_KEY_ID, S3_SECRET, moto_server, redis_server
 from tests.sources.hostile import HostileProvider
+from tests.storage.buckets import connect
 
 
 @pytest.fixture
@@ -102,6 +106,33 @@ def stored(announced: Announced, media_root: Path) -> Stored:
         return media
 
     return make
+
+
+@pytest.fixture(scope="session")
+def moto_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    port = free_port()
+    server = moto_server(tmp_path_factory.mktemp("moto"), port)
+    server.start()
+    yield port
+    server.stop()
+
+
+@pytest.fixture
+def s3(moto_port: int) -> Iterator[S3Client]:
+    """A strict S3 server, without the buckets of earlier tests."""
+    with connect(moto_port, "none") as storage:
+        requests.post(f"http://127.0.0.1:{moto_port}/moto-api/reset", timeout=60)
+        yield storage.client
+
+
+@pytest.fixture
+def in_a_bucket(s3: S3Client, settings: Settings) -> None:
+    """The storage is a bucket."""
+    s3.create_bucket(Bucket="media")
+    bucket = s3_storage(
+        bucket="media", key_id=S3_KEY_ID, secret=S3_SECRET, region="us-east-1", endpoint=s3.meta.endpoint_url
+    )
+    settings.STORAGES = {**settings.STORAGES, "media": bucket}
 
 
 @pytest.fixture

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from io import BytesIO
 from urllib.parse import parse_qs, urlsplit
 
-import boto3
 import pytest
 import requests
+from django.db.models.functions import Now
 from django.urls import reverse
 from pytest_django import Settings
 
@@ -16,11 +15,8 @@ from media_app import signing
 from media_app.models import Media, Viewing
 from media_app.signing import Disposition
 from media_app.storage import media_storage
-from mediahub.settings import _s3_storage
-from mediahub.simulator.processes import free_port
 from tests.media.browser import Browser
 from tests.media.files import Announced, Stored
-from tests.servers import S3_KEY_ID, S3_SECRET, moto_server
 
 pytestmark = pytest.mark.django_db
 
@@ -40,32 +36,6 @@ PLAIN: list[dict[str, str]] = [{}, {"Range": "bytes=0-1"}, {"Range": "Bytes=-5"}
 
 def url(media: Media, query: str = "") -> str:
     return reverse("media", args=[media.id]) + query
-
-
-@pytest.fixture(scope="module")
-def moto_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    port = free_port()
-    server = moto_server(tmp_path_factory.mktemp("moto"), port)
-    server.start()
-    yield port
-    server.stop()
-
-
-@pytest.fixture
-def in_a_bucket(moto_port: int, settings: Settings) -> None:
-    """The storage is a bucket."""
-    endpoint = f"http://127.0.0.1:{moto_port}"
-    client = boto3.client(
-        "s3",
-        endpoint_url=endpoint,
-        aws_access_key_id=S3_KEY_ID,
-        aws_secret_access_key=S3_SECRET,
-        region_name="us-east-1",
-    )
-    client.create_bucket(Bucket="media")
-    client.close()
-    bucket = _s3_storage(bucket="media", key_id=S3_KEY_ID, secret=S3_SECRET, region="us-east-1", endpoint=endpoint)
-    settings.STORAGES = {**settings.STORAGES, "media": bucket}
 
 
 @pytest.fixture
@@ -181,27 +151,52 @@ def test_a_download_is_not_redirected(viewer: Browser, object_: Media, settings:
 def test_what_is_not_safe_inline_is_not_redirected(
     viewer: Browser, object_: Media, settings: Settings, content_type: str
 ) -> None:
-    settings.MEDIA_DELIVERY, settings.R2_PUBLIC_URL = "redirect", "https://cdn.example"
-    Media.objects.update(content_type=content_type, is_public=True)
+    settings.MEDIA_DELIVERY = "redirect"
+    Media.objects.update(content_type=content_type)
+    publish(settings)
     assert viewer.get(url(object_)).status_code == 200
 
 
 def test_a_folder_has_nowhere_to_redirect_to(viewer: Browser, photo: Media, settings: Settings) -> None:
-    settings.MEDIA_DELIVERY, settings.R2_PUBLIC_URL = "redirect", "https://cdn.example"
-    Media.objects.update(is_public=True)
+    settings.MEDIA_DELIVERY = "redirect"
+    publish(settings)
     assert viewer.get(url(photo)).body == PHOTO
 
 
-@pytest.mark.parametrize("is_public", [True, False])
-def test_only_public_files_are_had_from_the_public_domain(
-    viewer: Browser, object_: Media, settings: Settings, is_public: bool
+def publish(settings: Settings) -> None:
+    """The files have complete public copies."""
+    settings.R2_PUBLIC_BUCKET, settings.R2_PUBLIC_URL = "public", "https://cdn.example"
+    Media.objects.update(is_public=True, public_bucket="public", public_key="0000.jpeg", published_at=Now())
+
+
+def location(browser: Browser, path: str) -> str:
+    return str(browser.get(path).headers.get("Location", ""))
+
+
+def test_whoever_may_see_a_public_file_is_sent_to_its_copy(viewer: Browser, object_: Media, settings: Settings) -> None:
+    settings.MEDIA_DELIVERY = "redirect"
+    publish(settings)
+    link = signing.link(object_).partition(settings.PUBLIC_URL)[2]
+    assert location(viewer, url(object_)) == location(Browser(), link) == "https://cdn.example/0000.jpeg"
+
+
+@pytest.mark.parametrize(
+    "change", [{"is_public": False}, {"published_at": None}, {"public_bucket": "former"}, {"public_key": ""}]
+)
+def test_without_a_complete_copy_nobody_is_sent_to_the_public_address(
+    viewer: Browser, object_: Media, settings: Settings, change: dict[str, object]
 ) -> None:
-    settings.MEDIA_DELIVERY, settings.R2_PUBLIC_URL = "redirect", "https://cdn.example"
-    Media.objects.update(is_public=is_public)
-    location = viewer.get(url(object_))["Location"]
-    path = object_.key.replace(":", "%3A").replace("+", "%2B")
-    assert (location == f"https://cdn.example/{path}") is is_public
-    assert ("X-Amz-Signature" in location) is not is_public
+    settings.MEDIA_DELIVERY = "redirect"
+    publish(settings)
+    Media.objects.update(**change)
+    assert "X-Amz-Signature" in location(viewer, url(object_))
+
+
+def test_a_public_address_without_a_bucket_opens_nothing(viewer: Browser, object_: Media, settings: Settings) -> None:
+    settings.MEDIA_DELIVERY = "redirect"
+    publish(settings)
+    settings.R2_PUBLIC_BUCKET = ""
+    assert "X-Amz-Signature" in location(viewer, url(object_))
 
 
 # --- who ---------------------------------------------------------------------------------

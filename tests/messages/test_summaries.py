@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import timedelta
+from importlib import import_module
 from io import BytesIO
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from django.apps import apps
+from django.db.models.functions import Now
 from django.test import Client
 from pytest_django.fixtures import Settings
 
@@ -20,6 +24,7 @@ from messages_app import inbox
 from messages_app.models import OutboxItem, PhotoSession
 from messages_app.replies import in_words, put
 from messages_app.summaries import Holding, as_text, essence, summarize, with_links
+from tests.media.bucket import name_buckets
 from tests.messages.mail import ADA, SENT, album, arrive, meta, photo
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -136,11 +141,23 @@ def test_what_former_versions_kept_is_sent_as_it_is() -> None:
 def test_public_files_have_links_of_the_public_domain(settings: Settings) -> None:
     row = session(2)
     shown, other = (store(media, b"any") for media in files())
-    Media.objects.filter(id=shown.id).mark_public(True)
-    settings.R2_PUBLIC_URL = "https://cdn.example.com"
+    name_buckets(settings)
+    Media.objects.filter(id=shown.id).update(
+        is_public=True, stored_at=Now(), public_bucket="public", public_key="0000.jpeg", published_at=Now()
+    )
     urls = [each["url"] for each in with_links(summarize(row).as_data(1))["photos"]]
-    assert urls[0].startswith("https://cdn.example.com/whatsapp")
+    assert urls[0] == "https://cdn.example/0000.jpeg"
     assert urls[1].startswith(f"http://testserver/media/{other.id}/?token=")
+
+
+def test_addresses_made_of_keys_are_forgotten() -> None:
+    row = session(1)
+    data = summarize(row).as_data(1)
+    data["photos"][0]["public_url"] = "https://cdn.example/whatsapp%3A%2B14335551212/1.jpeg"
+    item = OutboxItem.objects.create(id=uuid4(), session=row, kind=Kinds.HAND_OVER, caused_at=row.started_at, said=data)
+    import_module("messages_app.migrations.0016_summaries_without_keys").forget(apps, None)
+    item.refresh_from_db()
+    assert with_links(item.said)["photos"][0]["url"].startswith("http://testserver/media/")
 
 
 # --- as data ------------------------------------------------------------------------------

@@ -47,6 +47,20 @@ def test_one_byte_of_a_large_object_costs_one_small_answer(kind: str, request: p
         assert MB < counter.received < MB + 128 * 1024
 
 
+@pytest.mark.parametrize("kind", ["moto", "rclone"])
+def test_a_copy_has_the_bytes_and_nothing_else_of_its_object(kind: str, request: pytest.FixtureRequest) -> None:
+    storage: S3Storage = request.getfixturevalue(kind)
+    public = S3Storage(storage.client, f"{storage.bucket}-public")
+    storage.client.create_bucket(Bucket=public.bucket)
+    put(storage, content=b"a photo", metadata={"record": "her number"})
+    headers = {"content_type": "image/png", "disposition": "inline", "cache_control": "no-cache"}
+    assert public.copy_from(storage.bucket, KEY, to="0000.png", **headers)
+    assert not public.copy_from(storage.bucket, "absent.png", to="1111.png", **headers)
+    found = public.client.head_object(Bucket=public.bucket, Key="0000.png")
+    assert (keys(public), read(public, "0000.png")) == (["0000.png"], b"a photo")
+    assert (found["ContentType"], "record" in found["Metadata"]) == ("image/png", False)
+
+
 # Linux counts the peak of a process's own memory (VmHWM) from its start.
 LARGE_FILE = """
 import os, sys, tempfile

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error, close_old_connections, connection
 
 from media_app import jobs as media_jobs
+from media_app import public_copies
 from media_app.database_errors import described, is_connection_lost
 from media_app.models import Media
 from messages_app import conversations, inbox, outbox
@@ -83,6 +84,7 @@ DUTIES: dict[str, Callable[[], int]] = {
     QUEUE: lambda: media_jobs.queue_due(),
     "queue previews": lambda: media_jobs.queue_previews(),
     "wake purge": lambda: Media.objects.unpurged().exists() and media_jobs.wake_purge(),
+    "wake public copies": lambda: public_copies.due().exists() and media_jobs.wake_public_copies(),
 }
 BETWEEN_PASSES = {name: DUTIES[name] for name in (QUEUE, "queue previews", "wake senders")}
 

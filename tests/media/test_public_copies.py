@@ -1,0 +1,367 @@
+"""Public files have a copy in the public bucket, and no other file has one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.db.models.functions import Now
+from mypy_boto3_s3 import S3Client
+from pytest_django.fixtures import Settings
+from redis import Redis
+
+from media_app import hints, installation, jobs, public_copies
+from media_app.models import Media
+from media_app.public_copies import sync
+from media_app.publication import Step, next_step, public_address
+from media_app.storage import S3Storage, media_storage
+from tests.faults.crash import dies_at
+from tests.media.files import Announced
+
+State = Media.State
+
+PHOTO = b"\xff\xd8\xff\xe0 a photo"
+EARLIER, LATER = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+PUBLISHED = {"public_bucket": "public", "public_key": "k.jpeg", "published_at": LATER}
+LEFT_OVER = {"public_bucket": "public", "public_key": "k.jpeg"}
+
+#: What a row says, and what is to be done about it.
+ROWS: list[tuple[dict[str, Any], Step | None]] = [
+    ({}, None),
+    ({"is_public": True}, Step.COPY),
+    ({"is_public": True, "state": State.PENDING}, None),
+    ({"is_public": True, **PUBLISHED}, None),
+    ({"is_public": True, **PUBLISHED, "published_at": EARLIER, "stored_at": LATER}, Step.REMOVE),
+    ({"is_public": True, **PUBLISHED, "public_bucket": "former"}, Step.REMOVE),
+    ({"is_public": True, **LEFT_OVER}, Step.REMOVE),
+    ({"is_public": False, **LEFT_OVER}, Step.REMOVE),
+    ({"is_public": False, **PUBLISHED}, Step.REMOVE),
+    ({"is_public": True, **PUBLISHED, "state": State.MISSING}, Step.REMOVE),
+    ({"is_public": True, **PUBLISHED, "state": State.PENDING}, Step.REMOVE),
+    ({"is_public": False, **PUBLISHED, "state": State.DELETED}, Step.REMOVE),
+]
+
+
+def row(words: dict[str, Any]) -> dict[str, Any]:
+    return {"state": State.STORED, "stored_at": EARLIER, **words}
+
+
+@pytest.mark.parametrize(("words", "step"), ROWS)
+def test_what_is_to_be_done_about_a_copy(words: dict[str, Any], step: Step | None) -> None:
+    media = Media(**row(words))
+    assert next_step(media, "public") == step
+    assert next_step(media, "") == (Step.REMOVE if media.public_key else None)
+
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
+
+
+@pytest.fixture
+def public(s3: S3Client, in_a_bucket: None, settings: Settings) -> S3Storage:
+    """The bucket for public copies."""
+    settings.R2_PUBLIC_BUCKET, settings.R2_PUBLIC_URL = "public", "https://cdn.example"
+    s3.create_bucket(Bucket="public")
+    return S3Storage(s3, "public")
+
+
+@pytest.fixture
+def photo(announced: Announced, in_a_bucket: None) -> Media:
+    """A public photo that has no copy yet."""
+    return kept(announced())
+
+
+def kept(media: Media, body: bytes = PHOTO, content_type: str = "image/jpeg") -> Media:
+    media_storage().put(
+        media.key, BytesIO(body), size=len(body), content_type=content_type, metadata={"record": "her number"}
+    )
+    Media.objects.filter(id=media.id).update(
+        state=State.STORED, stored_at=Now(), content_type=content_type, is_public=True
+    )
+    media.refresh_from_db()
+    return media
+
+
+def keys(bucket: S3Storage) -> list[str]:
+    return [found.key for found in bucket.list("")]
+
+
+def again(media: Media) -> Media:
+    media.refresh_from_db()
+    return media
+
+
+def lease_runs_out() -> None:
+    Media.objects.update(public_lease_until=Now() - timedelta(seconds=1))
+
+
+def is_clean(media: Media, public: S3Storage) -> bool:
+    """Whether there is no copy, and the row knows of none."""
+    return (keys(public), again(media).public_key, media.public_bucket, media.published_at) == ([], "", "", None)
+
+
+def is_published(media: Media, public: S3Storage) -> bool:
+    """Whether there is one copy, at the file's public address."""
+    (key,) = keys(public)
+    return public_address(again(media)) == f"https://cdn.example/{key}" and media.public_lease_until is None
+
+
+@pytest.fixture
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Do something between the next copy and its confirmation."""
+
+    def arrange(step: Callable[[], object]) -> None:
+        copy_from = S3Storage.copy_from
+
+        def copy_then_step(self: S3Storage, *args: Any, **kwargs: Any) -> bool:
+            assert not connection.in_atomic_block
+            monkeypatch.setattr(S3Storage, "copy_from", copy_from)
+            is_there = copy_from(self, *args, **kwargs)
+            step()
+            return is_there
+
+        monkeypatch.setattr(S3Storage, "copy_from", copy_then_step)
+
+    return arrange
+
+
+def test_the_query_finds_the_rows_that_the_rule_names(announced: Announced, public: S3Storage) -> None:
+    expected: dict[str, set[str]] = {"public": set(), "": set()}
+    for words, _ in ROWS:
+        media = announced()
+        Media.objects.filter(id=media.id).update(**row(words))
+        for bucket, found in expected.items():
+            if next_step(again(media), bucket):
+                found.add(media.key)
+    for bucket, found in expected.items():
+        assert {media.key for media in public_copies._due(bucket)} == found
+
+
+# --- copies -----------------------------------------------------------------------------
+
+
+def test_a_public_file_is_copied_under_a_random_name(photo: Media, public: S3Storage) -> None:
+    assert (sync(), sync(), is_published(photo, public)) == (1, 0, True)
+    (key,) = keys(public)
+    assert key.endswith(".jpeg")
+    assert photo.id.hex[:12] not in key.replace("-", "")
+    found = public.client.get_object(Bucket="public", Key=key)
+    assert (found["Body"].read(), found["ContentType"], found["Metadata"]) == (PHOTO, "image/jpeg", {})
+    assert (found["ContentDisposition"], found["CacheControl"]) == ("inline", "public, max-age=300")
+
+
+@pytest.mark.parametrize("content_type", ["text/html", "image/svg+xml"])
+def test_a_copy_runs_nothing_in_a_browser(announced: Announced, public: S3Storage, content_type: str) -> None:
+    page = kept(announced(), b"<script>", content_type)
+    sync()
+    found = public.client.head_object(Bucket="public", Key=again(page).public_key)
+    assert page.public_key.endswith((".html", ".svg"))
+    assert (found["ContentType"], found["ContentDisposition"]) == ("application/octet-stream", "attachment")
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda media: Media.objects.all().mark_public(False),
+        lambda media: Media.objects.all().mark_deleted("asked for"),
+        lambda media: Media.objects.mark_missing(media.id),
+    ],
+)
+def test_what_is_no_longer_public_loses_its_copy(
+    photo: Media, public: S3Storage, end: Callable[[Media], object]
+) -> None:
+    sync()
+    end(photo)
+    assert public_address(again(photo)) == ""
+    assert (sync(), is_clean(photo, public)) == (1, True)
+
+
+def test_a_deleted_file_that_comes_back_is_private(photo: Media, public: S3Storage) -> None:
+    Media.objects.all().mark_deleted("asked for")
+    assert Media.objects.all().mark_public(True) == 0
+    Media.objects.update(state=State.STORED)
+    assert (sync(), is_clean(photo, public)) == (0, True)
+
+
+def test_a_copy_that_was_withdrawn_never_gets_its_address_back(photo: Media, public: S3Storage) -> None:
+    sync()
+    former = again(photo).public_key
+    Media.objects.all().mark_public(False)
+    sync()
+    Media.objects.all().mark_public(True)
+    assert (sync(), is_published(photo, public), former in keys(public)) == (1, True, False)
+
+
+def test_a_file_that_was_stored_again_is_copied_again(photo: Media, public: S3Storage) -> None:
+    sync()
+    former = again(photo).public_key
+    Media.objects.update(published_at=EARLIER)
+    assert public_address(again(photo)) == ""
+    assert (sync(), is_published(photo, public), former in keys(public)) == (2, True, False)
+
+
+def test_a_file_that_the_bucket_has_lost_is_fetched_again(photo: Media, public: S3Storage) -> None:
+    installation.check(media_storage())
+    media_storage().delete([photo.key])
+    assert (sync(), again(photo).state) == (1, State.PENDING)
+    lease_runs_out()
+    assert (sync(), is_clean(photo, public)) == (1, True)
+
+
+# --- other settings ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("bucket", "url"), [("", "https://cdn.example"), ("public", ""), ("media", "https://c.e")])
+def test_without_a_public_bucket_of_its_own_nothing_is_public(
+    photo: Media, public: S3Storage, settings: Settings, bucket: str, url: str
+) -> None:
+    sync()
+    settings.R2_PUBLIC_BUCKET, settings.R2_PUBLIC_URL = bucket, url
+    assert public_address(again(photo)) == ""
+    assert (sync(), is_clean(photo, public), photo.is_public) == (1, True, True)
+
+
+def test_copies_move_when_another_bucket_is_named(photo: Media, public: S3Storage, settings: Settings) -> None:
+    sync()
+    public.client.create_bucket(Bucket="another")
+    settings.R2_PUBLIC_BUCKET = "another"
+    assert sync() == 2
+    assert (keys(public), is_published(photo, S3Storage(public.client, "another"))) == ([], True)
+
+
+def test_copies_that_a_folder_cannot_remove_are_told_of(photo: Media, public: S3Storage, settings: Settings) -> None:
+    sync()
+    folder = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {}}
+    settings.STORAGES = {**settings.STORAGES, "media": folder}
+    assert public_address(again(photo)) == ""
+    assert sync() == 0
+    assert "removed by hand" in again(photo).public_error
+
+
+# --- at the same time -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda: Media.objects.all().mark_public(False),
+        lambda: Media.objects.all().mark_deleted("asked for"),
+        lambda: Media.objects.update(state=State.MISSING),
+    ],
+)
+def test_a_file_that_is_withdrawn_while_it_is_copied_leaves_no_copy(
+    photo: Media, public: S3Storage, meanwhile: Any, step: Callable[[], object]
+) -> None:
+    meanwhile(step)
+    assert (sync(), is_clean(photo, public)) == (1, True)
+
+
+def test_a_file_that_is_stored_again_while_it_is_copied_is_copied_again(
+    photo: Media, public: S3Storage, meanwhile: Any
+) -> None:
+    Media.objects.update(stored_at=EARLIER)
+    meanwhile(lambda: Media.objects.update(stored_at=LATER))
+    assert (sync(), is_published(photo, public)) == (2, True)
+
+
+def test_a_removal_waits_for_the_copy_that_is_being_made(photo: Media, public: S3Storage, meanwhile: Any) -> None:
+    counts: list[int] = []
+
+    def step() -> None:
+        Media.objects.all().mark_public(False)
+        counts.append(sync())
+
+    meanwhile(step)
+    assert (sync(), counts, is_clean(photo, public)) == (1, [0], True)
+
+
+def test_a_worker_that_is_late_removes_its_own_copy_and_no_other(
+    photo: Media, public: S3Storage, meanwhile: Any
+) -> None:
+    counts: list[int] = []
+
+    def step() -> None:
+        lease_runs_out()
+        counts.append(sync())
+
+    meanwhile(step)
+    assert (sync(), counts, is_published(photo, public)) == (1, [2], True)
+
+
+@pytest.mark.parametrize("point", ["public_copy_after_claim", "public_copy_after_copy"])
+@pytest.mark.parametrize("is_public", [True, False])
+def test_what_a_killed_worker_has_copied_is_found(photo: Media, public: S3Storage, point: str, is_public: bool) -> None:
+    dies_at(point, sync)
+    Media.objects.all().mark_public(is_public)
+    assert (public_address(again(photo)), sync()) == ("", 0)
+    lease_runs_out()
+    sync()
+    assert is_published(photo, public) if is_public else is_clean(photo, public)
+
+
+def test_a_worker_that_is_killed_while_it_removes_a_copy_leaves_it_to_the_next(photo: Media, public: S3Storage) -> None:
+    sync()
+    Media.objects.all().mark_public(False)
+    for point in ("public_copy_after_claim", "public_copy_after_remove"):
+        dies_at(point, sync)
+        lease_runs_out()
+    assert (sync(), is_clean(photo, public)) == (1, True)
+
+
+# --- a bucket that fails ----------------------------------------------------------------
+
+
+def test_a_copy_is_made_when_the_public_bucket_is_back(
+    announced: Announced, photo: Media, public: S3Storage, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept(announced())
+    public.client.delete_bucket(Bucket="public")
+    assert sync() == 0
+    errors = Media.objects.exclude(public_error="").values_list("public_error", flat=True)
+    assert [*errors.all()] == ["the bucket, copy: NoSuchBucket (404)"]
+    assert "no public copy was made or removed" in caplog.messages
+    public.client.create_bucket(Bucket="public")
+    assert sync() == 1
+    lease_runs_out()
+    sync()
+    assert (len(keys(public)), [*errors.all()]) == (2, [])
+    assert {public_address(media).rpartition("/")[2] for media in Media.objects.all()} == {*keys(public)}
+
+
+def test_a_copy_that_could_not_be_removed_is_removed_later(photo: Media, public: S3Storage, settings: Settings) -> None:
+    sync()
+    Media.objects.all().mark_deleted("asked for")
+    storages = settings.STORAGES
+    options = {**storages["media"]["OPTIONS"], "endpoint_url": "http://127.0.0.1:1"}
+    settings.STORAGES = {**storages, "media": {**storages["media"], "OPTIONS": options}}
+    assert (sync(), again(photo).public_error) == (0, "the bucket, delete: EndpointConnectionError")
+    settings.STORAGES = storages
+    assert (sync(), len(keys(public))) == (0, 1)
+    lease_runs_out()
+    assert (sync(), is_clean(photo, public), photo.public_error) == (1, True, "")
+
+
+# --- jobs -------------------------------------------------------------------------------
+
+
+def test_a_job_that_did_not_get_through_asks_for_another(
+    announced: Announced, photo: Media, public: S3Storage, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept(announced())
+    monkeypatch.setattr(public_copies, "FILES_PER_JOB", 1)
+    jobs.sync_public_copies()
+    assert (len(keys(public)), hints.waiting("ingest")) == (1, 1)
+
+
+def test_the_sweeper_asks_for_a_job(photo: Media, public: S3Storage, redis: Redis) -> None:
+    call_command("sweep")
+    assert hints.waiting("ingest") == 1
+    jobs.sync_public_copies()
+    redis.flushall()
+    call_command("sweep")
+    assert hints.waiting("ingest") == 0
+    assert is_published(photo, public)
