@@ -72,8 +72,8 @@ def _to_nginx(media: Media, file: File, storage: Storage) -> HttpResponse:
 
 
 def _to_the_bucket(visit: Visit, file: File, storage: Storage) -> HttpResponse | None:
-    media = visit.media
-    url = public_address(media) or storage.url(
-        media.key, LINK_SECONDS, content_type=file.content_type, disposition=file.disposition
-    )
+    url: str | None = public_address(visit.media)
+    # The bucket's own address holds the key, and that the sender's number: staff see it anyway, others don't.
+    if not url and visit.user is not None:
+        url = storage.url(visit.media.key, LINK_SECONDS, content_type=file.content_type, disposition=file.disposition)
     return HttpResponseRedirect(url, headers={"Cache-Control": "no-store"}) if url else None

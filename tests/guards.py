@@ -567,6 +567,13 @@ GUARDS = (
         "tests/media/test_handover.py",
     ),
     Guard(
+        "only staff are sent to an address with a key in it",
+        "media_app/handover.py",
+        "if not url and visit.user is not None:",
+        "if not url:",
+        "tests/media/test_handover.py -k link",
+    ),
+    Guard(
         "only a complete public copy has an address",
         "media_app/publication.py",
         "if not media.public_key or next_step(media, public_bucket()) is not None:",

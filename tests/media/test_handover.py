@@ -199,6 +199,15 @@ def test_a_public_address_without_a_bucket_opens_nothing(viewer: Browser, object
     assert "X-Amz-Signature" in location(viewer, url(object_))
 
 
+def test_whoever_comes_by_a_link_learns_neither_key_nor_number(object_: Media, settings: Settings) -> None:
+    settings.MEDIA_DELIVERY = "redirect"
+    response = Browser().get(signing.link(object_).partition(settings.PUBLIC_URL)[2])
+    assert (response.status_code, response.body) == (200, PHOTO)
+    said = str(response.headers)
+    assert object_.key.rpartition("/")[2] not in said
+    assert "14335551212" not in said
+
+
 # --- who ---------------------------------------------------------------------------------
 
 
