@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
-from datetime import datetime, timedelta
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
 from django.db import Error, transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 from rq.timeouts import BaseTimeoutException
 
@@ -23,7 +23,8 @@ from media_app.clock import database_now
 from media_app.database_errors import described, is_connection_lost
 from media_app.failpoints import reached
 from messages_app.models import Attachment, Contact, Delivery, Message, PhotoSession, SessionRebuild
-from messages_app.session_rows import SHOWN, SPOKEN, Line, is_photo, line_of, refold, review
+from messages_app.session_rows import SHOWN, SPOKEN, Line, is_photo, line_of, refold, review, rules
+from messages_app.sessions import GRACE, may_begin
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 REBUILD_SECONDS = 10.0
 # So many conversations are taken at a time to be rebuilt.
 REBUILT_AT_ONCE = 50
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+FOR_EVER = datetime.max.replace(tzinfo=UTC)
 # So many sessions are looked at in one pass of the sweeper; the next pass goes on with the others.
 LOOKED_AT_ONCE = 200
 
@@ -39,34 +42,76 @@ LOOKED_AT_ONCE = 200
 
 
 def note(message_ids: Iterable[UUID]) -> None:
-    """Sessions are to be rebuilt from these new messages. In the transaction that keeps them."""
+    """Mark the sessions that these new messages may change to be rebuilt, in the transaction that keeps them.
+
+    Most messages change none: their contact has no open session, and what they say begins none.
+    """
     ids = list(message_ids)
     new = Message.objects.live().filter(id__in=ids, kind__in=SPOKEN, contact__isnull=False)
+    said = _said(new) + _said(_revoked(ids))
+    until = _until({each.line.contact_id for each in said})
     since: dict[Line, datetime] = {}
-    for line, at in _said(new):
-        since[line] = min(since.get(line, at), at)
-    for line, at in _revoked(ids):
-        since[line] = min(since.get(line, at), at)
+    for each in said:
+        if each.may_begin or each.at <= until.get(each.line, LONG_AGO):
+            since[each.line] = min(since.get(each.line, each.at), each.at)
     rows = [_row(line, since[line]) for line in sorted(since)]
     files = Attachment.objects.filter(message__in=new.filter(kind__in=SHOWN)).select_related("media")
     # Senders' programs announce pictures as application/octet-stream: those count once they are stored.
     for file in [file for file in files if file.media.is_named and not is_photo(file.media)]:
-        rows += [_row(line, at, file) for line, at in _said(new.filter(id=file.message_id))]
+        rows += [_row(each.line, each.at, file) for each in _said(new.filter(id=file.message_id))]
     SessionRebuild.objects.bulk_create(rows, batch_size=500)
 
 
-def _revoked(message_ids: Sequence[UUID]) -> list[tuple[Line, datetime]]:
-    """The conversations that these messages take something back in, and when that was said."""
+@dataclass(frozen=True, slots=True)
+class _New:
+    """A new message, as far as it decides whether sessions are rebuilt."""
+
+    line: Line
+    at: datetime
+    may_begin: bool
+
+
+def _said(messages: QuerySet[Message]) -> list[_New]:
+    names = ("contact_id", "provider", "account", "business", "occurred_at", "kind", "text", "payload")
+    return [
+        _New(Line.of(contact, *line), at, _may_begin(text, payload, kind))
+        for contact, *line, at, kind, text, payload in messages.values_list(*names)
+        if contact
+    ]
+
+
+def _may_begin(text: str, payload: str, kind: str) -> bool:
+    try:
+        return may_begin(text, payload, kind in SHOWN, rules())
+    except Exception:
+        # Rules that can't be read cost no message: they fail again where its session is rebuilt, and are shown.
+        return True
+
+
+def _revoked(message_ids: Sequence[UUID]) -> QuerySet[Message]:
+    """The messages that these take back."""
     revokes = Message.objects.live().filter(id__in=message_ids, kind="revoke", contact__isnull=False)
     of_it = {name: OuterRef(name) for name in ("contact", "provider", "account")}
     taken_back = revokes.filter(**of_it, refers_to=OuterRef("provider_message_id"))
     ids = list(revokes.values_list("refers_to", flat=True))
-    return _said(Message.objects.live().filter(Exists(taken_back), provider_message_id__in=ids)) if ids else []
+    return Message.objects.live().filter(Exists(taken_back), provider_message_id__in=ids)
 
 
-def _said(messages: QuerySet[Message]) -> list[tuple[Line, datetime]]:
-    found = messages.values_list("contact_id", "provider", "account", "business", "occurred_at")
-    return [(Line.of(contact, *names), at) for contact, *names, at in found if contact]
+def _until(contacts: Collection[UUID]) -> dict[Line, datetime]:
+    """Until when anything that is said may change a session, for each conversation that has any."""
+    until: dict[Line, datetime] = {}
+    # These first: a rebuild that is committed between the two queries has written its sessions by the second.
+    for row in SessionRebuild.objects.filter(contact__in=contacts):
+        until[line_of(row)] = FOR_EVER
+    sessions = PhotoSession.objects.filter(contact__in=contacts).order_by()
+    lines = sessions.values_list("contact_id", "provider", "account", "business").annotate(
+        open=Count("id", filter=Q(state__in=PhotoSession.OPEN)), last=Max("last_at"), ended=Max("ended_at")
+    )
+    for contact, provider, account, business, is_open, last_at, ended_at in lines:
+        line = Line.of(contact, provider, account, business)
+        end = FOR_EVER if is_open else max(last_at, ended_at or last_at) + GRACE
+        until[line] = max(until.get(line, LONG_AGO), end)
+    return until
 
 
 def _row(line: Line, since: datetime, attachment: Attachment | None = None) -> SessionRebuild:

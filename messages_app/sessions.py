@@ -156,9 +156,18 @@ class Session:
 
 def word_of(said: Said, rules: Rules) -> Word | None:
     """What a message says to the session, in any case and with any space or full stop around it."""
-    if said.payload in {Word.SKIP, Word.ADD}:
-        return Word(said.payload)
-    return rules.words.get(" ".join(said.text.strip(" \t\r\n.!").casefold().split()))
+    return _word(said.text, said.payload, rules)
+
+
+def may_begin(text: str, payload: str, shows_file: bool, rules: Rules) -> bool:
+    """Whether a message may begin a session where none is; all else that is said changes only sessions in reach."""
+    return _word(text, payload, rules) is not None or (shows_file and rules.starts_with_photo)
+
+
+def _word(text: str, payload: str, rules: Rules) -> Word | None:
+    if payload in {Word.SKIP, Word.ADD}:
+        return Word(payload)
+    return rules.words.get(" ".join(text.strip(" \t\r\n.!").casefold().split()))
 
 
 def fold(

@@ -56,6 +56,20 @@ GUARDS = (
         "tests/messages/test_channels.py",
     ),
     Guard(
+        "a session that is not written yet hears what follows",
+        "messages_app/conversations.py",
+        "until[line_of(row)] = FOR_EVER",
+        "pass",
+        "tests/messages/test_conversations.py",
+    ),
+    Guard(
+        "an ended session hears what was on its way",
+        "messages_app/conversations.py",
+        "max(last_at, ended_at or last_at) + GRACE",
+        "last_at",
+        "tests/messages/test_conversations.py",
+    ),
+    Guard(
         "a group is no part of a private session",
         "messages_app/models/message.py",
         ', group_id="")',

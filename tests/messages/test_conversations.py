@@ -25,6 +25,7 @@ from mediahub.simulator.shop import Shop
 from messages_app import conversations, inbox, outbox, session_rows
 from messages_app.contacts import own_id
 from messages_app.models import Attachment, Contact, Delivery, Message, OutboxItem, PhotoSession, SessionRebuild
+from messages_app.sessions import GRACE
 from messages_app.summaries import summarize
 from tests.messages.mail import ACCOUNTS, ADA, BOB, SENT, Json, arrive, card, image, meta, meta_json
 
@@ -486,6 +487,47 @@ def test_an_open_session_that_is_none_by_the_new_words_makes_room(settings: Sett
     settings.SESSION_START = "keyword"
     hear(text(1, "sell"))
     assert stood() == [(State.COLLECTING, 0)]
+
+
+# --- which messages rebuild sessions ------------------------------------------------------
+
+
+def noted(*messages: Json) -> int:
+    """How many conversations these messages mark to be rebuilt."""
+    hear(*messages)
+    ids = Message.objects.filter(provider_message_id__in=[message["id"] for message in messages])
+    before = SessionRebuild.objects.count()
+    conversations.note(ids.values_list("id", flat=True))
+    return SessionRebuild.objects.count() - before
+
+
+def test_chat_without_a_session_rebuilds_nothing(settings: Settings) -> None:
+    assert noted(text(0, "hello"), text(1, "Where are you?")) == 0
+    settings.SESSION_START = "keyword"
+    assert noted(picture(2)) == 0
+
+
+@pytest.mark.parametrize("message", [text(5, "hello"), text(HOUR, "hello"), picture(5)])
+def test_all_that_is_said_in_a_session_rebuilds_it(settings: Settings, message: Json) -> None:
+    settings.SESSION_START = "keyword"
+    hear(text(0, "sell"))
+    assert noted(message) == 1
+
+
+def test_a_session_that_is_over_is_rebuilt_by_what_was_on_its_way(settings: Settings) -> None:
+    settings.SESSION_START = "keyword"
+    hear(text(0, "sell"), picture(1), text(2, "done"), text(3, "A scratch."))
+    on_its_way = int(GRACE.total_seconds()) + 2
+    assert (noted(picture(on_its_way)), noted(text(HOUR, "Thank you"))) == (1, 0)
+
+
+def test_a_session_that_waits_to_be_rebuilt_hears_what_follows(settings: Settings) -> None:
+    settings.SESSION_START = "keyword"
+    hear(text(0, "hello"))
+    (message,) = Message.objects.all()
+    line = {"contact": message.contact, "provider": message.provider, "account": message.account}
+    SessionRebuild.objects.create(**line, since=message.occurred_at, not_before=database_now() + timedelta(hours=1))
+    assert noted(picture(1)) == 1
 
 
 # --- errors while sessions are rebuilt ----------------------------------------------------
