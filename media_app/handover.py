@@ -17,7 +17,7 @@ from media_app.delivery.ranges import ByteRange
 from media_app.delivery.response import File
 from media_app.models import Media
 from media_app.publication import public_address
-from media_app.storage import Storage
+from media_app.storage import Storage, StorageError, media_storage
 
 # A link to the bucket needs no login: it lasts as long as a redirect takes.
 LINK_SECONDS = 60
@@ -28,6 +28,20 @@ CACHED = 4 * 1024 * 1024
 _OURS = ("If-Match", "If-Range", "If-Unmodified-Since")
 # nginx refuses numbers that don't fit into 64 bits, where the RFC wants them cut to the file's end.
 _PLAIN = re.compile(r"bytes=(?:[0-9]{1,18}-[0-9]{0,18}|-[0-9]{1,18})", re.ASCII | re.IGNORECASE)
+
+
+def file_origins() -> list[str]:
+    """The origins (``https://host``) besides our own that send files to browsers. Asks nobody."""
+    if settings.MEDIA_DELIVERY != "redirect":
+        return []
+    try:
+        link = media_storage().url("any", LINK_SECONDS)
+    except StorageError:
+        link = None
+    if link is None:
+        return []
+    addresses = [urlsplit(address) for address in (link, settings.R2_PUBLIC_URL) if address]
+    return [f"{address.scheme}://{address.netloc}" for address in addresses]
 
 
 def hand_over(

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.config import Config
+from csp import constants as csp
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.templatetags.static import static
@@ -53,6 +54,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    # First, so that refusals of the others have a policy, too.
+    "mediahub.content_policy.ContentPolicyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -252,6 +255,25 @@ SECURE_HSTS_PRELOAD = False
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SESSION_COOKIE_SECURE = _HTTPS
 CSRF_COOKIE_SECURE = _HTTPS
+
+# What a page of ours may load and run. Files that strangers sent bring a stricter policy of their own.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [csp.NONE],
+        # unfold's pages are written for Alpine, which compiles the expressions in their attributes: unsafe-eval.
+        # Scripts and handlers that stand in a page itself do not run.
+        "script-src": [csp.SELF, csp.UNSAFE_EVAL],
+        # unfold and htmx write <style> elements into their pages.
+        "style-src": [csp.SELF, csp.UNSAFE_INLINE],
+        "font-src": [csp.SELF],
+        "connect-src": [csp.SELF],
+        "img-src": [csp.SELF],
+        "media-src": [csp.SELF],
+        "form-action": [csp.SELF],
+        "base-uri": [csp.NONE],
+        "frame-ancestors": [csp.NONE],
+    }
+}
 
 LOG_LEVEL = env.log_level()
 LOGGING = logs.configuration(LOG_LEVEL)

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
+from playwright.sync_api import Browser, Page, sync_playwright
 from pytest_django.fixtures import Settings
+from pytest_django.live_server_helper import LiveServer
 from redis import Redis
 
 from media_app import hints
@@ -88,7 +91,23 @@ def forget_connections() -> None:
     hints._queue.cache_clear()
 
 
-@pytest.fixture
-def chromium() -> str:
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
     """The browser of the system, found by name or in CHROMIUM."""
-    return program("chromium")
+    path = program("chromium")
+    options = ("no-sandbox", "disable-gpu", "disable-background-networking", "disable-component-update", "disable-sync")
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        # Playwright keeps an event loop in this thread, which Django takes for asynchronous code.
+        patch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        browser = playwright.chromium.launch(executable_path=path, args=[f"--{option}" for option in options])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(live_server: LiveServer, chromium: Browser) -> Iterator[Page]:
+    """A window of the browser in front of the hub; nobody has logged in."""
+    page = chromium.new_page(base_url=live_server.url)
+    page.set_default_timeout(60_000)
+    yield page
+    page.context.close()
