@@ -23,7 +23,7 @@ def _database_url() -> str:
     if os.environ.get("TEST_DATABASE") != "postgres":
         return f"sqlite:///{DIRECTORY / 'db.sqlite3'}"
     port = free_port()
-    server = postgres_server(DIRECTORY, port)
+    server = postgres_server(DIRECTORY, port, fsync=False)
     server.start()
     atexit.register(server.stop)
     return f"postgres://postgres@127.0.0.1:{port}/postgres"

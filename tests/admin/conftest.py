@@ -61,7 +61,7 @@ def viewer(staff: Staff) -> Client:
 @pytest.fixture
 def superuser(db: None) -> Client:
     client = Client()
-    client.force_login(User.objects.create_superuser("root", password="root"))
+    client.force_login(User.objects.create_superuser("root"))
     return client
 
 
