@@ -6,15 +6,14 @@ import os
 import signal
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any, NoReturn
 
 from django.conf import settings
-from django.db import connection, connections, transaction
+from django.db import connections, transaction
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
 from django.db.models import F
 
@@ -82,23 +81,6 @@ def _run_until(point: str, step: Callable[[], object]) -> NoReturn:
         traceback.print_exc()
     finally:
         os._exit(1)
-
-
-@contextmanager
-def without_waiting_for_the_disk() -> Iterator[None]:
-    """Commits reach the operating system and no further: it outlives a killed process, and only a power cut ends it."""
-    if connection.vendor != "sqlite":
-        yield
-        return
-    options = connection.settings_dict["OPTIONS"]
-    command = options["init_command"]
-    options["init_command"] = f"{command} PRAGMA synchronous=OFF;"
-    connection.close()
-    try:
-        yield
-    finally:
-        options["init_command"] = command
-        connection.close()
 
 
 # --- and what comes after ---------------------------------------------------------
