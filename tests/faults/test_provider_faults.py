@@ -1,8 +1,10 @@
-"""What providers do to a hub, from the announcement to the bucket: each behaviour, and where it leads."""
+"""What providers do to a hub, from the announcement to the bucket: each kind of behaviour, and where it leads.
+
+How each behaviour is read is in tests/sources; here is one of each meaning.
+"""
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,7 +21,7 @@ from media_app.retry import FEW
 from tests.faults.hub import SECRET, Hub
 from tests.sources.hostile import BODY, HostileProvider
 
-pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
+pytestmark = [pytest.mark.django_db]
 
 State = Media.State
 RETRYING, REJECTED, EXPIRED, STORED = State.RETRYING, State.REJECTED, State.EXPIRED, State.STORED
@@ -29,10 +31,6 @@ DEADLINE = 0.2
 PATIENT = 120
 WEEK = timedelta(days=7)
 RIGHT, WRONG = hashlib.sha256(BODY), hashlib.sha256(b"another file")
-
-
-def base64_of(digest: Any) -> str:
-    return base64.b64encode(digest.digest()).decode()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,72 +77,50 @@ CASES = [
     case("twilio", "photo", STORED, "", STORED),
     case("url", "redirect-here", STORED, "", STORED),
     case("meta", "photo", STORED, "", STORED, words={"sha256": RIGHT.hexdigest()}),
-    case("meta", "photo", STORED, "", STORED, facts={"sha256": base64_of(RIGHT)}),
     case("url", "photo", STORED, "", STORED, words={"content_type": "image/png", "sha256": RIGHT.hexdigest()}),
     case("meta", "close-delimited", STORED, "", STORED),
     case("url", "close-delimited", RETRYING, "fetched again to compare", STORED),
     case("meta", "close-delimited", RETRYING, "fetched again to compare", STORED, facts=NO_DIGEST),
     # The file, not whole or not right.
     case("url", "truncated", RETRYING, "broke off", RETRYING),
-    case("url", "truncated-chunked", RETRYING, "broke off", RETRYING),
-    case("url", "truncated-in-a-chunk", RETRYING, "broke off", RETRYING),
     case("meta", "truncated-close-delimited", RETRYING, "SHA-256 differs", REJECTED),
-    case("url", "reset-mid-body", RETRYING, "broke off", RETRYING),
-    case("url", "reset-at-once", RETRYING, "could not be reached", RETRYING),
     case("url", "garbage", RETRYING, "could not be reached", RETRYING),
     case("url", "photo", RETRYING, "bytes were announced", REJECTED, words={"size": len(BODY) + 1}),
     case("url", "photo", RETRYING, "SHA-256 differs", REJECTED, words={"sha256": WRONG.hexdigest()}),
     case("meta", "photo", RETRYING, "SHA-256 differs", REJECTED, facts={"sha256": WRONG.hexdigest()}),
-    case("meta", "photo", RETRYING, "SHA-256 differs", REJECTED, facts={"sha256": base64_of(WRONG)}),
     case("meta", "other-bytes", RETRYING, "SHA-256 differs", REJECTED),
     case("url", "gzip", RETRYING, "compressed", REJECTED),
-    case("url", "gzip-transfer", RETRYING, "compressed", REJECTED),
     case("url", "html", RETRYING, "text/html", RETRYING),
     case("url", "json", RETRYING, "json", RETRYING),
     case("url", "empty", RETRYING, "empty", RETRYING),
     # Never ending.
     case("url", "drip-body", RETRYING, "longer than 0.2 s", RETRYING),
-    case("url", "drip-close-delimited", RETRYING, "longer than 0.2 s", RETRYING),
-    case("url", "drip-chunk-sizes", RETRYING, "longer than 0.2 s", RETRYING),
-    case("url", "drip-headers", RETRYING, "longer than 0.2 s", RETRYING),
     case("url", "slow-headers", RETRYING, "longer than 0.2 s", RETRYING),
-    case("url", "stalled-body", RETRYING, "longer than 0.2 s", RETRYING),
     case("meta", "api-drip", RETRYING, "longer than 0.2 s", RETRYING),
     case("url", "endless", REJECTED, "MEDIA_MAX_BYTES", REJECTED, settings={"MEDIA_MAX_BYTES": 4 * 1024 * 1024}),
     # Elsewhere.
     case("url", "redirect-metadata", RETRYING, "169.254.169.254", RETRYING),
     case("meta", "redirect-metadata", RETRYING, "169.254.169.254", RETRYING),
     case("twilio", "redirect-metadata", RETRYING, "169.254.169.254", RETRYING),
-    case("url", "redirect-file", RETRYING, "not one of the web", RETRYING),
-    case("url", "redirect-user", RETRYING, "user name", RETRYING),
     case("url", "redirect-loop", RETRYING, "redirect", RETRYING),
     case("url", "redirect-nowhere", RETRYING, "302", RETRYING),
     # Refused by a link: it is resolved again, whatever the link says.
-    *(case("meta", status, RETRYING, status, RETRYING) for status in ("400", "401", "403", "404", "410", "503")),
-    *(case("twilio", status, RETRYING, status, RETRYING) for status in ("400", "401", "403", "404", "410", "500")),
+    *(case("meta", status, RETRYING, status, RETRYING) for status in ("401", "404", "503")),
+    *(case("twilio", status, RETRYING, status, RETRYING) for status in ("401", "404", "500")),
     # Refused by the API.
     case("meta", "api-401", RETRYING, "META_ACCESS_TOKEN is refused", RETRYING),
-    case("meta", "api-token", RETRYING, "META_ACCESS_TOKEN is refused", RETRYING),
-    case("meta", "api-error-200", RETRYING, "META_ACCESS_TOKEN is refused", RETRYING),
-    case("meta", "api-403", RETRYING, "403", RETRYING),
     case("meta", "api-permission", RETRYING, "code 10", RETRYING),
-    case("meta", "api-404", RETRYING, "does not have the file", RETRYING),
     case("meta", "api-gone", RETRYING, "does not have the file", RETRYING),
     case("meta", "api-gone", RETRYING, "does not have the file", EXPIRED, words=LONG_AGO),
     case("meta", "api-410", RETRYING, "410", RETRYING),
-    case("twilio", "api-403", RETRYING, "403", RETRYING),
     case("twilio", "api-404", RETRYING, "does not have the file", RETRYING),
     case("twilio", "photo", RETRYING, "TWILIO_ACCOUNT_SID is another one", RETRYING, words={"account": "AC02"}),
     case("meta", "api-429", RETRYING, "429", RETRYING),
-    case("meta", "api-throttled", RETRYING, "code 80007", RETRYING),
-    case("meta", "api-500", RETRYING, "500", RETRYING),
     case("meta", "api-503", RETRYING, "503", RETRYING),
     case("meta", "api-html", RETRYING, "can't be read", RETRYING),
-    case("meta", "api-huge", RETRYING, "too long", RETRYING),
     # Refused where there is no API.
     case("url", "403", RETRYING, "403", RETRYING),
     case("url", "404", RETRYING, "404", RETRYING),
-    case("url", "410", RETRYING, "410", RETRYING),
     case("url", "429", RETRYING, "slow down", RETRYING),
     case("url", "503", RETRYING, "503", RETRYING),
 ]
@@ -160,7 +136,17 @@ def assert_readable(reason: str) -> None:
     assert not [part for part in (SECRET, "/link/", "Error") if part in reason]
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+def each_way_on_both() -> list[Any]:
+    """All cases; of those that lead through the same states, the first one on both databases."""
+    made, seen = [], set[tuple[State, State]]()
+    for case in CASES:
+        way = (case.first, case.end)
+        made.append(pytest.param(case, marks=[] if way in seen else [pytest.mark.both_databases]))
+        seen.add(way)
+    return made
+
+
+@pytest.mark.parametrize("case", each_way_on_both(), ids=str)
 def test_where_a_behaviour_leads(hub: Hub, settings: Settings, monkeypatch: pytest.MonkeyPatch, case: Case) -> None:
     for name, value in case.settings.items():
         setattr(settings, name, value)
@@ -215,6 +201,7 @@ def test_a_link_that_is_refused_is_resolved_again_and_pauses_nobody(hub: Hub, so
     assert len(hub.api.received(f"/{status}")) == len(hub.cdn.received(f"/{status}")) == FEW + 1
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("behaviour", ["api-401", "api-token", "api-error-200"])
 def test_the_api_that_refuses_the_token_pauses_its_account(hub: Hub, behaviour: str) -> None:
     hub.announce("meta", behaviour)
@@ -274,6 +261,7 @@ def test_a_redirect_into_our_own_network_is_never_followed(hub: Hub, elsewhere: 
 # --- early, late, and never the same ----------------------------------------------------
 
 
+@pytest.mark.both_databases
 def test_twilio_announces_a_file_before_it_has_it(hub: Hub) -> None:
     now = datetime.now(UTC)
     hub.announce("twilio", "api-404", announced_at=now, occurred_at=now)
@@ -284,6 +272,7 @@ def test_twilio_announces_a_file_before_it_has_it(hub: Hub) -> None:
     assert hub.fetch().state == STORED
 
 
+@pytest.mark.both_databases
 def test_an_id_that_is_gone_is_asked_for_until_seven_days_are_over_and_then_given_up(hub: Hub) -> None:
     hub.announce("meta", "api-gone")
     for _ in range(FEW + 1):
@@ -313,6 +302,7 @@ def test_a_refusal_ends_a_file_only_after_its_last_day(hub: Hub, source: str, be
     assert (row.state, row.last_error) == (end, hub.answers()[-1])
 
 
+@pytest.mark.both_databases
 def test_a_body_without_an_end_is_kept_only_as_two_fetches_agree(hub: Hub) -> None:
     hub.announce("url", "close-delimited")
     for body in (BODY[:1000], BODY[:2000], BODY[:3000], BODY):
@@ -323,6 +313,7 @@ def test_a_body_without_an_end_is_kept_only_as_two_fetches_agree(hub: Hub) -> No
     assert (row.state, hub.objects()) == (STORED, {row.key: BODY})
 
 
+@pytest.mark.both_databases
 def test_each_attempt_of_a_hard_way_is_told(hub: Hub) -> None:
     hub.announce("url", "503")
     for behaviour in ("503", "truncated", "html", "photo"):
