@@ -18,7 +18,7 @@ from messages_app.providers import provider_of
 from tests.messages.mail import CLIENT, STATUS_PATH, album, meta_bytes, photo, post, twilio, twilio_form
 from tests.messages.rival import locked
 
-pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
+pytestmark = [pytest.mark.django_db]
 
 STATUS = twilio_form({"MessageSid": "SM1", "MessageStatus": "delivered", "AccountSid": "AC1"}, STATUS_PATH)
 SIGNED = {
@@ -28,6 +28,7 @@ SIGNED = {
 }
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("endpoint", SIGNED)
 def test_a_signed_delivery_is_kept_byte_for_byte_and_answered_200(endpoint: str) -> None:
     request = SIGNED[endpoint]
@@ -72,12 +73,14 @@ def test_the_old_secret_still_counts_while_two_are_set() -> None:
     assert post(meta_bytes(b"[]", secret="app-secret-oldest")).status_code == 403
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("body", [b"", b"not JSON", b"\xff\xfe\x00\x00", bytes(range(256)) * 40, b"\x00" * 1000])
 def test_what_cannot_be_read_today_is_kept_all_the_same(body: bytes) -> None:
     assert post(meta_bytes(body)).status_code == 200
     assert bytes(Delivery.objects.get().body) == body
 
 
+@pytest.mark.both_databases
 def test_sixteen_mebibytes_are_kept_and_one_byte_more_is_not() -> None:
     body = b"x" * provider_of("meta").max_bytes
     assert post(meta_bytes(body + b"x")).status_code == 413
@@ -86,6 +89,7 @@ def test_sixteen_mebibytes_are_kept_and_one_byte_more_is_not() -> None:
     assert len(Delivery.objects.get().body) == provider_of("meta").max_bytes
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("state", Delivery.State)
 def test_a_repeated_delivery_only_counts_up(state: str) -> None:
     post(SIGNED["meta"])
@@ -99,6 +103,7 @@ def test_a_repeated_delivery_only_counts_up(state: str) -> None:
     assert kept.last_seen_at > past + timedelta(hours=23)
 
 
+@pytest.mark.both_databases
 def test_the_same_body_at_two_doors_is_two_deliveries() -> None:
     form = {"MessageSid": "SM1", "MessageStatus": "delivered"}
     post(twilio_form(form))
@@ -106,6 +111,7 @@ def test_the_same_body_at_two_doors_is_two_deliveries() -> None:
     assert Delivery.objects.count() == 2
 
 
+@pytest.mark.both_databases
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("endpoint", SIGNED)
 def test_what_cannot_be_committed_is_answered_503(endpoint: str) -> None:
@@ -117,6 +123,7 @@ def test_what_cannot_be_committed_is_answered_503(endpoint: str) -> None:
     assert post(SIGNED[endpoint]).status_code == 200
 
 
+@pytest.mark.both_databases
 @pytest.mark.django_db(transaction=True)
 def test_a_lost_table_is_no_reason_to_say_200() -> None:
     with connection.cursor() as cursor:
