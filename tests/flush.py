@@ -30,7 +30,7 @@ def flushed_queue(directory: Path, *, photos: int, database: str = "sqlite") -> 
         redis.flushall()
         began = time.monotonic()
         hub.worker.start()
-        until(lambda: stored(hub) == photos, seconds=STORED_WITHIN, every=1)
+        until(lambda: stored(hub) == photos, seconds=STORED_WITHIN, every=0.2)
         return time.monotonic() - began
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,13 @@ def simulate(hub: Hub, *options: str) -> dict[str, Any]:
 
 
 def stored(hub: Hub) -> int:
-    """How many files the hub has stored."""
-    count = "from media_app.models import Media; print(Media.objects.filter(state='stored').count())"
-    return int(hub.manage("shell", "--no-imports", "-c", count))
+    """How many files the hub has stored. Asked of its database: a process with Django takes seconds to start."""
+    url, count = hub.env["DATABASE_URL"], "SELECT count(*) FROM media_app_media WHERE state = 'stored'"
+    if url.startswith("postgres"):
+        with psycopg.connect(url) as postgres:
+            row = postgres.execute(count).fetchone()
+    else:
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as sqlite:
+            row = sqlite.execute(count).fetchone()
+    assert row is not None
+    return int(row[0])

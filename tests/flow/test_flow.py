@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.core.management import ManagementUtility
 
 from mediahub.env import BASE_DIR
 from mediahub.simulator.traffic import Burst, send
@@ -17,11 +18,10 @@ from tests.waiting import until
 
 def test_every_kind_of_file_from_both_vendors_arrives_whole_in_a_bucket(tmp_path: Path) -> None:
     with running_hub(tmp_path, database="postgres", storage="rclone") as hub:
-        found = simulate(hub, "--provider", "both", "--mix", "--photos", "5", "--senders", "8", "--duplicates", "2")
-        assert found["verified"] == found["objects"] == found["announced"] == 8 * (5 + 4)
-        assert found["contacts"] == 8
+        found = simulate(hub, "--provider", "both", "--mix", "--photos", "3", "--senders", "4", "--duplicates", "2")
+        assert found["verified"] == found["objects"] == found["announced"] == 4 * (3 + 4)
+        assert found["contacts"] == 4
         assert found["doubled"] == 0
-        assert simulate(hub, "--provider", "both", "--mix", "--photos", "5", "--senders", "8")["doubled"] == 0
 
 
 def test_what_came_while_redis_was_down_is_stored_after_it_returns(tmp_path: Path) -> None:
@@ -39,12 +39,12 @@ def test_what_came_while_redis_was_down_is_stored_after_it_returns(tmp_path: Pat
 
 def test_a_killed_worker_and_its_children_lose_nothing(tmp_path: Path) -> None:
     with running_hub(tmp_path, sweep_every=1) as hub:
-        signed, _ = Burst(photos=20, senders=5, duplicates=1, public_url=hub.url).build()
+        signed, _ = Burst(photos=10, senders=5, duplicates=1, public_url=hub.url).build()
         assert {answer.status for answer in send(signed, hub.url)} == {200}
         until(lambda: stored(hub) > 0)
         hub.worker.kill()
         hub.worker.start()
-        until(lambda: stored(hub) == 100)
+        until(lambda: stored(hub) == 50)
 
 
 def test_a_flushed_queue_is_filled_again_by_itself(tmp_path: Path) -> None:
@@ -52,11 +52,10 @@ def test_a_flushed_queue_is_filled_again_by_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["sweep", "worker", "simulate", "demo", "replay_deliveries"])
-def test_every_command_explains_itself_with_an_example(command: str) -> None:
-    shown = subprocess.run(
-        [sys.executable, "manage.py", command, "--help"], cwd=BASE_DIR, capture_output=True, text=True, check=True
-    )
-    assert f"python manage.py {command}" in shown.stdout
+def test_every_command_explains_itself_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        ManagementUtility(["manage.py", command, "--help"]).execute()
+    assert f"python manage.py {command}" in capsys.readouterr().out
 
 
 def test_settings_that_are_missing_are_named_in_one_line(tmp_path: Path) -> None:
