@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 import subprocess
 import sys
-from hashlib import sha256
 from io import BytesIO
 
 import filetype
@@ -21,15 +20,9 @@ def test_a_file_is_recognised_as_what_it_claims_to_be(kind: Kind) -> None:
     assert filetype.guess_mime(content(kind, 7).body) == content(kind, 7).content_type
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_a_file_tells_its_size_and_digest(kind: Kind) -> None:
-    file = content(kind, 7)
-    assert (file.size, file.sha256) == (len(file.body), sha256(file.body).hexdigest())
-
-
-@pytest.mark.parametrize("kind", Kind)
-def test_every_seed_gives_another_file(kind: Kind) -> None:
-    assert len({content(kind, seed).sha256 for seed in range(20)}) == 20
+def test_every_seed_gives_another_file() -> None:
+    files = [content(kind, seed).sha256 for kind in Kind for seed in range(5)]
+    assert len(set(files)) == len(files)
 
 
 def test_another_process_makes_the_same_files() -> None:
@@ -72,7 +65,7 @@ def test_the_index_of_a_video_leads_to_frames_that_need_no_other() -> None:
     assert {frame[0] & 0x1F for frame in frames_of(content(Kind.VIDEO, 7).body)} == {5}
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 def test_no_byte_of_a_video_frame_looks_like_the_start_of_another_or_is_whiter_than_white(seed: int) -> None:
     for frame in frames_of(content(Kind.VIDEO, seed).body):
         assert b"\0\0" not in frame
@@ -95,7 +88,7 @@ def test_the_ogg_checksum_is_the_published_one() -> None:
     assert page_checksum(b"123456789") == 0x89A1897F
 
 
-@pytest.mark.parametrize("size", [0, 5_000, 300_000])
+@pytest.mark.parametrize("size", [0, 300_000])
 def test_the_cross_references_of_a_document_lead_to_its_objects(size: int) -> None:
     document = content(Kind.DOCUMENT, 7, size).body
     index = int(document.rsplit(b"startxref\n", 1)[1].split()[0])

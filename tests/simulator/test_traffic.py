@@ -17,7 +17,6 @@ from twilio.request_validator import RequestValidator
 
 from mediahub.simulator.accounts import Accounts
 from mediahub.simulator.content import Kind
-from mediahub.simulator.file_ids import FileId
 from mediahub.simulator.ledger import Ledger
 from mediahub.simulator.listener import Listener, Request, Response
 from mediahub.simulator.processes import free_port
@@ -55,9 +54,8 @@ def test_each_delivery_is_posted_as_often_as_asked_in_any_order() -> None:
     assert len({request.body for request in first_round}) < len(first_round)
 
 
-@pytest.mark.parametrize("provider", ["meta", "twilio", "both"])
-def test_the_requests_carry_exactly_what_the_ledger_says(provider: str) -> None:
-    requests, ledger = burst(provider=provider, mix=True, duplicates=1)
+def test_the_requests_carry_exactly_what_the_ledger_says() -> None:
+    requests, ledger = burst(provider="both", mix=True, duplicates=1)
     carried = [id for request in requests for id in request.message_ids]
     assert sorted(carried) == sorted(message.message_id for message in ledger.messages)
 
@@ -139,31 +137,6 @@ def test_a_mix_holds_every_kind_and_words_for_each_sender() -> None:
     assert any(message.text for message in ledger.messages if message.kind == "image")
 
 
-def test_a_burst_without_a_mix_is_photos_most_of_them_jpeg() -> None:
-    types = Counter(file.content_type for file in burst(photos=50)[1].files)
-    assert set(types) == {"image/jpeg", "image/png"}
-    assert types["image/jpeg"] > 4 * types["image/png"]
-
-
-def test_the_size_of_documents_can_be_chosen() -> None:
-    files = burst(mix=True, document_bytes=100_000)[1].files
-    assert {file.size for file in files if file.kind is Kind.DOCUMENT} == {100_000}
-
-
-def test_both_providers_share_the_senders() -> None:
-    files = burst(provider="both", senders=4)[1].files
-    assert len({file.owner for file in files if file.provider == "meta"}) == 2
-    assert len({file.owner for file in files if file.provider == "twilio"}) == 2
-
-
-def test_times_are_close_to_the_start_and_ids_know_them() -> None:
-    for file in burst()[1].files:
-        id = FileId.read(file.media_id)
-        assert id is not None
-        assert file.occurred_at is not None
-        assert START <= id.sent_at == file.occurred_at.timestamp() < START + 3
-
-
 def test_links_come_with_some_deliveries_where_the_host_is_known() -> None:
     requests, _ = burst(photos=10, duplicates=1, links="http://127.0.0.1:9102")
     links = [message["image"].get("url", "") for message in meta_messages(requests)]
@@ -210,14 +183,6 @@ def test_every_request_is_posted_and_answered() -> None:
     assert hub.seen == Counter(request.body for request in requests)
     assert [answer.status for answer in answers] == [200] * len(requests)
     assert accepted(ledger, answers) == ledger
-
-
-def test_what_is_not_answered_200_is_not_the_hubs() -> None:
-    requests, ledger = burst(duplicates=1)
-    with Hub(503) as hub:
-        answers = send(requests, hub.url)
-    assert accepted(ledger, answers).messages == ()
-    assert set(hub.seen.values()) == {1}
 
 
 def test_a_hub_that_is_away_is_recorded_and_not_raised() -> None:
