@@ -53,7 +53,7 @@ guards: $(INSTALLED) ## remove each guard in turn and see a test go red
 bench: $(INSTALLED) ## the webhook beside a bare view, in one run
 	$(BIN)/python -m tests.bench_webhook
 
-bench-delivery: $(INSTALLED) ## files by each way beside the bucket and nginx; ARGS=--short takes a minute
+bench-delivery: $(INSTALLED) ## files by each way beside the bucket and nginx; ARGS=--short takes half a minute
 	$(BIN)/python -m tests.bench_delivery $(ARGS)
 
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \

@@ -62,7 +62,7 @@ def main() -> int:
     parser.add_argument("--conversations", type=int, help="in all (500)")
     parser.add_argument("--seconds", type=float, help="that each outage lasts (60)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--short", action="store_true", help="40 conversations, outages of 4 s")
+    parser.add_argument("--short", action="store_true", help="24 conversations, outages of 3 s")
     parser.add_argument("--limit", type=float, default=900, help="seconds after the last outage to finish (900)")
     parser.add_argument("--keep", type=Path, help="a folder for data and logs (a temporary one)")
     options = parser.parse_args()
@@ -73,8 +73,8 @@ def main() -> int:
         system = stack.enter_context(running_system(directory))
         return drill(
             system,
-            count=options.conversations or (40 if options.short else 500),
-            seconds=options.seconds or (4 if options.short else 60),
+            count=options.conversations or (24 if options.short else 500),
+            seconds=options.seconds or (3 if options.short else 60),
             seed=options.seed,
             limit=options.limit,
         )
