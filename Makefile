@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install demo test check lock burst album chaos drill flush guards bench bench-delivery
+.PHONY: install demo test check lock burst album chaos drill flush guards bench bench-delivery audit
 
 install: $(INSTALLED) ## create .venv with all that development needs
 
@@ -50,6 +50,9 @@ flush: $(INSTALLED) ## a thousand files queued, then FLUSHALL: how long until al
 guards: $(INSTALLED) ## remove each guard in turn and see a test go red
 	$(BIN)/python -m tests.guards
 
+audit: $(INSTALLED) ## known vulnerabilities of what servers install; says so where the advisories can't be reached
+	$(BIN)/python -m tests.audit
+
 bench: $(INSTALLED) ## the webhook beside a bare view, in one run
 	$(BIN)/python -m tests.bench_webhook
 
@@ -57,9 +60,10 @@ bench-delivery: $(INSTALLED) ## files by each way beside the bucket and nginx; A
 	$(BIN)/python -m tests.bench_delivery $(ARGS)
 
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-	--no-header --no-annotate -q pyproject.toml
+	--no-header --no-annotate -q
 
-lock: ## renew requirements/ from pyproject.toml (needs uv): base for servers, demo with Redis, dev with all
-	$(COMPILE) --upgrade --extra dev -o requirements/dev.txt
-	$(COMPILE) --constraint requirements/dev.txt --extra demo -o requirements/demo.txt
-	$(COMPILE) --constraint requirements/dev.txt -o requirements/base.txt
+lock: ## renew requirements/ from pyproject.toml (needs uv): base for servers, demo with Redis, dev with all, audit
+	$(COMPILE) pyproject.toml --upgrade --extra dev -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --constraint requirements/dev.txt --extra demo -o requirements/demo.txt
+	$(COMPILE) pyproject.toml --constraint requirements/dev.txt -o requirements/base.txt
+	$(COMPILE) requirements/audit.in --upgrade -o requirements/audit.txt
