@@ -93,6 +93,8 @@ class Way:
     port: int
     pid: int = 0
     prefix: str = ""
+    #: For whoever comes by a signed link it streams.
+    staff_only: bool = False
 
     def path(self, file: StoredFile, *, session: bool) -> str:
         if self.name == "S3 itself":
@@ -164,7 +166,7 @@ def main() -> None:
             cells.insert(cells.index(Cell("200 KB", 50)) + 1, Cell("200 KB", 50, session=True))
         for way in ways:
             for size in {cell.size: None for cell in cells if cell.has(way)}:
-                _check(way, files[size], session if options.session else "")
+                _check(way, files[size], session if options.session or way.staff_only else "")
         results: dict[Cell, list[dict[str, Measured]]] = defaultdict(list)
         for number in range(options.rounds + 1):
             for cell in cells:
@@ -228,7 +230,7 @@ def _ways(directory: Path, database: str) -> Iterator[tuple[Hub, list[Way]]]:
                 Way("S3 itself", bucket),
                 Way("S3, stream", hub.port, hub.web.pid),
                 Way("S3, accel", nginx("nginx-bucket", bucket_accel), bucket_accel_pid),
-                Way("S3, redirect", *web("redirect", MEDIA_DELIVERY="redirect")),
+                Way("S3, redirect", *web("redirect", MEDIA_DELIVERY="redirect"), staff_only=True),
                 Way("naive: storages", *naive, prefix="/storages"),
                 Way("naive: boto3, 1 KB", *naive, prefix="/boto3/1024"),
                 Way("naive: boto3, 256 KB", *naive, prefix="/boto3/262144"),
@@ -282,15 +284,16 @@ def _check(way: Way, file: StoredFile, session: str) -> None:
 
 
 def _measure(way: Way, cell: Cell, file: StoredFile, session: str, seconds: float) -> Measured:
-    cookie = session if cell.session else ""
+    logs_in = cell.session or way.staff_only
+    cookie = session if logs_in else ""
     if cell.clients > 1:
-        path = way.path(file, session=cell.session)
+        path = way.path(file, session=logs_in)
         request = get(path, {"Host": f"127.0.0.1:{way.port}", **_cookie(cookie)})
         load = run(way.port, repeat(request), connections=cell.clients, seconds=seconds)
         assert set(load.statuses) == {200} and set(load.lengths) == {file.size}, (way.name, cell, load)
         return Measured(load.rate * file.size)
     before = _memory(way, renew=True)
-    transfers = _transfers(way.url(file, session=cell.session), TRANSFERS[cell.size], cookie)
+    transfers = _transfers(way.url(file, session=logs_in), TRANSFERS[cell.size], cookie)
     growth = _memory(way) - before if way.pid else None
     assert all((one.status, one.size) == (200, file.size) for one in transfers), (way.name, cell, transfers)
     return Measured(
