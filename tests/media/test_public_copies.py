@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from django.core.management import call_command
@@ -110,18 +110,25 @@ def is_published(media: Media, public: S3Storage) -> bool:
     return public_address(again(media)) == f"https://cdn.example/{key}" and media.public_lease_until is None
 
 
-@pytest.fixture
-def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
-    """Do something between the next copy and its confirmation."""
+class Meanwhile(Protocol):
+    def __call__(self, step: Callable[[], object], *, before_it: bool = False) -> None: ...
 
-    def arrange(step: Callable[[], object]) -> None:
+
+@pytest.fixture
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
+    """Do something between the next copy and its confirmation, or between the claim and the copy."""
+
+    def arrange(step: Callable[[], object], *, before_it: bool = False) -> None:
         copy_from = S3Storage.copy_from
 
         def copy_then_step(self: S3Storage, *args: Any, **kwargs: Any) -> bool:
             assert not connection.in_atomic_block
             monkeypatch.setattr(S3Storage, "copy_from", copy_from)
+            if before_it:
+                step()
             is_there = copy_from(self, *args, **kwargs)
-            step()
+            if not before_it:
+                step()
             return is_there
 
         monkeypatch.setattr(S3Storage, "copy_from", copy_then_step)
@@ -254,21 +261,21 @@ def test_copies_that_a_folder_cannot_remove_are_told_of(photo: Media, public: S3
     ],
 )
 def test_a_file_that_is_withdrawn_while_it_is_copied_leaves_no_copy(
-    photo: Media, public: S3Storage, meanwhile: Any, step: Callable[[], object]
+    photo: Media, public: S3Storage, meanwhile: Meanwhile, step: Callable[[], object]
 ) -> None:
     meanwhile(step)
     assert (sync(), is_clean(photo, public)) == (1, True)
 
 
 def test_a_file_that_is_stored_again_while_it_is_copied_is_copied_again(
-    photo: Media, public: S3Storage, meanwhile: Any
+    photo: Media, public: S3Storage, meanwhile: Meanwhile
 ) -> None:
     Media.objects.update(stored_at=EARLIER)
     meanwhile(lambda: Media.objects.update(stored_at=LATER))
     assert (sync(), is_published(photo, public)) == (2, True)
 
 
-def test_a_removal_waits_for_the_copy_that_is_being_made(photo: Media, public: S3Storage, meanwhile: Any) -> None:
+def test_a_removal_waits_for_the_copy_that_is_being_made(photo: Media, public: S3Storage, meanwhile: Meanwhile) -> None:
     counts: list[int] = []
 
     def step() -> None:
@@ -280,7 +287,7 @@ def test_a_removal_waits_for_the_copy_that_is_being_made(photo: Media, public: S
 
 
 def test_a_worker_that_is_late_removes_its_own_copy_and_no_other(
-    photo: Media, public: S3Storage, meanwhile: Any
+    photo: Media, public: S3Storage, meanwhile: Meanwhile
 ) -> None:
     counts: list[int] = []
 
@@ -288,7 +295,7 @@ def test_a_worker_that_is_late_removes_its_own_copy_and_no_other(
         lease_runs_out()
         counts.append(sync())
 
-    meanwhile(step)
+    meanwhile(step, before_it=True)
     assert (sync(), counts, is_published(photo, public)) == (1, [2], True)
 
 
