@@ -117,12 +117,17 @@ def moto_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     server.stop()
 
 
-@pytest.fixture
-def s3(moto_port: int) -> Iterator[S3Client]:
-    """A strict S3 server, without the buckets of earlier tests."""
+@pytest.fixture(scope="session")
+def s3_client(moto_port: int) -> Iterator[S3Client]:
     with connect(moto_port, "none") as storage:
-        requests.post(f"http://127.0.0.1:{moto_port}/moto-api/reset", timeout=60)
         yield storage.client
+
+
+@pytest.fixture
+def s3(s3_client: S3Client) -> S3Client:
+    """A strict S3 server, without the buckets of earlier tests."""
+    requests.post(f"{s3_client.meta.endpoint_url}/moto-api/reset", timeout=60)
+    return s3_client
 
 
 @pytest.fixture
