@@ -338,6 +338,8 @@ UNFOLD = {
                         ("Contacts", "group", "messages_app", "contact"),
                         ("Deliveries", "move_to_inbox", "messages_app", "delivery"),
                         ("Quarantine", "report", "messages_app", "quarantineditem"),
+                        ("Notices", "info", "messages_app", "deliverynotice"),
+                        ("Rebuilds", "sync_problem", "messages_app", "sessionrebuild"),
                     )
                 ]
             },

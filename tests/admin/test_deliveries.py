@@ -119,3 +119,9 @@ def test_replay_takes_the_change_permission(viewer: Client) -> None:
     assert viewer.post(f"{QUARANTINE}{item}/verb/replay/").status_code == 403
     viewer.post(LIST, {"action": "replay", "_selected_action": [delivery.id]})
     assert not Delivery.objects.due().exists()
+
+
+def test_the_sidebar_leads_to_notices_and_rebuilds(staff: Staff) -> None:
+    page = staff("messages_app.view_deliverynotice", "messages_app.view_sessionrebuild").get("/admin/")
+    shown = [item["title"] for item in page.context["sidebar_navigation"][0]["items"] if item["has_permission"]]
+    assert shown == ["Notices", "Rebuilds"]
