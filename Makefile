@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install demo test check lock burst album chaos drill flush guards bench bench-delivery audit
+.PHONY: install demo test check lock burst album chaos drill fuzz flush guards bench bench-delivery audit
 
 install: $(INSTALLED) ## create .venv with all that development needs
 
@@ -43,6 +43,9 @@ chaos: $(INSTALLED) ## everything killed at random under a burst; PHOTOS=10000 K
 drill: $(INSTALLED) ## outages of a minute each under live conversations: CONVERSATIONS=500 SECONDS=60; ARGS=--short is a minute in all
 	$(BIN)/python -m tests.drill --seed $(or $(SEED),1) $(if $(CONVERSATIONS),--conversations $(CONVERSATIONS)) \
 		$(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
+fuzz: $(INSTALLED) ## signed deliveries with faults, each beside two good photos, on PostgreSQL: DELIVERIES=10000 SEED=1
+	TEST_DATABASE=postgres $(BIN)/python -m pytest tests/fuzz.py -q -s
 
 flush: $(INSTALLED) ## a thousand files queued, then FLUSHALL: how long until all are stored
 	$(BIN)/python -m tests.flush
