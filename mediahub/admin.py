@@ -11,7 +11,7 @@ from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import URLPattern
 from django_rq.admin import QueueAdmin
 from django_rq.models import Dashboard
@@ -186,7 +186,9 @@ class GuardedQueueAdmin(ClosedLookups, QueueAdmin):
         return self.has_view_permission(request)
 
     def get_urls(self) -> list[URLPattern]:
-        urls: list[URLPattern] = super().get_urls()  # type: ignore[no-untyped-call]
+        """Those of RQ. A dashboard has no rows and no table: pages of single rows would only fail."""
+        every: list[URLPattern] = super().get_urls()  # type: ignore[no-untyped-call]
+        urls = [url for url in every if "object_id" not in url.pattern.converters]
         for url in urls:
             url.callback = self._guarded(url.callback)
         return urls
@@ -201,5 +203,8 @@ class GuardedQueueAdmin(ClosedLookups, QueueAdmin):
                 return view(request, *args, **kwargs)
             except RedisError:
                 return HttpResponse("The queue does not answer.", status=503, content_type="text/plain")
+            except IndexError as error:
+                # Queues are named by their place in a list; RQ's views look for most of them without care.
+                raise Http404("There is no such queue.") from error
 
         return guarded

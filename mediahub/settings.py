@@ -66,6 +66,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "mediahub.unavailable.DatabaseUnavailableMiddleware",
+    "mediahub.impossible_values.ImpossibleValueMiddleware",
 ]
 
 ROOT_URLCONF = "mediahub.urls"
