@@ -101,16 +101,16 @@ def test_a_file_without_an_object_is_purged_as_well(announced: Announced, shelf:
     assert (purge_deleted(), Media.objects.unpurged().count()) == (1, 0)
 
 
-def test_2500_files_are_purged_and_their_neighbours_are_untouched(shelf: Shelf) -> None:
-    keep(*(announcement() for _ in range(2500)))
+def test_batches_are_purged_and_their_neighbours_are_untouched(shelf: Shelf) -> None:
+    keep(*(announcement() for _ in range(250)))
     for key in Media.objects.values_list("key", flat=True):
         shelf.lay(key)
     Media.objects.update(state=State.STORED)
     keep(announcement(owner=f"{OWNER}0"), announcement(owner=OWNER[:-1]), announcement())
     left = lie(shelf, *Media.objects.filter(state=State.PENDING))
-    assert Media.objects.exclude(key__in=left).mark_deleted("asked for") == 2500
-    assert (purge_deleted(), shelf.keys(), Media.objects.unpurged().count()) == (2500, left, 0)
-    assert shelf.deletes == 2500 / purge.BATCH
+    assert Media.objects.exclude(key__in=left).mark_deleted("asked for") == 250
+    assert (purge_deleted(), shelf.keys(), Media.objects.unpurged().count()) == (250, left, 0)
+    assert shelf.deletes == 3
 
 
 # --- back again -----------------------------------------------------------------------

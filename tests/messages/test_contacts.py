@@ -146,7 +146,7 @@ sightings = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_any_order_and_any_batches_of_sightings_end_in_the_same_contacts(data: st.DataObject) -> None:
     told = data.draw(sightings)

@@ -17,7 +17,7 @@ from tests.messages.mail import album as album_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
-fuzzed = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+fuzzed = settings(max_examples=75, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 # Half-broken text included: NUL, lone surrogates, and all that JSON can spell.
 words = st.text(st.characters(exclude_categories=()), max_size=20)
@@ -84,7 +84,7 @@ def test_no_photo_is_lost_whatever_stands_beside_it(sent: tuple[Any, set[str]]) 
         transaction.set_rollback(True)
 
 
-@settings(fuzzed, max_examples=100)
+@settings(fuzzed, max_examples=50)
 @given(st.data())
 def test_no_bytes_stop_the_reader(data: st.DataObject) -> None:
     body = bytearray(album_of(photo(1), photo(2)).body)
@@ -100,7 +100,7 @@ FIELDS = ["MessageSid", "SmsStatus", "MessageStatus", "NumMedia", "From", "WaId"
 form_words = st.text(max_size=20)
 
 
-@settings(fuzzed, max_examples=100)
+@settings(fuzzed, max_examples=50)
 @given(
     form=st.dictionaries(st.one_of(st.sampled_from(FIELDS), form_words), form_words, min_size=1, max_size=6),
     path=st.sampled_from(["/webhooks/twilio/", STATUS_PATH]),

@@ -13,6 +13,7 @@ from django.db import DataError, OperationalError, connection
 from django.utils import timezone
 from rq.timeouts import JobTimeoutException
 
+from media_app import failpoints
 from media_app import jobs as media_jobs
 from media_app.models import Media
 from mediahub.simulator.deliveries import SignedRequest
@@ -21,6 +22,7 @@ from messages_app.models import Attachment, Delivery, DrainLease, Message, Quara
 from messages_app.providers.base import RawDelivery
 from messages_app.providers.events import Event, MessageReceived
 from messages_app.providers.meta import MetaProvider
+from tests.faults.crash import dies_at
 from tests.messages.mail import album, arrive, image, meta, meta_bytes, photo, post
 from tests.messages.rival import locked, python, was_killed
 from tests.messages.rows import all_rows
@@ -264,18 +266,6 @@ inbox._attach = lambda *args, **options: os.kill(os.getpid(), signal.SIGKILL)
 inbox.drain()
 """
 
-KILLED_BY_ONE_BODY = """
-from messages_app import inbox
-from messages_app.providers.meta import MetaProvider
-read = MetaProvider.read
-def deadly(self, delivery):
-    if b"poison" in delivery.body:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return read(self, delivery)
-MetaProvider.read = deadly
-inbox.drain()
-"""
-
 
 def let_the_lease_run_out() -> None:
     assert inbox.drain() == 0, "the dead reader's lease still holds"
@@ -297,17 +287,25 @@ def test_killed_in_the_middle_of_a_batch_the_next_drain_ends_in_the_same_rows() 
     assert all_rows() == after
 
 
-def test_a_body_that_kills_its_reader_is_taken_alone_and_then_given_up() -> None:
+def test_a_body_that_kills_its_reader_is_taken_alone_and_then_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, read_here = MetaProvider.read, []
+
+    def deadly(self: MetaProvider, delivery: RawDelivery) -> Iterator[Event]:
+        if b"poison" in delivery.body:
+            failpoints.reached("poison")
+            read_here.append(delivery)
+        return iter(read(self, delivery))
+
+    monkeypatch.setattr(MetaProvider, "read", deadly)
     arrive(album(photo(1)), meta_bytes(b'"poison"'), album(photo(2)))
     for attempts in range(1, inbox.QUARANTINED_FROM + 1):
-        assert was_killed(python(KILLED_BY_ONE_BODY))
+        dies_at("poison", inbox.drain)
         assert Delivery.objects.get(body=b'"poison"').attempts == attempts
         # As soon as each is taken alone, those that killed nobody yet come first.
         assert Media.objects.count() == (0, 0, 1, 2, 2)[attempts - 1]
         let_the_lease_run_out()
-    survivor = python(KILLED_BY_ONE_BODY)
-    assert survivor.returncode == 0, survivor.stderr.decode()
-    assert Media.objects.count() == 2
+    inbox.drain()
+    assert (Media.objects.count(), read_here) == (2, [])
     assert QuarantinedItem.objects.get().delivery == Delivery.objects.get(state="failed")
 
 
