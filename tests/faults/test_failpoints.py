@@ -45,6 +45,7 @@ from tests.faults.crash import (
 )
 from tests.faults.test_conversation_deaths import INBOX as CONVERSATIONS
 from tests.faults.test_conversation_deaths import OUTBOX
+from tests.media.test_public_copies import COPYING, REMOVING
 from tests.messages.mail import BOB, SENT, arrive, meta_bytes, post
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("provider")]
@@ -516,5 +517,5 @@ def test_every_point_where_a_process_can_be_made_to_die_is_tried() -> None:
     sources = [file for app in ("media_app", "messages_app") for file in (BASE_DIR / app).rglob("*.py")]
     there = {name for file in sources for name in re.findall(r'reached\("(\w+)"\)', file.read_text())}
     reading, fetching = {*AFTER_THE_COMMIT, *INBOX, *CONVERSATIONS}, {*FETCHING, "ingest_before_fail", *PURGE}
-    tried = {"webhook_before_commit", *reading, *fetching, *OUTBOX}
+    tried = {"webhook_before_commit", *reading, *fetching, *OUTBOX, *COPYING, *REMOVING}
     assert there == tried

@@ -269,7 +269,11 @@ def test_a_worker_that_is_late_removes_its_own_copy_and_no_other(
     assert (sync(), counts, is_published(photo, public)) == (1, [2], True)
 
 
-@pytest.mark.parametrize("point", ["public_copy_after_claim", "public_copy_after_copy"])
+COPYING = ["public_copy_after_claim", "public_copy_after_copy"]
+REMOVING = ["public_copy_after_claim", "public_copy_after_remove"]
+
+
+@pytest.mark.parametrize("point", COPYING)
 @pytest.mark.parametrize("is_public", [True, False])
 def test_what_a_killed_worker_has_copied_is_found(photo: Media, public: S3Storage, point: str, is_public: bool) -> None:
     dies_at(point, sync)
@@ -283,7 +287,7 @@ def test_what_a_killed_worker_has_copied_is_found(photo: Media, public: S3Storag
 def test_a_worker_that_is_killed_while_it_removes_a_copy_leaves_it_to_the_next(photo: Media, public: S3Storage) -> None:
     sync()
     Media.objects.all().mark_public(False)
-    for point in ("public_copy_after_claim", "public_copy_after_remove"):
+    for point in REMOVING:
         dies_at(point, sync)
         lease_runs_out()
     assert (sync(), is_clean(photo, public)) == (1, True)
