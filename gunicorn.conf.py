@@ -19,7 +19,8 @@ try:
     bind = [env.listening_address()]
     _level = env.log_level()
     databases.serve_pages()
-    # A setting that can't work is named here, once: workers that all fail to start end gunicorn with a traceback.
+    # A setting that can't work is named here, once: workers that all fail to start end gunicorn
+    # with a traceback.
     import mediahub.settings  # noqa: F401
 except ImproperlyConfigured as error:
     sys.exit(f"{error}")
@@ -42,9 +43,9 @@ access_log_format = "%(m)s %(U)s %(s)s %(B)s bytes in %(M)s ms"
 # Nothing here is changed while it runs.
 control_socket_disable = True
 workers = 2
-# Threads are for slow readers: each holds one for as long as its download takes, and readers are not spread evenly
-# over the workers. A thread is started only when all others are busy.
-# It is gunicorn's gthread, and slow senders take half of the threads at most.
+# Threads are for slow readers: each holds one for as long as its download takes, and readers are
+# not spread evenly over the workers. A thread is started only when all others are busy. It is
+# gunicorn's gthread, and slow senders take half of the threads at most.
 worker_class = "mediahub.gunicorn_worker.Worker"
 threads = 256
 backlog = 4096

@@ -1,4 +1,6 @@
-"""Who may see a file: staff with the permission to view it, and whoever holds a signed link to it."""
+"""Who may see a file: staff with the permission to view it, and whoever holds a signed link to
+it.
+"""
 
 from __future__ import annotations
 
@@ -33,19 +35,28 @@ class Visit:
     link: Link | None = None
 
     def wants_attachment(self, request: HttpRequest) -> bool:
-        """Whether the file is to be downloaded rather than shown. A link to a download is never more than that."""
+        """Whether the file is to be downloaded rather than shown. A link to a download is never
+        more than that.
+        """
         is_asked = "download" in request.GET
-        return is_asked or (self.link is not None and self.link.disposition == Disposition.ATTACHMENT)
+        return is_asked or (
+            self.link is not None and self.link.disposition == Disposition.ATTACHMENT
+        )
 
     def max_age(self) -> int:
         """For how many seconds the reader may keep what it gets: no longer than its link lasts."""
         if self.link is None:
             return KEPT_SECONDS
-        return min(KEPT_SECONDS, int((self.link.expires_at - datetime.now(UTC)).total_seconds()))
+        return min(
+            KEPT_SECONDS,
+            int((self.link.expires_at - datetime.now(UTC)).total_seconds()),
+        )
 
 
 def admit(request: HttpRequest, media_id: UUID) -> Visit:
-    """Raises NoEntryError. A link opens the file to everybody who has it; staff need none, not even a valid one."""
+    """Raises NoEntryError. A link opens the file to everybody who has it; staff need none, not even
+    a valid one.
+    """
     media = _found(media_id)
     token = request.GET.get("token")
     refusal = signing.REFUSED if token else "There is no such file."
@@ -53,7 +64,12 @@ def admit(request: HttpRequest, media_id: UUID) -> Visit:
         with suppress(LinkError):
             return Visit(media, None, signing.read(token, media, datetime.now(UTC)))
     user = request.user
-    if isinstance(user, User) and user.is_active and user.is_staff and user.has_perm("media_app.view_media"):
+    if (
+        isinstance(user, User)
+        and user.is_active
+        and user.is_staff
+        and user.has_perm("media_app.view_media")
+    ):
         if media is None:
             raise NoEntryError(refusal)
         return Visit(media, user)
@@ -61,6 +77,10 @@ def admit(request: HttpRequest, media_id: UUID) -> Visit:
 
 
 def _found(media_id: UUID) -> Media | None:
-    # In SQL: the ORM takes longer to write this query than the database to answer it, and every small file pays for it.
+    # In SQL: the ORM takes longer to write this query than the database to answer it, and every
+    # small file pays for it.
     id = Media._meta.pk.get_db_prep_value(media_id, connection)
-    return next(iter(Media.objects.raw("SELECT * FROM media_app_media WHERE id = %s", [id])), None)
+    return next(
+        iter(Media.objects.raw("SELECT * FROM media_app_media WHERE id = %s", [id])),
+        None,
+    )

@@ -1,4 +1,6 @@
-"""What a worker may run. Whoever can write to Redis can queue these jobs, and runs no other code here."""
+"""What a worker may run. Whoever can write to Redis can queue these jobs, and runs no other code
+here.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ def check_allowed(function: object) -> None:
 
 
 class AllowedJob(Job):
-    """RQ's job, which refuses other functions before it imports them, and has no callbacks and webhooks."""
+    """RQ's job, which refuses other functions before it imports them, and has no callbacks and
+    webhooks.
+    """
 
     @property
     def func(self) -> Callable[..., Any]:
@@ -34,15 +38,19 @@ class AllowedJob(Job):
         return function
 
     def restore(self, raw_data: Any) -> None:
-        """Read a job from Redis. RQ would import and call what the callbacks name, and call the webhooks."""
+        """Read a job from Redis. RQ would import and call what the callbacks name, and call the
+        webhooks.
+        """
         super().restore(raw_data)
-        self._success_callback_name = self._failure_callback_name = self._stopped_callback_name = None
+        self._success_callback_name = self._failure_callback_name = (
+            self._stopped_callback_name
+        ) = None
         self.webhooks = []
 
 
 def forbid_pickle() -> None:
-    """Make JSON the default of RQ. Some pages of its dashboard use the default whatever ``RQ_QUEUES`` says,
-    and a pickle from Redis runs code.
+    """Make JSON the default of RQ. Some pages of its dashboard use the default whatever
+    ``RQ_QUEUES`` says, and a pickle from Redis runs code.
     """
     DefaultSerializer.dumps = JSONSerializer.dumps
     DefaultSerializer.loads = JSONSerializer.loads

@@ -53,7 +53,9 @@ class Announcement:
 
     def as_row(self) -> Media:
         lifetime = source(self.source).lifetime
-        expires_at = self.expires_at or (self.occurred_at + lifetime if lifetime else None)
+        expires_at = self.expires_at or (
+            self.occurred_at + lifetime if lifetime else None
+        )
         if self.lost:
             # There is nothing that could still be fetched.
             expires_at = None
@@ -83,11 +85,15 @@ class Announcement:
             expires_at=expires_at,
             give_up_at=retry.give_up_at(self.announced_at, expires_at),
             state=Media.State.REJECTED if self.lost else Media.State.PENDING,
-            last_error=f"The provider could not pass it on: {self.lost}" if self.lost else "",
+            last_error=f"The provider could not pass it on: {self.lost}"
+            if self.lost
+            else "",
         )
 
 
-def announce(announcements: Sequence[Announcement], *, anew: Collection[UUID] = ()) -> None:
+def announce(
+    announcements: Sequence[Announcement], *, anew: Collection[UUID] = ()
+) -> None:
     """Make a pending row for each file, in the caller's transaction.
 
     A file that is already known keeps its row: owner, time and key are those of its
@@ -96,12 +102,18 @@ def announce(announcements: Sequence[Announcement], *, anew: Collection[UUID] = 
     says of the file, and for as long as the provider keeps what this message announced.
     """
     if not transaction.get_connection().in_atomic_block:
-        raise RuntimeError("announce() belongs into the transaction that keeps the message")
+        raise RuntimeError(
+            "announce() belongs into the transaction that keeps the message"
+        )
     rows: dict[UUID, Media] = {}
     for announcement in announcements:
         rows.setdefault(announcement.id, announcement.as_row())
     insert_once(list(rows.values()), unchanged="source")
-    given_up = set(Media.objects.filter(id__in=anew, state__in=Media.REVIVABLE).values_list("id", flat=True))
+    given_up = set(
+        Media.objects.filter(id__in=anew, state__in=Media.REVIVABLE).values_list(
+            "id", flat=True
+        )
+    )
     for id in given_up:
         again = rows[id]
         described = {
@@ -114,5 +126,7 @@ def announce(announcements: Sequence[Announcement], *, anew: Collection[UUID] = 
             announced_at=again.announced_at,
             expires_at=again.expires_at,
             give_up_at=Greatest("give_up_at", again.give_up_at),
-            **{name: said for name, said in described.items() if said not in ("", None)},
+            **{
+                name: said for name, said in described.items() if said not in ("", None)
+            },
         )

@@ -13,4 +13,8 @@ class MediaConfig(AppConfig):
         from media_app.allowed_jobs import forbid_pickle
 
         forbid_pickle()
-        post_migrate.connect(installation.mark_at_migration, sender=self, dispatch_uid="media_app.mark_storage")
+        post_migrate.connect(
+            installation.mark_at_migration,
+            sender=self,
+            dispatch_uid="media_app.mark_storage",
+        )

@@ -22,4 +22,6 @@ def database_now() -> datetime:
         cursor.execute(_NOW[connection.vendor], ())
         now: datetime | str = cursor.fetchone()[0]
     # SQLite has no times, only text.
-    return datetime.fromisoformat(now).replace(tzinfo=UTC) if isinstance(now, str) else now
+    return (
+        datetime.fromisoformat(now).replace(tzinfo=UTC) if isinstance(now, str) else now
+    )

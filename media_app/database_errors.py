@@ -5,7 +5,8 @@ from __future__ import annotations
 from django.db import Error, InterfaceError, OperationalError, connection
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
-# Connection exceptions, shutdowns and crashes, and transactions that were cut off because they did nothing.
+# Connection exceptions, shutdowns and crashes, and transactions that were cut off because they did
+# nothing.
 _LOST = ("08", "57P", "25P03")
 # Deadlocks and serialization failures, and locks that did not come in time.
 _BUSY = ("40", "55P03")
@@ -27,7 +28,9 @@ def is_connection_lost(error: BaseException) -> bool:
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether the database was away or busy with others, so that the error says nothing about the statement."""
+    """Whether the database was away or busy with others, so that the error says nothing about the
+    statement.
+    """
     if is_connection_lost(error):
         return True
     if not isinstance(error, OperationalError):
@@ -41,7 +44,9 @@ def is_outage(error: BaseException) -> bool:
 
 def is_locked(error: BaseException) -> bool:
     """Whether a lock of somebody else did not come free in time."""
-    return isinstance(error, OperationalError) and (_sqlite_code(error) in _SQLITE_BUSY or _sqlstate(error) == "55P03")
+    return isinstance(error, OperationalError) and (
+        _sqlite_code(error) in _SQLITE_BUSY or _sqlstate(error) == "55P03"
+    )
 
 
 def is_too_slow(error: BaseException) -> bool:
@@ -50,14 +55,19 @@ def is_too_slow(error: BaseException) -> bool:
 
 
 def is_beyond_limits(error: BaseException) -> bool:
-    """Whether PostgreSQL can't hold such a thing at all (class 54), which it calls an operational error."""
+    """Whether PostgreSQL can't hold such a thing at all (class 54), which it calls an operational
+    error.
+    """
     return isinstance(error, OperationalError) and _sqlstate(error).startswith("54")
 
 
 def described(error: BaseException) -> str:
     """Its class and code and no more: its text quotes rows, with people's numbers."""
     code = _sqlite_code(error) if isinstance(error, Error) else None
-    return f"{type(error).__name__} ({_sqlstate(error) or (code if code is not None else 'no code')})"
+    return (
+        f"{type(error).__name__} "
+        f"({_sqlstate(error) or (code if code is not None else 'no code')})"
+    )
 
 
 def _sqlstate(error: BaseException) -> str:

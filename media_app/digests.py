@@ -25,6 +25,8 @@ def digest_hex(text: str) -> str:
     if not _BASE64.fullmatch(text):
         return ""
     try:
-        return base64.urlsafe_b64decode(text.rstrip("=").translate(str.maketrans("+/", "-_")) + "=").hex()
+        return base64.urlsafe_b64decode(
+            text.rstrip("=").translate(str.maketrans("+/", "-_")) + "="
+        ).hex()
     except binascii.Error:
         return ""

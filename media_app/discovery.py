@@ -1,7 +1,9 @@
-"""The files of one sender, straight from the bucket: found by the prefix of their keys, and deleted by it.
+"""The files of one sender, straight from the bucket: found by the prefix of their keys, and deleted
+by it.
 
-For when there is no database, or when it is not to be believed. A file is what has a key of ours; whatever else lies
-below the prefix is neither found nor deleted. Who is on hold only the database knows: ask it before deleting.
+For when there is no database, or when it is not to be believed. A file is what has a key of ours;
+whatever else lies below the prefix is neither found nor deleted. Who is on hold only the database
+knows: ask it before deleting.
 """
 
 from __future__ import annotations
@@ -12,8 +14,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from media_app.identity import PREVIEWS, UNKNOWN_OWNER, owner_of, owner_prefix, parse_key
-from media_app.storage import DeleteError, Storage, StorageError, StoredObject, media_storage
+from media_app.identity import (
+    PREVIEWS,
+    UNKNOWN_OWNER,
+    owner_of,
+    owner_prefix,
+    parse_key,
+)
+from media_app.storage import (
+    DeleteError,
+    Storage,
+    StorageError,
+    StoredObject,
+    media_storage,
+)
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +64,14 @@ class Deleted:
     remaining: Mapping[str, str]
 
 
-def found(owner: str, *, since: datetime | None = None, storage: Storage | None = None) -> Iterator[Found]:
+def found(
+    owner: str, *, since: datetime | None = None, storage: Storage | None = None
+) -> Iterator[Found]:
     """The files of one owner in the order of their keys: the oldest first.
 
-    ``since`` (aware) leaves out what the provider dates before that second. ``owner`` is exactly as keys have it, or
-    UNKNOWN_OWNER for the files whose sender nobody knows.
-    Raises ValueError for another form of an owner or a naive time; StorageError while listing.
+    ``since`` (aware) leaves out what the provider dates before that second. ``owner`` is exactly as
+    keys have it, or UNKNOWN_OWNER for the files whose sender nobody knows. Raises ValueError for
+    another form of an owner or a naive time; StorageError while listing.
     """
     if owner not in (owner_of(owner), UNKNOWN_OWNER):
         raise ValueError(f"not an owner as keys have it: {owner!r}")
@@ -65,12 +81,14 @@ def found(owner: str, *, since: datetime | None = None, storage: Storage | None 
     return (file for file in files if file.occurred_at.timestamp() >= first_second)
 
 
-def delete(owner: str, *, since: datetime | None = None, storage: Storage | None = None) -> Deleted:
+def delete(
+    owner: str, *, since: datetime | None = None, storage: Storage | None = None
+) -> Deleted:
     """Delete the files of one owner and their previews, also those whose file is gone already.
 
-    What cannot be deleted is left, and named: the next run takes it up again. It finds nothing of what is gone.
-    Raises ValueError as ``found`` does, and for UNKNOWN_OWNER, who is many people; StorageError when the objects
-    cannot be listed.
+    What cannot be deleted is left, and named: the next run takes it up again. It finds nothing of
+    what is gone. Raises ValueError as ``found`` does, and for UNKNOWN_OWNER, who is many people;
+    StorageError when the objects cannot be listed.
     """
     if owner == UNKNOWN_OWNER:
         raise ValueError("files of unknown senders are not one sender's")
@@ -81,7 +99,10 @@ def delete(owner: str, *, since: datetime | None = None, storage: Storage | None
     previews = [*_previews(owner, _second(since), storage)]
     remaining |= _remove(previews, storage)
     if remaining:
-        log.warning("not all of a sender's files could be deleted", extra={"remaining": len(remaining)})
+        log.warning(
+            "not all of a sender's files could be deleted",
+            extra={"remaining": len(remaining)},
+        )
     return Deleted(
         files=tuple(key for key in files if key not in remaining),
         previews=sum(key not in remaining for key in previews),

@@ -56,7 +56,14 @@ _EXTENSIONS = {
 
 # One container, several names: where the bytes are the first, the announced second is believed.
 _SAME_CONTAINER = {
-    "video/mp4": {"audio/mp4", "video/3gpp", "video/quicktime", "audio/x-m4a", "audio/3gpp", "audio/aac"},
+    "video/mp4": {
+        "audio/mp4",
+        "video/3gpp",
+        "video/quicktime",
+        "audio/x-m4a",
+        "audio/3gpp",
+        "audio/aac",
+    },
     "audio/mp4": {"audio/x-m4a", "audio/m4a", "video/mp4", "audio/aac"},
     "audio/ogg": {"audio/opus", "application/ogg"},
     "audio/x-wav": {"audio/wav", "audio/wave"},
@@ -74,7 +81,22 @@ _SAME_CONTAINER = {
 _KNOWN_ENDINGS = MimeTypes()
 # Endings of text of which the bytes say nothing, and which no machine runs.
 _TEXT_ENDINGS = frozenset(
-    {"txt", "text", "md", "rst", "log", "csv", "tsv", "vcf", "ics", "srt", "vtt", "json", "yaml", "yml"}
+    {
+        "txt",
+        "text",
+        "md",
+        "rst",
+        "log",
+        "csv",
+        "tsv",
+        "vcf",
+        "ics",
+        "srt",
+        "vtt",
+        "json",
+        "yaml",
+        "yml",
+    }
 )
 
 # Types that a browser shows without running anything. Everything else is a download.
@@ -104,11 +126,15 @@ HEAD = 8192
 _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,62}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
 _MEANT = {"image/jpg": "image/jpeg", "audio/mp3": "audio/mpeg"}
 
-# Possessive throughout: strangers write these bytes, and a choice taken back can be taken back without end.
+# Possessive throughout: strangers write these bytes, and a choice taken back can be taken back
+# without end.
 _START = rb"(?:\xef\xbb\xbf)?+\s*+"
-_MARKUP = re.compile(_START + rb"<(?:!doctype html|html|head|body|script|title)\b", re.IGNORECASE)
+_MARKUP = re.compile(
+    _START + rb"<(?:!doctype html|html|head|body|script|title)\b", re.IGNORECASE
+)
 _SVG = re.compile(
-    _START + rb"(?:<\?xml[^>]*+>\s*+)?+(?:<!--.*?-->\s*+)*+(?:<!doctype svg[^>]*+>\s*+)?+<svg\b",
+    _START
+    + rb"(?:<\?xml[^>]*+>\s*+)?+(?:<!--.*?-->\s*+)*+(?:<!doctype svg[^>]*+>\s*+)?+<svg\b",
     re.IGNORECASE | re.DOTALL,
 )
 _XML = re.compile(_START + rb"<\?xml\b", re.IGNORECASE)
@@ -116,7 +142,9 @@ _JSON = re.compile(_START + rb"[\[{]\s*+[\"\]}\[{0-9tfn-]")
 
 
 def base_type(content_type: str) -> str:
-    """The type without parameters, in lower case: ``audio/ogg; codecs=opus`` is ``audio/ogg``; "" for what is none."""
+    """The type without parameters, in lower case: ``audio/ogg; codecs=opus`` is ``audio/ogg``; ""
+    for what is none.
+    """
     base = content_type.partition(";")[0].strip().lower()
     return _MEANT.get(base, base) if _TYPE.fullmatch(base) else ""
 
@@ -127,7 +155,8 @@ def extension_for(content_type: str) -> str:
 
 
 def saved_as(filename: str, content_type: str) -> str:
-    """The name under which a reader saves a file: with an ending of what it is, whatever its sender called it.
+    """The name under which a reader saves a file: with an ending of what it is, whatever its sender
+    called it.
 
     ``content_type`` is the settled one. "" stays "".
 
@@ -150,11 +179,15 @@ def _fits(ending: str, named: set[str], content_type: str) -> bool:
     if content_type in _EXTENSIONS:
         return False
     # Any ending but one of which the bytes would have told, or what a browser would run.
-    return ending in _TEXT_ENDINGS or not any(each in _EXTENSIONS or _ACTIVE.search(each) for each in named)
+    return ending in _TEXT_ENDINGS or not any(
+        each in _EXTENSIONS or _ACTIVE.search(each) for each in named
+    )
 
 
 def _types_of(ending: str) -> set[str]:
-    types = {type for type, extension in _EXTENSIONS.items() if extension == ending.lower()}
+    types = {
+        type for type, extension in _EXTENSIONS.items() if extension == ending.lower()
+    }
     guessed, _ = _KNOWN_ENDINGS.guess_type(f"name.{ending}")
     return types | {guessed} if guessed else types
 
@@ -182,13 +215,19 @@ def settle_type(announced: str, sniffed: str) -> tuple[str, bool]:
     do speak of: a JPEG that does not look like one is not served as one.
     """
     announced = base_type(announced)
-    if announced and (sniffed == announced or announced in _SAME_CONTAINER.get(sniffed, ())):
+    if announced and (
+        sniffed == announced or announced in _SAME_CONTAINER.get(sniffed, ())
+    ):
         return announced, False
     if sniffed:
         return sniffed, announced not in ("", UNKNOWN)
     if not announced or announced == UNKNOWN:
         return UNKNOWN, False
-    if announced in INLINE or announced.partition("/")[0] in {"image", "video", "audio"}:
+    if announced in INLINE or announced.partition("/")[0] in {
+        "image",
+        "video",
+        "audio",
+    }:
         return UNKNOWN, True
     return announced, False
 
@@ -199,5 +238,9 @@ def served_as(content_type: str) -> str:
 
 
 def looks_like_an_error_page(sniffed: str, announced: str) -> bool:
-    """Whether the bytes are what servers say instead of a file: HTML or JSON that nobody announced."""
-    return sniffed in {"text/html", "application/json"} and base_type(announced) not in {sniffed, "text/plain"}
+    """Whether the bytes are what servers say instead of a file: HTML or JSON that nobody
+    announced.
+    """
+    return sniffed in {"text/html", "application/json"} and base_type(
+        announced
+    ) not in {sniffed, "text/plain"}

@@ -1,7 +1,9 @@
-"""Leaving the bytes to somebody else, once it is known who may see them: to nginx, or to the bucket itself.
+"""Leaving the bytes to somebody else, once it is known who may see them: to nginx, or to the bucket
+itself.
 
-Only what nginx and buckets do as RFC 9110 says is left to them: the whole file, or one plain range of it. All that
-takes a decision (conditions, lists of ranges, If-Range, HEAD) has been decided before, or is streamed from here.
+Only what nginx and buckets do as RFC 9110 says is left to them: the whole file, or one plain range
+of it. All that takes a decision (conditions, lists of ranges, If-Range, HEAD) has been decided
+before, or is streamed from here.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ CACHED = 4 * 1024 * 1024
 # Conditions that still hold, but nobody else knows the tag that they speak of.
 _OURS = ("If-Match", "If-Range", "If-Unmodified-Since")
 # nginx refuses numbers that don't fit into 64 bits, where the RFC wants them cut to the file's end.
-_PLAIN = re.compile(r"bytes=(?:[0-9]{1,18}-[0-9]{0,18}|-[0-9]{1,18})", re.ASCII | re.IGNORECASE)
+_PLAIN = re.compile(
+    r"bytes=(?:[0-9]{1,18}-[0-9]{0,18}|-[0-9]{1,18})", re.ASCII | re.IGNORECASE
+)
 
 
 def file_origins() -> list[str]:
@@ -40,14 +44,22 @@ def file_origins() -> list[str]:
         link = None
     if link is None:
         return []
-    addresses = [urlsplit(address) for address in (link, settings.R2_PUBLIC_URL) if address]
+    addresses = [
+        urlsplit(address) for address in (link, settings.R2_PUBLIC_URL) if address
+    ]
     return [f"{address.scheme}://{address.netloc}" for address in addresses]
 
 
 def hand_over(
-    request: HttpRequest, visit: Visit, file: File, part: ByteRange | None, storage: Storage
+    request: HttpRequest,
+    visit: Visit,
+    file: File,
+    part: ByteRange | None,
+    storage: Storage,
 ) -> HttpResponse | None:
-    """The answer that makes another server send the file or this part of it; None: it is streamed from here."""
+    """The answer that makes another server send the file or this part of it; None: it is streamed
+    from here.
+    """
     if not _is_plain(request, part):
         return None
     if settings.MEDIA_DELIVERY == "accel" and not nginx_failed(request):
@@ -72,7 +84,8 @@ def _is_plain(request: HttpRequest, part: ByteRange | None) -> bool:
 def _to_nginx(media: Media, file: File, storage: Storage) -> HttpResponse:
     """X-Accel-Redirect, for the locations of deploy/nginx.conf.template."""
     headers = file.headers()
-    # By another name: nginx would keep it beside that of the refusal where it does not get the file.
+    # By another name: nginx would keep it beside that of the refusal where it does not get the
+    # file.
     headers["X-File-Cache-Control"] = headers.pop("Cache-Control")
     response = HttpResponse(headers=headers)
     url = storage.url(media.key, LINK_SECONDS)
@@ -80,14 +93,26 @@ def _to_nginx(media: Media, file: File, storage: Storage) -> HttpResponse:
         response["X-Accel-Redirect"] = f"/_files/{quote(media.key)}"
         return response
     signed = urlsplit(url)
-    response["X-Accel-Redirect"] = "/_bucket/cached" if file.size <= CACHED else "/_bucket/direct"
+    response["X-Accel-Redirect"] = (
+        "/_bucket/cached" if file.size <= CACHED else "/_bucket/direct"
+    )
     response["X-Bucket-Path"] = f"{signed.path}?{signed.query}"
     return response
 
 
 def _to_the_bucket(visit: Visit, file: File, storage: Storage) -> HttpResponse | None:
     url: str | None = public_address(visit.media)
-    # The bucket's own address holds the key, and that the sender's number: staff see it anyway, others don't.
+    # The bucket's own address holds the key, and that the sender's number: staff see it anyway,
+    # others don't.
     if not url and visit.user is not None:
-        url = storage.url(visit.media.key, LINK_SECONDS, content_type=file.content_type, disposition=file.disposition)
-    return HttpResponseRedirect(url, headers={"Cache-Control": "no-store"}) if url else None
+        url = storage.url(
+            visit.media.key,
+            LINK_SECONDS,
+            content_type=file.content_type,
+            disposition=file.disposition,
+        )
+    return (
+        HttpResponseRedirect(url, headers={"Cache-Control": "no-store"})
+        if url
+        else None
+    )

@@ -21,10 +21,11 @@ log = logging.getLogger(__name__)
 PATIENCE_SECONDS = 0.3
 # As many as Redis takes in well within that time.
 AT_ONCE = 100
-# A job is only a notice, and the sweeper gives a new one: neither a job that waits nor one that failed
-# may fill Redis. The log has a failure's traceback.
+# A job is only a notice, and the sweeper gives a new one: neither a job that waits nor one that
+# failed may fill Redis. The log has a failure's traceback.
 JOB_KEPT_SECONDS = 3600
-# A wake-up stands for all work of its kind. A queue that holds so many jobs has no worker, or needs none.
+# A wake-up stands for all work of its kind. A queue that holds so many jobs has no worker, or needs
+# none.
 MOST_WAITING = 2000
 _PROBE_KEY = "mediahub:writable"
 PROBE_KEPT_SECONDS = 10
@@ -34,7 +35,9 @@ _DOWN = (RedisError, ValueError)
 
 @lru_cache(maxsize=1)
 def connection() -> Redis:
-    """This process's impatient connection, for giving hints. Workers have their own, patient ones."""
+    """This process's impatient connection, for giving hints. Workers have their own, patient
+    ones.
+    """
     return _connect(PATIENCE_SECONDS)
 
 
@@ -61,13 +64,21 @@ def give(queue: str, job: str, *args: str, times: int = 1, timeout: int = 600) -
     """
     check_allowed(job)
     data = Queue.prepare_data(
-        job, args=args, timeout=timeout, ttl=JOB_KEPT_SECONDS, result_ttl=0, failure_ttl=JOB_KEPT_SECONDS
+        job,
+        args=args,
+        timeout=timeout,
+        ttl=JOB_KEPT_SECONDS,
+        result_ttl=0,
+        failure_ttl=JOB_KEPT_SECONDS,
     )
     try:
         for start in range(0, times, AT_ONCE):
             _queue(queue).enqueue_many([data] * min(AT_ONCE, times - start))
     except _DOWN as error:
-        log.warning("no hint given: the queue is down", extra={"queue": queue, "reason": _why(error)})
+        log.warning(
+            "no hint given: the queue is down",
+            extra={"queue": queue, "reason": _why(error)},
+        )
         return False
     return True
 
@@ -75,7 +86,8 @@ def give(queue: str, job: str, *args: str, times: int = 1, timeout: int = 600) -
 def give_once(queue: str, job: str, *, seconds: int = 2, timeout: int = 600) -> bool:
     """Like ``give``, unless the same was done within the last seconds and not yet taken up.
 
-    The job must call ``taken_up`` before it looks for work: what comes after that look gives a new hint.
+    The job must call ``taken_up`` before it looks for work: what comes after that look gives a new
+    hint.
     """
     try:
         if not connection().set(_wake_key(job), 1, nx=True, ex=seconds):
@@ -83,7 +95,10 @@ def give_once(queue: str, job: str, *, seconds: int = 2, timeout: int = 600) -> 
         if _queue(queue).count >= MOST_WAITING:
             return True
     except _DOWN as error:
-        log.warning("no hint given: the queue is down", extra={"queue": queue, "reason": _why(error)})
+        log.warning(
+            "no hint given: the queue is down",
+            extra={"queue": queue, "reason": _why(error)},
+        )
         return False
     return give(queue, job, timeout=timeout)
 
@@ -97,7 +112,8 @@ def waiting(queue: str) -> int:
 
 
 def trouble(*, patience: float | None = None) -> str:
-    """Why Redis takes no jobs, in one sentence; "" when it does. Writes one small key, which expires.
+    """Why Redis takes no jobs, in one sentence; "" when it does. Writes one small key, which
+    expires.
 
     With ``patience`` (seconds) it is asked over a new connection.
     """
@@ -113,13 +129,17 @@ def trouble(*, patience: float | None = None) -> str:
 
 
 def eviction_policy() -> str:
-    """What Redis does when it is full: anything but ``noeviction`` loses jobs. Raises RedisError, ValueError."""
+    """What Redis does when it is full: anything but ``noeviction`` loses jobs. Raises RedisError,
+    ValueError.
+    """
     memory: dict[str, object] = connection().info("memory")
     return str(memory.get("maxmemory_policy", "unknown"))
 
 
 def room(queue: str, most: int) -> int:
-    """How many jobs a queue takes until ``most`` wait in it; 0 when Redis takes none: it is down, or full."""
+    """How many jobs a queue takes until ``most`` wait in it; 0 when Redis takes none: it is down,
+    or full.
+    """
     try:
         with connection().pipeline(transaction=False) as pipeline:
             # A full Redis still counts what it has.
@@ -141,7 +161,11 @@ def taken_up(job: str) -> None:
 
 def _why(error: Exception) -> str:
     # Its text may hold a part of the address, and that a password.
-    return "REDIS_URL is not the address of a Redis." if isinstance(error, ValueError) else reason(error)
+    return (
+        "REDIS_URL is not the address of a Redis."
+        if isinstance(error, ValueError)
+        else reason(error)
+    )
 
 
 def _wake_key(job: str) -> str:

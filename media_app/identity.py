@@ -36,8 +36,8 @@ _SHORT_CODE = re.compile(r"[0-9]{3,6}")
 # Of an agent or a page: an id that its channel chooses.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,159}")
 _KEY = re.compile(
-    rf"(?P<owner>(?:{'|'.join(SCHEMES)}):[^/]+)/(?P<timestamp>[0-9]{{1,12}})-(?P<index>[0-9]{{1,4}})"
-    r"-(?P<hex>[0-9a-f]{12})\.(?P<ext>[a-z0-9]{1,8})"
+    rf"(?P<owner>(?:{'|'.join(SCHEMES)}):[^/]+)/"
+    r"(?P<timestamp>[0-9]{1,12})-(?P<index>[0-9]{1,4})-(?P<hex>[0-9a-f]{12})\.(?P<ext>[a-z0-9]{1,8})"
 )
 _HEX = 12
 _CHANNEL_NAMES = {SMS: "SMS", RCS: "RCS", MESSENGER: "Messenger"}
@@ -45,11 +45,19 @@ _CHANNEL_NAMES = {SMS: "SMS", RCS: "RCS", MESSENGER: "Messenger"}
 
 def computed_id(*parts: str) -> UUID:
     """The uuid5 of the parts joined by ``|``; in a part ``%`` and ``|`` are percent-encoded."""
-    return uuid5(NAMESPACE, "|".join(part.replace("%", "%25").replace("|", "%7C") for part in parts))
+    return uuid5(
+        NAMESPACE,
+        "|".join(part.replace("%", "%25").replace("|", "%7C") for part in parts),
+    )
 
 
 def media_id(
-    *, source: str, account: str, provider_media_id: str = "", provider_message_id: str = "", position: int = 0
+    *,
+    source: str,
+    account: str,
+    provider_media_id: str = "",
+    provider_message_id: str = "",
+    position: int = 0,
 ) -> UUID:
     """A file's id: by the provider's media id, or by its place where the source gives none.
 
@@ -112,7 +120,9 @@ def owner_name(owner: str) -> str:
 
 
 def occurred_at(
-    timestamp: str | int | None, received_at: datetime, oldest_believed: timedelta = OLDEST_BELIEVED
+    timestamp: str | int | None,
+    received_at: datetime,
+    oldest_believed: timedelta = OLDEST_BELIEVED,
 ) -> tuple[datetime, bool]:
     """When it happened, and whether that had to be assumed.
 
@@ -124,13 +134,18 @@ def occurred_at(
         return received_at, True
     seconds = int(text) / 1000 if int(text) >= MILLISECONDS_FROM else int(text)
     # Compared as numbers: a date can't be made of every one of them.
-    oldest, newest = (received_at - oldest_believed).timestamp(), (received_at + NEWEST_BELIEVED).timestamp()
+    oldest, newest = (
+        (received_at - oldest_believed).timestamp(),
+        (received_at + NEWEST_BELIEVED).timestamp(),
+    )
     if not oldest <= seconds <= newest:
         return received_at, True
     return datetime.fromtimestamp(seconds, UTC), False
 
 
-def media_key(*, owner: str, occurred_at: datetime, index: int, id: UUID, extension: str) -> str:
+def media_key(
+    *, owner: str, occurred_at: datetime, index: int, id: UUID, extension: str
+) -> str:
     """The object's key: ``{owner}/{timestamp}-{index}-{12 hex of the id}.{extension}``."""
     return f"{owner}/{int(occurred_at.timestamp())}-{index}-{id.hex[:_HEX]}.{extension}"
 

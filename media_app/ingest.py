@@ -26,9 +26,20 @@ from media_app.record import Record, encode
 from media_app.sources import source
 from media_app.sources.base import OpenedFile, Origin
 from media_app.sources.deadline import Deadline
-from media_app.sources.errors import SourceError, UnavailableError, WorkerLostError, WrongBytesError
+from media_app.sources.errors import (
+    SourceError,
+    UnavailableError,
+    WorkerLostError,
+    WrongBytesError,
+)
 from media_app.spool import Spool, check_room, too_large
-from media_app.storage import ObjectExistsError, Storage, StorageError, StoredObject, media_storage
+from media_app.storage import (
+    ObjectExistsError,
+    Storage,
+    StorageError,
+    StoredObject,
+    media_storage,
+)
 
 log = logging.getLogger(__name__)
 
@@ -42,12 +53,16 @@ class UnconfirmedError(UnavailableError):
     """The body ended without saying that it was whole: only a second fetch can confirm it."""
 
     def __init__(self, sha256: str) -> None:
-        super().__init__("The provider did not say how long the file is. It is fetched again to compare.")
+        super().__init__(
+            "The provider did not say how long the file is. It is fetched again to compare."
+        )
         self.sha256 = sha256
 
 
 class NotKeptError(StorageError):
-    """What was fetched found no room, here or in the storage: before the next download both are tried out."""
+    """What was fetched found no room, here or in the storage: before the next download both are
+    tried out.
+    """
 
     def __init__(self, error: StorageError, size: int) -> None:
         super().__init__(str(error))
@@ -81,8 +96,9 @@ def ingest_next() -> Media | None:
 def ingest(lease: Lease, spool: Spool) -> None:
     """Bring one file into the bucket by way of ``spool``; failures end on the row.
 
-    Then the lease's file ``is_stored``, with all that is known of it, or it is not. The spool stays empty where
-    an object was adopted, and where the lease only ends the attempt of a worker that was lost.
+    Then the lease's file ``is_stored``, with all that is known of it, or it is not. The spool stays
+    empty where an object was adopted, and where the lease only ends the attempt of a worker that
+    was lost.
     """
     if lease.is_lost:
         _fail(lease, WorkerLostError())
@@ -97,20 +113,27 @@ def ingest(lease: Lease, spool: Spool) -> None:
         _fail(lease, error)
     except Exception:
         # A defect of ours, or the job's own time-out: the file is still there to be had.
-        _fail(lease, UnavailableError("Fetching stopped with an internal error; the log has the details."))
+        _fail(
+            lease,
+            UnavailableError(
+                "Fetching stopped with an internal error; the log has the details."
+            ),
+        )
         raise
 
 
 def _bring(media: Media, spool: Spool, deadline: Deadline, storage: Storage) -> Kept:
     """Raises SourceError, StorageError.
 
-    The deadline binds the storage too: it is looked at between the objects listed, the chunks read and the chunks
-    written. What it can't cut is a call that waits: a silent bucket ends with its own time-outs, 15 s after the
-    last byte, and is asked a second time; one that drips its answers, with the job's time-out.
+    The deadline binds the storage too: it is looked at between the objects listed, the chunks read
+    and the chunks written. What it can't cut is a call that waits: a silent bucket ends with its
+    own time-outs, 15 s after the last byte, and is asked a second time; one that drips its answers,
+    with the job's time-out.
     """
 
     def in_time() -> None:
-        # A storage that is slow is waited for like one that is down: never a reason to give the file up.
+        # A storage that is slow is waited for like one that is down: never a reason to give the
+        # file up.
         try:
             deadline.check()
         except UnavailableError as error:
@@ -134,9 +157,15 @@ def _bring(media: Media, spool: Spool, deadline: Deadline, storage: Storage) -> 
     sniffed = filetypes.sniff(spool.head())
     verify(media, opened, spool, sniffed)
     spool.is_verified = True
-    content_type, type_differs = filetypes.settle_type(media.announced_type or opened.content_type, sniffed)
+    content_type, type_differs = filetypes.settle_type(
+        media.announced_type or opened.content_type, sniffed
+    )
     fetched = Kept(
-        key=media.key, sha256=spool.sha256, size=spool.size, content_type=content_type, type_differs=type_differs
+        key=media.key,
+        sha256=spool.sha256,
+        size=spool.size,
+        content_type=content_type,
+        type_differs=type_differs,
     )
     deadline.check()
     # It may have gone while the file came.
@@ -149,32 +178,42 @@ def _bring(media: Media, spool: Spool, deadline: Deadline, storage: Storage) -> 
 
 
 def verify(media: Media, opened: OpenedFile, spool: Spool, sniffed: str) -> None:
-    """Whether what came is what was announced, by the message or else by its source: its digest, else its length,
-    else a proper end.
+    """Whether what came is what was announced, by the message or else by its source: its digest,
+    else its length, else a proper end.
 
     Raises WrongBytesError, UnavailableError (an error page in its place), UnconfirmedError.
     """
-    # The message is signed: what its source says of the file counts only where the message is silent.
+    # The message is signed: what its source says of the file counts only where the message is
+    # silent.
     digest = media.announced_sha256 or opened.sha256
     if digest:
         if spool.sha256 != digest:
-            raise WrongBytesError("What came is not the file that was announced: its SHA-256 differs.")
+            raise WrongBytesError(
+                "What came is not the file that was announced: its SHA-256 differs."
+            )
         return
     if spool.size == 0:
         raise UnavailableError("The provider sent an empty file.")
     if filetypes.looks_like_an_error_page(sniffed, media.announced_type):
-        raise UnavailableError(f"The provider sent {sniffed} where a file was announced.")
+        raise UnavailableError(
+            f"The provider sent {sniffed} where a file was announced."
+        )
     size = opened.size if media.announced_size is None else media.announced_size
     if size is not None:
         if spool.size != size:
-            raise WrongBytesError(f"{size:,} bytes were announced, {spool.size:,} came.")
+            raise WrongBytesError(
+                f"{size:,} bytes were announced, {spool.size:,} came."
+            )
         return
     if not opened.delimited and spool.sha256 != media.unconfirmed_sha256:
         raise UnconfirmedError(spool.sha256)
 
 
-def _find(storage: Storage, media: Media, in_time: Callable[[], None]) -> list[StoredObject]:
-    """The objects of this file, under whatever key below its owner, with their metadata: one, if all went well.
+def _find(
+    storage: Storage, media: Media, in_time: Callable[[], None]
+) -> list[StoredObject]:
+    """The objects of this file, under whatever key below its owner, with their metadata: one, if
+    all went well.
 
     A row made anew (the database was lost, the provider sends no time) may have got
     another key than the object that is already there.
@@ -182,17 +221,26 @@ def _find(storage: Storage, media: Media, in_time: Callable[[], None]) -> list[S
     keys = []
     for candidate in storage.list(identity.owner_prefix(media.owner)):
         in_time()
-        if (key := identity.parse_key(candidate.key)) is not None and key.names(media.id):
+        if (key := identity.parse_key(candidate.key)) is not None and key.names(
+            media.id
+        ):
             keys.append(candidate.key)
     heads = []
     for found in sorted(keys, key=lambda key: key != media.key):
         in_time()
         heads.append(storage.head(found))
     # The key has 12 digits of the id; the metadata has them all.
-    return [head for head in heads if head and (head.metadata or {}).get("media-id", str(media.id)) == str(media.id)]
+    return [
+        head
+        for head in heads
+        if head
+        and (head.metadata or {}).get("media-id", str(media.id)) == str(media.id)
+    ]
 
 
-def _adopt(storage: Storage, found: StoredObject, media: Media, in_time: Callable[[], None]) -> Kept | None:
+def _adopt(
+    storage: Storage, found: StoredObject, media: Media, in_time: Callable[[], None]
+) -> Kept | None:
     """Take over an object that is already there, if it is whole and right; else None."""
     sha256 = (found.metadata or {}).get("sha256") or media.announced_sha256
     if not sha256 or (media.announced_sha256 and sha256 != media.announced_sha256):
@@ -203,11 +251,21 @@ def _adopt(storage: Storage, found: StoredObject, media: Media, in_time: Callabl
     content_type, type_differs = filetypes.settle_type(
         media.announced_type or found.content_type, filetypes.sniff(head)
     )
-    return Kept(key=found.key, sha256=sha256, size=found.size, content_type=content_type, type_differs=type_differs)
+    return Kept(
+        key=found.key,
+        sha256=sha256,
+        size=found.size,
+        content_type=content_type,
+        type_differs=type_differs,
+    )
 
 
-def _digest_matches(storage: Storage, found: StoredObject, sha256: str, in_time: Callable[[], None]) -> bytes | None:
-    """The object's first bytes if its content has this digest, else None. Reads it whole: adopting is rare."""
+def _digest_matches(
+    storage: Storage, found: StoredObject, sha256: str, in_time: Callable[[], None]
+) -> bytes | None:
+    """The object's first bytes if its content has this digest, else None. Reads it whole: adopting
+    is rare.
+    """
     opened = storage.open_range(found.key)
     if opened is None:
         return None
@@ -239,14 +297,21 @@ def _put(
     existing: Sequence[StoredObject],
     in_time: Callable[[], None],
 ) -> Kept:
-    """Write the file, unless it is there. ``existing`` objects could not be adopted by themselves."""
+    """Write the file, unless it is there. ``existing`` objects could not be adopted by
+    themselves.
+    """
     for candidate in existing:
         if _digest_matches(storage, candidate, fetched.sha256, in_time) is not None:
             return replace(fetched, key=candidate.key)
     if existing:
         # Wrong bytes give way to the right ones, in their place: one file, one object.
         fetched = replace(fetched, key=existing[0].key)
-    metadata = encode(_record(media, fetched), id=media.id, sha256=fetched.sha256, keys=settings.MEDIA_METADATA_KEYS)
+    metadata = encode(
+        _record(media, fetched),
+        id=media.id,
+        sha256=fetched.sha256,
+        keys=settings.MEDIA_METADATA_KEYS,
+    )
 
     def write(*, over: bool) -> None:
         try:
@@ -266,9 +331,13 @@ def _put(
     try:
         write(over=bool(existing))
     except ObjectExistsError:
-        # Another worker was faster. Where only the transfers can say what is right, the first one stays.
+        # Another worker was faster. Where only the transfers can say what is right, the first one
+        # stays.
         there = storage.head(fetched.key)
-        if there is not None and (adopted := _adopt(storage, there, media, in_time)) is not None:
+        if (
+            there is not None
+            and (adopted := _adopt(storage, there, media, in_time)) is not None
+        ):
             return adopted
         write(over=True)
     return fetched
@@ -287,7 +356,10 @@ def _finish(lease: Lease, found: Kept) -> None:
     )
     if not stored:
         if Media.objects.put_too_late(lease, found.key):
-            log.info("deleted while it was fetched: the object is removed again", extra={"media": str(media.id)})
+            log.info(
+                "deleted while it was fetched: the object is removed again",
+                extra={"media": str(media.id)},
+            )
             purge_deleted(Media.objects.filter(id=media.id))
         return
     if is_late and media_storage().head(found.key) is None:
@@ -300,7 +372,10 @@ def _finish(lease: Lease, found: Kept) -> None:
     for name, value in asdict(found).items():
         setattr(media, name, value)
     reached("ingest_after_mark")
-    log.info("stored", extra={"media": str(media.id), "size": found.size, "attempts": media.attempts})
+    log.info(
+        "stored",
+        extra={"media": str(media.id), "size": found.size, "attempts": media.attempts},
+    )
 
 
 def _fail(lease: Lease, error: SourceError | StorageError) -> None:
@@ -321,7 +396,11 @@ def _fail(lease: Lease, error: SourceError | StorageError) -> None:
         # Not a success; but a file that is gone must not use up one trial after the other.
         AccountPause.objects.lift(source=media.source, account=media.account)
     if isinstance(decision, retry.PauseAccount):
-        cause = AccountPause.Cause.UNAUTHORIZED if decision.is_unauthorized else AccountPause.Cause.THROTTLED
+        cause = (
+            AccountPause.Cause.UNAUTHORIZED
+            if decision.is_unauthorized
+            else AccountPause.Cause.THROTTLED
+        )
         Media.objects.mark_paused(lease, reason, cause=cause, length=decision.length)
     elif isinstance(decision, retry.Again):
         unconfirmed, after = media.unconfirmed_sha256, decision.after
@@ -329,13 +408,24 @@ def _fail(lease: Lease, error: SourceError | StorageError) -> None:
             after = after if unconfirmed else COMPARE_AFTER
             unconfirmed = error.sha256
         unkept_size = error.size if isinstance(error, NotKeptError) else None
-        Media.objects.mark_retrying(lease, reason, after, unconfirmed_sha256=unconfirmed, unkept_size=unkept_size)
+        Media.objects.mark_retrying(
+            lease,
+            reason,
+            after,
+            unconfirmed_sha256=unconfirmed,
+            unkept_size=unkept_size,
+        )
     elif decision is retry.End.EXPIRED:
         Media.objects.mark_expired(lease, reason)
     else:
         Media.objects.mark_rejected(lease, reason)
     log.warning(
-        "not fetched", extra={"media": str(media.id), "error": type(error).__name__, "attempts": media.attempts}
+        "not fetched",
+        extra={
+            "media": str(media.id),
+            "error": type(error).__name__,
+            "attempts": media.attempts,
+        },
     )
 
 

@@ -10,7 +10,9 @@ from django.db import models
 Row = TypeVar("Row", bound=models.Model)
 
 
-def insert_once(rows: Sequence[Row], *, unchanged: str, on: Sequence[str] = ("id",)) -> None:
+def insert_once(
+    rows: Sequence[Row], *, unchanged: str, on: Sequence[str] = ("id",)
+) -> None:
     """Insert the rows; those whose ``on`` fields are already there stay as they are.
 
     ``ON CONFLICT (on)`` names its target, so that any other violation is still an error.

@@ -1,8 +1,9 @@
 """Whether the storage is the one that belongs to this database.
 
-A folder that is not mounted looks like an empty one, and so does another bucket: all files would be lost, fetched
-again, and expired where the provider has forgotten them. So a marker in the root of the storage holds the id of the
-installation. Where it is missing or differs, the storage counts as down.
+A folder that is not mounted looks like an empty one, and so does another bucket: all files would be
+lost, fetched again, and expired where the provider has forgotten them. So a marker in the root of
+the storage holds the id of the installation. Where it is missing or differs, the storage counts as
+down.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ log = logging.getLogger(__name__)
 SAMPLE = 20
 
 _WHAT_TO_DO = (
-    "Nothing is fetched or deleted until it is back. If it is the right one and complete, run `manage.py mark_storage`"
+    "Nothing is fetched or deleted until it is back. If it is the right one and "
+    "complete, run `manage.py mark_storage`"
 )
 
 
@@ -27,10 +29,11 @@ class ForeignStorageError(StorageError):
 
 
 def check(storage: Storage) -> None:
-    """Raise ForeignStorageError where the storage does not carry this installation's marker, StorageError.
+    """Raise ForeignStorageError where the storage does not carry this installation's marker,
+    StorageError.
 
-    One small read from the storage, and one from the database. The first time, the marker is written: if no file is
-    stored yet, or most of those in a sample are there.
+    One small read from the storage, and one from the database. The first time, the marker is
+    written: if no file is stored yet, or most of those in a sample are there.
     """
     installation = Installation.objects.current()
     found = storage.marker()
@@ -38,11 +41,14 @@ def check(storage: Storage) -> None:
         found = _written(storage, installation)
     if found is None:
         raise ForeignStorageError(
-            "The storage has no marker of this installation: the folder is not mounted, or it is another bucket. "
+            "The storage has no marker of this installation: the folder is not mounted, or it "
+            "is another bucket. "
             f"{_WHAT_TO_DO}."
         )
     if found != str(installation):
-        raise ForeignStorageError(f"The storage belongs to another installation ({found}). {_WHAT_TO_DO} --replace.")
+        raise ForeignStorageError(
+            f"The storage belongs to another installation ({found}). {_WHAT_TO_DO} --replace."
+        )
     if installation.marked_at is None:
         Installation.objects.note_marked()
 
@@ -59,13 +65,16 @@ def trouble(storage: Storage) -> str:
 def mark(storage: Storage, *, replace: bool = False) -> bool:
     """Make this storage ours because somebody says so; False when it is already.
 
-    Raises ForeignStorageError when it is another installation's and ``replace`` is not given, StorageError.
+    Raises ForeignStorageError when it is another installation's and ``replace`` is not given,
+    StorageError.
     """
     installation = Installation.objects.current()
     found = storage.marker()
     is_new = found != str(installation)
     if found is not None and is_new and not replace:
-        raise ForeignStorageError(f"The storage belongs to another installation ({found}).")
+        raise ForeignStorageError(
+            f"The storage belongs to another installation ({found})."
+        )
     if is_new:
         storage.mark(str(installation), replace=replace)
     Installation.objects.note_marked()
@@ -73,7 +82,9 @@ def mark(storage: Storage, *, replace: bool = False) -> bool:
 
 
 def mark_at_migration(**kwargs: object) -> None:
-    """Write the marker once the tables are there. Whatever keeps it from being written, the first use tries again."""
+    """Write the marker once the tables are there. Whatever keeps it from being written, the first
+    use tries again.
+    """
     # Emptying the tables (`manage.py flush`) sends the same signal, without a plan.
     if "plan" not in kwargs:
         return
@@ -81,7 +92,10 @@ def mark_at_migration(**kwargs: object) -> None:
         # With little patience: migrating must not wait for a bucket that is down.
         check(probing_storage())
     except Exception as error:
-        log.warning("the storage is not marked yet", extra={"error": f"{type(error).__name__}: {error}"})
+        log.warning(
+            "the storage is not marked yet",
+            extra={"error": f"{type(error).__name__}: {error}"},
+        )
 
 
 def _holds_our_files(storage: Storage) -> bool:

@@ -1,4 +1,6 @@
-"""RQ's entry points, and the one place that queues them. A job is a permit to work, not an order."""
+"""RQ's entry points, and the one place that queues them. A job is a permit to work, not an
+order.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,14 @@ from media_app import hints, public_copies
 from media_app.failpoints import reached
 from media_app.ingest import DEADLINE_SECONDS, ingest_next
 from media_app.models import Media
-from media_app.previews import CutOffError, OriginalLostError, PreviewError, can_preview, make_previews, waiting
+from media_app.previews import (
+    CutOffError,
+    OriginalLostError,
+    PreviewError,
+    can_preview,
+    make_previews,
+    waiting,
+)
 from media_app.purge import purge_deleted
 from media_app.serving import revive_lost
 from media_app.storage import StorageError
@@ -44,12 +53,18 @@ def ingest() -> None:
         queue_previews()
     # A permit fetches what is the most urgent, perhaps a file that has not got its own yet and
     # then never gets one. Whoever takes the last permit looks whether another is left without.
-    if media is not None and hints.waiting("ingest") == 0 and Media.objects.due().exists():
+    if (
+        media is not None
+        and hints.waiting("ingest") == 0
+        and Media.objects.due().exists()
+    ):
         _permit(1)
 
 
 def _pace() -> None:
-    """Hold this worker to its rate: a provider that comes back is not stormed by all that waited for it."""
+    """Hold this worker to its rate: a provider that comes back is not stormed by all that waited
+    for it.
+    """
     global _next_turn
     now = time.monotonic()
     time.sleep(min(max(_next_turn - now, 0.0), 1 / FILES_PER_SECOND))
@@ -71,11 +86,15 @@ def make_preview(_media_id: str = "") -> None:
             make_previews(media)
     except StorageError as failure:
         waiting.postpone(media)
-        log.warning("no preview yet", extra={"media": str(media.id), "error": str(failure)})
+        log.warning(
+            "no preview yet", extra={"media": str(media.id), "error": str(failure)}
+        )
         return
     except CutOffError as failure:
         waiting.retry(media)
-        log.warning("no preview yet", extra={"media": str(media.id), "error": str(failure)})
+        log.warning(
+            "no preview yet", extra={"media": str(media.id), "error": str(failure)}
+        )
         return
     except PreviewError as failure:
         error = str(failure)
@@ -113,7 +132,8 @@ def wake_public_copies() -> bool:
 
 
 def queue_due() -> int:
-    """Give a permit for each due file that has none; returns how many. Nothing is lost when Redis is down.
+    """Give a permit for each due file that has none; returns how many. Nothing is lost when Redis
+    is down.
 
     There are never more than PERMITS at a time: after an outage the backlog moves up as
     workers take it, the most urgent first, and workers that are away find no heap of old permits.
@@ -137,9 +157,13 @@ def queue_previews() -> int:
     missing = hints.room("previews", len(due))
     if not missing:
         return 0
-    is_queued = hints.give("previews", MAKE_PREVIEW, times=missing, timeout=PREVIEW_TIMEOUT_SECONDS)
+    is_queued = hints.give(
+        "previews", MAKE_PREVIEW, times=missing, timeout=PREVIEW_TIMEOUT_SECONDS
+    )
     return missing if is_queued else 0
 
 
 def _permit(files: int) -> bool:
-    return hints.give("ingest", "media_app.jobs.ingest", times=files, timeout=TIMEOUT_SECONDS)
+    return hints.give(
+        "ingest", "media_app.jobs.ingest", times=files, timeout=TIMEOUT_SECONDS
+    )

@@ -20,8 +20,11 @@ RENEW_EVERY = timedelta(seconds=10)
 
 
 @contextmanager
-def kept(lease: Lease, deadline: Deadline, *, every: timedelta = RENEW_EVERY) -> Iterator[None]:
-    """Renew ``lease`` from a thread of its own until the block ends or the deadline passes, never past the deadline.
+def kept(
+    lease: Lease, deadline: Deadline, *, every: timedelta = RENEW_EVERY
+) -> Iterator[None]:
+    """Renew ``lease`` from a thread of its own until the block ends or the deadline passes, never
+    past the deadline.
 
     When another worker has taken the file over, the transfer is cut: its result would
     be as right as ours, so there is no use in both.
@@ -31,13 +34,19 @@ def kept(lease: Lease, deadline: Deadline, *, every: timedelta = RENEW_EVERY) ->
     def renew() -> None:
         while not done.wait(every.total_seconds()) and deadline.remaining() > 0:
             try:
-                held = Media.objects.renew(lease, min(LEASE, timedelta(seconds=deadline.remaining())))
+                held = Media.objects.renew(
+                    lease, min(LEASE, timedelta(seconds=deadline.remaining()))
+                )
             except Error as error:
                 # The lease runs on for a while; the database may be back by the next turn.
-                log.warning("lease not renewed", extra={"media": str(lease.media.id), "error": str(error)})
+                log.warning(
+                    "lease not renewed",
+                    extra={"media": str(lease.media.id), "error": str(error)},
+                )
                 continue
             finally:
-                # Between two turns others need the connection, and Django keeps a broken one until it is told.
+                # Between two turns others need the connection, and Django keeps a broken one until
+                # it is told.
                 connection.close()
             if not held:
                 deadline.cut("Another worker has taken this file over.")

@@ -1,8 +1,9 @@
 """A file that somebody wants to see before it is kept: fetched now, and once, however many ask.
 
-All viewers of a file in this process wait for one ``Demand``. Its thread takes the row's ordinary lease and ingests
-the file as a worker does; where somebody else holds the lease, it watches the row. A failure is remembered by the row
-itself: until its next attempt is due nobody asks the provider. Who waits holds no database connection.
+All viewers of a file in this process wait for one ``Demand``. Its thread takes the row's ordinary
+lease and ingests the file as a worker does; where somebody else holds the lease, it watches the
+row. A failure is remembered by the row itself: until its next attempt is due nobody asks the
+provider. Who waits holds no database connection.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ class Demand:
         With ``until_large`` also as soon as a large file has begun to arrive.
         """
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while not self.done.wait(LOOK_EVERY_SECONDS if until_large else PATIENCE_SECONDS):
+        while not self.done.wait(
+            LOOK_EVERY_SECONDS if until_large else PATIENCE_SECONDS
+        ):
             if time.monotonic() > deadline or (until_large and self.is_large):
                 return
 
@@ -62,7 +65,11 @@ class Demand:
     def is_large(self) -> bool:
         """Whether a large file is arriving of which enough is there to tell its type."""
         spool = self.spool
-        return spool is not None and (spool.expected or 0) > LARGE and spool.size >= filetypes.HEAD
+        return (
+            spool is not None
+            and (spool.expected or 0) > LARGE
+            and spool.size >= filetypes.HEAD
+        )
 
     def fetch(self) -> None:
         """Fetch the file if it is due, or wait for whoever does."""
@@ -100,7 +107,9 @@ def demanded(media_id: UUID) -> Iterator[Demand]:
         if demand is None:
             demand = _demands[media_id] = Demand(media_id)
             _take(demand)
-            threading.Thread(target=_run, args=(demand,), name=f"demand-{media_id}", daemon=True).start()
+            threading.Thread(
+                target=_run, args=(demand,), name=f"demand-{media_id}", daemon=True
+            ).start()
         _take(demand)
     try:
         yield demand
@@ -114,7 +123,9 @@ def _run(demand: Demand) -> None:
         demand.fetch()
     except Exception:
         # Viewers look at the row again and find out for themselves.
-        log.exception("not fetched for its viewers", extra={"media": str(demand.media_id)})
+        log.exception(
+            "not fetched for its viewers", extra={"media": str(demand.media_id)}
+        )
     finally:
         connection.close()
         with _lock:

@@ -1,8 +1,9 @@
 """Making and removing the copies of public files: repeatable, whatever is killed in between.
 
-A row is claimed with a lease, and the key of its copy is committed before the copy is made: what a killed worker
-leaves behind is found by its key. Each copy has a new random key, so a worker that comes late never confirms or
-removes the copy of another one. The bucket is asked outside of any transaction.
+A row is claimed with a lease, and the key of its copy is committed before the copy is made: what a
+killed worker leaves behind is found by its key. Each copy has a new random key, so a worker that
+comes late never confirms or removes the copy of another one. The bucket is asked outside of any
+transaction.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from media_app.storage import S3Storage, StorageError, media_storage
 
 log = logging.getLogger(__name__)
 
-# Longer than a copy takes, with its time-outs and repetitions. It is also the pause after a failure: a server that
-# did not answer may still be copying, and a removal before the end of that would leave the copy behind.
+# Longer than a copy takes, with its time-outs and repetitions. It is also the pause after a
+# failure: a server that did not answer may still be copying, and a removal before the end of that
+# would leave the copy behind.
 LEASE = timedelta(minutes=5)
 FILES_PER_JOB = 100
 # How long caches keep a copy after it is removed.
@@ -39,9 +41,11 @@ def due() -> MediaQuerySet:
 
 
 def sync() -> int:
-    """Make and remove the copies that are due, of FILES_PER_JOB files at most; returns for how many files.
+    """Make and remove the copies that are due, of FILES_PER_JOB files at most; returns for how many
+    files.
 
-    It ends at the first failure, which is noted with the file and tried again when the lease has run out.
+    It ends at the first failure, which is noted with the file and tried again when the lease has
+    run out.
     """
     done = 0
     while done < FILES_PER_JOB and (claimed := _claim()) is not None:
@@ -54,7 +58,10 @@ def sync() -> int:
                 _remove(media)
         except StorageError as error:
             _of(media).update(public_error=str(error))
-            log.error("no public copy was made or removed", extra={"media": str(media.id), "error": str(error)})
+            log.error(
+                "no public copy was made or removed",
+                extra={"media": str(media.id), "error": str(error)},
+            )
             break
         done += 1
     return done
@@ -63,10 +70,14 @@ def sync() -> int:
 def _due(bucket: str) -> MediaQuerySet:
     is_stored = Q(state=Media.State.STORED)
     is_incomplete = Q(published_at=None) | Q(published_at__lt=F("stored_at"))
-    to_remove = ~Q(public_key="") & (Q(is_public=False) | ~is_stored | ~Q(public_bucket=bucket) | is_incomplete)
+    to_remove = ~Q(public_key="") & (
+        Q(is_public=False) | ~is_stored | ~Q(public_bucket=bucket) | is_incomplete
+    )
     to_copy = Q(is_public=True, public_key="") & is_stored
     is_free = Q(public_lease_until=None) | Q(public_lease_until__lt=Now())
-    return Media.objects.filter(CONCERNS_PUBLIC, is_free, to_copy | to_remove if bucket else to_remove)
+    return Media.objects.filter(
+        CONCERNS_PUBLIC, is_free, to_copy | to_remove if bucket else to_remove
+    )
 
 
 def _claim() -> tuple[Step, Media] | None:
@@ -79,15 +90,20 @@ def _claim() -> tuple[Step, Media] | None:
             return None
         if step == Step.COPY:
             media.public_bucket = bucket
-            media.public_key = f"{uuid4()}.{filetypes.extension_for(media.content_type)}"
+            media.public_key = (
+                f"{uuid4()}.{filetypes.extension_for(media.content_type)}"
+            )
         Media.objects.filter(id=media.id).update(
-            public_bucket=media.public_bucket, public_key=media.public_key, public_lease_until=Now() + LEASE
+            public_bucket=media.public_bucket,
+            public_key=media.public_key,
+            public_lease_until=Now() + LEASE,
         )
     return step, media
 
 
 def _copy(media: Media) -> None:
-    """Make the copy, and remove it again where the file was deleted, made private or stored anew meanwhile.
+    """Make the copy, and remove it again where the file was deleted, made private or stored anew
+    meanwhile.
 
     Raises StorageError.
     """
@@ -98,7 +114,9 @@ def _copy(media: Media) -> None:
         to=media.public_key,
         content_type=filetypes.served_as(media.content_type),
         # Without a name: readers save it under the random one.
-        disposition="inline" if media.content_type in filetypes.INLINE else "attachment",
+        disposition="inline"
+        if media.content_type in filetypes.INLINE
+        else "attachment",
         cache_control=CACHE_CONTROL,
     )
     reached("public_copy_after_copy")
@@ -106,7 +124,9 @@ def _copy(media: Media) -> None:
         # Then it is no longer stored, and the next worker clears the key.
         revive_lost(media)
         return
-    wanted = _of(media).filter(is_public=True, state=Media.State.STORED, stored_at__lte=media.stored_at)
+    wanted = _of(media).filter(
+        is_public=True, state=Media.State.STORED, stored_at__lte=media.stored_at
+    )
     if not wanted.update(published_at=Now(), public_lease_until=None, public_error=""):
         _remove(media)
 
@@ -115,7 +135,13 @@ def _remove(media: Media) -> None:
     """Raises StorageError."""
     _public_storage(media).delete([media.public_key])
     reached("public_copy_after_remove")
-    _of(media).update(public_bucket="", public_key="", published_at=None, public_lease_until=None, public_error="")
+    _of(media).update(
+        public_bucket="",
+        public_key="",
+        published_at=None,
+        public_lease_until=None,
+        public_error="",
+    )
 
 
 def _of(media: Media) -> MediaQuerySet:
@@ -132,5 +158,7 @@ def _bucket_storage() -> S3Storage:
     storage = media_storage()
     if not isinstance(storage, S3Storage):
         # Only after the settings were changed while there were copies.
-        raise StorageError("The files are kept in a folder now: their public copies have to be removed by hand.")
+        raise StorageError(
+            "The files are kept in a folder now: their public copies have to be removed by hand."
+        )
     return storage

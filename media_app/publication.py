@@ -1,7 +1,8 @@
-"""Whether a file has a public copy, where, and what is to be done about it: rules over rows, without any I/O.
+"""Whether a file has a public copy, where, and what is to be done about it: rules over rows,
+without any I/O.
 
-A public file has a copy in a bucket of its own, which everybody may read, under a random name. ``public_copies``
-makes and removes these copies.
+A public file has a copy in a bucket of its own, which everybody may read, under a random name.
+``public_copies`` makes and removes these copies.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ class Step(StrEnum):
 def public_bucket() -> str:
     """The bucket for public copies; "" where nothing is published.
 
-    It is a bucket beside the one of the files, with an address: in the same bucket everything would be public.
+    It is a bucket beside the one of the files, with an address: in the same bucket everything would
+    be public.
     """
     own = settings.STORAGES["media"].get("OPTIONS", {}).get("bucket_name", "")
     named = settings.R2_PUBLIC_BUCKET if settings.R2_PUBLIC_URL else ""
@@ -29,17 +31,24 @@ def public_bucket() -> str:
 
 
 def next_step(media: Media, bucket: str) -> Step | None:
-    """What is to be done about the public copy of a file that no worker holds; None: all is as it should be.
+    """What is to be done about the public copy of a file that no worker holds; None: all is as it
+    should be.
 
-    ``bucket`` is ``public_bucket()``. A key without a complete copy is what a worker left that was stopped, and a
-    copy from before the file was stored again may be of other bytes: both are removed, a new copy gets a new key.
-    ``public_copies.due`` says the same in SQL.
+    ``bucket`` is ``public_bucket()``. A key without a complete copy is what a worker left that was
+    stopped, and a copy from before the file was stored again may be of other bytes: both are
+    removed, a new copy gets a new key. ``public_copies.due`` says the same in SQL.
     """
     is_wanted = bool(bucket) and media.is_public and media.is_stored
     if not media.public_key:
         return Step.COPY if is_wanted else None
-    is_complete = bool(media.published_at and media.stored_at and media.published_at >= media.stored_at)
-    return None if is_wanted and is_complete and media.public_bucket == bucket else Step.REMOVE
+    is_complete = bool(
+        media.published_at and media.stored_at and media.published_at >= media.stored_at
+    )
+    return (
+        None
+        if is_wanted and is_complete and media.public_bucket == bucket
+        else Step.REMOVE
+    )
 
 
 def public_address(media: Media) -> str:

@@ -1,7 +1,8 @@
-"""Removing the objects of deleted files: repeatable, and tolerant of a storage that fails in between.
+"""Removing the objects of deleted files: repeatable, and tolerant of a storage that fails in
+between.
 
-The storage is asked outside of any transaction: nobody who writes waits for it. Instead the files are claimed with
-a lease, and whoever comes back meanwhile is not fetched before it has ended.
+The storage is asked outside of any transaction: nobody who writes waits for it. Instead the files
+are claimed with a lease, and whoever comes back meanwhile is not fetched before it has ended.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ BATCH = 100
 
 
 def purge_deleted(files: MediaQuerySet | None = None) -> int:
-    """Remove the objects and previews of all deleted files, or of those among ``files``; returns how many.
+    """Remove the objects and previews of all deleted files, or of those among ``files``; returns
+    how many.
 
     What fails stays to be done.
     """
@@ -48,8 +50,13 @@ def purge_deleted(files: MediaQuerySet | None = None) -> int:
 
 
 def _remove(batch: Sequence[Media]) -> list[UUID]:
-    """Those of the files of which nothing is left. Raises StorageError when the storage does not delete at all."""
-    objects = {media.id: [media.key, *(preview_key(media, size) for size in SIZES)] for media in batch}
+    """Those of the files of which nothing is left. Raises StorageError when the storage does not
+    delete at all.
+    """
+    objects = {
+        media.id: [media.key, *(preview_key(media, size) for size in SIZES)]
+        for media in batch
+    }
     remaining: set[str] = set()
     storage = media_storage()
     # Of a storage that is not ours everything seems to be deleted already.
@@ -59,12 +66,17 @@ def _remove(batch: Sequence[Media]) -> list[UUID]:
         storage.delete(sorted(key for keys in objects.values() for key in keys))
     except DeleteError as error:
         remaining = {*error.keys}
-        log.error("deleted files are still there", extra={"error": str(error), "objects": len(remaining)})
+        log.error(
+            "deleted files are still there",
+            extra={"error": str(error), "objects": len(remaining)},
+        )
     return [id for id, keys in objects.items() if remaining.isdisjoint(keys)]
 
 
 def _bring_back(purge: Purge) -> None:
-    """Fetch again what this purge deleted after its lease had run out, and the file had been stored anew."""
+    """Fetch again what this purge deleted after its lease had run out, and the file had been stored
+    anew.
+    """
     storage = media_storage()
     for media in Media.objects.overtook(purge):
         try:
@@ -72,8 +84,14 @@ def _bring_back(purge: Purge) -> None:
                 continue
             installation.check(storage)
         except StorageError as error:
-            log.error("a file was not looked for", extra={"media": str(media.id), "error": str(error)})
+            log.error(
+                "a file was not looked for",
+                extra={"media": str(media.id), "error": str(error)},
+            )
             continue
-        log.error("a purge took too long: a file is fetched again", extra={"media": str(media.id)})
+        log.error(
+            "a purge took too long: a file is fetched again",
+            extra={"media": str(media.id)},
+        )
         Media.objects.mark_missing(media.id)
         Media.objects.filter(id=media.id, state=Media.State.MISSING).revive()

@@ -19,7 +19,8 @@ from media_app.storage import RefusedError, StorageError
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _REFUSED = re.compile("connection refused|actively refused", re.IGNORECASE)
 _UNKNOWN_HOST = re.compile(
-    "name or service not known|failed to resolve|could not translate host|nodename nor servname|name resolution",
+    "name or service not known|failed to resolve|could not translate host|nodename nor "
+    "servname|name resolution",
     re.IGNORECASE,
 )
 
@@ -27,26 +28,74 @@ _UNKNOWN_HOST = re.compile(
 _DATABASE = tuple(
     (re.compile(pattern, re.IGNORECASE), meaning)
     for pattern, meaning in (
-        ("password authentication failed", "The database refused the user or the password in DATABASE_URL."),
-        ("no password supplied", "The database asks for a password, and DATABASE_URL has none."),
-        (r"pg_hba\.conf", "The database does not admit this host or user (pg_hba.conf)."),
-        (r'role "[^"]*" does not exist', "The database does not know the user in DATABASE_URL."),
-        (r'database "[^"]*" does not exist', "The database that DATABASE_URL names does not exist."),
-        (r'relation "[^"]*" does not exist|no such table', "A table is missing: run `python manage.py migrate`."),
+        (
+            "password authentication failed",
+            "The database refused the user or the password in DATABASE_URL.",
+        ),
+        (
+            "no password supplied",
+            "The database asks for a password, and DATABASE_URL has none.",
+        ),
+        (
+            r"pg_hba\.conf",
+            "The database does not admit this host or user (pg_hba.conf).",
+        ),
+        (
+            r'role "[^"]*" does not exist',
+            "The database does not know the user in DATABASE_URL.",
+        ),
+        (
+            r'database "[^"]*" does not exist',
+            "The database that DATABASE_URL names does not exist.",
+        ),
+        (
+            r'relation "[^"]*" does not exist|no such table',
+            "A table is missing: run `python manage.py migrate`.",
+        ),
         (_REFUSED.pattern, "Nothing listens at the host and port of DATABASE_URL."),
         (_UNKNOWN_HOST.pattern, "The host in DATABASE_URL is not known."),
-        ("timeout expired|timed out|couldn't get a connection", "The database did not answer in time."),
-        ("too many clients|remaining connection slots", "The database has no free connection."),
-        ("starting up|shutting down|recovery mode", "The database is starting or stopping."),
+        (
+            "timeout expired|timed out|couldn't get a connection",
+            "The database did not answer in time.",
+        ),
+        (
+            "too many clients|remaining connection slots",
+            "The database has no free connection.",
+        ),
+        (
+            "starting up|shutting down|recovery mode",
+            "The database is starting or stopping.",
+        ),
         ("read-?only", "The database takes no writes: it is read-only."),
-        ("disk is full|no space left|could not extend file", "The disk of the database is full."),
+        (
+            "disk is full|no space left|could not extend file",
+            "The disk of the database is full.",
+        ),
         ("database is locked", "Another program holds the write lock of the database."),
-        ("unable to open database file", "The database file can't be opened: look at its folder and its permissions."),
-        ("not a database|malformed", "The database file is damaged or is no SQLite database."),
-        ("disk i/o error", "The disk of the database is full, or does not read or write."),
-        ("permission denied", "The user in DATABASE_URL may not write to the hub's tables."),
-        ("statement timeout|lock timeout", "The database was too slow, or a table is locked."),
-        ("server closed the connection|connection is lost|terminating connection", "The database went away."),
+        (
+            "unable to open database file",
+            "The database file can't be opened: look at its folder and its permissions.",
+        ),
+        (
+            "not a database|malformed",
+            "The database file is damaged or is no SQLite database.",
+        ),
+        (
+            "disk i/o error",
+            "The disk of the database is full, or does not read or write.",
+        ),
+        (
+            "permission denied",
+            "The user in DATABASE_URL may not write to the hub's tables.",
+        ),
+        (
+            "statement timeout|lock timeout",
+            "The database was too slow, or a table is locked.",
+        ),
+        (
+            "server closed the connection|connection is lost|terminating connection",
+            "The database went away.",
+        ),
     )
 )
 
@@ -56,7 +105,8 @@ _BUCKET = {
     "InvalidAccessKeyId": "The bucket's server does not know the access key id.",
     "SignatureDoesNotMatch": "The secret access key of the bucket is wrong.",
     "AccessDenied": "The access key may not write to the bucket.",
-    "RequestTimeTooSkewed": "The clock of this machine is wrong: the bucket refuses its signatures.",
+    "RequestTimeTooSkewed": "The clock of this machine is wrong: the bucket refuses its "
+    "signatures.",
     "AuthorizationHeaderMalformed": "The bucket lies in another region than configured.",
     "PermanentRedirect": "The bucket lies in another region than configured.",
     "XMinioStorageFull": "The bucket's server is full.",

@@ -16,10 +16,18 @@ from uuid import UUID
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-# S3 counts names and values, 2,048 bytes in all, and rclone its own headers with them; the other entries need 120.
+# S3 counts names and values, 2,048 bytes in all, and rclone its own headers with them; the other
+# entries need 120.
 _LIMIT = 1600
 # Given up in this order when a record is too long: the file is worth more than its name.
-_EXPENDABLE = ("url", "filename", "provider_message_id", "provider_media_id", "announced_type", "account")
+_EXPENDABLE = (
+    "url",
+    "filename",
+    "provider_message_id",
+    "provider_media_id",
+    "announced_type",
+    "account",
+)
 
 
 class RecordError(ValueError):
@@ -48,7 +56,9 @@ class Record:
     type_differs: bool
 
 
-def encode(record: Record, *, id: UUID, sha256: str, keys: Sequence[str]) -> dict[str, str]:
+def encode(
+    record: Record, *, id: UUID, sha256: str, keys: Sequence[str]
+) -> dict[str, str]:
     """The object metadata of a file. ``keys`` are Fernet keys, the first encrypts."""
     fields = asdict(record)
     value = _pack(fields, keys)
@@ -74,7 +84,9 @@ def decode(metadata: Mapping[str, str], *, keys: Sequence[str]) -> Record:
             data = base64.urlsafe_b64decode(packed)
         return Record(**json.loads(zlib.decompress(data)))
     except (InvalidToken, zlib.error, ValueError, TypeError, RecursionError) as error:
-        raise RecordError(f"the record can't be read: {type(error).__name__}") from error
+        raise RecordError(
+            f"the record can't be read: {type(error).__name__}"
+        ) from error
 
 
 def _pack(fields: Mapping[str, object], keys: Sequence[str]) -> str:

@@ -23,15 +23,18 @@ FIRST_PAUSE = timedelta(seconds=4)
 LONGEST_PAUSE = timedelta(hours=1)
 # A file whose workers are lost one after the other, by its own fault or in a long outage of ours.
 LOST_WORKERS_PAUSE = timedelta(minutes=10)
-# A file is left alone no longer than a tenth of its age, or this: what failed in a short outage is back soon after it.
+# A file is left alone no longer than a tenth of its age, or this: what failed in a short outage is
+# back soon after it.
 SHORT_OUTAGE = timedelta(minutes=1)
-# After its expiry a file is still asked for this long: an outage of ours must not be taken for the provider's.
+# After its expiry a file is still asked for this long: an outage of ours must not be taken for the
+# provider's.
 GRACE = timedelta(days=1)
 # Sources that never forget are asked for this long.
 PATIENCE = timedelta(days=30)
 # What we can mend ourselves (credentials, the bucket) is tried again this often, for ever.
 OURS_TO_MEND = timedelta(minutes=5)
-# A provider that sends a file wrong is not asked more often than this; none is given up after fewer attempts.
+# A provider that sends a file wrong is not asked more often than this; none is given up after fewer
+# attempts.
 FEW = 5
 # Twilio announces a file up to some seconds before it serves it.
 EARLY = timedelta(minutes=2)
@@ -74,13 +77,14 @@ def decide(
 ) -> Again | PauseAccount | End:
     """What follows a failed attempt.
 
-    ``attempts`` counts this one, whatever the others died of; ``repeated`` tells whether the one before
-    failed the same way. ``expires_at`` is when the provider forgets the file (None: never), ``give_up_at``
-    somewhat later. ``luck`` in [0, 1) spreads the pauses (full jitter). Whatever may pass by itself is
-    retried until after the provider's expiry, never only before it. ``now`` is the database's: the other
-    times are its own, too.
+    ``attempts`` counts this one, whatever the others died of; ``repeated`` tells whether the one
+    before failed the same way. ``expires_at`` is when the provider forgets the file (None: never),
+    ``give_up_at`` somewhat later. ``luck`` in [0, 1) spreads the pauses (full jitter). Whatever may
+    pass by itself is retried until after the provider's expiry, never only before it. ``now`` is
+    the database's: the other times are its own, too.
     """
-    # Attempts may all have been lost to an outage of ours: one answer of the provider's is not final then.
+    # Attempts may all have been lost to an outage of ours: one answer of the provider's is not
+    # final then.
     often_enough = attempts >= FEW and repeated
     age = now - announced_at
     if isinstance(error, UnauthorizedError):
@@ -90,7 +94,9 @@ def decide(
             return End.EXPIRED
         # Attempts do not count here, so it is the file's age that makes the pauses grow.
         asked = error.retry_after or longest_pause(age) * luck
-        return PauseAccount(is_unauthorized=False, length=min(max(asked, LEAST_PAUSE), LONGEST_PAUSE))
+        return PauseAccount(
+            is_unauthorized=False, length=min(max(asked, LEAST_PAUSE), LONGEST_PAUSE)
+        )
     if isinstance(error, StorageError):
         return Again(min(pause(attempts, age, luck), OURS_TO_MEND))
     if isinstance(error, TooLargeError):
@@ -104,9 +110,11 @@ def decide(
             return End.EXPIRED
     # However late we learnt of it, it is asked for a few times.
     if now > give_up_at and attempts >= FEW:
-        # A permission may be given, a new host of the provider's allowed: until then it is not the file that is wrong.
-        # A file that ends its workers is still there at the provider.
-        is_there = isinstance(error, ForbiddenError | RefusedAddressError | WorkerLostError)
+        # A permission may be given, a new host of the provider's allowed: until then it is not the
+        # file that is wrong. A file that ends its workers is still there at the provider.
+        is_there = isinstance(
+            error, ForbiddenError | RefusedAddressError | WorkerLostError
+        )
         return End.REJECTED if is_there else End.EXPIRED
     if isinstance(error, WorkerLostError) and repeated:
         # No short outage, but perhaps the file itself: it must not end a worker every minute.
@@ -120,7 +128,9 @@ def give_up_at(announced_at: datetime, expires_at: datetime | None) -> datetime:
 
 
 def pause(attempts: int, age: timedelta, luck: float) -> timedelta:
-    """Full jitter: at least a second, at most 4 s, 8 s, 16 s, … up to a tenth of the file's age and to an hour."""
+    """Full jitter: at least a second, at most 4 s, 8 s, 16 s, … up to a tenth of the file's age and
+    to an hour.
+    """
     return doubling(attempts, longest_pause(age), luck)
 
 
@@ -137,4 +147,6 @@ def longest_pause(age: timedelta) -> timedelta:
 
 def shows_a_working_account(error: Exception) -> bool:
     """Whether the provider spoke of the file itself: then it took our credentials."""
-    return isinstance(error, ForbiddenError | GoneError | TooLargeError | WrongBytesError)
+    return isinstance(
+        error, ForbiddenError | GoneError | TooLargeError | WrongBytesError
+    )

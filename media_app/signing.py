@@ -1,4 +1,6 @@
-"""Links to a file for those who have no login: signed, bound to one file and one way of showing it, soon over."""
+"""Links to a file for those who have no login: signed, bound to one file and one way of showing it,
+soon over.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,11 @@ from django.urls import reverse
 
 from media_app.models import Media
 
-#: The same for links that are over, withdrawn, forged, or of another file: nobody learns which files there are.
-REFUSED = "This link opens no file, or does not any more. Ask whoever sent it for a new one."
+#: The same for links that are over, withdrawn, forged, or of another file: nobody learns which
+#: files there are.
+REFUSED = (
+    "This link opens no file, or does not any more. Ask whoever sent it for a new one."
+)
 
 
 class Disposition(StrEnum):
@@ -37,14 +42,23 @@ class Link:
     expires_at: datetime
 
 
-def link(media: Media, disposition: Disposition = Disposition.INLINE, *, lasts: timedelta | None = None) -> str:
+def link(
+    media: Media,
+    disposition: Disposition = Disposition.INLINE,
+    *,
+    lasts: timedelta | None = None,
+) -> str:
     """The address of the file with a token that ``lasts`` so long, by default LINK_TTL_SECONDS."""
-    expires_at = datetime.now(UTC) + (lasts or timedelta(seconds=settings.LINK_TTL_SECONDS))
+    expires_at = datetime.now(UTC) + (
+        lasts or timedelta(seconds=settings.LINK_TTL_SECONDS)
+    )
     return link_of(media.id, media.link_version, Link(disposition, expires_at))
 
 
 def link_of(id: UUID, version: int, granted: Link) -> str:
-    """The same arguments make the same address, whenever it is made; ``version`` is ``Media.link_version``."""
+    """The same arguments make the same address, whenever it is made; ``version`` is
+    ``Media.link_version``.
+    """
     query = urlencode({"token": _token(id, version, granted)})
     return f"{settings.PUBLIC_URL}{reverse('media', args=[id])}?{query}"
 
@@ -57,8 +71,12 @@ def token(media: Media, granted: Link) -> str:
 def read(text: str, media: Media, now: datetime) -> Link:
     """What the token grants for this file. Raises LinkError."""
     try:
-        disposition, _, seconds = _signer(media.id, media.link_version).unsign(text).partition(".")
-        granted = Link(Disposition(disposition), datetime.fromtimestamp(int(seconds), UTC))
+        disposition, _, seconds = (
+            _signer(media.id, media.link_version).unsign(text).partition(".")
+        )
+        granted = Link(
+            Disposition(disposition), datetime.fromtimestamp(int(seconds), UTC)
+        )
     except (BadSignature, ValueError, OverflowError):
         raise LinkError(REFUSED) from None
     if granted.expires_at <= now:
@@ -67,9 +85,12 @@ def read(text: str, media: Media, now: datetime) -> Link:
 
 
 def _token(id: UUID, version: int, granted: Link) -> str:
-    return _signer(id, version).sign(f"{granted.disposition}.{int(granted.expires_at.timestamp())}")
+    return _signer(id, version).sign(
+        f"{granted.disposition}.{int(granted.expires_at.timestamp())}"
+    )
 
 
 def _signer(id: UUID, version: int) -> Signer:
-    # The version is what revoking changes; a change of SECRET_KEY ends all links, unless it stays among the fallbacks.
+    # The version is what revoking changes; a change of SECRET_KEY ends all links, unless it stays
+    # among the fallbacks.
     return Signer(salt=f"media_app.signing:{id}:{version}", sep=".")

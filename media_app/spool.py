@@ -26,7 +26,8 @@ LOOK_EVERY_SECONDS = 0.02
 
 
 class Spool:
-    """A temporary file that measures and hashes what is written to it. Close it: it may lie on the disk.
+    """A temporary file that measures and hashes what is written to it. Close it: it may lie on the
+    disk.
 
     Others may read it by ``open`` and ``follow`` while it fills, and after.
     """
@@ -39,7 +40,8 @@ class Spool:
         self.expected: int | None = None
         #: Whether what it holds is whole and right.
         self.is_verified = False
-        self.file = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=IN_MEMORY))  # noqa: SIM115
+        file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115
+        self.file = cast(BinaryIO, file)
 
     def fill(self, chunks: Iterable[bytes], *, expected: int | None = None) -> None:
         """Take in a body, of ``expected`` bytes where its source says so.
@@ -73,17 +75,24 @@ class Spool:
 
     def part(self, start: int, stop: int) -> SpooledPart:
         """Some of the bytes, to be read beside all other readers. Only once it is full."""
-        return SpooledPart(os.dup(self.file.fileno()), start=start, stop=stop, total=self.size)
+        return SpooledPart(
+            os.dup(self.file.fileno()), start=start, stop=stop, total=self.size
+        )
 
     def body(self, check: Callable[[], None]) -> BinaryIO:
-        """The file, to be read by a storage; ``check`` is called before each read and ends it by raising."""
+        """The file, to be read by a storage; ``check`` is called before each read and ends it by
+        raising.
+        """
         return cast(BinaryIO, _Body(self.file, check))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -109,7 +118,9 @@ class SpooledPart:
         while position < self.stop:
             with _disk_errors():
                 # Readers share the file's own position: each keeps count for itself.
-                chunk = os.pread(self._descriptor, min(CHUNK, self.stop - position), position)
+                chunk = os.pread(
+                    self._descriptor, min(CHUNK, self.stop - position), position
+                )
             if not chunk:
                 raise StorageError("the file on its way ended early")
             position += len(chunk)
@@ -122,22 +133,30 @@ class SpooledPart:
 
 
 class ArrivingFile:
-    """A spool that is still filling, read from its start behind whoever fills it; it outlives the spool."""
+    """A spool that is still filling, read from its start behind whoever fills it; it outlives the
+    spool.
+    """
 
     def __init__(self, spool: Spool, is_over: Callable[[], bool]) -> None:
-        """``is_over`` tells whether the spool will change no more. ``spool.expected`` must be known."""
+        """``is_over`` tells whether the spool will change no more. ``spool.expected`` must be
+        known.
+        """
         self._spool = spool
         self._is_over = is_over
         self._descriptor = os.dup(spool.file.fileno())
 
     def chunks(self) -> Iterator[bytes]:
-        """The bytes as they come; the last ones only when all are known to be right. Raises StorageError."""
+        """The bytes as they come; the last ones only when all are known to be right. Raises
+        StorageError.
+        """
         position = 0
         while True:
             is_over, is_right = self._is_over(), self._spool.is_verified
             ready = self._spool.size if is_right else self._spool.size - HELD_BACK
             with _disk_errors():
-                chunk = os.pread(self._descriptor, max(min(CHUNK, ready - position), 0), position)
+                chunk = os.pread(
+                    self._descriptor, max(min(CHUNK, ready - position), 0), position
+                )
             position += len(chunk)
             if chunk:
                 yield chunk
@@ -187,7 +206,9 @@ def _disk_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(f"The disk for files on their way: {error.strerror or error}") from error
+        raise StorageError(
+            f"The disk for files on their way: {error.strerror or error}"
+        ) from error
 
 
 def check_room(size: int) -> None:
@@ -198,4 +219,6 @@ def check_room(size: int) -> None:
 
 
 def too_large(max_bytes: int) -> TooLargeError:
-    return TooLargeError(f"{TOO_LARGE} the {max_bytes:,} bytes that MEDIA_MAX_BYTES allows.")
+    return TooLargeError(
+        f"{TOO_LARGE} the {max_bytes:,} bytes that MEDIA_MAX_BYTES allows."
+    )

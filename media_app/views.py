@@ -15,13 +15,21 @@ from media_app.delivery.conditional import unmet
 from media_app.delivery.response import GUARDS
 from media_app.models import Media, Viewing
 from media_app.previews import SIZES, can_preview, stored_preview, waiting
-from media_app.serving import RETRY_AFTER_SECONDS, give_connection_back, refuse, serve, storage_down
+from media_app.serving import (
+    RETRY_AFTER_SECONDS,
+    give_connection_back,
+    refuse,
+    serve,
+    storage_down,
+)
 from media_app.storage import StorageError
 
 # Three dots on grey.
 AWAITED = b"""<svg xmlns="http://www.w3.org/2000/svg" width="320" height="320" viewBox="0 0 32 32">
 <rect width="32" height="32" fill="#9ca3af" fill-opacity=".25"/>
-<g fill="#9ca3af"><circle cx="10" cy="16" r="2"/><circle cx="16" cy="16" r="2"/><circle cx="22" cy="16" r="2"/></g>
+<g fill="#9ca3af">
+<circle cx="10" cy="16" r="2"/><circle cx="16" cy="16" r="2"/><circle cx="22" cy="16" r="2"/>
+</g>
 </svg>
 """
 
@@ -29,13 +37,15 @@ AWAITED = b"""<svg xmlns="http://www.w3.org/2000/svg" width="320" height="320" v
 _SHOWN = frozenset({200, 206, 302, 304})
 
 
-# Exempt, because a POST shall be told that only GET and HEAD are allowed, not that it lacks a token.
+# Exempt, because a POST shall be told that only GET and HEAD are allowed, not that it lacks a
+# token.
 @csrf_exempt
 @require_safe
 def original(request: HttpRequest, media_id: UUID) -> HttpResponseBase:
     """The file itself, whole or in part: from the storage, else once from its provider.
 
-    404 for those who may not see it and where it can't be had, 503 with Retry-After while it can't be had yet.
+    404 for those who may not see it and where it can't be had, 503 with Retry-After while it can't
+    be had yet.
     """
     try:
         visit = admit(request, media_id)
@@ -47,7 +57,8 @@ def original(request: HttpRequest, media_id: UUID) -> HttpResponseBase:
 @csrf_exempt
 @require_safe
 def preview(request: HttpRequest, media_id: UUID) -> HttpResponseBase:
-    """A WebP preview for staff, ``?size=320`` (the default) or ``1280``; 404 where there can be none.
+    """A WebP preview for staff, ``?size=320`` (the default) or ``1280``; 404 where there can be
+    none.
 
     Nothing is decoded here: what no worker has made yet is 503 with a picture that says so.
     """
@@ -69,7 +80,9 @@ def _picture(request: HttpRequest, media: Media, size: int) -> HttpResponseBase:
     patch_vary_headers(response, ["Cookie"])
     # Weak: another release may draw the same picture with other bytes.
     tag = f'W/"{media.sha256}-{size}"'
-    if (known := unmet(request, response, etag=tag, last_modified=media.last_modified)) is not None:
+    if (
+        known := unmet(request, response, etag=tag, last_modified=media.last_modified)
+    ) is not None:
         return known
     give_connection_back()
     try:
@@ -96,13 +109,21 @@ def _awaited(request: HttpRequest, media: Media) -> HttpResponse:
     return response
 
 
-def _recorded(request: HttpRequest, visit: Visit, response: HttpResponseBase) -> HttpResponseBase:
-    """Note which member of staff has seen or downloaded the file; a HEAD or a refusal shows nothing."""
+def _recorded(
+    request: HttpRequest, visit: Visit, response: HttpResponseBase
+) -> HttpResponseBase:
+    """Note which member of staff has seen or downloaded the file; a HEAD or a refusal shows
+    nothing.
+    """
     try:
-        if visit.user is not None and request.method == "GET" and response.status_code in _SHOWN:
-            is_download = visit.wants_attachment(request) or response.get("Content-Disposition", "").startswith(
-                "attachment"
-            )
+        if (
+            visit.user is not None
+            and request.method == "GET"
+            and response.status_code in _SHOWN
+        ):
+            is_download = visit.wants_attachment(request) or response.get(
+                "Content-Disposition", ""
+            ).startswith("attachment")
             kind = Viewing.Kind.DOWNLOAD if is_download else Viewing.Kind.VIEW
             Viewing.objects.record(visit.media.id, visit.user, kind)
     except BaseException:

@@ -37,7 +37,8 @@ WORKER_TTL_SECONDS = 45
 PREVIEWS_NICENESS = 10
 # Between the death of a worker that lived shorter than this and its successor.
 LONGEST_PAUSE = 10.0
-# A Redis that takes longer is down for a supervisor. Hints have less patience: a webhook waits for them.
+# A Redis that takes longer is down for a supervisor. Hints have less patience: a webhook waits for
+# them.
 QUEUE_PATIENCE_SECONDS = 2.0
 _STOP = (signal.SIGTERM, signal.SIGINT)
 _PR_SET_PDEATHSIG = 1
@@ -59,7 +60,9 @@ class Seat:
         return self.process is not None and self.process.is_alive()
 
     def fill(self) -> None:
-        """Start a worker if none is alive; one that keeps dying young has to wait a little longer each time."""
+        """Start a worker if none is alive; one that keeps dying young has to wait a little longer
+        each time.
+        """
         if self.is_taken():
             return
         now = time.monotonic()
@@ -67,7 +70,9 @@ class Seat:
             self._bury(self.process, now)
         if now >= self._free_from:
             self._started = now
-            self.process = _fork.Process(target=run, args=(self.queue, os.getpid()), name=f"worker-{self.queue}")
+            self.process = _fork.Process(
+                target=run, args=(self.queue, os.getpid()), name=f"worker-{self.queue}"
+            )
             with _stop_held_back():
                 self.process.start()
 
@@ -80,11 +85,15 @@ class Seat:
         self._pause = min(max(self._pause * 2, 0.5), LONGEST_PAUSE) if young else 0.0
         self._free_from = now + self._pause
         self.process = None
-        log.warning("a worker died", extra={"queue": self.queue, "exit_code": process.exitcode})
+        log.warning(
+            "a worker died", extra={"queue": self.queue, "exit_code": process.exitcode}
+        )
 
 
 class QueueWatch:
-    """Whether Redis takes jobs: asked before workers are started, less often the longer it does not."""
+    """Whether Redis takes jobs: asked before workers are started, less often the longer it does
+    not.
+    """
 
     def __init__(self) -> None:
         self._pause = 0.0
@@ -106,7 +115,8 @@ class QueueWatch:
 
 
 def supervise(seats: Mapping[str, int], *, look_every: float = 0.5) -> None:
-    """Keep ``seats`` (workers by queue) filled until SIGTERM or SIGINT, then let them finish their jobs.
+    """Keep ``seats`` (workers by queue) filled until SIGTERM or SIGINT, then let them finish their
+    jobs.
 
     A second signal ends running jobs at once; nothing is lost by that.
     """
@@ -148,7 +158,10 @@ def run(queue: str, parent: int) -> None:
         log.info("worker started", extra={"queue": queue})
         worker.work(logging_level="WARNING")
     except RedisError as error:
-        log.warning("a worker ends, because the queue failed", extra={"queue": queue, "reason": reason(error)})
+        log.warning(
+            "a worker ends, because the queue failed",
+            extra={"queue": queue, "reason": reason(error)},
+        )
         raise SystemExit(1) from None
     except Exception:
         # multiprocessing would print it as it is, with whatever the exception holds.
@@ -157,7 +170,9 @@ def run(queue: str, parent: int) -> None:
 
 
 def _worker(queue: str) -> BaseWorker:
-    connection = Redis.from_url(settings.REDIS_URL, socket_connect_timeout=5, health_check_interval=30)
+    connection = Redis.from_url(
+        settings.REDIS_URL, socket_connect_timeout=5, health_check_interval=30
+    )
     if queue == "previews":
         os.nice(PREVIEWS_NICENESS)
     worker = SimpleWorker(
@@ -185,7 +200,9 @@ def _without_traceback(record: logging.LogRecord) -> bool:
 
 @contextmanager
 def _stop_held_back() -> Iterator[None]:
-    """Signals to stop wait until the block ends: a newborn worker has its supervisor's handlers, which stop nothing."""
+    """Signals to stop wait until the block ends: a newborn worker has its supervisor's handlers,
+    which stop nothing.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
     try:
         yield
@@ -194,7 +211,9 @@ def _stop_held_back() -> Iterator[None]:
 
 
 def _die_with(parent: int) -> None:
-    """End this worker when its supervisor is killed (Linux): a restarted supervisor brings its own."""
+    """End this worker when its supervisor is killed (Linux): a restarted supervisor brings its
+    own.
+    """
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     except (AttributeError, OSError):

@@ -1,4 +1,6 @@
-"""The roof of the admin: the front page, staff's accounts, and RQ's dashboard behind its permission."""
+"""The roof of the admin: the front page, staff's accounts, and RQ's dashboard behind its
+permission.
+"""
 
 from __future__ import annotations
 
@@ -28,15 +30,32 @@ from media_app.models import Media
 from mediahub import status
 from mediahub.alerts import Alert, alerts
 from mediahub.status import Status
-from messages_app.models import Contact, Delivery, Message, OutboxItem, PhotoSession, QuarantinedItem
+from messages_app.models import (
+    Contact,
+    Delivery,
+    Message,
+    OutboxItem,
+    PhotoSession,
+    QuarantinedItem,
+)
 
 NEWEST = 12
 # Where the front page leads: model, title, icon, what is there.
 _PLACES: tuple[tuple[type[Model], str, str, str], ...] = (
     (Media, "Media", "perm_media", "Every photo, video, voice note and document"),
     (Message, "Messages", "chat", "What was said, with its files in place"),
-    (PhotoSession, "Sessions", "photo_library", "Photos sent for one purpose, until DONE"),
-    (OutboxItem, "Replies", "forward_to_inbox", "What the hub said, and what became of it"),
+    (
+        PhotoSession,
+        "Sessions",
+        "photo_library",
+        "Photos sent for one purpose, until DONE",
+    ),
+    (
+        OutboxItem,
+        "Replies",
+        "forward_to_inbox",
+        "What the hub said, and what became of it",
+    ),
     (Contact, "Contacts", "group", "Who wrote, from which numbers"),
     (Delivery, "Deliveries", "move_to_inbox", "What providers sent, byte for byte"),
     (QuarantinedItem, "Quarantine", "report", "What could not be read, to be replayed"),
@@ -53,7 +72,9 @@ _BANNERS = 3
 
 
 def front_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """What ``/admin/`` shows: how the hub fares, the ways that are open to this user, the newest files."""
+    """What ``/admin/`` shows: how the hub fares, the ways that are open to this user, the newest
+    files.
+    """
     places = [
         {"url": list_url(model), "title": title, "icon": icon, "about": about}
         for model, title, icon, about in _PLACES
@@ -88,13 +109,19 @@ def _banners(request: HttpRequest) -> list[dict[str, Any]]:
     """What is wrong now, for those who may see files."""
     if not _may_view(request, Media):
         return []
-    return _for_user(request, [alert for alert in alerts(status.current()) if alert.is_now])[:_BANNERS]
+    return _for_user(
+        request, [alert for alert in alerts(status.current()) if alert.is_now]
+    )[:_BANNERS]
 
 
 def _for_user(request: HttpRequest, found: list[Alert]) -> list[dict[str, Any]]:
     """Alerts with those of their links that the user may follow."""
     return [
-        {"alert": alert, "links": [link for link in alert.links if _may_view(request, link.model)]} for alert in found
+        {
+            "alert": alert,
+            "links": [link for link in alert.links if _may_view(request, link.model)],
+        }
+        for alert in found
     ]
 
 
@@ -112,13 +139,26 @@ def _counts(request: HttpRequest, found: Status) -> list[dict[str, Any]]:
     ]
     if _may_view(request, Delivery):
         url = list_url(Delivery, state__exact=Delivery.State.RECEIVED)
-        unread = {"label": "deliveries not read", "tone": "busy", "count": found.unread, "url": url}
+        unread = {
+            "label": "deliveries not read",
+            "tone": "busy",
+            "count": found.unread,
+            "url": url,
+        }
         columns.append({**unread, "oldest": found.unread_since})
     if _may_view(request, QuarantinedItem):
-        quarantined = {"label": "parts in quarantine", "tone": "bad", "count": found.quarantined}
-        columns.append({**quarantined, "url": list_url(QuarantinedItem), "oldest": None})
+        quarantined = {
+            "label": "parts in quarantine",
+            "tone": "bad",
+            "count": found.quarantined,
+        }
+        columns.append(
+            {**quarantined, "url": list_url(QuarantinedItem), "oldest": None}
+        )
     for column in columns:
-        column["age"] = in_words(found.at - column["oldest"]) if column["oldest"] else ""
+        column["age"] = (
+            in_words(found.at - column["oldest"]) if column["oldest"] else ""
+        )
     return columns
 
 
@@ -138,23 +178,38 @@ class StaffAdmin(ClosedLookups, UserAdmin, ModelAdmin):  # type: ignore[misc, ty
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
 
-    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: User | None = None
+    ) -> tuple[str, ...]:
         """Rights are given by superusers."""
         fields = tuple(super().get_readonly_fields(request, obj))
         return fields if _is_superuser(request) else (*fields, *_RIGHTS)
 
-    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        return super().has_change_permission(request, obj) and _may_act_for(request, obj)
+    def has_change_permission(
+        self, request: HttpRequest, obj: User | None = None
+    ) -> bool:
+        return super().has_change_permission(request, obj) and _may_act_for(
+            request, obj
+        )
 
-    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        return super().has_delete_permission(request, obj) and _may_act_for(request, obj)
+    def has_delete_permission(
+        self, request: HttpRequest, obj: User | None = None
+    ) -> bool:
+        return super().has_delete_permission(request, obj) and _may_act_for(
+            request, obj
+        )
 
 
 def _may_act_for(request: HttpRequest, account: User | None) -> bool:
-    """Nobody takes over an account that may do more than their own, by giving it another password."""
+    """Nobody takes over an account that may do more than their own, by giving it another
+    password.
+    """
     if account is None or _is_superuser(request):
         return True
-    return not account.is_superuser and account.get_all_permissions() <= request.user.get_all_permissions()
+    return (
+        not account.is_superuser
+        and account.get_all_permissions() <= request.user.get_all_permissions()
+    )
 
 
 def _is_superuser(request: HttpRequest) -> bool:
@@ -168,10 +223,14 @@ class StaffGroupAdmin(ClosedLookups, GroupAdmin, ModelAdmin):  # type: ignore[mi
     def has_add_permission(self, request: HttpRequest) -> bool:
         return _is_superuser(request)
 
-    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+    def has_change_permission(
+        self, request: HttpRequest, obj: Group | None = None
+    ) -> bool:
         return _is_superuser(request)
 
-    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+    def has_delete_permission(
+        self, request: HttpRequest, obj: Group | None = None
+    ) -> bool:
         return _is_superuser(request)
 
 
@@ -179,32 +238,46 @@ class StaffGroupAdmin(ClosedLookups, GroupAdmin, ModelAdmin):  # type: ignore[mi
 class GuardedQueueAdmin(ClosedLookups, QueueAdmin):
     """RQ's dashboard. Its own views let in anyone who is staff, to empty queues as well."""
 
-    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+    def has_view_permission(
+        self, request: HttpRequest, obj: Model | None = None
+    ) -> bool:
         return request.user.has_perm("django_rq.admin")
 
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+    def has_change_permission(
+        self, request: HttpRequest, obj: Model | None = None
+    ) -> bool:
         return self.has_view_permission(request)
 
     def get_urls(self) -> list[URLPattern]:
-        """Those of RQ. A dashboard has no rows and no table: pages of single rows would only fail."""
+        """Those of RQ. A dashboard has no rows and no table: pages of single rows would only
+        fail.
+        """
         every: list[URLPattern] = super().get_urls()  # type: ignore[no-untyped-call]
         urls = [url for url in every if "object_id" not in url.pattern.converters]
         for url in urls:
             url.callback = self._guarded(url.callback)
         return urls
 
-    def _guarded(self, view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    def _guarded(
+        self, view: Callable[..., HttpResponseBase]
+    ) -> Callable[..., HttpResponseBase]:
         @wraps(view)
-        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            # The anonymous are sent to the login page, or have their API token looked at, by the view itself.
+        def guarded(
+            request: HttpRequest, *args: Any, **kwargs: Any
+        ) -> HttpResponseBase:
+            # The anonymous are sent to the login page, or have their API token looked at, by the
+            # view itself.
             if request.user.is_authenticated and not self.has_view_permission(request):
                 raise PermissionDenied
             try:
                 return view(request, *args, **kwargs)
             except RedisError:
-                return HttpResponse("The queue does not answer.", status=503, content_type="text/plain")
+                return HttpResponse(
+                    "The queue does not answer.", status=503, content_type="text/plain"
+                )
             except IndexError as error:
-                # Queues are named by their place in a list; RQ's views look for most of them without care.
+                # Queues are named by their place in a list; RQ's views look for most of them
+                # without care.
                 raise Http404("There is no such queue.") from error
 
         return guarded

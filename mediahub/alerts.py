@@ -15,12 +15,20 @@ from media_app.admin.machine_owned import change_url, list_url
 from media_app.admin.times import in_words
 from media_app.models import AccountPause, Media
 from mediahub.status import GIVEN_UP, LATELY, RESCUABLE, UNSENT, Notices, Status
-from messages_app.models import Delivery, DeliveryNotice, OutboxItem, QuarantinedItem, SessionRebuild, WebhookRefusal
+from messages_app.models import (
+    Delivery,
+    DeliveryNotice,
+    OutboxItem,
+    QuarantinedItem,
+    SessionRebuild,
+    WebhookRefusal,
+)
 from messages_app.outbox import HAND_OVER_FOR
 
 # Work that waits longer than this has nobody who does it.
 LATE = timedelta(minutes=5)
-# When slow fetches hold all workers, that is known before the first of them is cut, after five minutes.
+# When slow fetches hold all workers, that is known before the first of them is cut, after five
+# minutes.
 LATE_BEHIND_OTHERS = timedelta(minutes=2)
 
 
@@ -75,7 +83,9 @@ def alerts(status: Status | None) -> list[Alert]:
         _ignored(status),
     ]
     # Stable: what is wrong now stands before what can wait, the rest in the order above.
-    return sorted((alert for alert in found if alert), key=lambda alert: not alert.is_now)
+    return sorted(
+        (alert for alert in found if alert), key=lambda alert: not alert.is_now
+    )
 
 
 def _paused(status: Status, pause: AccountPause) -> Alert:
@@ -94,11 +104,14 @@ def _queue_down(status: Status) -> Alert | None:
     if not status.queue_error:
         return None
     since = status.waiting_since
-    waited = f"The oldest work has waited {in_words(status.at - since)}. " if since else ""
+    waited = (
+        f"The oldest work has waited {in_words(status.at - since)}. " if since else ""
+    )
     return Alert(
         tone="bad",
         headline="The queue (Redis) takes no jobs.",
-        advice=f"{status.queue_error} {waited}Nothing is lost: what comes in is kept, and the work is done once "
+        advice=f"{status.queue_error} {waited}Nothing is lost: what comes in is kept, and the "
+        "work is done once "
         "the queue works. Start Redis, or set REDIS_URL right and restart the hub's processes.",
     )
 
@@ -109,7 +122,8 @@ def _refused(status: Status, refusal: WebhookRefusal) -> Alert:
         tone="bad",
         headline=f"{times} refused at /webhooks/{refusal.endpoint.replace('-', '/')}/, "
         f"the last one {in_words(status.at - refusal.last_at)} ago.",
-        advice=f"{refusal.reason} What is refused is not kept. The provider sends it again only for some time.",
+        advice=f"{refusal.reason} What is refused is not kept. The provider sends it again "
+        "only for some time.",
     )
 
 
@@ -119,19 +133,31 @@ def _nobody_fetches(status: Status) -> Alert | None:
     if status.queue_error or not (waited := _late(status, status.due_since, limit)):
         return None
     if status.in_progress:
-        headline = f"{_counted(status.due, 'file waits', 'files wait')} for a worker, the first for {waited}."
+        headline = (
+            f"{_counted(status.due, 'file waits', 'files wait')} for a worker, the "
+            f"first for {waited}."
+        )
         advice = (
-            f"{_counted(status.in_progress, 'other is', 'others are')} being fetched. If that goes on, the provider "
-            "or the bucket is slow, or more came than the workers can fetch: start more of them (--ingest)."
+            f"{_counted(status.in_progress, 'other is', 'others are')} being fetched. If that "
+            "goes on, the provider "
+            "or the bucket is slow, or more came than the workers can fetch: start more of "
+            "them (--ingest)."
         )
     else:
         headline = f"A file has waited {waited} for a worker."
-        advice = "Look whether the worker and the sweeper run. After a large burst more workers help."
+        advice = (
+            "Look whether the worker and the sweeper run. After a large burst more "
+            "workers help."
+        )
     return Alert(
         tone="bad",
         headline=headline,
         advice=advice,
-        links=(Link("Files on their way", list_url(Media, state__exact=Media.WAITING), Media),),
+        links=(
+            Link(
+                "Files on their way", list_url(Media, state__exact=Media.WAITING), Media
+            ),
+        ),
     )
 
 
@@ -141,8 +167,15 @@ def _nobody_reads(status: Status) -> Alert | None:
     return Alert(
         tone="bad",
         headline=f"A delivery has waited {waited} to be read.",
-        advice="Its messages and files are not to be seen yet. Look whether the worker and the sweeper run.",
-        links=(Link("Deliveries not read", list_url(Delivery, state__exact=Delivery.State.RECEIVED), Delivery),),
+        advice="Its messages and files are not to be seen yet. Look whether the worker and "
+        "the sweeper run.",
+        links=(
+            Link(
+                "Deliveries not read",
+                list_url(Delivery, state__exact=Delivery.State.RECEIVED),
+                Delivery,
+            ),
+        ),
     )
 
 
@@ -151,8 +184,10 @@ def _rebuilds_failing(status: Status) -> Alert | None:
         return None
     return Alert(
         tone="bad",
-        headline=f"The sessions of {_counted(count, 'conversation', 'conversations')} could not be rebuilt.",
-        advice="All messages and files are kept, but photos may be missing in sessions and hand-overs. "
+        headline=f"The sessions of {_counted(count, 'conversation', 'conversations')} could "
+        "not be rebuilt.",
+        advice="All messages and files are kept, but photos may be missing in sessions and "
+        "hand-overs. "
         "Each is tried again by itself, at least once an hour. The log has the error.",
         links=(Link("These conversations", list_url(SessionRebuild), SessionRebuild),),
     )
@@ -163,10 +198,18 @@ def _copies_not_removed(status: Status) -> Alert | None:
         return None
     return Alert(
         tone="bad",
-        headline=f"{_counted(status.unremoved, 'file is', 'files are')} no longer public, but the copy is still there.",
-        advice=f"{status.public_error}. Whoever knows the address can read it. It is tried again every five minutes: "
+        headline=f"{_counted(status.unremoved, 'file is', 'files are')} no longer public, but "
+        "the copy is still there.",
+        advice=f"{status.public_error}. Whoever knows the address can read it. It is tried "
+        "again every five minutes: "
         "see to it that the hub's keys may delete in the public bucket.",
-        links=(Link("Files with a public copy", list_url(Media, public_lease_until__isnull=0), Media),),
+        links=(
+            Link(
+                "Files with a public copy",
+                list_url(Media, public_lease_until__isnull=0),
+                Media,
+            ),
+        ),
     )
 
 
@@ -176,9 +219,12 @@ def _copies_not_made(status: Status) -> Alert | None:
     return Alert(
         tone="warn",
         headline=f"{_counted(status.uncopied, 'public file', 'public files')} could not be copied.",
-        advice=f"{status.public_error}. It is tried again every five minutes: see to it that R2_PUBLIC_BUCKET "
+        advice=f"{status.public_error}. It is tried again every five minutes: see to it that "
+        "R2_PUBLIC_BUCKET "
         "is there, and that the hub's keys may write to it.",
-        links=(Link("These files", list_url(Media, public_lease_until__isnull=0), Media),),
+        links=(
+            Link("These files", list_url(Media, public_lease_until__isnull=0), Media),
+        ),
         is_now=False,
     )
 
@@ -211,7 +257,11 @@ def _missing(status: Status) -> Alert | None:
         tone="bad",
         headline=f"{_counted(count, 'file was', 'files were')} lost by the bucket.",
         advice="Retry fetches again what the provider still has.",
-        links=(Link("These files", list_url(Media, state__exact=Media.State.MISSING), Media),),
+        links=(
+            Link(
+                "These files", list_url(Media, state__exact=Media.State.MISSING), Media
+            ),
+        ),
         is_now=False,
     )
 
@@ -221,7 +271,8 @@ def _given_up(status: Status) -> Alert | None:
         return None
     return Alert(
         tone="warn",
-        headline=f"{_counted(status.given_up_lately, 'file was', 'files were')} given up in the last 24 hours.",
+        headline=f"{_counted(status.given_up_lately, 'file was', 'files were')} given up in "
+        "the last 24 hours.",
         advice="The list says why. The sender may send them again.",
         links=(Link("Files given up", list_url(Media, state__exact=GIVEN_UP), Media),),
         is_now=False,
@@ -231,13 +282,20 @@ def _given_up(status: Status) -> Alert | None:
 def _hand_overs_failing(status: Status) -> Alert | None:
     if not status.hand_overs_failing:
         return None
-    waiting = {"state__exact": OutboxItem.State.QUEUED, "kind__exact": OutboxItem.Kind.HAND_OVER}
+    waiting = {
+        "state__exact": OutboxItem.State.QUEUED,
+        "kind__exact": OutboxItem.Kind.HAND_OVER,
+    }
     return Alert(
         tone="bad",
-        headline=f"The business does not take {_counted(status.hand_overs_failing, 'summary', 'summaries')}.",
-        advice=f"{status.hand_over_error} Each is tried again by itself for {HAND_OVER_FOR.days} days. "
+        headline="The business does not take "
+        f"{_counted(status.hand_overs_failing, 'summary', 'summaries')}.",
+        advice=f"{status.hand_over_error} Each is tried again by itself for "
+        f"{HAND_OVER_FOR.days} days. "
         "Look whether SESSION_WEBHOOK_URL is right, and what answers there.",
-        links=(Link("Hand-overs that wait", list_url(OutboxItem, **waiting), OutboxItem),),
+        links=(
+            Link("Hand-overs that wait", list_url(OutboxItem, **waiting), OutboxItem),
+        ),
     )
 
 
@@ -246,10 +304,15 @@ def _unsent(status: Status) -> Alert | None:
         return None
     return Alert(
         tone="warn",
-        headline=f"{_counted(status.unsent, 'reply was', 'replies were')} not sent, or perhaps not.",
+        headline=f"{_counted(status.unsent, 'reply was', 'replies were')} not sent, or "
+        "perhaps not.",
         advice="Each says why, and Send again tries once more. "
         "More than 24 hours after a contact's last message WhatsApp lets nobody answer.",
-        links=(Link("These replies", list_url(OutboxItem, state__exact=UNSENT), OutboxItem),),
+        links=(
+            Link(
+                "These replies", list_url(OutboxItem, state__exact=UNSENT), OutboxItem
+            ),
+        ),
         is_now=False,
     )
 
@@ -257,9 +320,10 @@ def _unsent(status: Status) -> Alert | None:
 def _quarantined(status: Status) -> Alert | None:
     if not status.quarantined:
         return None
+    parts = _counted(status.quarantined, "part of a delivery", "parts of deliveries")
     return Alert(
         tone="warn",
-        headline=f"{_counted(status.quarantined, 'part of a delivery', 'parts of deliveries')} could not be read.",
+        headline=f"{parts} could not be read.",
         advice="All is kept as it came. Replay reads it again, once the reason is mended.",
         links=(Link("The quarantine", list_url(QuarantinedItem), QuarantinedItem),),
         is_now=False,
@@ -273,7 +337,8 @@ def _media_ignored(status: Status) -> Alert | None:
     return Alert(
         tone="bad",
         headline=f"Files came where nothing reads them: {_by_name(found)}.",
-        advice="They are not fetched, and the provider forgets them. Their deliveries are kept as they came: "
+        advice="They are not fetched, and the provider forgets them. Their deliveries are "
+        "kept as they came: "
         "tell the developers, and replay the deliveries once they are read.",
         links=(_notice_link(has_media__exact=1),),
         is_now=False,
@@ -281,26 +346,36 @@ def _media_ignored(status: Status) -> Alert | None:
 
 
 def _account_errors(status: Status) -> Alert | None:
-    errors = list(dict.fromkeys(notices.error.rstrip(".") for notices in status.notices if notices.error))
+    errors = list(
+        dict.fromkeys(
+            notices.error.rstrip(".") for notices in status.notices if notices.error
+        )
+    )
     if not errors:
         return None
     return Alert(
         tone="warn",
         headline=f"The provider reports an error of the account: {errors[0]}.",
-        advice="; ".join(errors[1:]) or "Look at the provider's own pages for what to do.",
+        advice="; ".join(errors[1:])
+        or "Look at the provider's own pages for what to do.",
         links=(_notice_link(name="errors"),),
         is_now=False,
     )
 
 
 def _ignored(status: Status) -> Alert | None:
-    found = [notices for notices in status.notices if not notices.has_media and not notices.error]
+    found = [
+        notices
+        for notices in status.notices
+        if not notices.has_media and not notices.error
+    ]
     if not found:
         return None
     return Alert(
         tone="warn",
         headline=f"ignored: {_by_name(found)}",
-        advice="In the last 24 hours. Nothing reads these parts, and they bring no files. Their deliveries are kept.",
+        advice="In the last 24 hours. Nothing reads these parts, and they bring no files. "
+        "Their deliveries are kept.",
         links=(_notice_link(),),
         is_now=False,
     )

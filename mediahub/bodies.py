@@ -13,10 +13,11 @@ ANONYMOUS_MAX_BYTES = 64 * 1024
 
 
 class BodyLimitMiddleware:
-    """Refuse what nobody of ours sends before Django parses it: the CSRF check reads a whole body, files as well.
+    """Refuse what nobody of ours sends before Django parses it: the CSRF check reads a whole body,
+    files as well.
 
-    Stands before CsrfViewMiddleware, and after whatever sets ``request.user`` only in the order of calls:
-    ``process_view`` runs when all middlewares have seen the request.
+    Stands before CsrfViewMiddleware, and after whatever sets ``request.user`` only in the order of
+    calls: ``process_view`` runs when all middlewares have seen the request.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -26,14 +27,21 @@ class BodyLimitMiddleware:
         return self.get_response(request)
 
     def process_view(
-        self, request: HttpRequest, view: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]
+        self,
+        request: HttpRequest,
+        view: Callable[..., Any],
+        args: list[Any],
+        kwargs: dict[str, Any],
     ) -> HttpResponse | None:
         # Views without the CSRF check read the body themselves, or not at all.
         if request.method in {"GET", "HEAD"} or getattr(view, "csrf_exempt", False):
             return None
         length = request.META.get("CONTENT_LENGTH") or "0"
         size = int(length) if length.isdecimal() else 0
-        is_multipart = request.content_type is not None and request.content_type.startswith("multipart/")
+        is_multipart = (
+            request.content_type is not None
+            and request.content_type.startswith("multipart/")
+        )
         is_large = size > ANONYMOUS_MAX_BYTES
         if not is_large and not is_multipart:
             return None

@@ -18,21 +18,34 @@ from mediahub import env
 
 
 @register
-def check_public_url(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+def check_public_url(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[CheckMessage]:
     """The address that the outside calls is one."""
     if is_address(settings.PUBLIC_URL):
         return []
     text = f"PUBLIC_URL is not an address: {settings.PUBLIC_URL!r}."
-    return [Error(text, hint="Write it with its scheme, as https://hub.example.com.", id="mediahub.E001")]
+    return [
+        Error(
+            text,
+            hint="Write it with its scheme, as https://hub.example.com.",
+            id="mediahub.E001",
+        )
+    ]
 
 
 @register(Tags.security, deploy=True)
-def check_outside(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+def check_outside(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[CheckMessage]:
     """The outside reaches the hub by a host that it answers to, over https."""
     parts = urlsplit(settings.PUBLIC_URL)
     messages: list[CheckMessage] = []
     if parts.scheme == "http":
-        text = "PUBLIC_URL begins with http://: passwords, cookies and links are sent for all to read."
+        text = (
+            "PUBLIC_URL begins with http://: passwords, cookies and links are sent for "
+            "all to read."
+        )
         hint = "Set up TLS (docs/operations.md) and write https:// there."
         messages.append(Warning(text, hint=hint, id="mediahub.W001"))
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
@@ -44,7 +57,9 @@ def check_outside(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> lis
 
 
 @register(Tags.security, deploy=True)
-def check_port(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+def check_port(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[CheckMessage]:
     """The web server can listen."""
     try:
         env.listening_address()
@@ -54,25 +69,37 @@ def check_port(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[C
 
 
 @register(Tags.security, deploy=True)
-def check_providers(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+def check_providers(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[CheckMessage]:
     """Somebody's webhooks are accepted."""
     if any(settings.META_APP_SECRET) or any(settings.TWILIO_AUTH_TOKEN):
         return []
     text = "Neither META_APP_SECRET nor TWILIO_AUTH_TOKEN is set: every webhook is refused."
-    return [Warning(text, hint="README.md says where to find them.", id="mediahub.W003")]
+    return [
+        Warning(text, hint="README.md says where to find them.", id="mediahub.W003")
+    ]
 
 
 @register(Tags.security, deploy=True)
-def check_defaults(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+def check_defaults(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[CheckMessage]:
     """Where data is kept was decided by somebody."""
     messages: list[CheckMessage] = []
     if not _is_set("DATABASE_URL"):
-        text = "DATABASE_URL is not set: everything is kept in an SQLite file in the project's folder."
+        text = (
+            "DATABASE_URL is not set: everything is kept in an SQLite file in the "
+            "project's folder."
+        )
         hint = "Set DATABASE_URL=postgres://…, or sqlite:////path if one machine is enough."
         messages.append(Warning(text, hint=hint, id="mediahub.W004"))
     if settings.MEDIA_STORAGE_BACKEND == "local" and not _is_set("MEDIA_ROOT"):
         text = "MEDIA_ROOT is not set: all files are kept in the project's folder."
-        hint = "Set MEDIA_STORAGE_BACKEND and its names, or MEDIA_ROOT to a folder that is backed up."
+        hint = (
+            "Set MEDIA_STORAGE_BACKEND and its names, or MEDIA_ROOT to a folder that is "
+            "backed up."
+        )
         messages.append(Warning(text, hint=hint, id="mediahub.W005"))
     return messages
 

@@ -1,4 +1,6 @@
-"""The Content-Security-Policy of our pages: ``CONTENT_SECURITY_POLICY``, and where files come from."""
+"""The Content-Security-Policy of our pages: ``CONTENT_SECURITY_POLICY``, and where files come
+from.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,10 @@ class ContentPolicyMiddleware(CSPMiddleware):
     """
 
     def get_policy_parts(
-        self, request: HttpRequest, response: HttpResponseBase, report_only: bool = False
+        self,
+        request: HttpRequest,
+        response: HttpResponseBase,
+        report_only: bool = False,
     ) -> PolicyParts:
         parts = super().get_policy_parts(request, response, report_only)
         origins = file_origins()

@@ -1,7 +1,9 @@
-"""The connections to the one database: ``default`` for pages and workers, ``webhooks`` for webhooks alone.
+"""The connections to the one database: ``default`` for pages and workers, ``webhooks`` for webhooks
+alone.
 
-Webhooks have their own, so that slow pages never keep them waiting. Pages have limits, so that a slow
-one ends; workers and commands have none, because a migration or a large batch may take its time.
+Webhooks have their own, so that slow pages never keep them waiting. Pages have limits, so that a
+slow one ends; workers and commands have none, because a migration or a large batch may take its
+time.
 """
 
 from __future__ import annotations
@@ -10,35 +12,48 @@ import copy
 import os
 from typing import Any
 
-# A provider waits about 10 s for its answer. The wait for a free connection (SQLite: for the turn of this
-# process, messages_app/models/delivery.py) and the wait for a lock come one after the other.
+# A provider waits about 10 s for its answer. The wait for a free connection (SQLite: for the turn
+# of this process, messages_app/models/delivery.py) and the wait for a lock come one after the
+# other.
 WEBHOOK_WAIT_SECONDS = 4
 PAGE_LOCK_SECONDS = 5
 PAGE_STATEMENT_SECONDS = 15
 # A drainer that is frozen or cut off in a transaction holds its locks for this long.
 IDLE_IN_TRANSACTION_SECONDS = 30
-# psycopg_pool doubles its delay between two attempts to connect until this time is over; then it starts again.
+# psycopg_pool doubles its delay between two attempts to connect until this time is over; then it
+# starts again.
 RECONNECT_SECONDS = 2
 
 _ROLE = "MEDIAHUB_ROLE"
 
 
 def serve_pages() -> None:
-    """This process is a web server: what it does for pages has limits. Called before the settings are read."""
+    """This process is a web server: what it does for pages has limits. Called before the settings
+    are read.
+    """
     os.environ[_ROLE] = "web"
 
 
 def databases(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Django's DATABASES, from what the database's address says."""
     if config["ENGINE"] == "django.db.backends.sqlite3":
-        default, webhooks = _sqlite(config, wait=20), _sqlite(config, wait=WEBHOOK_WAIT_SECONDS)
+        default, webhooks = (
+            _sqlite(config, wait=20),
+            _sqlite(config, wait=WEBHOOK_WAIT_SECONDS),
+        )
     else:
         is_web = os.environ.get(_ROLE) == "web"
-        limits = _limits(lock=PAGE_LOCK_SECONDS, statement=PAGE_STATEMENT_SECONDS) if is_web else {}
+        limits = (
+            _limits(lock=PAGE_LOCK_SECONDS, statement=PAGE_STATEMENT_SECONDS)
+            if is_web
+            else {}
+        )
         default = _postgres(config, limits, pool_size=16, pool_wait=5)
         # The limit of a statement counts its wait for a lock, too.
         limits = _limits(lock=WEBHOOK_WAIT_SECONDS, statement=WEBHOOK_WAIT_SECONDS)
-        webhooks = _postgres(config, limits, pool_size=8, pool_wait=WEBHOOK_WAIT_SECONDS)
+        webhooks = _postgres(
+            config, limits, pool_size=8, pool_wait=WEBHOOK_WAIT_SECONDS
+        )
     # Tests have one database under both names.
     webhooks["TEST"] = {"MIRROR": "default"}
     return {"default": default, "webhooks": webhooks}
@@ -61,8 +76,12 @@ def _limits(*, lock: int, statement: int) -> dict[str, str]:
     return {"lock_timeout": f"{lock}s", "statement_timeout": f"{statement}s"}
 
 
-def _postgres(config: dict[str, Any], limits: dict[str, str], *, pool_size: int, pool_wait: int) -> dict[str, Any]:
-    """``limits`` are settings of the server for each connection. The address's own ``options`` win over them."""
+def _postgres(
+    config: dict[str, Any], limits: dict[str, str], *, pool_size: int, pool_wait: int
+) -> dict[str, Any]:
+    """``limits`` are settings of the server for each connection. The address's own ``options`` win
+    over them.
+    """
     given = dict(config.get("OPTIONS", {}))
     milliseconds = IDLE_IN_TRANSACTION_SECONDS * 1000
     server_settings = {

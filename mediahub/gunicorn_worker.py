@@ -1,7 +1,8 @@
-"""Gunicorn's threaded worker, where senders that are slow, or never end, take only a part of the threads.
+"""Gunicorn's threaded worker, where senders that are slow, or never end, take only a part of the
+threads.
 
-Gunicorn itself waits for the rest of a request without a limit: as many silent connections as there are
-threads stop the server.
+Gunicorn itself waits for the rest of a request without a limit: as many silent connections as there
+are threads stop the server.
 """
 
 from __future__ import annotations
@@ -18,19 +19,24 @@ from gunicorn.workers.gthread import _DEFER, ThreadWorker
 
 #: From the first byte of a request to its last. A delivery of Meta's has 3 MB at most.
 REQUEST_SECONDS = 30.0
-#: How long a connection that is over waits for its client to hang up, and how much is read meanwhile.
+#: How long a connection that is over waits for its client to hang up, and how much is read
+#: meanwhile.
 LINGER_SECONDS = 2.0
 LINGER_READS = 16
 
 
 class ReadingSocket(socket.socket):
-    """A client's connection. Bytes that are there are read at once; waiting for more takes one of a few slots."""
+    """A client's connection. Bytes that are there are read at once; waiting for more takes one of a
+    few slots.
+    """
 
     slots: BoundedSemaphore
     ends_at = float("inf")
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        """As ``socket.recv``. Raises ConnectionResetError where the request takes too long, or no slot is free."""
+        """As ``socket.recv``. Raises ConnectionResetError where the request takes too long, or no
+        slot is free.
+        """
         limit = self.gettimeout()
         if limit:
             # Python would wait by itself, without a slot.
@@ -45,7 +51,8 @@ class ReadingSocket(socket.socket):
     def linger(self) -> None:
         """Let the last answer arrive: read on until the client hangs up, for a short while.
 
-        Gunicorn does so in the one thread that accepts connections, 2 seconds for each client that stays.
+        Gunicorn does so in the one thread that accepts connections, 2 seconds for each client that
+        stays.
         """
         self.ends_at = time.monotonic() + LINGER_SECONDS
         with suppress(OSError):
@@ -73,7 +80,9 @@ class ReadingSocket(socket.socket):
 
 
 class Worker(ThreadWorker):
-    """Half of the threads may wait for the rest of requests that have begun; none waits for one to begin."""
+    """Half of the threads may wait for the rest of requests that have begun; none waits for one to
+    begin.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
@@ -83,7 +92,9 @@ class Worker(ThreadWorker):
         """Serve a connection with a request on it; one without goes back to the poller at once."""
         if not isinstance(conn.sock, ReadingSocket):
             plain = conn.sock
-            conn.sock = ReadingSocket(plain.family, plain.type, plain.proto, fileno=plain.detach())
+            conn.sock = ReadingSocket(
+                plain.family, plain.type, plain.proto, fileno=plain.detach()
+            )
             conn.sock.slots = self._slots
         if not conn.initialized and not conn.data_ready:
             conn.data_ready = conn.wait_for_data(0)

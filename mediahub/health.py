@@ -25,9 +25,11 @@ log = logging.getLogger(__name__)
 
 # Load balancers ask every second; each process looks this often at most.
 KEPT_SECONDS = 5.0
-# With ?full=1 an operator wants to know what holds now; but it needs no login, and must not be a way to make load.
+# With ?full=1 an operator wants to know what holds now; but it needs no login, and must not be a
+# way to make load.
 FULL_KEPT_SECONDS = 1.0
-# Below no owner: listings of owners never see it. One key for all, so that no more than one object can be left.
+# Below no owner: listings of owners never see it. One key for all, so that no more than one object
+# can be left.
 STORAGE_KEY = "readyz/probe"
 
 _WRITE = (
@@ -37,7 +39,8 @@ _WRITE = (
 
 # Within the limit of a probe, so that the reason is told.
 _SQLITE_PATIENCE_SECONDS = 1.5
-# In libpq's words. A connection whose other end is gone ends soon: until then no other probe starts.
+# In libpq's words. A connection whose other end is gone ends soon: until then no other probe
+# starts.
 _POSTGRES_PATIENCE = {
     "connect_timeout": 2,
     "tcp_user_timeout": 2000,
@@ -59,17 +62,22 @@ def alive(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    """200 while webhooks can be accepted, which takes the database alone; else 503. The body says what each part says.
+    """200 while webhooks can be accepted, which takes the database alone; else 503. The body says
+    what each part says.
 
     With ``?full=1`` all parts are looked at, and one that fails makes it 503.
     """
     is_full = request.GET.get("full") == "1"
     names = PROBES if is_full else ("database", "queue", "eviction_policy", "storage")
-    outcomes = probes.ask(PROBES, names, max_age=FULL_KEPT_SECONDS if is_full else KEPT_SECONDS)
+    outcomes = probes.ask(
+        PROBES, names, max_age=FULL_KEPT_SECONDS if is_full else KEPT_SECONDS
+    )
     decisive = outcomes.values() if is_full else (outcomes["database"],)
     is_ready = all(outcome.is_ok for outcome in decisive)
     report = {name: outcome.text for name, outcome in outcomes.items()}
-    return JsonResponse(report, status=200 if is_ready else 503, headers={"Cache-Control": "no-store"})
+    return JsonResponse(
+        report, status=200 if is_ready else 503, headers={"Cache-Control": "no-store"}
+    )
 
 
 def forget() -> None:
@@ -91,7 +99,9 @@ def _migrations() -> str:
     with _own_connection() as connection:
         executor = MigrationExecutor(connection)
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-            raise NotReadyError("Migrations are missing: run `python manage.py migrate`.")
+            raise NotReadyError(
+                "Migrations are missing: run `python manage.py migrate`."
+            )
     return "ok"
 
 
@@ -115,8 +125,17 @@ def _storage() -> str:
     try:
         storage = probing_storage()
     except ValueError:
-        raise NotReadyError("The bucket's endpoint is not an address: it begins with https://.") from None
-    storage.put(STORAGE_KEY, BytesIO(b"ok"), size=2, content_type="text/plain", metadata={}, replace=True)
+        raise NotReadyError(
+            "The bucket's endpoint is not an address: it begins with https://."
+        ) from None
+    storage.put(
+        STORAGE_KEY,
+        BytesIO(b"ok"),
+        size=2,
+        content_type="text/plain",
+        metadata={},
+        replace=True,
+    )
     storage.delete([STORAGE_KEY])
     return "ok"
 
@@ -129,12 +148,16 @@ def _installation() -> str:
 
 def _oldest_pending() -> str:
     oldest = status.oldest_pending()
-    return f"{int((datetime.now(UTC) - oldest).total_seconds())} s" if oldest else "none"
+    return (
+        f"{int((datetime.now(UTC) - oldest).total_seconds())} s" if oldest else "none"
+    )
 
 
 @contextmanager
 def _own_connection() -> Iterator[BaseDatabaseWrapper]:
-    """A new connection: those of the pool may all be in use, and the pool does not say why it can make none."""
+    """A new connection: those of the pool may all be in use, and the pool does not say why it can
+    make none.
+    """
     connection = connections[DEFAULT_DB_ALIAS].copy()
     options = connection.settings_dict["OPTIONS"]
     if connection.vendor == "sqlite":

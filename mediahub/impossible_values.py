@@ -1,4 +1,6 @@
-"""Addresses and forms with a value that the database can't hold end in a 400, whichever page they name."""
+"""Addresses and forms with a value that the database can't hold end in a 400, whichever page they
+name.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,12 @@ log = logging.getLogger(__name__)
 
 
 class ImpossibleValueMiddleware:
-    """Answer 400 where a view, or the template of its answer, met a value outside of what a column can hold.
+    """Answer 400 where a view, or the template of its answer, met a value outside of what a column
+    can hold.
 
-    A NUL byte in a text or a number of 100 digits as an id. PostgreSQL refuses them with a DataError, SQLite
-    raises an OverflowError; Django's admin checks some of its parameters and not the others.
+    A NUL byte in a text or a number of 100 digits as an id. PostgreSQL refuses them with a
+    DataError, SQLite raises an OverflowError; Django's admin checks some of its parameters and not
+    the others.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -27,14 +31,21 @@ class ImpossibleValueMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         return self.get_response(request)
 
-    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+    def process_exception(
+        self, request: HttpRequest, error: Exception
+    ) -> HttpResponse | None:
         if not isinstance(error, DataError | OverflowError):
             return None
-        # A fault of ours may raise the same: the log says where. The error's own text may quote people's values.
+        # A fault of ours may raise the same: the log says where. The error's own text may quote
+        # people's values.
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{place.filename}:{place.lineno}"
         log.warning(
-            "a value that no row can have", extra={"path": request.path, "error": described(error), "at": where}
+            "a value that no row can have",
+            extra={"path": request.path, "error": described(error), "at": where},
         )
-        text = "The address or the form has a value that no row can have. Go back and choose another one."
+        text = (
+            "The address or the form has a value that no row can have. Go back and choose "
+            "another one."
+        )
         return HttpResponse(text, status=400, content_type="text/plain")

@@ -1,7 +1,8 @@
 """Logging in, at a pace at which no password is guessed.
 
-Wrong passwords are counted for an account at one address, and for an address; never for an account alone,
-which would let anybody lock its owner out. The counts are in the database, which all processes share.
+Wrong passwords are counted for an account at one address, and for an address; never for an account
+alone, which would let anybody lock its owner out. The counts are in the database, which all
+processes share.
 """
 
 from __future__ import annotations
@@ -46,7 +47,10 @@ def login(request: HttpRequest) -> HttpResponseBase:
     for key, most in keys.items():
         wait = _count(key, most)
         if wait:
-            log.warning("a login was refused: too many wrong passwords", extra={"address": address})
+            log.warning(
+                "a login was refused: too many wrong passwords",
+                extra={"address": address},
+            )
             return _refused(wait)
     response = admin.site.login(request)
     # The login page redirects whom it has let in, and nobody else.
@@ -58,8 +62,9 @@ def login(request: HttpRequest) -> HttpResponseBase:
 def client_address(request: HttpRequest) -> str:
     """The address of whoever sent the request: of the peer, or what proxies of ours say of theirs.
 
-    Each proxy adds its client's address to the end of X-Forwarded-For. The last one that is not a trusted
-    proxy's is right; what stands before it was written by the client. "" for a unix socket without a proxy.
+    Each proxy adds its client's address to the end of X-Forwarded-For. The last one that is not a
+    trusted proxy's is right; what stands before it was written by the client. "" for a unix socket
+    without a proxy.
     """
     peer = request.META.get("REMOTE_ADDR", "")
     client = _parse(peer)
@@ -81,7 +86,10 @@ def _parse(text: str) -> IPv4Address | IPv6Address | None:
 
 
 def _is_trusted(address: IPv4Address | IPv6Address) -> bool:
-    return any(address in ip_network(network, strict=False) for network in settings.TRUSTED_PROXIES)
+    return any(
+        address in ip_network(network, strict=False)
+        for network in settings.TRUSTED_PROXIES
+    )
 
 
 def _network(address: str) -> str:
@@ -94,11 +102,15 @@ def _network(address: str) -> str:
 
 def _key(*parts: str) -> str:
     """A digest: the database need not tell which names were typed where."""
-    return salted_hmac("mediahub.login", "\n".join(parts), algorithm="sha256").hexdigest()
+    return salted_hmac(
+        "mediahub.login", "\n".join(parts), algorithm="sha256"
+    ).hexdigest()
 
 
 def _count(key: str, most: int) -> timedelta | None:
-    """Count one try before it is made: of those at the same time each is counted. How long to wait, if too many."""
+    """Count one try before it is made: of those at the same time each is counted. How long to wait,
+    if too many.
+    """
     LoginTries.objects.bulk_create([LoginTries(key=key)], ignore_conflicts=True)
     is_over = Q(since__lte=Now() - WINDOW)
     with transaction.atomic():
@@ -115,8 +127,12 @@ def _count(key: str, most: int) -> timedelta | None:
 
 
 def _forgive(keys: Iterable[str], account_key: str) -> None:
-    """Who knows the password starts over, and has not used up a try of the others at the address."""
-    LoginTries.objects.filter(Q(since__lte=Now() - WINDOW) | Q(key=account_key)).delete()
+    """Who knows the password starts over, and has not used up a try of the others at the
+    address.
+    """
+    LoginTries.objects.filter(
+        Q(since__lte=Now() - WINDOW) | Q(key=account_key)
+    ).delete()
     LoginTries.objects.filter(key__in=keys, tries__gt=0).update(tries=F("tries") - 1)
 
 

@@ -28,13 +28,24 @@ _ONE_FOR_ALL = frozenset({"django.security.DisallowedHost"})
 
 
 class Formatter(JsonFormatter):
-    """``time`` (ISO 8601 with offset), ``level``, ``logger``, ``message`` and the extras, all redacted."""
+    """``time`` (ISO 8601 with offset), ``level``, ``logger``, ``message`` and the extras, all
+    redacted.
+    """
 
     def __init__(self) -> None:
         names = {"levelname": "level", "name": "logger", "exc_info": "exception"}
-        super().__init__(["levelname", "name", "message"], rename_fields=names, json_ensure_ascii=False)
+        super().__init__(
+            ["levelname", "name", "message"],
+            rename_fields=names,
+            json_ensure_ascii=False,
+        )
 
-    def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
+    def add_fields(
+        self,
+        log_data: dict[str, Any],
+        record: logging.LogRecord,
+        message_dict: dict[str, Any],
+    ) -> None:
         moment = datetime.fromtimestamp(record.created, UTC)
         log_data["time"] = moment.isoformat(timespec="milliseconds")
         super().add_fields(log_data, record, message_dict)
@@ -43,16 +54,19 @@ class Formatter(JsonFormatter):
         # Django's loggers pass the whole request, whose text has the query.
         log_data.pop("request", None)
         return {
-            name: value if name in ("time", "level", "logger") else redacted(value, name)
+            name: value
+            if name in ("time", "level", "logger")
+            else redacted(value, name)
             for name, value in log_data.items()
         }
 
 
 class Memory:
-    """When each kind of line was last written, and how many were left out since; shared with forked processes.
+    """When each kind of line was last written, and how many were left out since; shared with forked
+    processes.
 
-    Two processes that write at the same moment may cost a line or write one more. So may two kinds that fall on the
-    same slot.
+    Two processes that write at the same moment may cost a line or write one more. So may two kinds
+    that fall on the same slot.
     """
 
     _SLOTS = 1024
@@ -77,14 +91,20 @@ _shared = Memory()
 
 
 class OncePerOutage(logging.Filter):
-    """Lets a warning or an error through once a minute; the next line of its kind says how many were left out.
+    """Lets a warning or an error through once a minute; the next line of its kind says how many
+    were left out.
 
-    An outage makes the same line thousands of times. Lines are the same by logger, message (before its arguments),
-    exception type, and the extras of ``_APART``. Processes that are forked from one, as a supervisor's workers and
-    a worker's jobs, count together.
+    An outage makes the same line thousands of times. Lines are the same by logger, message (before
+    its arguments), exception type, and the extras of ``_APART``. Processes that are forked from
+    one, as a supervisor's workers and a worker's jobs, count together.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic, memory: Memory | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        memory: Memory | None = None,
+    ) -> None:
         super().__init__()
         # On Linux all processes have the same one.
         self._clock = clock
@@ -123,7 +143,13 @@ def configuration(level: str) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "formatters": {"json": {"()": "mediahub.logs.Formatter"}},
         "filters": {"once": {"()": "mediahub.logs.OncePerOutage"}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["once"]}},
+        "handlers": {
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "formatter": "json",
+                "filters": ["once"],
+            }
+        },
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             # Each job's start and end; our own lines say what a job did.

@@ -22,7 +22,9 @@ SILENT = Outcome(False, f"failed: No answer within {LIMIT_SECONDS:g} s.")
 
 
 class Probe:
-    """The check of one part. At most one runs at a time in a process, whoever asks and however long it hangs."""
+    """The check of one part. At most one runs at a time in a process, whoever asks and however long
+    it hangs.
+    """
 
     def __init__(self, check: Callable[[], Outcome]) -> None:
         self._check = check
@@ -30,7 +32,9 @@ class Probe:
         self._last: _Run | None = None
 
     def start(self, max_age: float) -> _Run:
-        """The check that is running, or one that began within the last ``max_age`` seconds, or a new one."""
+        """The check that is running, or one that began within the last ``max_age`` seconds, or a
+        new one.
+        """
         with self._lock:
             if self._last is None or self._last.is_over(max_age):
                 self._last = _Run(self._check)
@@ -42,7 +46,9 @@ class Probe:
             self._last = None
 
 
-def ask(probes: Mapping[str, Probe], names: Collection[str], *, max_age: float) -> dict[str, Outcome]:
+def ask(
+    probes: Mapping[str, Probe], names: Collection[str], *, max_age: float
+) -> dict[str, Outcome]:
     """What the parts say, asked all at once."""
     runs = {name: probes[name].start(max_age) for name in names}
     return {name: run.outcome() for name, run in runs.items()}

@@ -11,11 +11,11 @@ from typing import Any
 
 REMOVED = "[removed]"
 
-# Bounded: strangers choose what is in a path, and must not make this take seconds.
-# What follows a name like one of these is a secret, in `name=value`, `'name': 'value'` and `name: value`.
+# Bounded: strangers choose what is in a path, and must not make this take seconds. What follows a
+# name like one of these is a secret, in `name=value`, `'name': 'value'` and `name: value`.
 _SENSITIVE = (
-    r"[\w.-]{0,40}(?:token|secret|passw(?:or)?d|signature|credential|api[_-]?key|access[_-]?key|authorization|cookie"
-    r"|sessionid)[\w.-]{0,40}"
+    r"[\w.-]{0,40}(?:token|secret|passw(?:or)?d|signature|credential|api[_-]?key|access[_-]?key"
+    r"|authorization|cookie|sessionid)[\w.-]{0,40}"
 )
 _NAMED_SECRET = re.compile(
     rf"""(?P<name>\b{_SENSITIVE}\\?['"]?\s*(?:=|:\s|:(?=[\\'"\[]))\s*\[?\s*(?:b?\\?['"])?)"""
@@ -28,21 +28,33 @@ _LOGIN = re.compile(r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]{0,20}://)[^\s/?#'\"]*@
 # A query as it stands in an address or a path: up to a space, a quote or the end.
 _QUERY = re.compile(r"(?<=[\w/.)\]%:~-])\?[^\s'\"<>]+")
 # A message id of Meta's is base64 of the customer's number, among others.
-_MESSAGE_ID = re.compile(r"\bwamid\.[A-Za-z0-9+/=_%-]*?(?P<end>[A-Za-z0-9]{0,6}=*)(?![A-Za-z0-9+/=_%-])")
-# An owner (`whatsapp:+14335551212`), also as it is written in an address, which may be quoted twice.
+_MESSAGE_ID = re.compile(
+    r"\bwamid\.[A-Za-z0-9+/=_%-]*?(?P<end>[A-Za-z0-9]{0,6}=*)(?![A-Za-z0-9+/=_%-])"
+)
+# An owner (`whatsapp:+14335551212`), also as it is written in an address, which may be quoted
+# twice.
 _OWNER = re.compile(
-    r"(?P<channel>(?:whatsapp|sms|rcs|messenger)(?::|%(?:25)*3A))(?:\+|%(?:25)*2B)?\d+?(?P<end>\d{4})(?!\d)", re.I
+    r"(?P<channel>(?:whatsapp|sms|rcs|messenger)(?::|%(?:25)*3A))"
+    r"(?:\+|%(?:25)*2B)?\d+?(?P<end>\d{4})(?!\d)",
+    re.I,
 )
 # A number with its plus, in groups or not.
-_PLUS_NUMBER = re.compile(r"(?:\+|%(?:25)*2B)\d(?:[ ().-]{0,2}\d){2,13}(?P<end>(?:[ ().-]{0,2}\d){4})(?!\d)", re.I)
+_PLUS_NUMBER = re.compile(
+    r"(?:\+|%(?:25)*2B)\d(?:[ ().-]{0,2}\d){2,13}(?P<end>(?:[ ().-]{0,2}\d){4})(?!\d)",
+    re.I,
+)
 # A number without its plus, as Meta writes it; not a part of a name or of a decimal.
-_BARE_NUMBER = re.compile(r"(?:(?<![\w.+-])|(?<=%[0-9A-F]{2}))\d{6,11}(?P<end>\d{4})(?!\w)", re.I)
+_BARE_NUMBER = re.compile(
+    r"(?:(?<![\w.+-])|(?<=%[0-9A-F]{2}))\d{6,11}(?P<end>\d{4})(?!\w)", re.I
+)
 # In quotes it may be shorter.
 _QUOTED_NUMBER = re.compile(r"(?<=['\"])\d{3,11}(?P<end>\d{4})(?=\\?['\"])")
 
 
 def redact(text: str) -> str:
-    """The text without queries, tokens and passwords; of a phone number the last four digits are left."""
+    """The text without queries, tokens and passwords; of a phone number the last four digits are
+    left.
+    """
     text = _LOGIN.sub(rf"\g<scheme>{REMOVED}@", text)
     text = _QUERY.sub(f"?{REMOVED}", text)
     text = _NAMED_SECRET.sub(rf"\g<name>\g<scheme>{REMOVED}", text)
@@ -61,7 +73,9 @@ def redacted(value: Any, name: str = "") -> Any:
     if name and re.fullmatch(_SENSITIVE, name, re.IGNORECASE):
         return REMOVED
     if isinstance(value, Mapping):
-        return {redact(str(key)): redacted(each, str(key)) for key, each in value.items()}
+        return {
+            redact(str(key)): redacted(each, str(key)) for key, each in value.items()
+        }
     if isinstance(value, list | tuple | set | frozenset):
         return [redacted(each) for each in value]
     return redact(str(value))

@@ -23,18 +23,24 @@ DEBUG = env.flag("DEBUG")
 _DEVELOPMENT_KEY = "insecure-development-key"
 SECRET_KEY = env.text("SECRET_KEY") or (_DEVELOPMENT_KEY if DEBUG else "")
 if not SECRET_KEY:
-    raise ImproperlyConfigured("SECRET_KEY is not set. Put a long random text there (or DEBUG=1 to just look around).")
+    raise ImproperlyConfigured(
+        "SECRET_KEY is not set. Put a long random text there (or DEBUG=1 to just look around)."
+    )
 SECRET_KEY_FALLBACKS = env.names("SECRET_KEY_FALLBACKS")
 ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS")
 # Where the outside reaches this hub; Twilio signs this address, not the one behind a proxy.
 PUBLIC_URL = env.text("PUBLIC_URL", "http://localhost:8000").rstrip("/")
 
-_SERVED = {"PUBLIC_URL": [urlsplit(PUBLIC_URL).hostname or ""], "ALLOWED_HOSTS": ALLOWED_HOSTS}
+_SERVED = {
+    "PUBLIC_URL": [urlsplit(PUBLIC_URL).hostname or ""],
+    "ALLOWED_HOSTS": ALLOWED_HOSTS,
+}
 for _name, _hosts in _SERVED.items():
     if SECRET_KEY == _DEVELOPMENT_KEY and not all(map(env.is_local, _hosts)):
         raise ImproperlyConfigured(
-            f"The development key cannot be used with {_name}={','.join(_hosts)}: everybody knows it, and signs in "
+            f"The development key cannot be used with {_name}={','.join(_hosts)}: everybody "
+            "knows it, and signs in "
             "with it. Put a long random text into SECRET_KEY."
         )
 
@@ -78,8 +84,13 @@ LOGIN_URL = reverse_lazy("admin:login")
 # Proxies that say in X-Forwarded-For whose request they pass on; nobody else is believed.
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES", "127.0.0.1,::1")
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"
+    },
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
@@ -102,26 +113,33 @@ TEMPLATES = [
 
 # --- database ---------------------------------------------------------------
 
-DATABASES = databases(env.database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}"))
+DATABASES = databases(
+    env.database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
+)
 
 # --- files ------------------------------------------------------------------
 
 MEDIA_STORAGE_BACKEND = env.choice("MEDIA_STORAGE_BACKEND", ("local", "s3", "r2"))
 MEDIA_ROOT = env.text("MEDIA_ROOT", str(BASE_DIR / "media"))
-# Keys for the metadata that travels with each object (Fernet, the new one first). Empty: readable base64.
+# Keys for the metadata that travels with each object (Fernet, the new one first). Empty: readable
+# base64.
 MEDIA_METADATA_KEYS = env.names("MEDIA_METADATA_KEYS")
 # Meta lets customers send documents of up to 100 MB.
 MEDIA_MAX_BYTES = env.number("MEDIA_MAX_BYTES", 100 * 1024 * 1024)
-# Who sends the bytes once they may be seen: this process, nginx in front of it, or the bucket itself.
+# Who sends the bytes once they may be seen: this process, nginx in front of it, or the bucket
+# itself.
 MEDIA_DELIVERY = env.choice("MEDIA_DELIVERY", ("stream", "accel", "redirect"))
-# A bucket of the same account that everybody may read at this address: it has copies of the files marked public.
+# A bucket of the same account that everybody may read at this address: it has copies of the files
+# marked public.
 R2_PUBLIC_BUCKET = env.text("R2_PUBLIC_BUCKET")
 R2_PUBLIC_URL = env.text("R2_PUBLIC_URL").rstrip("/")
 # How long a link that staff give out opens a file.
 LINK_TTL_SECONDS = env.number("LINK_TTL_SECONDS", 900)
 
 
-def _s3_storage(*, bucket: str, key_id: str, secret: str, region: str, endpoint: str | None) -> dict[str, Any]:
+def _s3_storage(
+    *, bucket: str, key_id: str, secret: str, region: str, endpoint: str | None
+) -> dict[str, Any]:
     return {
         "BACKEND": "storages.backends.s3.S3Storage",
         "OPTIONS": {
@@ -131,7 +149,8 @@ def _s3_storage(*, bucket: str, key_id: str, secret: str, region: str, endpoint:
             "region_name": region,
             "endpoint_url": endpoint,
             "default_acl": None,
-            # django-storages ignores its own signature and addressing options beside a client_config.
+            # django-storages ignores its own signature and addressing options beside a
+            # client_config.
             "client_config": Config(
                 signature_version="s3v4",
                 s3={"addressing_style": "path"} if endpoint else {},
@@ -164,17 +183,25 @@ def _media_storage() -> dict[str, Any]:
             key_id=env.text("R2_ACCESS_KEY_ID"),
             secret=env.text("R2_SECRET_ACCESS_KEY"),
             region="auto",
-            endpoint=env.text("R2_ENDPOINT") or f"https://{account}.r2.cloudflarestorage.com",
+            endpoint=env.text("R2_ENDPOINT")
+            or f"https://{account}.r2.cloudflarestorage.com",
         )
-    return {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": MEDIA_ROOT}}
+    return {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": MEDIA_ROOT},
+    }
 
 
 STATIC_ROOT = BASE_DIR / "staticfiles"
-# After `collectstatic` files are compressed and cached for ever; before it they are served as they lie.
+# After `collectstatic` files are compressed and cached for ever; before it they are served as they
+# lie.
 _COLLECTED = (STATIC_ROOT / "staticfiles.json").exists()
 
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": MEDIA_ROOT}},
+    "default": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": MEDIA_ROOT},
+    },
     "media": _media_storage(),
     "staticfiles": {
         "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
@@ -203,7 +230,9 @@ TWILIO_SHARED_KEY_SECRET = env.names("TWILIO_SHARED_KEY_SECRET")
 TWILIO_API_KEY = env.text("TWILIO_API_KEY")
 TWILIO_API_SECRET = env.names("TWILIO_API_SECRET")
 TWILIO_API_URL = env.text("TWILIO_API_URL", "https://api.twilio.com").rstrip("/")
-TWILIO_MEDIA_HOSTS = env.names("TWILIO_MEDIA_HOSTS", "twiliocdn.com,s3-external-1.amazonaws.com")
+TWILIO_MEDIA_HOSTS = env.names(
+    "TWILIO_MEDIA_HOSTS", "twiliocdn.com,s3-external-1.amazonaws.com"
+)
 
 # --- photo sessions -----------------------------------------------------------
 
@@ -225,7 +254,11 @@ REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
 # The jobs of each queue: workers run nothing else, whoever may have queued it.
 RQ_JOBS = {
     "inbox": ["messages_app.jobs.drain"],
-    "ingest": ["media_app.jobs.ingest", "media_app.jobs.purge", "media_app.jobs.sync_public_copies"],
+    "ingest": [
+        "media_app.jobs.ingest",
+        "media_app.jobs.purge",
+        "media_app.jobs.sync_public_copies",
+    ],
     "outbox": ["messages_app.jobs.send"],
     "handovers": ["messages_app.jobs.hand_over"],
     "previews": ["media_app.jobs.make_preview"],
@@ -233,7 +266,12 @@ RQ_JOBS = {
 # One queue for each worker process: with several, a worker that dies between taking
 # a job and starting it loses the job for good.
 RQ_QUEUES = {
-    name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 600, "SERIALIZER": "rq.serializers.JSONSerializer"} for name in RQ_JOBS
+    name: {
+        "URL": REDIS_URL,
+        "DEFAULT_TIMEOUT": 600,
+        "SERIALIZER": "rq.serializers.JSONSerializer",
+    }
+    for name in RQ_JOBS
 }
 RQ_SHOW_ADMIN_LINK = False
 
@@ -250,19 +288,21 @@ SECURE_SSL_REDIRECT = _HTTPS
 # A provider that follows a redirect does so without the body it signed, and the delivery is lost.
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^webhooks/"]
 SECURE_HSTS_SECONDS = 31_536_000 if _HTTPS else 0
-# The hub may live on an apex domain, and the hosts below it are not ours to bind to HTTPS, least of all for ever.
+# The hub may live on an apex domain, and the hosts below it are not ours to bind to HTTPS, least of
+# all for ever.
 SECURE_HSTS_INCLUDE_SUBDOMAINS = False
 SECURE_HSTS_PRELOAD = False
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SESSION_COOKIE_SECURE = _HTTPS
 CSRF_COOKIE_SECURE = _HTTPS
 
-# What a page of ours may load and run. Files that strangers sent bring a stricter policy of their own.
+# What a page of ours may load and run. Files that strangers sent bring a stricter policy of their
+# own.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [csp.NONE],
-        # unfold's pages are written for Alpine, which compiles the expressions in their attributes: unsafe-eval.
-        # Scripts and handlers that stand in a page itself do not run.
+        # unfold's pages are written for Alpine, which compiles the expressions in their attributes:
+        # unsafe-eval. Scripts and handlers that stand in a page itself do not run.
         "script-src": [csp.SELF, csp.UNSAFE_EVAL],
         # unfold and htmx write <style> elements into their pages.
         "style-src": [csp.SELF, csp.UNSAFE_INLINE],
@@ -282,11 +322,15 @@ LOGGING = logs.configuration(LOG_LEVEL)
 
 def _viewer_of(app: str, model: str) -> Callable[[HttpRequest], bool]:
     """Whether the user of a request may view a model; whoever may change it may view it, too."""
-    return lambda request: any(request.user.has_perm(f"{app}.{verb}_{model}") for verb in ("view", "change"))
+    return lambda request: any(
+        request.user.has_perm(f"{app}.{verb}_{model}") for verb in ("view", "change")
+    )
 
 
 def _waiting_for_staff(model: str) -> Callable[[], int]:
-    """The number beside a model's name in the sidebar, for unfold's template to call; 0 shows nothing."""
+    """The number beside a model's name in the sidebar, for unfold's template to call; 0 shows
+    nothing.
+    """
 
     def count() -> int:
         from mediahub.admin import waiting_for_staff
@@ -364,7 +408,9 @@ UNFOLD = {
                         "title": "Queues",
                         "icon": "reorder",
                         "link": reverse_lazy("admin:django_rq_dashboard_changelist"),
-                        "permission": lambda request: request.user.has_perm("django_rq.admin"),
+                        "permission": lambda request: request.user.has_perm(
+                            "django_rq.admin"
+                        ),
                     },
                 ],
             },

@@ -17,7 +17,14 @@ from media_app import hints
 from media_app.models import AccountPause, FetchAttempt, Media
 from media_app.models.media import CONCERNS_PUBLIC
 from media_app.publication import public_bucket
-from messages_app.models import Delivery, DeliveryNotice, OutboxItem, QuarantinedItem, SessionRebuild, WebhookRefusal
+from messages_app.models import (
+    Delivery,
+    DeliveryNotice,
+    OutboxItem,
+    QuarantinedItem,
+    SessionRebuild,
+    WebhookRefusal,
+)
 from messages_app.outbox import WINDOW
 
 log = logging.getLogger(__name__)
@@ -70,7 +77,8 @@ class Status:
     at: datetime
     #: Why the queue takes no jobs, in a sentence; "" when it does.
     queue_error: str
-    #: Accounts that are left alone, the longest first; those asked to slow down only while that lasts.
+    #: Accounts that are left alone, the longest first; those asked to slow down only while that
+    #: lasts.
     pauses: tuple[AccountPause, ...]
     #: All that are not stored or deleted.
     files: tuple[Files, ...]
@@ -89,7 +97,8 @@ class Status:
     first_runs_out: datetime | None
     #: Files given up within ``LATELY``.
     given_up_lately: int
-    #: Replies and hand-overs that were not sent, or perhaps not, as long as sending them again is of use.
+    #: Replies and hand-overs that were not sent, or perhaps not, as long as sending them again is
+    #: of use.
     unsent: int
     #: Hand-overs that the business has refused again and again, and what one of them was answered.
     hand_overs_failing: int
@@ -108,14 +117,17 @@ class Status:
         return sum(files.count for files in self.files if files.state in states)
 
     def oldest(self, *states: str) -> datetime | None:
-        return _earliest(*(files.oldest for files in self.files if files.state in states))
+        return _earliest(
+            *(files.oldest for files in self.files if files.state in states)
+        )
 
     def waiting_for(self, pause: AccountPause) -> int:
         """How many files of the paused account wait."""
         return sum(
             files.count
             for files in self.files
-            if (files.source, files.account) == (pause.source, pause.account) and files.state in Media.WAITING
+            if (files.source, files.account) == (pause.source, pause.account)
+            and files.state in Media.WAITING
         )
 
     @property
@@ -130,13 +142,19 @@ class Status:
 
 
 def collect() -> Status:
-    """Look at everything, in a fixed number of queries. Raises django.db.Error; a queue that is down is a finding."""
+    """Look at everything, in a fixed number of queries. Raises django.db.Error; a queue that is
+    down is a finding.
+    """
     now = datetime.now(UTC)
-    unread = Delivery.objects.due().aggregate(count=Count("id"), oldest=Min("received_at"))
-    running_out = Media.objects.filter(state__in=RESCUABLE, expires_at__gt=now, expires_at__lte=now + LATELY).aggregate(
-        count=Count("id"), first=Min("expires_at")
+    unread = Delivery.objects.due().aggregate(
+        count=Count("id"), oldest=Min("received_at")
     )
-    lately = FetchAttempt.objects.filter(media=OuterRef("pk"), ended_at__gte=now - LATELY)
+    running_out = Media.objects.filter(
+        state__in=RESCUABLE, expires_at__gt=now, expires_at__lte=now + LATELY
+    ).aggregate(count=Count("id"), first=Min("expires_at"))
+    lately = FetchAttempt.objects.filter(
+        media=OuterRef("pk"), ended_at__gte=now - LATELY
+    )
     # These were never tried: the provider said at once that it can't pass them on.
     lost_lately = Q(provider_media_id="", url="", announced_at__gte=now - LATELY)
     owed = _owed(now)
@@ -149,10 +167,15 @@ def collect() -> Status:
         unread_since=unread["oldest"],
         unread=unread["count"],
         quarantined=QuarantinedItem.objects.count(),
-        rebuilds_failing=SessionRebuild.objects.failing().values("contact").distinct().count(),
+        rebuilds_failing=SessionRebuild.objects.failing()
+        .values("contact")
+        .distinct()
+        .count(),
         running_out=running_out["count"],
         first_runs_out=running_out["first"],
-        given_up_lately=Media.objects.filter(Exists(lately) | lost_lately, state__in=GIVEN_UP).count(),
+        given_up_lately=Media.objects.filter(
+            Exists(lately) | lost_lately, state__in=GIVEN_UP
+        ).count(),
         unsent=owed["unsent"],
         hand_overs_failing=owed["failing"],
         hand_over_error=owed["error"] or "",
@@ -176,7 +199,9 @@ _known: tuple[float, Status | None] | None = None
 
 
 def look() -> Status | None:
-    """The status now; None when it could not be found out, which the log then explains. Never raises."""
+    """The status now; None when it could not be found out, which the log then explains. Never
+    raises.
+    """
     global _known
     try:
         status = collect()
@@ -189,7 +214,9 @@ def look() -> Status | None:
 
 
 def current() -> Status | None:
-    """Like ``look``, but at most ``KEPT_SECONDS`` old. Pauses are as they are now: staff have just lifted one."""
+    """Like ``look``, but at most ``KEPT_SECONDS`` old. Pauses are as they are now: staff have just
+    lifted one.
+    """
     with _looking:
         known = _known
         if known is None or time.monotonic() - known[0] >= KEPT_SECONDS:
@@ -226,7 +253,9 @@ def _files(states: Collection[str]) -> tuple[Files, ...]:
         .annotate(
             count=Count("id"),
             oldest=Min("announced_at"),
-            leased=Count("id", filter=Q(state=Media.State.FETCHING, lease_until__gte=Now())),
+            leased=Count(
+                "id", filter=Q(state=Media.State.FETCHING, lease_until__gte=Now())
+            ),
         )
     )
     return tuple(Files(**row) for row in found)
@@ -234,8 +263,14 @@ def _files(states: Collection[str]) -> tuple[Files, ...]:
 
 def _owed(now: datetime) -> dict[str, Any]:
     is_hand_over = Q(kind=OutboxItem.Kind.HAND_OVER)
-    unsent = Q(state__in=UNSENT) & (is_hand_over | Q(session__last_at__gte=now - WINDOW))
-    failing = is_hand_over & Q(state=OutboxItem.State.QUEUED, attempts__gte=FAILING) & ~Q(last_error="")
+    unsent = Q(state__in=UNSENT) & (
+        is_hand_over | Q(session__last_at__gte=now - WINDOW)
+    )
+    failing = (
+        is_hand_over
+        & Q(state=OutboxItem.State.QUEUED, attempts__gte=FAILING)
+        & ~Q(last_error="")
+    )
     return OutboxItem.objects.filter(unsent | failing).aggregate(
         unsent=Count("id", filter=unsent),
         failing=Count("id", filter=failing),
@@ -244,7 +279,9 @@ def _owed(now: datetime) -> dict[str, Any]:
 
 
 def _public_copies() -> dict[str, Any]:
-    is_public = Q(is_public=True, state=Media.State.STORED, public_bucket=public_bucket())
+    is_public = Q(
+        is_public=True, state=Media.State.STORED, public_bucket=public_bucket()
+    )
     found = (
         Media.objects.filter(CONCERNS_PUBLIC)
         .exclude(public_error="")
@@ -258,29 +295,48 @@ def _public_copies() -> dict[str, Any]:
 
 
 def _refusals(now: datetime) -> tuple[WebhookRefusal, ...]:
-    accepted_since = Delivery.objects.filter(endpoint=OuterRef("endpoint"), received_at__gt=OuterRef("last_at"))
+    accepted_since = Delivery.objects.filter(
+        endpoint=OuterRef("endpoint"), received_at__gt=OuterRef("last_at")
+    )
     lately = WebhookRefusal.objects.filter(last_at__gte=now - LATELY)
     return tuple(lately.filter(~Exists(accepted_since)).order_by("-last_at"))
 
 
 def _notices(now: datetime) -> tuple[Notices, ...]:
     lately = DeliveryNotice.objects.filter(found_at__gte=now - LATELY).order_by()
-    named = lately.values("name", "error", "has_media").annotate(sum=Sum("times")).order_by("-sum", "name", "error")
+    named = (
+        lately.values("name", "error", "has_media")
+        .annotate(sum=Sum("times"))
+        .order_by("-sum", "name", "error")
+    )
     return tuple(
-        Notices(name=row["name"], error=row["error"], has_media=row["has_media"], times=row["sum"])
+        Notices(
+            name=row["name"],
+            error=row["error"],
+            has_media=row["has_media"],
+            times=row["sum"],
+        )
         for row in named[:MOST_NOTICES]
     )
 
 
 def _due() -> dict[str, Any]:
-    """A file is free for a worker when its time has come, no other holds it, and its account is not paused."""
-    pause = AccountPause.objects.filter(source=OuterRef("source"), account=OuterRef("account"))
+    """A file is free for a worker when its time has come, no other holds it, and its account is not
+    paused.
+    """
+    pause = AccountPause.objects.filter(
+        source=OuterRef("source"), account=OuterRef("account")
+    )
     freed = Greatest(
         "next_attempt_at",
         Coalesce("lease_until", "next_attempt_at"),
         Coalesce(Subquery(pause.values("until")[:1]), "next_attempt_at"),
     )
-    free = Media.objects.due().annotate(freed=freed).aggregate(since=Min("freed"), count=Count("id"))
+    free = (
+        Media.objects.due()
+        .annotate(freed=freed)
+        .aggregate(since=Min("freed"), count=Count("id"))
+    )
     return {"due_since": free["since"], "due": free["count"]}
 
 

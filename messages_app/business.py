@@ -26,10 +26,11 @@ class HandOverError(Exception):
 def post(summary: Mapping[str, Any]) -> None:
     """POST a summary as JSON. Any 2xx confirms it; everything else raises HandOverError.
 
-    ``Idempotency-Key`` is the session's id and the revision: the same key has the same body, however often it comes.
-    ``X-Mediahub-Timestamp`` is the time of this call in seconds, ``X-Mediahub-Signature`` is ``sha256=`` and the hex
-    HMAC-SHA256 of ``{timestamp}.{body}`` with SESSION_WEBHOOK_SECRET. ``X-Mediahub-Signature-256`` is that of the body
-    alone, for receivers that know no timestamp.
+    ``Idempotency-Key`` is the session's id and the revision: the same key has the same body,
+    however often it comes. ``X-Mediahub-Timestamp`` is the time of this call in seconds,
+    ``X-Mediahub-Signature`` is ``sha256=`` and the hex HMAC-SHA256 of ``{timestamp}.{body}`` with
+    SESSION_WEBHOOK_SECRET. ``X-Mediahub-Signature-256`` is that of the body alone, for receivers
+    that know no timestamp.
     """
     body = json.dumps(summary, sort_keys=True).encode()
     headers = {
@@ -47,7 +48,11 @@ def post(summary: Mapping[str, Any]) -> None:
         answer = http.post(url, headers={**headers, **authorization}, body=body)
     except (SendError, ValueError) as error:
         # Not the text of a ValueError: it may quote the address, which may carry a secret.
-        reason = str(error) if isinstance(error, SendError) else "SESSION_WEBHOOK_URL can't be read."
+        reason = (
+            str(error)
+            if isinstance(error, SendError)
+            else "SESSION_WEBHOOK_URL can't be read."
+        )
         raise HandOverError(f"The business did not confirm it: {reason}") from None
     if not answer.succeeded:
         raise HandOverError(f"The business's address answered {answer.status}.")
@@ -71,15 +76,26 @@ def _is_loopback(host: str) -> bool:
 
 
 def _signature(signed: bytes) -> str:
-    return "sha256=" + hmac.new(settings.SESSION_WEBHOOK_SECRET[0].encode(), signed, hashlib.sha256).hexdigest()
+    return (
+        "sha256="
+        + hmac.new(
+            settings.SESSION_WEBHOOK_SECRET[0].encode(), signed, hashlib.sha256
+        ).hexdigest()
+    )
 
 
 def _address() -> tuple[str, Mapping[str, str]]:
-    """SESSION_WEBHOOK_URL, and what a user name in it becomes. Raises ValueError where it is no address."""
+    """SESSION_WEBHOOK_URL, and what a user name in it becomes. Raises ValueError where it is no
+    address.
+    """
     if not is_safe(settings.SESSION_WEBHOOK_URL):
-        raise HandOverError("SESSION_WEBHOOK_URL must begin with https://: photos are not sent for all to read.")
+        raise HandOverError(
+            "SESSION_WEBHOOK_URL must begin with https://: photos are not sent for all to read."
+        )
     parts = urlsplit(requote_uri(settings.SESSION_WEBHOOK_URL))
     if parts.username is None:
         return parts.geturl(), {}
     authorization = basic(unquote(parts.username), unquote(parts.password or ""))
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), {"Authorization": authorization}
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), {
+        "Authorization": authorization
+    }

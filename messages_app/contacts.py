@@ -36,7 +36,9 @@ def resolve(sightings: Iterable[Sighting]) -> dict[str, UUID]:
     """
     sightings = [sighting for sighting in sightings if sighting.owners]
     owners = {owner for sighting in sightings for owner in sighting.owners}
-    known = dict(ContactOwner.objects.filter(owner__in=owners).values_list("owner", "contact_id"))
+    known = dict(
+        ContactOwner.objects.filter(owner__in=owners).values_list("owner", "contact_id")
+    )
     resolved: dict[str, UUID] = {}
     merged: dict[UUID, UUID] = {}
     for group in _groups(sightings, known):
@@ -46,10 +48,18 @@ def resolve(sightings: Iterable[Sighting]) -> dict[str, UUID]:
         merged |= dict.fromkeys(before - {chosen}, chosen)
     _make(sorted({*resolved.values()} - {*known.values()}))
     # Locked before they are read: names and times only move forwards, whoever else writes them.
-    contacts = Contact.objects.select_for_update().order_by("id").in_bulk([*resolved.values(), *merged])
+    contacts = (
+        Contact.objects.select_for_update()
+        .order_by("id")
+        .in_bulk([*resolved.values(), *merged])
+    )
     _remember(sightings, resolved, merged, contacts)
     insert_once(
-        [ContactOwner(owner=owner, contact_id=id) for owner, id in resolved.items() if owner not in known],
+        [
+            ContactOwner(owner=owner, contact_id=id)
+            for owner, id in resolved.items()
+            if owner not in known
+        ],
         unchanged="contact",
         on=("owner",),
     )
@@ -80,7 +90,9 @@ def own_id(owner: str) -> UUID:
 
 
 def _groups(sightings: Sequence[Sighting], known: Mapping[str, UUID]) -> list[set[str]]:
-    """The owners in groups: those that share a sighting or a contact, directly or through others."""
+    """The owners in groups: those that share a sighting or a contact, directly or through
+    others.
+    """
     together: dict[UUID, list[str]] = {}
     for owner, contact_id in known.items():
         together.setdefault(contact_id, []).append(owner)
@@ -100,12 +112,20 @@ def _remember(
     """Move names and times forwards, those of merged contacts included."""
     before = {id: _news(contact) for id, contact in contacts.items()}
     for old, chosen in merged.items():
-        contacts[chosen].absorb(contacts[old].name, contacts[old].named_at, contacts[old].last_message_at)
+        contacts[chosen].absorb(
+            contacts[old].name, contacts[old].named_at, contacts[old].last_message_at
+        )
     for sighting in sightings:
         message_at = sighting.at if sighting.is_message else None
-        contacts[resolved[sighting.owners[0]]].absorb(sighting.name, sighting.at, message_at)
-    changed = [contact for id, contact in contacts.items() if before[id] != _news(contact)]
-    Contact.objects.bulk_update(changed, ["name", "named_at", "last_message_at"], batch_size=500)
+        contacts[resolved[sighting.owners[0]]].absorb(
+            sighting.name, sighting.at, message_at
+        )
+    changed = [
+        contact for id, contact in contacts.items() if before[id] != _news(contact)
+    ]
+    Contact.objects.bulk_update(
+        changed, ["name", "named_at", "last_message_at"], batch_size=500
+    )
 
 
 def _news(contact: Contact) -> tuple[object, ...]:

@@ -75,7 +75,8 @@ class _Run:
 
     ends_at: float
     read: int = 0
-    #: After a batch failed for no clear reason each delivery comes alone: it shows which one it was.
+    #: After a batch failed for no clear reason each delivery comes alone: it shows which one it
+    #: was.
     is_careful: bool = False
     #: Deliveries that failed alone for no clear reason. Each has one try in a run.
     suspects: set[str] = field(default_factory=set)
@@ -83,10 +84,11 @@ class _Run:
 
 
 def drain(seconds: float = DRAIN_SECONDS) -> int:
-    """Read deliveries that are due; returns how many. Returns at once while another drainer is at work.
+    """Read deliveries that are due; returns how many. Returns at once while another drainer is at
+    work.
 
-    Begins no batch after ``seconds``: who drains has other duties. Raises django.db.Error when the database
-    fails: the rest stays due.
+    Begins no batch after ``seconds``: who drains has other duties. Raises django.db.Error when the
+    database fails: the rest stays due.
     """
     run = _Run(ends_at=time.monotonic() + seconds)
     while (token := DrainLease.take()) is not None:
@@ -97,7 +99,10 @@ def drain(seconds: float = DRAIN_SECONDS) -> int:
         finally:
             DrainLease.release(token)
         # What came between the last look and the release found the lease taken: look once more.
-        if time.monotonic() >= run.ends_at or not Delivery.objects.due().exclude(id__in=run.suspects).exists():
+        if (
+            time.monotonic() >= run.ends_at
+            or not Delivery.objects.due().exclude(id__in=run.suspects).exists()
+        ):
             break
     return run.read
 
@@ -131,8 +136,12 @@ def _drain_under(token: UUID, run: _Run) -> None:
             break
 
 
-def _account_for(error: Exception, batch: Sequence[Delivery], rows: QuerySet[Delivery], run: _Run) -> None:
-    """Decide whether the try counts against the batch. Raises the error where going on is of no use."""
+def _account_for(
+    error: Exception, batch: Sequence[Delivery], rows: QuerySet[Delivery], run: _Run
+) -> None:
+    """Decide whether the try counts against the batch. Raises the error where going on is of no
+    use.
+    """
     if is_outage(error):
         _uncount(rows)
         raise error
@@ -149,24 +158,48 @@ def _account_for(error: Exception, batch: Sequence[Delivery], rows: QuerySet[Del
         if not run.is_database_fine:
             _uncount(rows)
             raise error
-    _log("a batch could not be kept", error, deliveries=[delivery.id for delivery in batch])
+    _log(
+        "a batch could not be kept",
+        error,
+        deliveries=[delivery.id for delivery in batch],
+    )
 
 
 def _is_unclear(error: Exception) -> bool:
-    """Whether it may be the delivery's fault or the database's: a statement cut off, memory or disk run out, …"""
-    return isinstance(error, OperationalError) and not is_outage(error) and not is_beyond_limits(error)
+    """Whether it may be the delivery's fault or the database's: a statement cut off, memory or disk
+    run out, …
+    """
+    return (
+        isinstance(error, OperationalError)
+        and not is_outage(error)
+        and not is_beyond_limits(error)
+    )
 
 
 def _works_for_others(suspect: Delivery) -> bool:
-    """Whether the database takes as many bytes, and reads a delivery that was read before. Nothing of it stays."""
-    known = Delivery.objects.filter(state=Delivery.State.PROCESSED).order_by("-received_at", "id").first()
+    """Whether the database takes as many bytes, and reads a delivery that was read before. Nothing
+    of it stays.
+    """
+    known = (
+        Delivery.objects.filter(state=Delivery.State.PROCESSED)
+        .order_by("-received_at", "id")
+        .first()
+    )
     try:
         with transaction.atomic():
             Delivery.objects.create(
-                id=uuid4().hex, endpoint=suspect.endpoint, body=suspect.body, state=Delivery.State.PROCESSED
+                id=uuid4().hex,
+                endpoint=suspect.endpoint,
+                body=suspect.body,
+                state=Delivery.State.PROCESSED,
             )
             if known is not None:
-                _keep([(known, event) for event in provider_of(known.endpoint).read(_raw(known))])
+                _keep(
+                    [
+                        (known, event)
+                        for event in provider_of(known.endpoint).read(_raw(known))
+                    ]
+                )
             transaction.set_rollback(True)
     except Error:
         return False
@@ -174,12 +207,17 @@ def _works_for_others(suspect: Delivery) -> bool:
 
 
 def _limit_lock_waits() -> None:
-    """Wait for no lock longer than LOCK_SECONDS: then it is known for a lock, long before the job's time is over."""
+    """Wait for no lock longer than LOCK_SECONDS: then it is known for a lock, long before the job's
+    time is over.
+    """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             # Whoever set a limit of their own keeps it.
             unlimited = "current_setting('lock_timeout') = '0'"
-            cursor.execute(f"SELECT set_config('lock_timeout', %s, true) WHERE {unlimited}", [f"{LOCK_SECONDS}s"])
+            cursor.execute(
+                f"SELECT set_config('lock_timeout', %s, true) WHERE {unlimited}",
+                [f"{LOCK_SECONDS}s"],
+            )
 
 
 def _rebuild_sessions() -> None:
@@ -189,14 +227,18 @@ def _rebuild_sessions() -> None:
 
 
 def _uncount(rows: QuerySet[Delivery]) -> None:
-    """Take back the try that was counted before; where even this can't be written, it counts after all."""
+    """Take back the try that was counted before; where even this can't be written, it counts after
+    all.
+    """
     # A replay may have set the count to 0 meanwhile.
     with suppress(Error):
         rows.filter(attempts__gt=0).update(attempts=F("attempts") - 1)
 
 
 def _log(message: str, error: Exception, **extra: object) -> None:
-    """With its traceback; but a database quotes rows, with people's numbers: of its errors only class and code."""
+    """With its traceback; but a database quotes rows, with people's numbers: of its errors only
+    class and code.
+    """
     if isinstance(error, Error):
         log.error("%s: %s", message, described(error), extra=extra)
     else:
@@ -204,17 +246,27 @@ def _log(message: str, error: Exception, **extra: object) -> None:
 
 
 def _next_batch(run: _Run) -> list[Delivery]:
-    """The oldest due deliveries, bounded in number and bytes; then those that failed before, each alone."""
+    """The oldest due deliveries, bounded in number and bytes; then those that failed before, each
+    alone.
+    """
     due = Delivery.objects.due().exclude(id__in=run.suspects)
-    calm = due.filter(attempts__lt=ALONE_FROM).annotate(bytes=Length("body")).values_list("id", "bytes")
+    calm = (
+        due.filter(attempts__lt=ALONE_FROM)
+        .annotate(bytes=Length("body"))
+        .values_list("id", "bytes")
+    )
     rows = list(calm[: 1 if run.is_careful else BATCH])
     totals = accumulate(size for _, size in rows)
-    ids = [id for (id, _), total in zip(rows, totals, strict=True) if total <= BATCH_BYTES] or [
-        id for id, _ in rows[:1]
-    ]
+    ids = [
+        id for (id, _), total in zip(rows, totals, strict=True) if total <= BATCH_BYTES
+    ] or [id for id, _ in rows[:1]]
     if not ids:
         # The least tried first, so that each has its turn.
-        ids = list(due.order_by("attempts", "received_at", "id").values_list("id", flat=True)[:1])
+        ids = list(
+            due.order_by("attempts", "received_at", "id").values_list("id", flat=True)[
+                :1
+            ]
+        )
     return list(Delivery.objects.due().filter(id__in=ids))
 
 
@@ -222,15 +274,22 @@ def _read(batch: Sequence[Delivery]) -> None:
     events: dict[str, list[Event]] = {}
     for delivery in batch:
         if delivery.attempts >= QUARANTINED_FROM:
-            error = f"Given up after {delivery.attempts} tries: reading it stopped the reader each time."
+            error = (
+                f"Given up after {delivery.attempts} tries: reading it stopped the reader "
+                "each time."
+            )
             events[delivery.id] = [Unreadable(path="", error=error)]
         else:
-            events[delivery.id] = list(provider_of(delivery.endpoint).read(_raw(delivery)))
+            events[delivery.id] = list(
+                provider_of(delivery.endpoint).read(_raw(delivery))
+            )
     alone = len(batch) == 1 and batch[0].attempts >= ALONE_FROM
     if alone:
         events = {batch[0].id: _keep_one_by_one(batch[0], events[batch[0].id])}
     else:
-        pairs = [(delivery, event) for delivery in batch for event in events[delivery.id]]
+        pairs = [
+            (delivery, event) for delivery in batch for event in events[delivery.id]
+        ]
         for start in range(0, len(pairs), KEPT_AT_ONCE):
             _keep(pairs[start : start + KEPT_AT_ONCE])
     _conclude(batch, events)
@@ -270,7 +329,11 @@ def _keep(pairs: Sequence[tuple[Delivery, Event]]) -> None:
     again: list[tuple[UUID, Delivery, MessageReceived]] = []
     statuses: dict[UUID, MessageStatus] = {}
     sightings: list[Sighting] = []
-    ids = {_message_id(delivery, event) for delivery, event in pairs if isinstance(event, MessageReceived)}
+    ids = {
+        _message_id(delivery, event)
+        for delivery, event in pairs
+        if isinstance(event, MessageReceived)
+    }
     owners = dict(Message.objects.filter(id__in=ids).values_list("id", "owner"))
     for delivery, event in pairs:
         if isinstance(event, MessageReceived):
@@ -280,24 +343,41 @@ def _keep(pairs: Sequence[tuple[Delivery, Event]]) -> None:
                 again.append((id, delivery, event))
             else:
                 new[id] = (delivery, event)
-            sightings.append(Sighting(owners=event.owners, name=event.name, at=event.occurred_at))
+            sightings.append(
+                Sighting(owners=event.owners, name=event.name, at=event.occurred_at)
+            )
         elif isinstance(event, ContactNamed):
-            sightings.append(Sighting(owners=event.owners, name=event.name, at=event.named_at, is_message=False))
+            sightings.append(
+                Sighting(
+                    owners=event.owners,
+                    name=event.name,
+                    at=event.named_at,
+                    is_message=False,
+                )
+            )
         elif isinstance(event, StatusChanged):
             status = _status(delivery, event)
             statuses.setdefault(status.id, status)
         elif isinstance(event, OwnersLinked):
             sightings.append(Sighting(owners=event.owners))
     contacts = resolve(sightings)
-    rows = {id: _message(id, delivery, event, contacts) for id, delivery, event in again}
-    rows |= {id: _message(id, delivery, event, contacts) for id, (delivery, event) in new.items()}
-    # Known ones, too: a database that takes none is found out by reading a delivery that was read before.
+    rows = {
+        id: _message(id, delivery, event, contacts) for id, delivery, event in again
+    }
+    rows |= {
+        id: _message(id, delivery, event, contacts)
+        for id, (delivery, event) in new.items()
+    }
+    # Known ones, too: a database that takes none is found out by reading a delivery that was read
+    # before.
     insert_once(list(rows.values()), unchanged="provider")
     insert_once(list(statuses.values()), unchanged="message_id")
     reached("inbox_between_messages")
     _attach(new)
     # Made only now: the insert has read back some fields of rows that were there.
-    versions.merge([_account(id, delivery, event, contacts) for id, delivery, event in again])
+    versions.merge(
+        [_account(id, delivery, event, contacts) for id, delivery, event in again]
+    )
     outbox.settle(event for _, event in pairs if isinstance(event, StatusChanged))
     conversations.note(new)
 
@@ -310,14 +390,22 @@ def _attach(messages: dict[UUID, tuple[Delivery, MessageReceived]]) -> None:
         for announcement in _announcements(delivery, event):
             announcements.append(announcement)
             attachments.append(
-                Attachment(message_id=message_id, position=announcement.position, media_id=announcement.id)
+                Attachment(
+                    message_id=message_id,
+                    position=announcement.position,
+                    media_id=announcement.id,
+                )
             )
     announce(announcements, anew={announcement.id for announcement in announcements})
     insert_once(attachments, unchanged="position", on=("message_id", "position"))
 
 
-def _account(id: UUID, delivery: Delivery, event: MessageReceived, contacts: dict[str, UUID]) -> versions.Account:
-    return versions.Account(_message(id, delivery, event, contacts), tuple(_announcements(delivery, event)))
+def _account(
+    id: UUID, delivery: Delivery, event: MessageReceived, contacts: dict[str, UUID]
+) -> versions.Account:
+    return versions.Account(
+        _message(id, delivery, event, contacts), tuple(_announcements(delivery, event))
+    )
 
 
 def _conclude(batch: Sequence[Delivery], events: dict[str, list[Event]]) -> None:
@@ -325,15 +413,24 @@ def _conclude(batch: Sequence[Delivery], events: dict[str, list[Event]]) -> None
     items: dict[UUID, QuarantinedItem] = {}
     read: list[str] = []
     for delivery in batch:
-        unread = [event for event in events[delivery.id] if isinstance(event, Unreadable)]
+        unread = [
+            event for event in events[delivery.id] if isinstance(event, Unreadable)
+        ]
         if not unread:
             read.append(delivery.id)
             continue
-        items |= {item.id: item for item in (_quarantined(delivery, event) for event in _first_of(unread))}
+        items |= {
+            item.id: item
+            for item in (_quarantined(delivery, event) for event in _first_of(unread))
+        }
         whole = any(event.path == "" for event in unread)
         state = Delivery.State.FAILED if whole else Delivery.State.PARTIAL
-        Delivery.objects.filter(id=delivery.id).update(state=state, last_error=unread[0].error)
-    Delivery.objects.filter(id__in=read).update(state=Delivery.State.PROCESSED, last_error="")
+        Delivery.objects.filter(id=delivery.id).update(
+            state=state, last_error=unread[0].error
+        )
+    Delivery.objects.filter(id__in=read).update(
+        state=Delivery.State.PROCESSED, last_error=""
+    )
     _notice(batch, events)
     # What a replay could read now is no longer in quarantine.
     QuarantinedItem.objects.filter(delivery__in=batch).delete()
@@ -350,13 +447,21 @@ def _first_of(unread: Sequence[Unreadable]) -> list[Unreadable]:
 
 
 def _notice(batch: Sequence[Delivery], events: dict[str, list[Event]]) -> None:
-    """Count what became no message, by name, in place of what was counted when these were read before."""
+    """Count what became no message, by name, in place of what was counted when these were read
+    before.
+    """
     found: dict[UUID, DeliveryNotice] = {}
     for delivery in batch:
-        noticed = Counter(event for event in events[delivery.id] if isinstance(event, Noticed))
+        noticed = Counter(
+            event for event in events[delivery.id] if isinstance(event, Noticed)
+        )
         for event, times in noticed.most_common(NOTICES):
-            id = computed_id("notice", delivery.id, event.name, event.error, str(event.has_media))
-            found[id] = DeliveryNotice(id=id, delivery=delivery, times=times, **asdict(event))
+            id = computed_id(
+                "notice", delivery.id, event.name, event.error, str(event.has_media)
+            )
+            found[id] = DeliveryNotice(
+                id=id, delivery=delivery, times=times, **asdict(event)
+            )
     DeliveryNotice.objects.filter(delivery__in=batch).delete()
     DeliveryNotice.objects.bulk_create(found.values(), batch_size=500)
 
@@ -372,7 +477,11 @@ def _quarantined(delivery: Delivery, event: Unreadable) -> QuarantinedItem:
 
 
 def _named(event: Event) -> str:
-    return f"Message {event.provider_message_id}" if isinstance(event, MessageReceived) else type(event).__name__
+    return (
+        f"Message {event.provider_message_id}"
+        if isinstance(event, MessageReceived)
+        else type(event).__name__
+    )
 
 
 def _raw(delivery: Delivery) -> RawDelivery:
@@ -386,20 +495,29 @@ def _raw(delivery: Delivery) -> RawDelivery:
 
 
 def _message_id(delivery: Delivery, event: MessageReceived | StatusChanged) -> UUID:
-    return computed_id(provider_of(delivery.endpoint).name, event.account, event.provider_message_id)
+    return computed_id(
+        provider_of(delivery.endpoint).name, event.account, event.provider_message_id
+    )
 
 
 def _with_known_owner(event: MessageReceived, owner: str | None) -> MessageReceived:
     """The event with the owner that its message was kept with, if it was.
 
-    SMS, RCS and Messenger were once read as WhatsApp: such messages keep their contact when they are read again.
+    SMS, RCS and Messenger were once read as WhatsApp: such messages keep their contact when they
+    are read again.
     """
-    if owner is None or not event.owners or scheme_of(event.owners[0]) in (WHATSAPP, scheme_of(owner)):
+    if (
+        owner is None
+        or not event.owners
+        or scheme_of(event.owners[0]) in (WHATSAPP, scheme_of(owner))
+    ):
         return event
     return replace(event, owners=(owner,) if owner else ())
 
 
-def _message(id: UUID, delivery: Delivery, event: MessageReceived, contacts: dict[str, UUID]) -> Message:
+def _message(
+    id: UUID, delivery: Delivery, event: MessageReceived, contacts: dict[str, UUID]
+) -> Message:
     customer = event.owners[0] if event.owners else ""
     return Message(
         id=id,
@@ -430,7 +548,14 @@ def _status(delivery: Delivery, event: StatusChanged) -> MessageStatus:
     # Of a group each participant has a row.
     participant = (event.recipient,) if event.group_id and event.recipient else ()
     return MessageStatus(
-        id=computed_id("status", provider, event.account, event.provider_message_id, event.status, *participant),
+        id=computed_id(
+            "status",
+            provider,
+            event.account,
+            event.provider_message_id,
+            event.status,
+            *participant,
+        ),
         message_id=_message_id(delivery, event),
         status=event.status[:32],
         rank=status_rank(event.status),

@@ -13,8 +13,8 @@ from messages_app.providers.base import Cause, Refusal
 
 log = logging.getLogger(__name__)
 
-# Each process writes the row of an endpoint and cause this often at most: whoever sends forgeries must not
-# make us write. What is counted after the last writing is lost with the process.
+# Each process writes the row of an endpoint and cause this often at most: whoever sends forgeries
+# must not make us write. What is counted after the last writing is lost with the process.
 EVERY_SECONDS = 10.0
 
 
@@ -26,8 +26,12 @@ class Refusals:
         self._written: dict[tuple[str, Cause], float] = {}
 
     def tell(self, endpoint: str, refusal: Refusal, *, using: str) -> None:
-        """Log it, and count it for staff unless anybody may have sent it. Never raises for the database's sake."""
-        log.warning("webhook refused", extra={"endpoint": endpoint, "reason": refusal.reason})
+        """Log it, and count it for staff unless anybody may have sent it. Never raises for the
+        database's sake.
+        """
+        log.warning(
+            "webhook refused", extra={"endpoint": endpoint, "reason": refusal.reason}
+        )
         if refusal.cause is Cause.UNSIGNED:
             return
         key = (endpoint, refusal.cause)
@@ -38,10 +42,13 @@ class Refusals:
         self._written[key] = now
         try:
             times = self._waiting.pop(key, 0)
-            WebhookRefusal.record(endpoint, refusal.cause, refusal.reason, times, using=using)
+            WebhookRefusal.record(
+                endpoint, refusal.cause, refusal.reason, times, using=using
+            )
         except Error as error:
             log.warning(
-                "a refused webhook was not counted", extra={"endpoint": endpoint, "error": type(error).__name__}
+                "a refused webhook was not counted",
+                extra={"endpoint": endpoint, "error": type(error).__name__},
             )
 
 

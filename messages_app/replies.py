@@ -1,4 +1,6 @@
-"""What the hub says to contacts, all of it, in one place. Translate it with Django's message files."""
+"""What the hub says to contacts, all of it, in one place. Translate it with Django's message
+files.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +24,21 @@ class Text:
 
 def buttons() -> tuple[Button, ...]:
     """The answers to the question for details; their titles typed as text count as well."""
-    return (Button(id=Word.SKIP, title=gettext("NO, SKIP")), Button(id=Word.ADD, title=gettext("YES, ADD")))
+    return (
+        Button(id=Word.SKIP, title=gettext("NO, SKIP")),
+        Button(id=Word.ADD, title=gettext("YES, ADD")),
+    )
 
 
 def in_words(holding: Holding) -> str:
     """``14 photos, 1 still on its way, 1 too large``."""
-    parts = [ngettext("%(n)d photo", "%(n)d photos", holding.photos) % {"n": holding.photos}]
+    parts = [
+        ngettext("%(n)d photo", "%(n)d photos", holding.photos) % {"n": holding.photos}
+    ]
     if holding.on_their_way:
-        on_their_way = ngettext("%(n)d still on its way", "%(n)d still on their way", holding.on_their_way)
+        on_their_way = ngettext(
+            "%(n)d still on its way", "%(n)d still on their way", holding.on_their_way
+        )
         parts.append(on_their_way % {"n": holding.on_their_way})
     if holding.too_large:
         parts.append(gettext("%(n)d too large") % {"n": holding.too_large})
@@ -38,8 +47,12 @@ def in_words(holding: Holding) -> str:
     return ", ".join(parts)
 
 
-def put(kind: str, holding: Holding, *, is_submitted: bool = False, is_held: bool = False) -> Text:
-    """A reply in words, as things stand now. ``is_held``: nothing that the contact sent is deleted."""
+def put(
+    kind: str, holding: Holding, *, is_submitted: bool = False, is_held: bool = False
+) -> Text:
+    """A reply in words, as things stand now. ``is_held``: nothing that the contact sent is
+    deleted.
+    """
     got = in_words(holding)
     again = gettext("Please send your photos, then text DONE.")
     if kind in {Kind.QUESTION, Kind.CORRECTION} and not is_submitted:
@@ -49,17 +62,26 @@ def put(kind: str, holding: Holding, *, is_submitted: bool = False, is_held: boo
         question = gettext("%(opening)s Got %(got)s. Any flaws or special notes?")
         return Text(question % {"opening": opening, "got": got}, buttons())
     if kind == Kind.RESET and is_held:
-        return Text(gettext("This session is over. Nothing has been passed on. We have to keep its photos for now."))
+        return Text(
+            gettext(
+                "This session is over. Nothing has been passed on. We have to keep its "
+                "photos for now."
+            )
+        )
     texts = {
         Kind.START: gettext("Welcome! Send your photos, then text DONE."),
         Kind.ACK: gettext("Got it! Keep sending. Text DONE when finished."),
-        Kind.HINT: gettext("We are waiting for your photos. Text DONE when finished, or CANCEL."),
+        Kind.HINT: gettext(
+            "We are waiting for your photos. Text DONE when finished, or CANCEL."
+        ),
         Kind.NO_PHOTOS: gettext("We have no photos of yours yet.") + " " + again,
         Kind.QUESTION: gettext("Great! Got %(got)s.") % {"got": got},
         Kind.ADD: gettext("Please describe them in one message."),
         Kind.SUBMITTED: gettext("Thank you! Passed on: %(got)s.") % {"got": got},
         Kind.CANCELLED: gettext("Cancelled. Nothing has been passed on."),
-        Kind.RESET: gettext("The photos of this session are deleted. Nothing has been passed on."),
+        Kind.RESET: gettext(
+            "The photos of this session are deleted. Nothing has been passed on."
+        ),
         Kind.CORRECTION: gettext("Correction: got %(got)s in all.") % {"got": got},
     }
     return Text(texts[Kind(kind)])

@@ -21,16 +21,44 @@ from media_app.identity import computed_id
 from media_app.inserts import insert_once
 from media_app.models import Media
 from messages_app import replies
-from messages_app.models import Attachment, Contact, Message, OutboxItem, PhotoSession, SessionRebuild
+from messages_app.models import (
+    Attachment,
+    Contact,
+    Message,
+    OutboxItem,
+    PhotoSession,
+    SessionRebuild,
+)
 from messages_app.providers import provider
-from messages_app.sessions import ASSUMED_TOLERANCE, GRACE, Photo, Rules, Said, Session, Word, fold
+from messages_app.sessions import (
+    ASSUMED_TOLERANCE,
+    GRACE,
+    Photo,
+    Rules,
+    Said,
+    Session,
+    Word,
+    fold,
+)
 from messages_app.summaries import essence, summarize
 
 # What a contact says. All else (reactions, edits, notices) is about something that was said.
-SPOKEN = ("text", "image", "video", "audio", "document", "sticker", "location", "contacts", "interactive", "button")
+SPOKEN = (
+    "text",
+    "image",
+    "video",
+    "audio",
+    "document",
+    "sticker",
+    "location",
+    "contacts",
+    "interactive",
+    "button",
+)
 # A sticker is an image, and no photo.
 SHOWN = ("image", "document")
-# What a contact was told to send again. Not what was deleted: a RESET must fold the same before and after it.
+# What a contact was told to send again. Not what was deleted: a RESET must fold the same before and
+# after it.
 NEVER_HAD = (Media.State.REJECTED, Media.State.EXPIRED)
 # A reply that a late photo has proved wrong is followed by the next one no sooner.
 CORRECT_EVERY = timedelta(seconds=5)
@@ -49,18 +77,29 @@ class Line:
     contact_id: UUID
     provider: str
     account: str
-    #: The number; "" where the account names it, because that number is written now with spaces and now without.
+    #: The number; "" where the account names it, because that number is written now with spaces and
+    #: now without.
     business: str
 
     @classmethod
-    def of(cls, contact_id: UUID, provider_name: str, account: str, business: str) -> Line:
-        is_named_by_account = account != "" and provider(provider_name).has_account_per_number
-        return cls(contact_id, provider_name, account, "" if is_named_by_account else business)
+    def of(
+        cls, contact_id: UUID, provider_name: str, account: str, business: str
+    ) -> Line:
+        is_named_by_account = (
+            account != "" and provider(provider_name).has_account_per_number
+        )
+        return cls(
+            contact_id, provider_name, account, "" if is_named_by_account else business
+        )
 
     @property
     def names(self) -> dict[str, Any]:
         """What its messages, sessions and rebuilds have in common, for a filter."""
-        return {name: value for name, value in asdict(self).items() if value != "" or name != "business"}
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if value != "" or name != "business"
+        }
 
 
 def rules() -> Rules:
@@ -75,7 +114,11 @@ def rules() -> Rules:
         Word.ADD: [add, *add.split(", ")],
     }
     return Rules(
-        words={" ".join(typed.casefold().split()): word for word in reversed(Word) for typed in words[word]},
+        words={
+            " ".join(typed.casefold().split()): word
+            for word in reversed(Word)
+            for typed in words[word]
+        },
         starts_with_photo=settings.SESSION_START == "photo",
         ttl=timedelta(seconds=settings.SESSION_TTL_SECONDS),
     )
@@ -86,15 +129,29 @@ def line_of(row: PhotoSession | SessionRebuild) -> Line:
 
 
 def refold(line: Line, since: datetime, *, may_expire: bool = False) -> None:
-    """Fold what was said from ``since`` on, and from the beginning of the session that was open then."""
-    now = Contact.objects.select_for_update().values_list(Now(), flat=True).get(id=line.contact_id)
+    """Fold what was said from ``since`` on, and from the beginning of the session that was open
+    then.
+    """
+    now = (
+        Contact.objects.select_for_update()
+        .values_list(Now(), flat=True)
+        .get(id=line.contact_id)
+    )
     known = PhotoSession.objects.filter(**line.names)
     start = _beginning(line, since)
     rows = list(known.filter(started_at__gte=start).order_by("started_at", "id"))
     history = [*_said(line, start), *(_decided(row) for row in rows if row.staff_verb)]
     # One that is void never ended.
-    before = known.filter(started_at__lt=start, ended_at__isnull=False).order_by("-started_at").first()
-    missed = before.last_at if before and before.state == PhotoSession.State.EXPIRED else None
+    before = (
+        known.filter(started_at__lt=start, ended_at__isnull=False)
+        .order_by("-started_at")
+        .first()
+    )
+    missed = (
+        before.last_at
+        if before and before.state == PhotoSession.State.EXPIRED
+        else None
+    )
     sessions = fold(history, rules(), now=now, may_expire=may_expire, missed=missed)
     _write(line, sessions, rows)
 
@@ -109,11 +166,17 @@ def _beginning(line: Line, since: datetime) -> datetime:
     if said.filter(occurred_at__range=around, time_assumed=True).exists():
         since -= ASSUMED_TOLERANCE
     # Photos that were on their way at DONE belong to a session that is over by now.
-    photos = said.filter(kind__in=SHOWN, occurred_at__gte=since, occurred_at__lte=OuterRef("done_at") + GRACE)
+    photos = said.filter(
+        kind__in=SHOWN,
+        occurred_at__gte=since,
+        occurred_at__lte=OuterRef("done_at") + GRACE,
+    )
     is_late = Q(done_at__gte=since - GRACE) & Exists(photos)
     # A later word may show that they were meant for a session of their own.
     has_late = Q(last_at__gt=F("ended_at"), last_at__gte=since - rules().ttl)
-    reaching = Q(state__in=PhotoSession.OPEN) | Q(ended_at__gte=since) | is_late | has_late
+    reaching = (
+        Q(state__in=PhotoSession.OPEN) | Q(ended_at__gte=since) | is_late | has_late
+    )
     known = PhotoSession.objects.filter(reaching, **line.names, started_at__lt=since)
     before = known.order_by("started_at").first()
     return before.started_at if before else since
@@ -121,9 +184,13 @@ def _beginning(line: Line, since: datetime) -> datetime:
 
 def _said(line: Line, start: datetime) -> list[Said]:
     shown = Attachment.objects.select_related("media").order_by("position")
-    messages = Message.objects.live().filter(**line.names, occurred_at__gte=start, kind__in=SPOKEN)
+    messages = Message.objects.live().filter(
+        **line.names, occurred_at__gte=start, kind__in=SPOKEN
+    )
     # Only those of the same contact: nobody else may revoke a photo.
-    revokes = Message.objects.live().filter(**line.names, occurred_at__gte=start, kind="revoke")
+    revokes = Message.objects.live().filter(
+        **line.names, occurred_at__gte=start, kind="revoke"
+    )
     revoked = set(revokes.values_list("refers_to", flat=True))
     return [
         Said(
@@ -145,7 +212,9 @@ def _said(line: Line, start: datetime) -> list[Said]:
                 if message.kind in SHOWN and is_photo(attachment.media)
             ),
         )
-        for message in messages.prefetch_related(Prefetch("attachments", queryset=shown))
+        for message in messages.prefetch_related(
+            Prefetch("attachments", queryset=shown)
+        )
     ]
 
 
@@ -159,8 +228,12 @@ def _decided(row: PhotoSession) -> Said:
     return Said(id=row.id, at=at, received_at=at, decision=row.staff_verb)
 
 
-def _write(line: Line, sessions: Sequence[Session], rows: Sequence[PhotoSession]) -> None:
-    """Give each session its row, by the message that it was first known by. One that is open is written last."""
+def _write(
+    line: Line, sessions: Sequence[Session], rows: Sequence[PhotoSession]
+) -> None:
+    """Give each session its row, by the message that it was first known by. One that is open is
+    written last.
+    """
     left = list(rows)
     for session in sorted(sessions, key=lambda session: session.is_open):
         spoken = set(session.messages)
@@ -185,7 +258,10 @@ def _write(line: Line, sessions: Sequence[Session], rows: Sequence[PhotoSession]
 
 
 def _known_as(row: PhotoSession) -> int:
-    order: list[str] = [PhotoSession.State.SUBMITTED, PhotoSession.State.AWAITING_DETAILS]
+    order: list[str] = [
+        PhotoSession.State.SUBMITTED,
+        PhotoSession.State.AWAITING_DETAILS,
+    ]
     return order.index(row.state) if row.state in order else len(order)
 
 
@@ -217,7 +293,12 @@ def _put(row: PhotoSession, session: Session) -> None:
 
 def _void(row: PhotoSession) -> None:
     """A session that was none: an older message has shown that it belongs to another one."""
-    row.state, row.ended_at, row.message_ids, row.media_ids = PhotoSession.State.CANCELLED, None, [], []
+    row.state, row.ended_at, row.message_ids, row.media_ids = (
+        PhotoSession.State.CANCELLED,
+        None,
+        [],
+        [],
+    )
     row.save(update_fields=["state", "ended_at", "message_ids", "media_ids"])
     row.outbox.filter(state=OutboxItem.State.QUEUED).delete()
     review(row)
@@ -236,15 +317,23 @@ def _owe(row: PhotoSession, session: Session) -> None:
     ]
     insert_once(items, unchanged="kind")
     # What an older message has made pointless is not said any more.
-    owed_by_review = {Kind.CORRECTION: COUNTED, Kind.HAND_OVER: (PhotoSession.State.SUBMITTED,)}
+    owed_by_review = {
+        Kind.CORRECTION: COUNTED,
+        Kind.HAND_OVER: (PhotoSession.State.SUBMITTED,),
+    }
     still = [kind for kind, states in owed_by_review.items() if row.state in states]
     # Of one that was tried nobody knows whether it has arrived.
-    pointless = row.outbox.filter(~Q(kind=Kind.HAND_OVER) | Q(attempts=0), state=OutboxItem.State.QUEUED)
-    pointless.exclude(kind__in=still).exclude(id__in=[item.id for item in items]).delete()
+    pointless = row.outbox.filter(
+        ~Q(kind=Kind.HAND_OVER) | Q(attempts=0), state=OutboxItem.State.QUEUED
+    )
+    pointless.exclude(kind__in=still).exclude(
+        id__in=[item.id for item in items]
+    ).delete()
 
 
 def review(row: PhotoSession) -> None:
-    """Owe a correction where the last reply has proved wrong, and a revision where the last hand-over has.
+    """Owe a correction where the last reply has proved wrong, and a revision where the last
+    hand-over has.
 
     Under the contact's lock.
     """
@@ -256,12 +345,19 @@ def review(row: PhotoSession) -> None:
         # What was announced as a photo was stored, and is none.
         SessionRebuild.objects.create(**asdict(line_of(row)), since=row.started_at)
     _correct(row, items, summary.holding.photos)
-    revisions = sorted((item for item in items if item.kind == Kind.HAND_OVER), key=lambda item: item.revision)
+    revisions = sorted(
+        (item for item in items if item.kind == Kind.HAND_OVER),
+        key=lambda item: item.revision,
+    )
     # Whoever has a session must hear, too, that it was cancelled after all.
-    if settings.SESSION_WEBHOOK_URL and (row.state == PhotoSession.State.SUBMITTED or revisions):
+    if settings.SESSION_WEBHOOK_URL and (
+        row.state == PhotoSession.State.SUBMITTED or revisions
+    ):
         data = summary.as_data(0)
         # One that was not put into words yet will say what is true then.
-        if not revisions or (revisions[-1].said and essence(revisions[-1].said) != essence(data)):
+        if not revisions or (
+            revisions[-1].said and essence(revisions[-1].said) != essence(data)
+        ):
             hand_over(row, revisions[-1].revision + 1 if revisions else 1)
 
 
@@ -284,7 +380,11 @@ def _correct(row: PhotoSession, items: Sequence[OutboxItem], photos: int) -> Non
     counting = [item for item in items if item.kind in COUNTING]
     if any(item.state == OutboxItem.State.QUEUED for item in counting):
         return
-    said = [item for item in counting if item.sending_at and item.state != OutboxItem.State.FAILED]
+    said = [
+        item
+        for item in counting
+        if item.sending_at and item.state != OutboxItem.State.FAILED
+    ]
     last = max(said, key=_sending_at, default=None)
     if last is not None and last.said.get("photos") != photos:
         item = OutboxItem(
@@ -303,10 +403,16 @@ def _sending_at(item: OutboxItem) -> datetime:
 
 
 def _delete_files(row: PhotoSession) -> None:
-    """As its contact asked: all files of this session's messages that were sent nowhere else. A hold keeps them."""
+    """As its contact asked: all files of this session's messages that were sent nowhere else. A
+    hold keeps them.
+    """
     if Contact.objects.get(id=row.contact_id).is_held:
         return
     sent = Attachment.objects.filter(message_id__in=row.message_ids).values("media_id")
-    elsewhere = Attachment.objects.filter(media_id=OuterRef("id")).exclude(message_id__in=row.message_ids)
-    if Media.objects.filter(~Exists(elsewhere), id__in=sent).mark_deleted("Its sender asked for it by RESET."):
+    elsewhere = Attachment.objects.filter(media_id=OuterRef("id")).exclude(
+        message_id__in=row.message_ids
+    )
+    if Media.objects.filter(~Exists(elsewhere), id__in=sent).mark_deleted(
+        "Its sender asked for it by RESET."
+    ):
         transaction.on_commit(media_jobs.wake_purge, robust=True)

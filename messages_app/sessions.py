@@ -1,7 +1,8 @@
-"""Photo sessions: a pure fold over what a contact said to one number of the business. Nothing here is counted up.
+"""Photo sessions: a pure fold over what a contact said to one number of the business. Nothing here
+is counted up.
 
-The fold takes messages in the order of their own times, whenever they came, so that an album whose webhooks are
-shuffled, doubled or late ends in the same sessions.
+The fold takes messages in the order of their own times, whenever they came, so that an album whose
+webhooks are shuffled, doubled or late ends in the same sessions.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ GRACE = timedelta(seconds=120)
 REMEMBERED = timedelta(hours=24)
 # Between two hints to somebody who chats while we wait for photos.
 HINT_EVERY = timedelta(seconds=60)
-# Where a provider sends no time, the time of receipt stands instead: webhooks that come together may swap places.
+# Where a provider sends no time, the time of receipt stands instead: webhooks that come together
+# may swap places.
 ASSUMED_TOLERANCE = timedelta(seconds=2)
 
 
@@ -31,9 +33,18 @@ class State(StrEnum):
 
 
 class Reply(StrEnum):
-    """What a session owes its contact. The first line of each is owed once a session, the second for each cause."""
+    """What a session owes its contact. The first line of each is owed once a session, the second
+    for each cause.
+    """
 
-    START, ACK, QUESTION, SUBMITTED, CANCELLED, RESET = "start", "ack", "question", "submitted", "cancelled", "reset"
+    START, ACK, QUESTION, SUBMITTED, CANCELLED, RESET = (
+        "start",
+        "ack",
+        "question",
+        "submitted",
+        "cancelled",
+        "reset",
+    )
     NO_PHOTOS, HINT, ADD = "no_photos", "hint", "add"
 
 
@@ -41,9 +52,18 @@ FOR_EACH_CAUSE = frozenset({Reply.NO_PHOTOS, Reply.HINT, Reply.ADD})
 
 
 class Word(StrEnum):
-    """What a message may say to the session itself. ``skip`` and ``add`` are buttons' payloads, too."""
+    """What a message may say to the session itself. ``skip`` and ``add`` are buttons' payloads,
+    too.
+    """
 
-    START, DONE, CANCEL, RESET, SKIP, ADD = "start", "done", "cancel", "reset", "skip", "add"
+    START, DONE, CANCEL, RESET, SKIP, ADD = (
+        "start",
+        "done",
+        "cancel",
+        "reset",
+        "skip",
+        "add",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +158,11 @@ class Session:
             self.owed.append(Owed(reply, cause, said.received_at))
 
     def owe_no_more(self, reply: Reply, said: Said) -> None:
-        self.owed = [owed for owed in self.owed if (owed.reply, owed.cause) != (reply, str(said.id))]
+        self.owed = [
+            owed
+            for owed in self.owed
+            if (owed.reply, owed.cause) != (reply, str(said.id))
+        ]
 
     def end(self, state: State, at: datetime) -> None:
         self.state, self.ended_at = state, at
@@ -160,8 +184,12 @@ def word_of(said: Said, rules: Rules) -> Word | None:
 
 
 def may_begin(text: str, payload: str, shows_file: bool, rules: Rules) -> bool:
-    """Whether a message may begin a session where none is; all else that is said changes only sessions in reach."""
-    return _word(text, payload, rules) is not None or (shows_file and rules.starts_with_photo)
+    """Whether a message may begin a session where none is; all else that is said changes only
+    sessions in reach.
+    """
+    return _word(text, payload, rules) is not None or (
+        shows_file and rules.starts_with_photo
+    )
 
 
 def _word(text: str, payload: str, rules: Rules) -> Word | None:
@@ -171,28 +199,42 @@ def _word(text: str, payload: str, rules: Rules) -> Word | None:
 
 
 def fold(
-    history: Iterable[Said], rules: Rules, *, now: datetime, may_expire: bool, missed: datetime | None = None
+    history: Iterable[Said],
+    rules: Rules,
+    *,
+    now: datetime,
+    may_expire: bool,
+    missed: datetime | None = None,
 ) -> list[Session]:
     """The sessions that these messages make, the oldest first; at most the last one is open.
 
-    ``may_expire``: nothing older is still unread, so that silence is silence. ``missed``: the last message of the
-    session before all these messages, if that one has expired.
+    ``may_expire``: nothing older is still unread, so that silence is silence. ``missed``: the last
+    message of the session before all these messages, if that one has expired.
     """
     sessions: list[Session] = []
     # Messages with photos that belong to no session.
     left_out: list[Said] = []
-    for said in sorted(history, key=lambda each: (each.at, _turn(each, rules), each.id)):
+    for said in sorted(
+        history, key=lambda each: (each.at, _turn(each, rules), each.id)
+    ):
         session = sessions[-1] if sessions and sessions[-1].is_open else None
-        # Staff may decide of a session that is silent for long: it is not over before its time has come for us, too.
+        # Staff may decide of a session that is silent for long: it is not over before its time has
+        # come for us, too.
         if session and not said.decision and said.at - session.last.at > rules.ttl:
             _end_silent(session, rules.ttl)
             session = None
         if sessions:
-            missed = sessions[-1].last.at if sessions[-1].state == State.EXPIRED else None
+            missed = (
+                sessions[-1].last.at if sessions[-1].state == State.EXPIRED else None
+            )
         if session is None and sessions and _still_belongs(sessions[-1], said, rules):
             sessions[-1].late.append(said)
             continue
-        session = session or _begin_late(said, rules, sessions) or _begin(said, rules, sessions, missed, left_out)
+        session = (
+            session
+            or _begin_late(said, rules, sessions)
+            or _begin(said, rules, sessions, missed, left_out)
+        )
         if session is not None:
             left_out.clear()
             _take(session, said, rules)
@@ -206,13 +248,16 @@ def fold(
 
 
 def is_same_moment(one: Said, other: Said) -> bool:
-    """Whether nobody can tell which of two messages was sent first, because a time of theirs was assumed."""
+    """Whether nobody can tell which of two messages was sent first, because a time of theirs was
+    assumed.
+    """
     is_assumed = one.time_assumed or other.time_assumed
     return is_assumed and abs(one.at - other.at) <= ASSUMED_TOLERANCE
 
 
 def _turn(said: Said, rules: Rules) -> int:
-    """Among messages of the same second: photos come before words, but after the word that begins their session.
+    """Among messages of the same second: photos come before words, but after the word that begins
+    their session.
 
     A caption counts as a word, too. A decision comes after all that it was taken of.
     """
@@ -225,16 +270,27 @@ def _turn(said: Said, rules: Rules) -> int:
 
 
 def _begin(
-    said: Said, rules: Rules, sessions: list[Session], missed: datetime | None, left_out: Iterable[Said]
+    said: Said,
+    rules: Rules,
+    sessions: list[Session],
+    missed: datetime | None,
+    left_out: Iterable[Said],
 ) -> Session | None:
     """A new session, if this message begins one."""
     word = word_of(said, rules)
     begins = word == Word.START or (rules.starts_with_photo and bool(said.photos))
-    # Whoever was too slow says DONE to a session that is over: they are asked for their photos again.
-    is_too_late = word == Word.DONE and missed is not None and said.at - missed <= REMEMBERED
+    # Whoever was too slow says DONE to a session that is over: they are asked for their photos
+    # again.
+    is_too_late = (
+        word == Word.DONE and missed is not None and said.at - missed <= REMEMBERED
+    )
     if said.decision or not (begins or is_too_late):
         return None
-    earlier = [photo for photo in left_out if word == Word.START and is_same_moment(photo, said)]
+    earlier = [
+        photo
+        for photo in left_out
+        if word == Word.START and is_same_moment(photo, said)
+    ]
     sessions.append(Session((*earlier, said)[0]))
     if word == Word.START and not said.photos:
         sessions[-1].owe(Reply.START, said)
@@ -244,7 +300,9 @@ def _begin(
 
 
 def _begin_late(said: Said, rules: Rules, sessions: list[Session]) -> Session | None:
-    """A new session of the photos that came after the last one was over, if a word shows that they were meant so."""
+    """A new session of the photos that came after the last one was over, if a word shows that they
+    were meant so.
+    """
     if not (sessions and sessions[-1].late and rules.starts_with_photo):
         return None
     is_word = word_of(said, rules) in {Word.DONE, Word.CANCEL, Word.RESET}
@@ -258,17 +316,23 @@ def _begin_late(said: Said, rules: Rules, sessions: list[Session]) -> Session | 
 
 
 def _still_belongs(session: Session, said: Said, rules: Rules) -> bool:
-    """Whether these photos belong to a session that is over: they were on their way when its sender ended it."""
+    """Whether these photos belong to a session that is over: they were on their way when its sender
+    ended it.
+    """
     if not said.photos or word_of(said, rules) == Word.START:
         return False
     if session.state == State.SUBMITTED:
         return session.done_at is not None and said.at <= session.done_at + GRACE
-    return session.cancelled_by is not None and is_same_moment(session.cancelled_by, said)
+    return session.cancelled_by is not None and is_same_moment(
+        session.cancelled_by, said
+    )
 
 
 def _take(session: Session, said: Said, rules: Rules) -> None:
     if said.decision:
-        session.end(State.SUBMITTED if said.decision == "close" else State.CANCELLED, said.at)
+        session.end(
+            State.SUBMITTED if said.decision == "close" else State.CANCELLED, said.at
+        )
         return
     session.last = said
     session.messages.append(said.id)
@@ -304,7 +368,11 @@ def _take_photos(session: Session, said: Said) -> None:
     session.photos.extend(said.photos)
     session.owe(Reply.ACK, said)
     empty = session.empty_done
-    if session.state == State.COLLECTING and empty is not None and is_same_moment(empty, said):
+    if (
+        session.state == State.COLLECTING
+        and empty is not None
+        and is_same_moment(empty, said)
+    ):
         # They were sent before that DONE, for all we know.
         session.owe_no_more(Reply.NO_PHOTOS, empty)
         session.state, session.done_at = State.AWAITING_DETAILS, empty.at
@@ -312,9 +380,13 @@ def _take_photos(session: Session, said: Said) -> None:
 
 
 def _is_again(session: Session, said: Said) -> bool:
-    """Whether these photos come instead of those before, all refused: their sender was told to begin again."""
+    """Whether these photos come instead of those before, all refused: their sender was told to
+    begin again.
+    """
     is_late = session.done_at is not None and said.at > session.done_at + GRACE
-    return is_late and all(photo.is_refused or photo.is_revoked for photo in session.photos)
+    return is_late and all(
+        photo.is_refused or photo.is_revoked for photo in session.photos
+    )
 
 
 def _collect(session: Session, said: Said, word: Word | None) -> None:
@@ -324,7 +396,12 @@ def _collect(session: Session, said: Said, word: Word | None) -> None:
     elif word == Word.DONE:
         session.empty_done = said
         session.owe(Reply.NO_PHOTOS, said)
-    elif said.text and not said.photos and word != Word.START and _may_hint(session, said):
+    elif (
+        said.text
+        and not said.photos
+        and word != Word.START
+        and _may_hint(session, said)
+    ):
         session.hinted_at = said.at
         session.owe(Reply.HINT, said)
 
@@ -334,13 +411,17 @@ def _may_hint(session: Session, said: Said) -> bool:
 
 
 def _expire(session: Session, ttl: timedelta, now: datetime) -> None:
-    """End a session whose contact has been silent, by their own clock and by ours: nobody is late because we were."""
+    """End a session whose contact has been silent, by their own clock and by ours: nobody is late
+    because we were.
+    """
     if now - session.last.at > ttl and now - session.last.received_at > ttl:
         _end_silent(session, ttl)
 
 
 def _end_silent(session: Session, ttl: timedelta) -> None:
-    """End a session whose contact has fallen silent. Whoever said DONE has given us photos to pass on."""
+    """End a session whose contact has fallen silent. Whoever said DONE has given us photos to pass
+    on.
+    """
     if session.state == State.AWAITING_DETAILS:
         session.is_unanswered = True
         session.end(State.SUBMITTED, session.last.at + ttl)

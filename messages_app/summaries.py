@@ -22,7 +22,9 @@ REFUSED = frozenset({Media.State.REJECTED, Media.State.EXPIRED, Media.State.DELE
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """How many photos a session has. Those on their way are counted as photos, refused ones are not."""
+    """How many photos a session has. Those on their way are counted as photos, refused ones are
+    not.
+    """
 
     photos: int = 0
     on_their_way: int = 0
@@ -52,7 +54,9 @@ class Summary:
     def as_data(self, revision: int) -> dict[str, Any]:
         """What is kept of it: all that ``with_links`` needs, and no link that opens a photo."""
         session = self.session
-        expires_at = datetime.now(UTC) + timedelta(seconds=settings.SUMMARY_LINK_TTL_SECONDS)
+        expires_at = datetime.now(UTC) + timedelta(
+            seconds=settings.SUMMARY_LINK_TTL_SECONDS
+        )
         return {
             "id": str(session.id),
             "revision": revision,
@@ -82,7 +86,8 @@ class Summary:
 
 
 def with_links(data: Mapping[str, Any]) -> dict[str, Any]:
-    """A summary as the business gets it, from ``Summary.as_data``; the same data makes the same links.
+    """A summary as the business gets it, from ``Summary.as_data``; the same data makes the same
+    links.
 
     Data of former versions has its links in it already.
     """
@@ -97,8 +102,14 @@ def with_links(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def without_links(data: Mapping[str, Any]) -> dict[str, Any]:
     """A kept summary for the eye, of former versions as well."""
-    photos = [{name: value for name, value in photo.items() if name != "url"} for photo in data.get("photos", ())]
-    return {**{name: value for name, value in data.items() if name != "text"}, "photos": photos}
+    photos = [
+        {name: value for name, value in photo.items() if name != "url"}
+        for photo in data.get("photos", ())
+    ]
+    return {
+        **{name: value for name, value in data.items() if name != "text"},
+        "photos": photos,
+    }
 
 
 def as_text(urls: Sequence[str], details: str) -> str:
@@ -109,26 +120,44 @@ def as_text(urls: Sequence[str], details: str) -> str:
 
 def essence(data: Mapping[str, Any]) -> tuple[object, ...]:
     """What makes a summary another one; links and times on the way do not."""
-    counts = {name: count for name, count in data["counts"].items() if name != "on_their_way"}
+    counts = {
+        name: count for name, count in data["counts"].items() if name != "on_their_way"
+    }
     # Summaries of former versions do not say whether the question was answered.
     is_unanswered = data.get("is_unanswered", False)
-    return data["state"], [photo["id"] for photo in data["photos"]], data["details"], is_unanswered, counts
+    return (
+        data["state"],
+        [photo["id"] for photo in data["photos"]],
+        data["details"],
+        is_unanswered,
+        counts,
+    )
 
 
 def summarize(session: PhotoSession) -> Summary:
     """What the session holds now."""
     sent = sent_in([session])[session.id]
     captions = _captions(session)
-    photos = tuple(SentPhoto(media, captions.get(media.id, "")) for media in _distinct(sent))
+    photos = tuple(
+        SentPhoto(media, captions.get(media.id, "")) for media in _distinct(sent)
+    )
     refused = tuple(media for media in sent if media.state in REFUSED)
     return Summary(session, photos, refused, holding_of(session, sent))
 
 
 def sent_in(sessions: Iterable[PhotoSession]) -> dict[UUID, list[Media]]:
-    """The photos of each of these sessions, refused ones as well, by the provider's time. One look for all of them."""
-    ids = {session.id: [UUID(id) for id in dict.fromkeys(session.media_ids)] for session in sessions}
+    """The photos of each of these sessions, refused ones as well, by the provider's time. One look
+    for all of them.
+    """
+    ids = {
+        session.id: [UUID(id) for id in dict.fromkeys(session.media_ids)]
+        for session in sessions
+    }
     found = Media.objects.in_bulk({id for own in ids.values() for id in own})
-    return {session: sorted((found[id] for id in own if id in found), key=_by_time) for session, own in ids.items()}
+    return {
+        session: sorted((found[id] for id in own if id in found), key=_by_time)
+        for session, own in ids.items()
+    }
 
 
 def holding_of(session: PhotoSession, sent: Sequence[Media]) -> Holding:
@@ -138,7 +167,9 @@ def holding_of(session: PhotoSession, sent: Sequence[Media]) -> Holding:
     too_large = sum(media.is_too_large for media in refused)
     return Holding(
         photos=len(distinct),
-        on_their_way=sum(media.state in (*Media.WAITING, Media.State.MISSING) for media in distinct),
+        on_their_way=sum(
+            media.state in (*Media.WAITING, Media.State.MISSING) for media in distinct
+        ),
         too_large=too_large,
         refused=len(refused) - too_large,
         duplicates=len(session.media_ids) - len(refused) - len(distinct),
@@ -148,7 +179,9 @@ def holding_of(session: PhotoSession, sent: Sequence[Media]) -> Holding:
 def _distinct(sent: Sequence[Media]) -> list[Media]:
     """Those that are or will be had, of each content the first."""
     kept = [media for media in sent if media.state not in REFUSED]
-    return sorted({_content(media): media for media in reversed(kept)}.values(), key=_by_time)
+    return sorted(
+        {_content(media): media for media in reversed(kept)}.values(), key=_by_time
+    )
 
 
 def _content(media: Media) -> object:
@@ -162,7 +195,11 @@ def _by_time(media: Media) -> tuple[datetime, int, UUID]:
 
 def _captions(session: PhotoSession) -> dict[UUID, str]:
     said = Message.objects.filter(id__in=session.message_ids).exclude(text="")
-    return dict(said.filter(attachments__media__isnull=False).values_list("attachments__media_id", "text"))
+    return dict(
+        said.filter(attachments__media__isnull=False).values_list(
+            "attachments__media_id", "text"
+        )
+    )
 
 
 def _as_data(photo: SentPhoto) -> dict[str, Any]:
@@ -182,14 +219,21 @@ def _as_data(photo: SentPhoto) -> dict[str, Any]:
 
 
 def _refused(media: Media) -> dict[str, Any]:
-    return {"id": str(media.id), "reason": media.last_error, "occurred_at": _iso(media.occurred_at)}
+    return {
+        "id": str(media.id),
+        "reason": media.last_error,
+        "occurred_at": _iso(media.occurred_at),
+    }
 
 
 def _with_link(photo: Mapping[str, Any], expires_at: datetime) -> dict[str, Any]:
     sent = dict(photo)
     public_url, version = sent.pop("public_url"), sent.pop("link_version")
     granted = Link(Disposition.INLINE, expires_at)
-    return {**sent, "url": public_url or signing.link_of(UUID(sent["id"]), version, granted)}
+    return {
+        **sent,
+        "url": public_url or signing.link_of(UUID(sent["id"]), version, granted),
+    }
 
 
 def _iso(at: datetime | None) -> str | None:

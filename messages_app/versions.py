@@ -1,7 +1,9 @@
-"""What is said again of a message that is known: content replaces its absence, two contents are both kept.
+"""What is said again of a message that is known: content replaces its absence, two contents are
+both kept.
 
-A provider may send «unsupported», a placeholder or an error first and the content later, under the same message id.
-The rows in the end depend neither on the order of the accounts nor on how deliveries bundle them.
+A provider may send «unsupported», a placeholder or an error first and the content later, under the
+same message id. The rows in the end depend neither on the order of the accounts nor on how
+deliveries bundle them.
 """
 
 from __future__ import annotations
@@ -26,12 +28,19 @@ ABSENT = frozenset({"unsupported", "media_placeholder", "unknown"})
 # … and kinds that are nothing without their file.
 FILES = frozenset({"image", "video", "audio", "document", "sticker"})
 # Of the same content, the account that sessions follow counts most.
-ORIGINS = (Message.Origin.HISTORY, Message.Origin.ECHO, Message.Origin.STANDBY, Message.Origin.LIVE)
+ORIGINS = (
+    Message.Origin.HISTORY,
+    Message.Origin.ECHO,
+    Message.Origin.STANDBY,
+    Message.Origin.LIVE,
+)
 # What a reader makes of an account, and may make better one day.
 READ = ("kind", "text", "payload", "refers_to", "errors")
 # What belongs to the content; all else of a message belongs to how it was sent.
 CONTENT = (*READ, "raw", "delivery_id")
-FIELDS = tuple(field.attname for field in Message._meta.concrete_fields if not field.primary_key)
+FIELDS = tuple(
+    field.attname for field in Message._meta.concrete_fields if not field.primary_key
+)
 SENDING = tuple(name for name in FIELDS if name not in CONTENT)
 
 
@@ -60,7 +69,13 @@ class Content:
     errors: str
 
     @classmethod
-    def of(cls, said: Message | MessageVersion, media_ids: Iterable[str], *, has_lost: bool = False) -> Content:
+    def of(
+        cls,
+        said: Message | MessageVersion,
+        media_ids: Iterable[str],
+        *,
+        has_lost: bool = False,
+    ) -> Content:
         files = sorted(media_ids)
         parts = [said.kind, said.text, said.payload, said.refers_to, *files]
         speaks = said.kind not in ABSENT | FILES and not has_lost
@@ -74,8 +89,16 @@ class Content:
 
     @property
     def rank(self) -> tuple[object, ...]:
-        """The message shows the account of the highest rank. Where nothing else decides, the digest does."""
-        return self.is_there, self.has_lost, ORIGINS.index(self.origin), self.digest, self.errors
+        """The message shows the account of the highest rank. Where nothing else decides, the digest
+        does.
+        """
+        return (
+            self.is_there,
+            self.has_lost,
+            ORIGINS.index(self.origin),
+            self.digest,
+            self.errors,
+        )
 
 
 def merge(accounts: Sequence[Account]) -> None:
@@ -106,13 +129,17 @@ def _merge(account: Account, new: Content) -> None:
     conversations.note([row.id])
     if row.raw == account.message.raw:
         # The same account, read once more by a reader that understands more of it.
-        MessageVersion.objects.filter(id__in=[each.id for each in versions if each.raw == row.raw]).delete()
+        MessageVersion.objects.filter(
+            id__in=[each.id for each in versions if each.raw == row.raw]
+        ).delete()
         _show(account, READ)
         if len(versions) > 1:
             insert_once([_version(account, new)], unchanged="digest")
     else:
         if shown.is_there and shown.digest != new.digest:
-            former = [] if versions else [_version(Account(row, ()), shown, _named(row))]
+            former = (
+                [] if versions else [_version(Account(row, ()), shown, _named(row))]
+            )
             insert_once([*former, _version(account, new)], unchanged="digest")
         if new.rank > shown.rank:
             _show(account, CONTENT if _is_from_nearer(row, account.message) else FIELDS)
@@ -128,19 +155,29 @@ def _content_of(row: Message) -> tuple[Content, set[str]]:
     """The content that a message shows, and the digests of all that it has."""
     versions = [Content.of(each, each.media_ids) for each in row.versions.all()]
     if versions:
-        return max(versions, key=lambda each: each.rank), {each.digest for each in versions}
+        return max(versions, key=lambda each: each.rank), {
+            each.digest for each in versions
+        }
     files = [attachment.media for attachment in row.attachments.all()]
-    content = Content.of(row, _named(row), has_lost=any(not media.is_named for media in files))
+    content = Content.of(
+        row, _named(row), has_lost=any(not media.is_named for media in files)
+    )
     return content, {content.digest}
 
 
 def _with_files(messages: QuerySet[Message]) -> QuerySet[Message]:
     files = Attachment.objects.select_related("media").order_by("position")
-    return messages.prefetch_related(Prefetch("attachments", queryset=files), "versions")
+    return messages.prefetch_related(
+        Prefetch("attachments", queryset=files), "versions"
+    )
 
 
 def _named(row: Message) -> list[str]:
-    return [str(attachment.media_id) for attachment in row.attachments.all() if attachment.media.is_named]
+    return [
+        str(attachment.media_id)
+        for attachment in row.attachments.all()
+        if attachment.media.is_named
+    ]
 
 
 def _show(account: Account, fields: Sequence[str]) -> None:
@@ -148,9 +185,15 @@ def _show(account: Account, fields: Sequence[str]) -> None:
     Message.objects.filter(id=account.message.id).update(**values)
 
 
-def _version(account: Account, content: Content, media_ids: Sequence[str] | None = None) -> MessageVersion:
+def _version(
+    account: Account, content: Content, media_ids: Sequence[str] | None = None
+) -> MessageVersion:
     said = account.message
-    named = [str(file.id) for file in account.files if not file.lost] if media_ids is None else media_ids
+    named = (
+        [str(file.id) for file in account.files if not file.lost]
+        if media_ids is None
+        else media_ids
+    )
     return MessageVersion(
         id=computed_id("version", str(said.id), content.digest),
         message_id=said.id,
@@ -173,12 +216,17 @@ def _attach(row: Message, files: Sequence[Announcement], *, is_there: bool) -> N
     ordered = sorted(media, key=lambda each: (each.position, str(each.id)))
     row.attachments.all().delete()
     Attachment.objects.bulk_create(
-        Attachment(message_id=row.id, position=position, media_id=each.id) for position, each in enumerate(ordered)
+        Attachment(message_id=row.id, position=position, media_id=each.id)
+        for position, each in enumerate(ordered)
     )
     _forget(known.keys() - {each.id for each in media})
 
 
 def _forget(lost: Iterable[UUID]) -> None:
-    """Rows of files that were said to be lost, and came after all: nothing was ever kept of them."""
+    """Rows of files that were said to be lost, and came after all: nothing was ever kept of
+    them.
+    """
     attached = Attachment.objects.filter(media=OuterRef("pk"))
-    Media.objects.filter(~Exists(attached), id__in=list(lost), provider_media_id="", url="").delete()
+    Media.objects.filter(
+        ~Exists(attached), id__in=list(lost), provider_media_id="", url=""
+    ).delete()

@@ -17,7 +17,9 @@ from messages_app.models import Attachment
 @csrf_exempt
 @require_safe
 def file_of_message(request: HttpRequest, message_id: UUID) -> HttpResponseBase:
-    """The message's first file, or the one at ``?position=N``; answered as ``/media/<uuid>/`` is."""
+    """The message's first file, or the one at ``?position=N``; answered as ``/media/<uuid>/``
+    is.
+    """
     attachments = Attachment.objects.filter(message_id=message_id).order_by("position")
     position = request.GET.get("position")
     if position is not None:

@@ -1,4 +1,6 @@
-"""Giving the inbox's hint beside the answers: no provider waits for Redis, and a storm of webhooks is few hints."""
+"""Giving the inbox's hint beside the answers: no provider waits for Redis, and a storm of webhooks
+is few hints.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ PAUSE_SECONDS = 0.02
 
 
 class Waker:
-    """A thread for each process that gives the hint; it starts with the first wish, after any fork."""
+    """A thread for each process that gives the hint; it starts with the first wish, after any
+    fork.
+    """
 
     def __init__(self) -> None:
         self._wanted = threading.Event()
@@ -23,12 +27,16 @@ class Waker:
         self._pid = 0
 
     def wake(self) -> None:
-        """Wish for a hint, after the commit. It is given at once, or within PAUSE_SECONDS of the last one."""
+        """Wish for a hint, after the commit. It is given at once, or within PAUSE_SECONDS of the
+        last one.
+        """
         self._wanted.set()
         if self._pid != os.getpid():
             with self._lock:
                 if self._pid != os.getpid():
-                    threading.Thread(target=self._run, name="waker", daemon=True).start()
+                    threading.Thread(
+                        target=self._run, name="waker", daemon=True
+                    ).start()
                     self._pid = os.getpid()
 
     def _run(self) -> None:

@@ -49,12 +49,18 @@ def receive(request: HttpRequest, endpoint: str) -> HttpResponse:
     if request.method == "GET" and provider.has_handshake:
         challenge = provider.challenge(request.GET)
         if challenge is None:
-            reason = "hub.verify_token is none of META_VERIFY_TOKEN, or that is not set."
-            log.warning("handshake refused", extra={"endpoint": endpoint, "reason": reason})
+            reason = (
+                "hub.verify_token is none of META_VERIFY_TOKEN, or that is not set."
+            )
+            log.warning(
+                "handshake refused", extra={"endpoint": endpoint, "reason": reason}
+            )
             return _refuse(403, "The verify token is not ours.")
         return HttpResponse(challenge, content_type="text/plain")
     if request.method != "POST":
-        return HttpResponseNotAllowed(["GET", "POST"] if provider.has_handshake else ["POST"])
+        return HttpResponseNotAllowed(
+            ["GET", "POST"] if provider.has_handshake else ["POST"]
+        )
     # Before the body: strangers must not make us hold and decode what they send.
     if refusal := provider.refusal_of_headers(request.headers):
         _drain(_stream(request))
@@ -75,9 +81,14 @@ def receive(request: HttpRequest, endpoint: str) -> HttpResponse:
         return _refuse(403, "The signature is missing or wrong.")
     reached("webhook_before_commit")
     try:
-        Delivery.objects.using(DATABASE).keep(endpoint=endpoint, content_type=content_type, query=query, body=body)
+        Delivery.objects.using(DATABASE).keep(
+            endpoint=endpoint, content_type=content_type, query=query, body=body
+        )
     except Error as error:
-        log.error("a delivery could not be kept", extra={"endpoint": endpoint, "error": described(error)})
+        log.error(
+            "a delivery could not be kept",
+            extra={"endpoint": endpoint, "error": described(error)},
+        )
         response = _refuse(503, "The delivery could not be kept. Send it again.")
         response["Retry-After"] = str(RETRY_AFTER_SECONDS)
         return response
@@ -91,7 +102,9 @@ def receive(request: HttpRequest, endpoint: str) -> HttpResponse:
 def _incoming(request: HttpRequest, content_type: str, body: bytes) -> IncomingRequest:
     # The path as it came: the signature covers its bytes, not what Django makes of them.
     path = request.META.get("RAW_URI") or request.get_full_path()
-    return IncomingRequest(path=path, content_type=content_type, headers=request.headers, body=body)
+    return IncomingRequest(
+        path=path, content_type=content_type, headers=request.headers, body=body
+    )
 
 
 def _stream(request: HttpRequest) -> BinaryIO:

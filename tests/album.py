@@ -1,8 +1,8 @@
 """Thirty photos and DONE, all at once and in any order: ``python -m tests.album --seeds 100``.
 
-Each seed is a customer with an order of their own; a web of four processes takes them in. Prints a line for each
-database; exits 1 unless each customer was acknowledged once, the last reply and the last revision say 30, and each
-revision was handed over once.
+Each seed is a customer with an order of their own; a web of four processes takes them in. Prints a
+line for each database; exits 1 unless each customer was acknowledged once, the last reply and the
+last revision say 30, and each revision was handed over once.
 """
 
 from __future__ import annotations
@@ -37,7 +37,11 @@ class Album:
     def requests(self, at: float) -> list[SignedRequest]:
         """All of them, in the order that this seed makes."""
         photos = [self.customer.photo(at + number // 12) for number in range(PHOTOS)]
-        requests = [self.customer.say("SELL", at - 1), *photos, self.customer.say("DONE", at + 3)]
+        requests = [
+            self.customer.say("SELL", at - 1),
+            *photos,
+            self.customer.say("DONE", at + 3),
+        ]
         Random(self.seed).shuffle(requests)
         return requests
 
@@ -52,8 +56,16 @@ def main() -> int:
     for database in options.database or ("sqlite", "postgres"):
         began = time.monotonic()
         with tempfile.TemporaryDirectory() as directory:
-            found = albums(Path(directory), database=database, seeds=range(options.seeds), at_once=options.at_once)
-        print(f"{database}: {options.seeds} albums in {time.monotonic() - began:.0f} s, {len(found)} problems")
+            found = albums(
+                Path(directory),
+                database=database,
+                seeds=range(options.seeds),
+                at_once=options.at_once,
+            )
+        print(
+            f"{database}: {options.seeds} albums in {time.monotonic() - began:.0f} s, "
+            f"{len(found)} problems"
+        )
         problems += found
     for problem in problems[:20]:
         print(problem)
@@ -67,11 +79,18 @@ def albums(directory: Path, *, database: str, seeds: range, at_once: int) -> lis
     with (
         Shop() as shop,
         running_hub(
-            directory, database=database, provider=provider, web_processes=4, sweep_every=5, env=shop.env
+            directory,
+            database=database,
+            provider=provider,
+            web_processes=4,
+            sweep_every=5,
+            env=shop.env,
         ) as hub,
     ):
         for start in range(seeds.start, seeds.stop, at_once):
-            some = [_album(seed) for seed in range(start, min(start + at_once, seeds.stop))]
+            some = [
+                _album(seed) for seed in range(start, min(start + at_once, seeds.stop))
+            ]
             problems += _round(hub, provider, shop, some)
     return problems
 
@@ -80,20 +99,36 @@ def _album(seed: int) -> Album:
     return Album(Customer(number=f"+1433556{seed:04}"), seed)
 
 
-def _round(hub: Hub, provider: SimulatedProvider, shop: Shop, albums: list[Album]) -> list[str]:
+def _round(
+    hub: Hub, provider: SimulatedProvider, shop: Shop, albums: list[Album]
+) -> list[str]:
     at = time.time() - 5
     requests = [album.requests(at) for album in albums]
     # Side by side: each customer's album is posted all at once.
-    mixed = [request for together in zip(*requests, strict=True) for request in together]
+    mixed = [
+        request for together in zip(*requests, strict=True) for request in together
+    ]
     answers = send(mixed, hub.url, parallel=60)
     assert {answer.status for answer in answers} == {200}
     numbers = [album.customer.number for album in albums]
-    until(lambda: all(f"{PHOTOS} photos" in _last(provider, number) for number in numbers), 60)
+    until(
+        lambda: all(
+            f"{PHOTOS} photos" in _last(provider, number) for number in numbers
+        ),
+        60,
+    )
     skips = [album.customer.say("no, skip", time.time()) for album in albums]
     assert {answer.status for answer in send(skips, hub.url)} == {200}
     until(lambda: all(_revision(shop, number) == PHOTOS for number in numbers), 60)
-    until(lambda: all(_last(provider, number).startswith("Thank you!") for number in numbers), 60)
-    return [problem for number in numbers for problem in _problems(provider, shop, number)]
+    until(
+        lambda: all(
+            _last(provider, number).startswith("Thank you!") for number in numbers
+        ),
+        60,
+    )
+    return [
+        problem for number in numbers for problem in _problems(provider, shop, number)
+    ]
 
 
 def _problems(provider: SimulatedProvider, shop: Shop, number: str) -> list[str]:

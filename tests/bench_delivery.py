@@ -1,9 +1,9 @@
 """Files by each of the ways, side by side: ``python -m tests.bench_delivery``.
 
-The three ways of MEDIA_DELIVERY, the S3 server read directly, nginx on the same file, and the views that one writes
-first, all behind the real access check; in turns, so that what else runs here weighs on all of them. Prints medians
-of the rounds' ratios, [lowest-highest], beside what is aimed at; asserts that answers are right, and nothing about
-time, because machines are noisy.
+The three ways of MEDIA_DELIVERY, the S3 server read directly, nginx on the same file, and the views
+that one writes first, all behind the real access check; in turns, so that what else runs here
+weighs on all of them. Prints medians of the rounds' ratios, [lowest-highest], beside what is aimed
+at; asserts that answers are right, and nothing about time, because machines are noisy.
 """
 
 from __future__ import annotations
@@ -32,7 +32,12 @@ from urllib.parse import urlsplit
 
 from mediahub.env import BASE_DIR
 from mediahub.simulator.hub import Hub
-from mediahub.simulator.processes import Process, accepts_connections, answers, free_port
+from mediahub.simulator.processes import (
+    Process,
+    accepts_connections,
+    answers,
+    free_port,
+)
 from tests.hubs import running_hub
 from tests.load import get, run
 from tests.servers import nginx_server
@@ -64,8 +69,15 @@ TARGETS = {
     ("1 GB", 1, "S3, stream"): (Target(0.90, "S3 itself"),),
     ("16 MB", 1, "S3, stream"): (Target(0.75, "S3 itself"),),
     ("16 MB", 50, "S3, stream"): (Target(0.75, "S3 itself"),),
-    ("200 KB", 50, "S3, stream"): (Target(0.25, "S3 itself"), Target(1.25, "naive: boto3, 1 KB")),
-    **{(size, clients, "S3, accel"): (Target(0.95, "S3 itself"),) for size in SIZES for clients in CLIENTS[size]},
+    ("200 KB", 50, "S3, stream"): (
+        Target(0.25, "S3 itself"),
+        Target(1.25, "naive: boto3, 1 KB"),
+    ),
+    **{
+        (size, clients, "S3, accel"): (Target(0.95, "S3 itself"),)
+        for size in SIZES
+        for clients in CLIENTS[size]
+    },
     ("1 GB", 1, "disk, accel"): (Target(0.75, "nginx"),),
     ("1 GB", 1, "disk, stream"): (Target(0.65, "nginx"),),
 }
@@ -131,30 +143,59 @@ class Cell:
         return f"{self.size}, {self.clients} client{'s' * (self.clients > 1)}, {access}"
 
     def has(self, way: Way) -> bool:
-        """Naive views take minutes over what is no question of theirs; at 1 GB one of them shows its memory."""
+        """Naive views take minutes over what is no question of theirs; at 1 GB one of them shows
+        its memory.
+        """
         if self.size == "1 GB":
             return way.name not in NAIVE[1:]
-        return way.name not in NAIVE or (self.size, self.clients) not in {("200 KB", 1000), ("16 MB", 50)}
+        return way.name not in NAIVE or (self.size, self.clients) not in {
+            ("200 KB", 1000),
+            ("16 MB", 50),
+        }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=1.0, help="of each load by 50 or 1000 clients")
-    parser.add_argument("--slow-seconds", type=float, default=10.0, help="of each test with slow readers; 0: none")
+    parser.add_argument(
+        "--seconds", type=float, default=1.0, help="of each load by 50 or 1000 clients"
+    )
+    parser.add_argument(
+        "--slow-seconds",
+        type=float,
+        default=10.0,
+        help="of each test with slow readers; 0: none",
+    )
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--clients", nargs="+", type=int, default=[1, 50, 1000])
-    parser.add_argument("--session", action="store_true", help="let in by a login everywhere, not by signed links")
+    parser.add_argument(
+        "--session",
+        action="store_true",
+        help="let in by a login everywhere, not by signed links",
+    )
     parser.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite")
-    parser.add_argument("--short", action="store_true", help="200 KB, up to 50 clients, one round")
+    parser.add_argument(
+        "--short", action="store_true", help="200 KB, up to 50 clients, one round"
+    )
     options = parser.parse_args()
     if options.short:
         options.rounds, options.sizes, options.clients = 1, ["200 KB"], [1, 50]
         options.seconds, options.slow_seconds = 0.4, 2.0
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    with tempfile.TemporaryDirectory() as directory, _ways(Path(directory), options.database) as (hub, ways):
-        sizes = {name: SIZES[name] for name in {*options.sizes, *(["200 KB", "16 MB"] * bool(options.slow_seconds))}}
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        _ways(Path(directory), options.database) as (hub, ways),
+    ):
+        sizes = {
+            name: SIZES[name]
+            for name in {
+                *options.sizes,
+                *(["200 KB", "16 MB"] * bool(options.slow_seconds)),
+            }
+        }
         session, files = _keep_files(hub, sizes)
         cells = [
             Cell(size, clients, options.session)
@@ -163,17 +204,26 @@ def main() -> None:
             if clients in options.clients
         ]
         if Cell("200 KB", 50) in cells:
-            cells.insert(cells.index(Cell("200 KB", 50)) + 1, Cell("200 KB", 50, session=True))
+            cells.insert(
+                cells.index(Cell("200 KB", 50)) + 1, Cell("200 KB", 50, session=True)
+            )
         for way in ways:
             for size in {cell.size: None for cell in cells if cell.has(way)}:
-                _check(way, files[size], session if options.session or way.staff_only else "")
+                _check(
+                    way,
+                    files[size],
+                    session if options.session or way.staff_only else "",
+                )
         results: dict[Cell, list[dict[str, Measured]]] = defaultdict(list)
         for number in range(options.rounds + 1):
             for cell in cells:
-                # Large files need no warming: each way has been read to the end once, when it was checked.
+                # Large files need no warming: each way has been read to the end once, when it was
+                # checked.
                 if number or cell.size == "200 KB":
                     measured = {
-                        way.name: _measure(way, cell, files[cell.size], session, options.seconds)
+                        way.name: _measure(
+                            way, cell, files[cell.size], session, options.seconds
+                        )
                         for way in ways
                         if cell.has(way)
                     }
@@ -184,7 +234,9 @@ def main() -> None:
             _print(cell, rounds)
         if options.slow_seconds:
             beside = BESIDE_SLOW[:1] if options.short else BESIDE_SLOW
-            _print_slow([way for way in ways if way.name in beside], files, options.slow_seconds)
+            _print_slow(
+                [way for way in ways if way.name in beside], files, options.slow_seconds
+            )
 
 
 # --- servers ----------------------------------------------------------------
@@ -193,9 +245,14 @@ def main() -> None:
 @contextmanager
 def _ways(directory: Path, database: str) -> Iterator[tuple[Hub, list[Way]]]:
     """One database and one bucket; a web server for each way, and nginx where it belongs."""
-    env = {"DJANGO_SETTINGS_MODULE": "tests.bench_delivery_settings", "LOG_LEVEL": "WARNING"}
+    env = {
+        "DJANGO_SETTINGS_MODULE": "tests.bench_delivery_settings",
+        "LOG_LEVEL": "WARNING",
+    }
     with ExitStack() as stack:
-        hub = stack.enter_context(running_hub(directory, database=database, storage="rclone", env=env))
+        hub = stack.enter_context(
+            running_hub(directory, database=database, storage="rclone", env=env)
+        )
         # What is measured is files; the work behind messages would share the processors.
         hub.worker.stop()
         hub.sweeper.stop()
@@ -207,7 +264,14 @@ def _ways(directory: Path, database: str) -> Iterator[tuple[Hub, list[Way]]]:
             port = free_port()
             process = Process(
                 name,
-                [sys.executable, "-m", "gunicorn", "mediahub.wsgi", "--bind", f"127.0.0.1:{port}"],
+                [
+                    sys.executable,
+                    "-m",
+                    "gunicorn",
+                    "mediahub.wsgi",
+                    "--bind",
+                    f"127.0.0.1:{port}",
+                ],
                 log=directory / f"{name}.log",
                 env={**hub.env, **env},
                 cwd=BASE_DIR,
@@ -218,10 +282,16 @@ def _ways(directory: Path, database: str) -> Iterator[tuple[Hub, list[Way]]]:
         def nginx(name: str, behind: int) -> int:
             place, port = directory / name, free_port()
             place.mkdir()
-            return _running(stack, nginx_server(place, port, hub=behind, media_root=media, bucket=bucket), port)
+            return _running(
+                stack,
+                nginx_server(place, port, hub=behind, media_root=media, bucket=bucket),
+                port,
+            )
 
         bucket_accel, bucket_accel_pid = web("bucket-accel", MEDIA_DELIVERY="accel")
-        disk_accel, disk_accel_pid = web("disk-accel", MEDIA_DELIVERY="accel", MEDIA_STORAGE_BACKEND="local")
+        disk_accel, disk_accel_pid = web(
+            "disk-accel", MEDIA_DELIVERY="accel", MEDIA_STORAGE_BACKEND="local"
+        )
         naive = web("naive")
         plain = free_port()
         yield (
@@ -230,11 +300,18 @@ def _ways(directory: Path, database: str) -> Iterator[tuple[Hub, list[Way]]]:
                 Way("S3 itself", bucket),
                 Way("S3, stream", hub.port, hub.web.pid),
                 Way("S3, accel", nginx("nginx-bucket", bucket_accel), bucket_accel_pid),
-                Way("S3, redirect", *web("redirect", MEDIA_DELIVERY="redirect"), staff_only=True),
+                Way(
+                    "S3, redirect",
+                    *web("redirect", MEDIA_DELIVERY="redirect"),
+                    staff_only=True,
+                ),
                 Way("naive: storages", *naive, prefix="/storages"),
                 Way("naive: boto3, 1 KB", *naive, prefix="/boto3/1024"),
                 Way("naive: boto3, 256 KB", *naive, prefix="/boto3/262144"),
-                Way("nginx", _running(stack, _plain_nginx(directory, plain, media), plain)),
+                Way(
+                    "nginx",
+                    _running(stack, _plain_nginx(directory, plain, media), plain),
+                ),
                 Way("disk, stream", *web("disk-stream", MEDIA_STORAGE_BACKEND="local")),
                 Way("disk, accel", nginx("nginx-disk", disk_accel), disk_accel_pid),
             ],
@@ -252,7 +329,8 @@ def _plain_nginx(directory: Path, port: int, media: Path) -> Process:
     config = directory / "plain.conf"
     user = "user root;" if os.geteuid() == 0 else ""
     config.write_text(
-        f"pid {directory}/plain.pid; daemon off; {user} worker_processes auto; worker_rlimit_nofile 20000;\n"
+        f"pid {directory}/plain.pid; daemon off; {user} worker_processes auto; "
+        "worker_rlimit_nofile 20000;\n"
         "events { worker_connections 8192; }\n"
         "http { access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;\n"
         f"server {{ listen 127.0.0.1:{port}; root {media}; }} }}\n"
@@ -269,7 +347,10 @@ def _keep_files(hub: Hub, sizes: dict[str, int]) -> tuple[str, dict[str, StoredF
     """A superuser's session, and a file of each size."""
     code = f"from tests.bench_delivery_files import keep_files; keep_files({sizes!r})"
     kept = json.loads(hub.manage("shell", "--no-imports", "-c", code))
-    return kept["session"], {name: StoredFile(**file, size=sizes[name]) for name, file in kept["files"].items()}
+    return kept["session"], {
+        name: StoredFile(**file, size=sizes[name])
+        for name, file in kept["files"].items()
+    }
 
 
 # --- measuring --------------------------------------------------------------
@@ -277,25 +358,37 @@ def _keep_files(hub: Hub, sizes: dict[str, int]) -> tuple[str, dict[str, StoredF
 
 def _check(way: Way, file: StoredFile, session: str) -> None:
     """Whether the way gives the file, byte for byte."""
-    request = urllib.request.Request(way.url(file, session=bool(session)), headers=_cookie(session))
+    request = urllib.request.Request(
+        way.url(file, session=bool(session)), headers=_cookie(session)
+    )
     with urllib.request.urlopen(request, timeout=60) as answer:
         digest = hashlib.file_digest(answer, "sha256").hexdigest()
         assert (answer.status, digest) == (200, file.sha256), way.name
 
 
-def _measure(way: Way, cell: Cell, file: StoredFile, session: str, seconds: float) -> Measured:
+def _measure(
+    way: Way, cell: Cell, file: StoredFile, session: str, seconds: float
+) -> Measured:
     logs_in = cell.session or way.staff_only
     cookie = session if logs_in else ""
     if cell.clients > 1:
         path = way.path(file, session=logs_in)
         request = get(path, {"Host": f"127.0.0.1:{way.port}", **_cookie(cookie)})
         load = run(way.port, repeat(request), connections=cell.clients, seconds=seconds)
-        assert set(load.statuses) == {200} and set(load.lengths) == {file.size}, (way.name, cell, load)
+        assert set(load.statuses) == {200} and set(load.lengths) == {file.size}, (
+            way.name,
+            cell,
+            load,
+        )
         return Measured(load.rate * file.size)
     before = _memory(way, renew=True)
     transfers = _transfers(way.url(file, session=logs_in), TRANSFERS[cell.size], cookie)
     growth = _memory(way) - before if way.pid else None
-    assert all((one.status, one.size) == (200, file.size) for one in transfers), (way.name, cell, transfers)
+    assert all((one.status, one.size) == (200, file.size) for one in transfers), (
+        way.name,
+        cell,
+        transfers,
+    )
     return Measured(
         rate=len(transfers) * file.size / sum(one.seconds for one in transfers),
         first_byte=statistics.median(one.first_byte for one in transfers),
@@ -311,16 +404,34 @@ class Transfer:
     first_byte: float
 
 
-def _transfers(url: str, count: int, session: str = "", *, new_connections: bool = False) -> list[Transfer]:
-    """The same file so often, one after another, by curl; a status of 0 where that took too long."""
+def _transfers(
+    url: str, count: int, session: str = "", *, new_connections: bool = False
+) -> list[Transfer]:
+    """The same file so often, one after another, by curl; a status of 0 where that took too
+    long.
+    """
     # A fragment is not sent; its range makes curl ask so often.
-    arguments = ["curl", "--silent", "--noproxy", "*", "--location", "--output", "/dev/null", f"{url}#[1-{count}]"]
+    arguments = [
+        "curl",
+        "--silent",
+        "--noproxy",
+        "*",
+        "--location",
+        "--output",
+        "/dev/null",
+        f"{url}#[1-{count}]",
+    ]
     for name, value in _cookie(session).items():
         arguments += ["--header", f"{name}: {value}"]
     if new_connections:
         arguments += ["--header", "Connection: close", "--max-time", str(STUCK_SECONDS)]
-    arguments += ["--write-out", "%{http_code} %{size_download} %{time_total} %{time_starttransfer}\n"]
-    lines = subprocess.run(arguments, stdout=subprocess.PIPE, text=True, check=False).stdout.splitlines()
+    arguments += [
+        "--write-out",
+        "%{http_code} %{size_download} %{time_total} %{time_starttransfer}\n",
+    ]
+    lines = subprocess.run(
+        arguments, stdout=subprocess.PIPE, text=True, check=False
+    ).stdout.splitlines()
     return [
         Transfer(int(status), int(size), float(total), float(first))
         for status, size, total, first in (line.split() for line in lines)
@@ -332,9 +443,15 @@ def _cookie(session: str) -> dict[str, str]:
 
 
 def _memory(way: Way, *, renew: bool = False) -> int:
-    """The most bytes that each of the way's web processes held since its mark was renewed, added up."""
+    """The most bytes that each of the way's web processes held since its mark was renewed, added
+    up.
+    """
     total = 0
-    for pid in Path(f"/proc/{way.pid}/task/{way.pid}/children").read_text().split() if way.pid else ():
+    for pid in (
+        Path(f"/proc/{way.pid}/task/{way.pid}/children").read_text().split()
+        if way.pid
+        else ()
+    ):
         if renew:
             # proc(5): 5 sets the mark of the peak back.
             Path(f"/proc/{pid}/clear_refs").write_text("5")
@@ -352,7 +469,9 @@ class SlowReaders(threading.Thread):
 
     def __init__(self, way: Way, file: StoredFile) -> None:
         super().__init__()
-        self._request = get(way.path(file, session=False), {"Host": f"127.0.0.1:{way.port}"})
+        self._request = get(
+            way.path(file, session=False), {"Host": f"127.0.0.1:{way.port}"}
+        )
         self._port = way.port
         self._gone = threading.Event()
         self._got: dict[socket.socket, int] = {}
@@ -383,13 +502,21 @@ class SlowReaders(threading.Thread):
         while not self._gone.wait(0.1):
             for sock in self._got:
                 with suppress(BlockingIOError):
-                    self._got[sock] += len(sock.recv(SLOW_RATE // 10, socket.MSG_DONTWAIT))
+                    self._got[sock] += len(
+                        sock.recv(SLOW_RATE // 10, socket.MSG_DONTWAIT)
+                    )
 
 
-def _print_slow(ways: Sequence[Way], files: dict[str, StoredFile], seconds: float) -> None:
-    print(f"\n{SLOW_READERS} readers at {SLOW_RATE // 1000} KB/s of 16 MB, and 200 KB for others on new connections")
+def _print_slow(
+    ways: Sequence[Way], files: dict[str, StoredFile], seconds: float
+) -> None:
     print(
-        f"{'':<22} {'served':>8} {'idle p95':>10} {'p50':>9} {'p95':>9} {'worst':>9} {'requests':>9}  aim: p95 at most"
+        f"\n{SLOW_READERS} readers at {SLOW_RATE // 1000} KB/s of 16 MB, and 200 KB for "
+        "others on new connections"
+    )
+    print(
+        f"{'':<22} {'served':>8} {'idle p95':>10} {'p50':>9} {'p95':>9} {'worst':>9} "
+        f"{'requests':>9}  aim: p95 at most"
     )
     for way in ways:
         idle = _fast(way, files["200 KB"], min(seconds, 2.0))
@@ -412,7 +539,11 @@ def _fast(way: Way, file: StoredFile, seconds: float) -> list[float]:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         for one in _transfers(way.url(file), 5, new_connections=True):
-            assert (one.status, one.size) == (200, file.size) or one.status == 0 or one.seconds >= STUCK_SECONDS, one
+            assert (
+                (one.status, one.size) == (200, file.size)
+                or one.status == 0
+                or one.seconds >= STUCK_SECONDS
+            ), one
             took.append(one.seconds)
     return took
 
@@ -427,25 +558,42 @@ def _p95(values: Sequence[float]) -> float:
 def _print(cell: Cell, rounds: Sequence[dict[str, Measured]]) -> None:
     small = cell.size == "200 KB"
     print(
-        f"\n{cell}\n{'':<22} {'files/s' if small else 'MB/s':>8} {'/ S3 itself':>18} {'/ nginx':>18}"
-        + (f" {'first byte':>11} {'/ S3':>6} {'memory':>8}" if cell.clients == 1 else "")
+        f"\n{cell}\n{'':<22} {'files/s' if small else 'MB/s':>8} {'/ S3 itself':>18} "
+        f"{'/ nginx':>18}"
+        + (
+            f" {'first byte':>11} {'/ S3':>6} {'memory':>8}"
+            if cell.clients == 1
+            else ""
+        )
     )
     for name in rounds[0]:
-        rate = statistics.median(one[name].rate for one in rounds) / (SIZES[cell.size] if small else MB)
-        line = f"{name:<22} {rate:>8.0f} {_ratio(rounds, name, 'S3 itself'):>18} {_ratio(rounds, name, 'nginx'):>18}"
+        rate = statistics.median(one[name].rate for one in rounds) / (
+            SIZES[cell.size] if small else MB
+        )
+        line = (
+            f"{name:<22} {rate:>8.0f} {_ratio(rounds, name, 'S3 itself'):>18} "
+            f"{_ratio(rounds, name, 'nginx'):>18}"
+        )
         remarks = []
         if cell.clients == 1:
             first, direct = _first_byte(rounds, name), _first_byte(rounds, "S3 itself")
             growth = max((one[name].growth or 0 for one in rounds), default=0)
             line += f" {first * 1000:>8.1f} ms {first / direct:>6.1f} {growth / MB:>+5.0f} MB"
             if name in {"S3, stream", "S3, accel", "S3, redirect"}:
-                remarks.append(f"first byte ≤ {FIRST_BYTE_TIMES} ×{_verdict(first <= FIRST_BYTE_TIMES * direct)}")
+                remarks.append(
+                    f"first byte ≤ {FIRST_BYTE_TIMES} "
+                    f"×{_verdict(first <= FIRST_BYTE_TIMES * direct)}"
+                )
             if name not in {*NAIVE, "S3 itself", "nginx"} and cell.size == "1 GB":
-                remarks.append(f"memory ≤ {GROWTH // MB} MB{_verdict(growth <= GROWTH)}")
+                remarks.append(
+                    f"memory ≤ {GROWTH // MB} MB{_verdict(growth <= GROWTH)}"
+                )
         for target in TARGETS.get((cell.size, cell.clients, name), ()):
             reached = statistics.median(_ratios(rounds, name, target.reference))
             verdict = _verdict(reached >= target.factor)
-            remarks.append(f"≥ {target.factor:.2f} × {target.reference}{verdict} ({reached:.2f})")
+            remarks.append(
+                f"≥ {target.factor:.2f} × {target.reference}{verdict} ({reached:.2f})"
+            )
         print(f"{line}  {'; '.join(remarks)}".rstrip(), flush=True)
 
 
@@ -453,7 +601,9 @@ def _verdict(reached: bool) -> str:
     return "" if reached else " MISSED"
 
 
-def _ratios(rounds: Sequence[dict[str, Measured]], name: str, reference: str) -> list[float]:
+def _ratios(
+    rounds: Sequence[dict[str, Measured]], name: str, reference: str
+) -> list[float]:
     return [one[name].rate / one[reference].rate for one in rounds]
 
 

@@ -1,4 +1,6 @@
-"""The files that the benchmark serves, put where the hub keeps its own; runs in the hub's environment."""
+"""The files that the benchmark serves, put where the hub keeps its own; runs in the hub's
+environment.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,8 @@ _BLOCK = 8 * 1024 * 1024
 def keep_files(sizes: Mapping[str, int]) -> None:
     """Store one file of each size, in the bucket and below MEDIA_ROOT as well.
 
-    Prints as JSON a superuser's ``session`` and ``files``: for each name its path, token, key, sha256, and the
-    bucket's own ``link``.
+    Prints as JSON a superuser's ``session`` and ``files``: for each name its path, token, key,
+    sha256, and the bucket's own ``link``.
     """
     files = {name: _keep(size) for name, size in sizes.items()}
     client = Client()
@@ -52,7 +54,12 @@ def _keep(size: int) -> dict[str, str]:
         for storage in (bucket, DiskStorage(Path(settings.MEDIA_ROOT))):
             storage.put(key, body, size=size, content_type="video/mp4", metadata={})
     Media.objects.mark_stored(
-        lease, key=key, sha256=digest.hexdigest(), size=size, content_type="video/mp4", type_differs=False
+        lease,
+        key=key,
+        sha256=digest.hexdigest(),
+        size=size,
+        content_type="video/mp4",
+        type_differs=False,
     )
     media = Media.objects.get(id=given.id)
     return {

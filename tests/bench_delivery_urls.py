@@ -1,4 +1,6 @@
-"""The hub's addresses, and the views that one writes first: the same access, the file by the next best call."""
+"""The hub's addresses, and the views that one writes first: the same access, the file by the next
+best call.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +18,22 @@ from mediahub.urls import urlpatterns as hub
 def by_storages(request: HttpRequest, media_id: UUID) -> FileResponse:
     """django-storages' file into Django's response."""
     media = admit(request, media_id).media
-    return FileResponse(storages["media"].open(media.key), content_type=media.content_type)
+    return FileResponse(
+        storages["media"].open(media.key), content_type=media.content_type
+    )
 
 
 def by_boto3(request: HttpRequest, media_id: UUID, chunk: int) -> StreamingHttpResponse:
-    """boto3's body into Django's response, in chunks of so many bytes; the client is the process's."""
+    """boto3's body into Django's response, in chunks of so many bytes; the client is the
+    process's.
+    """
     media = admit(request, media_id).media
     storage = media_storage()
     assert isinstance(storage, S3Storage)
     answer = storage.client.get_object(Bucket=storage.bucket, Key=media.key)
-    response = StreamingHttpResponse(answer["Body"].iter_chunks(chunk), content_type=media.content_type)
+    response = StreamingHttpResponse(
+        answer["Body"].iter_chunks(chunk), content_type=media.content_type
+    )
     response["Content-Length"] = str(answer["ContentLength"])
     return response
 

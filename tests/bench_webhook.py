@@ -43,19 +43,28 @@ def main() -> None:
             for number in range(options.rounds + 1):
                 rates = {
                     path: run(
-                        hub.port, _requests(path, f"{number}{path}"), connections=CONNECTIONS, seconds=options.seconds
+                        hub.port,
+                        _requests(path, f"{number}{path}"),
+                        connections=CONNECTIONS,
+                        seconds=options.seconds,
                     )
                     for path in ("/bare/", "/webhooks/meta/")
                 }
-                assert all(set(load.statuses) == {200} for load in rates.values()), rates
+                assert all(set(load.statuses) == {200} for load in rates.values()), (
+                    rates
+                )
                 bare, ours = (load.rate for load in rates.values())
                 if number:  # the first round warms up
                     ratios.append(ours / bare)
                     print(
-                        f"{database:<8} bare {bare:>6.0f}/s  webhook {ours:>6.0f}/s  ratio {ours / bare:.2f}",
+                        f"{database:<8} bare {bare:>6.0f}/s  webhook {ours:>6.0f}/s  ratio "
+                        f"{ours / bare:.2f}",
                         flush=True,
                     )
-            print(f"{database:<8} median ratio {statistics.median(ratios):.2f} of {len(ratios)} rounds")
+            print(
+                f"{database:<8} median ratio {statistics.median(ratios):.2f} of "
+                f"{len(ratios)} rounds"
+            )
 
 
 def _requests(path: str, run_name: str) -> Iterator[bytes]:
@@ -64,9 +73,14 @@ def _requests(path: str, run_name: str) -> Iterator[bytes]:
     padding = "x" * 900
     for number in count():
         text = f"{run_name} {time.time_ns()} {number} {padding}"
-        body = json.dumps({"object": "whatsapp_business_account", "entry": [], "text": text}).encode()
+        body = json.dumps(
+            {"object": "whatsapp_business_account", "entry": [], "text": text}
+        ).encode()
         signature = hmac.new(secret, body, sha256).hexdigest()
-        headers = {"Content-Type": "application/json", "X-Hub-Signature-256": f"sha256={signature}"}
+        headers = {
+            "Content-Type": "application/json",
+            "X-Hub-Signature-256": f"sha256={signature}",
+        }
         yield post(path, headers, body)
 
 

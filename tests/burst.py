@@ -23,7 +23,10 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--database", choices=("sqlite", "postgres"), action="append")
     options = parser.parse_args()
-    print("database  run  posted  media  objects  messages  contacts  verified  doubled  p99 ms  stored after")
+    print(
+        "database  run  posted  media  objects  messages  contacts  verified  doubled  p99 ms "
+        " stored after"
+    )
     for database in options.database or ("sqlite", "postgres"):
         with (
             tempfile.TemporaryDirectory() as directory,
@@ -32,18 +35,32 @@ def main() -> int:
             for run in range(1, options.runs + 1):
                 found = simulate(
                     hub,
-                    *("--photos", str(PHOTOS), "--senders", str(SENDERS), "--duplicates", str(DUPLICATES)),
+                    *(
+                        "--photos",
+                        str(PHOTOS),
+                        "--senders",
+                        str(SENDERS),
+                        "--duplicates",
+                        str(DUPLICATES),
+                    ),
                     *("--parallel", str(PARALLEL), "--seed", str(run)),
                 )
                 webhooks = found["webhooks"]
                 print(
-                    f"{database:<8} {run:>4} {sum(webhooks['statuses'].values()):>7} {found['stored']:>6}"
-                    f" {found['objects']:>8} {found['messages']:>9} {found['contacts']:>9} {found['verified']:>9}"
+                    f"{database:<8} {run:>4} {sum(webhooks['statuses'].values()):>7} "
+                    f"{found['stored']:>6}"
+                    f" {found['objects']:>8} {found['messages']:>9} {found['contacts']:>9} "
+                    f"{found['verified']:>9}"
                     f" {found['doubled']:>8} {webhooks['p99_ms']:>7} {found['seconds']:>11} s",
                     flush=True,
                 )
                 total = PHOTOS * SENDERS
-                if (found["verified"], found["objects"], found["messages"], found["contacts"]) != (
+                if (
+                    found["verified"],
+                    found["objects"],
+                    found["messages"],
+                    found["contacts"],
+                ) != (
                     *(total,) * 3,
                     SENDERS,
                 ):

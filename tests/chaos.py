@@ -37,16 +37,27 @@ DUPLICATES = 0.15
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--photos", type=int, default=300, help="in all (300)")
     parser.add_argument("--senders", type=int, help="(a fiftieth of the photos)")
-    parser.add_argument("--kills", type=int, default=2, help="of each of the seven kinds, at least (2)")
+    parser.add_argument(
+        "--kills", type=int, default=2, help="of each of the seven kinds, at least (2)"
+    )
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     senders = options.senders or max(options.photos // 50, 4)
-    with tempfile.TemporaryDirectory() as directory, running_system(Path(directory)) as system:
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        running_system(Path(directory)) as system,
+    ):
         return torment(
-            system, photos=options.photos // senders, senders=senders, kills=options.kills, seed=options.seed
+            system,
+            photos=options.photos // senders,
+            senders=senders,
+            kills=options.kills,
+            seed=options.seed,
         )
 
 
@@ -120,7 +131,9 @@ def running_system(directory: Path) -> Iterator[System]:
 
 
 class Nemesis(threading.Thread):
-    """Kills and restarts, in a seeded order, until each kind had its share and the burst is over."""
+    """Kills and restarts, in a seeded order, until each kind had its share and the burst is
+    over.
+    """
 
     def __init__(self, system: System, *, kills: int, seed: int) -> None:
         super().__init__(name="nemesis", daemon=True)
@@ -134,8 +147,13 @@ class Nemesis(threading.Thread):
 
     def run(self) -> None:
         try:
-            while not self.burst_over.is_set() or min(map(self.killed.__getitem__, self._system.kinds)) < self._kills:
-                for kind in self._random.sample(list(self._system.kinds), len(self._system.kinds)):
+            while (
+                not self.burst_over.is_set()
+                or min(map(self.killed.__getitem__, self._system.kinds)) < self._kills
+            ):
+                for kind in self._random.sample(
+                    list(self._system.kinds), len(self._system.kinds)
+                ):
                     self._torment(kind)
         except Exception as error:
             self.failure = error
@@ -176,7 +194,10 @@ def torment(system: System, *, photos: int, senders: int, kills: int, seed: int)
     random = Random(seed)
     posted = signed + random.sample(signed, int(len(signed) * DUPLICATES))
     random.shuffle(posted)
-    print(f"seed {seed}: {len(ledger.files)} photos of {senders} senders, {len(posted)} deliveries", flush=True)
+    print(
+        f"seed {seed}: {len(ledger.files)} photos of {senders} senders, {len(posted)} deliveries",
+        flush=True,
+    )
     began = time.monotonic()
     nemesis = Nemesis(system, kills=kills, seed=seed)
     nemesis.start()
@@ -186,8 +207,15 @@ def torment(system: System, *, photos: int, senders: int, kills: int, seed: int)
     if nemesis.failure:
         raise nemesis.failure
     refused = sum(not answer.accepted for answer in answers)
-    print(f"burst and faults: {time.monotonic() - began:.0f} s, {refused} deliveries never acknowledged")
-    print("killed: " + ", ".join(f"{kind} {nemesis.killed[kind]}" for kind in system.kinds), flush=True)
+    print(
+        f"burst and faults: {time.monotonic() - began:.0f} s, {refused} deliveries never "
+        "acknowledged"
+    )
+    print(
+        "killed: "
+        + ", ".join(f"{kind} {nemesis.killed[kind]}" for kind in system.kinds),
+        flush=True,
+    )
     return 1 if _examine(hub, fields, nemesis.last_fault) or refused else 0
 
 
@@ -195,7 +223,14 @@ def _post(posted: Sequence[SignedRequest], urls: Sequence[str]) -> list[Answer]:
     """Every delivery to one of the web servers, again and again until it is acknowledged."""
     with ThreadPoolExecutor(len(urls)) as pool:
         parts = [
-            pool.submit(send, posted[number :: len(urls)], url, parallel=4, redeliver=True, tries=100)
+            pool.submit(
+                send,
+                posted[number :: len(urls)],
+                url,
+                parallel=4,
+                redeliver=True,
+                tries=100,
+            )
             for number, url in enumerate(urls)
         ]
         return [answer for part in parts for answer in part.result()]
@@ -205,7 +240,14 @@ def _examine(hub: Hub, fields: Mapping[str, Any], last_fault: float) -> bool:
     """Wait, compare, print; whether anything was lost, doubled or late."""
     timeout = SETTLED_WITHIN - (time.monotonic() - last_fault)
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.examine", json.dumps(fields), "--timeout", str(timeout)],
+        [
+            sys.executable,
+            "-m",
+            "tests.examine",
+            json.dumps(fields),
+            "--timeout",
+            str(timeout),
+        ],
         env={**hub.env, "DJANGO_SETTINGS_MODULE": "mediahub.settings"},
         cwd=BASE_DIR,
         stdout=subprocess.PIPE,
@@ -214,7 +256,8 @@ def _examine(hub: Hub, fields: Mapping[str, Any], last_fault: float) -> bool:
         lines = iter(examiner.stdout or ())
         in_time = json.loads(next(lines))["in_time"]
         print(
-            f"{'all settled' if in_time else 'NOT SETTLED'} {time.monotonic() - last_fault:.0f} s after the last fault"
+            f"{'all settled' if in_time else 'NOT SETTLED'} "
+            f"{time.monotonic() - last_fault:.0f} s after the last fault"
         )
         found = json.loads(next(lines))
     print(found["table"])

@@ -18,7 +18,8 @@ _SHIFT = """
 
 @contextmanager
 def database_clock(ahead: timedelta) -> Iterator[None]:
-    """All that the ORM asks by ``Now()`` is ``ahead`` of this host's time (behind it where negative).
+    """All that the ORM asks by ``Now()`` is ``ahead`` of this host's time (behind it where
+    negative).
 
     Defaults of columns keep the real time on PostgreSQL. For tests inside a transaction.
     """
@@ -42,5 +43,7 @@ def _shift_sqlite(ahead: timedelta) -> None:
     """SQLite looks a function of the same name and number of arguments up before its own."""
     connection.ensure_connection()
     connection.connection.create_function(
-        "STRFTIME", 2, lambda *_: f"{datetime.now(UTC) + ahead:%Y-%m-%d %H:%M:%S.%f}"[:-3]
+        "STRFTIME",
+        2,
+        lambda *_: f"{datetime.now(UTC) + ahead:%Y-%m-%d %H:%M:%S.%f}"[:-3],
     )

@@ -26,7 +26,10 @@ def django_db_modify_db_settings() -> None:
     """SQLite in a file, not in memory: with WAL and with threads that really compete."""
     database = django_settings.DATABASES["default"]
     if database["ENGINE"].endswith("sqlite3"):
-        database["TEST"] = {**database.get("TEST", {}), "NAME": str(DIRECTORY / "test.sqlite3")}
+        database["TEST"] = {
+            **database.get("TEST", {}),
+            "NAME": str(DIRECTORY / "test.sqlite3"),
+        }
         # What was committed outlives a killed process without the disk; only a power cut needs it.
         database["OPTIONS"]["init_command"] += " PRAGMA synchronous=OFF;"
 
@@ -54,7 +57,9 @@ def _delete_all_rows(test: TransactionTestCase) -> None:
 
 @pytest.fixture(autouse=True)
 def webhooks_on_the_tests_connection() -> Iterator[None]:
-    """A test's transaction is one connection's: what a webhook writes by another one would stay in the database."""
+    """A test's transaction is one connection's: what a webhook writes by another one would stay in
+    the database.
+    """
     # Not the fixture monkeypatch: a test that undoes its own changes must not undo this one.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("messages_app.webhooks.DATABASE", "default")
@@ -83,7 +88,9 @@ def media_root(settings: Settings, tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def patient_probes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A part that works may take longer to say so than a load balancer would wait: the machine is busy with tests."""
+    """A part that works may take longer to say so than a load balancer would wait: the machine is
+    busy with tests.
+    """
     monkeypatch.setattr(probes, "LIMIT_SECONDS", 120)
 
 
@@ -91,7 +98,10 @@ def patient_probes(monkeypatch: pytest.MonkeyPatch) -> None:
 def shop(settings: Settings) -> Iterator[Shop]:
     """Where submitted sessions are handed over."""
     with Shop() as shop:
-        settings.SESSION_WEBHOOK_URL, settings.SESSION_WEBHOOK_SECRET = shop.url, [shop.secret]
+        settings.SESSION_WEBHOOK_URL, settings.SESSION_WEBHOOK_SECRET = (
+            shop.url,
+            [shop.secret],
+        )
         yield shop
 
 
@@ -102,13 +112,17 @@ def running_provider() -> Iterator[SimulatedProvider]:
 
 
 @pytest.fixture
-def provider(running_provider: SimulatedProvider, settings: Settings) -> SimulatedProvider:
+def provider(
+    running_provider: SimulatedProvider, settings: Settings
+) -> SimulatedProvider:
     """Both vendors on loopback, and the settings that lead there."""
     accounts = Accounts()
     settings.META_APP_SECRET = [accounts.meta_app_secret]
     settings.META_ACCESS_TOKEN = [accounts.meta_access_token]
     settings.META_GRAPH_URL = settings.TWILIO_API_URL = running_provider.api_url
-    settings.META_MEDIA_HOSTS = settings.TWILIO_MEDIA_HOSTS = [running_provider.cdn_host]
+    settings.META_MEDIA_HOSTS = settings.TWILIO_MEDIA_HOSTS = [
+        running_provider.cdn_host
+    ]
     settings.TWILIO_ACCOUNT_SID = accounts.twilio_account_sid
     settings.TWILIO_AUTH_TOKEN = [accounts.twilio_auth_token]
     return running_provider

@@ -54,22 +54,44 @@ DUPLICATES = 0.15
 TRIES = 200
 # Messages of one customer never have the same second.
 SHORTEST_PAUSE = 1.1
-COLUMNS = ("sent", "unknown", "failed", "queued", "unread", "stored", "waiting", "handed over")
+COLUMNS = (
+    "sent",
+    "unknown",
+    "failed",
+    "queued",
+    "unread",
+    "stored",
+    "waiting",
+    "handed over",
+)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=RawDescriptionHelpFormatter
+    )
     parser.add_argument("--conversations", type=int, help="in all (500)")
     parser.add_argument("--seconds", type=float, help="that each outage lasts (60)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--short", action="store_true", help="24 conversations, outages of 3 s")
-    parser.add_argument("--limit", type=float, default=900, help="seconds after the last outage to finish (900)")
-    parser.add_argument("--keep", type=Path, help="a folder for data and logs (a temporary one)")
+    parser.add_argument(
+        "--short", action="store_true", help="24 conversations, outages of 3 s"
+    )
+    parser.add_argument(
+        "--limit",
+        type=float,
+        default=900,
+        help="seconds after the last outage to finish (900)",
+    )
+    parser.add_argument(
+        "--keep", type=Path, help="a folder for data and logs (a temporary one)"
+    )
     options = parser.parse_args()
     # Whoever ends the drill ends its servers, too.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     with ExitStack() as stack:
-        directory = options.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        directory = options.keep or Path(
+            stack.enter_context(tempfile.TemporaryDirectory())
+        )
         system = stack.enter_context(running_system(directory))
         return drill(
             system,
@@ -93,7 +115,9 @@ class System:
 
 @contextmanager
 def running_system(directory: Path) -> Iterator[System]:
-    """Everything started, in a folder of its own. From then on Django here has the hub's database."""
+    """Everything started, in a folder of its own. From then on Django here has the hub's
+    database.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         database, database_env = stack.enter_context(postgres(directory))
@@ -123,7 +147,9 @@ def running_system(directory: Path) -> Iterator[System]:
 # --- outages --------------------------------------------------------------------
 
 
-def outages(system: System, seconds: float) -> list[tuple[str, AbstractContextManager[None]]]:
+def outages(
+    system: System, seconds: float
+) -> list[tuple[str, AbstractContextManager[None]]]:
     """Each by its name; it lasts as long as its ``with`` block."""
     provider = system.provider
     retry_after = max(1, round(seconds / 3))
@@ -139,7 +165,9 @@ def outages(system: System, seconds: float) -> list[tuple[str, AbstractContextMa
 
 
 @contextmanager
-def _switched(provider: SimulatedProvider, switch: str, value: object) -> Iterator[None]:
+def _switched(
+    provider: SimulatedProvider, switch: str, value: object
+) -> Iterator[None]:
     before = getattr(provider, switch)
     setattr(provider, switch, value)
     yield
@@ -184,9 +212,13 @@ class Conversation:
             time.sleep(pause)
             now = time.time()
             requests = [self.customer.say(words, now)] if words else self._album(now)
-            posted = requests + [each for each in requests if random.random() < DUPLICATES]
+            posted = requests + [
+                each for each in requests if random.random() < DUPLICATES
+            ]
             random.shuffle(posted)
-            answers = send(posted, self.url, parallel=len(posted), redeliver=True, tries=TRIES)
+            answers = send(
+                posted, self.url, parallel=len(posted), redeliver=True, tries=TRIES
+            )
             if not all(answer.accepted for answer in answers):
                 return False
         return True
@@ -195,7 +227,9 @@ class Conversation:
         return [self.customer.photo(at) for _ in range(self.photos)]
 
 
-def conversations(system: System, count: int, *, seconds: float, seed: int) -> list[Conversation]:
+def conversations(
+    system: System, count: int, *, seconds: float, seed: int
+) -> list[Conversation]:
     """So many, the most of them early in so many seconds. The same seed makes the same ones."""
     random = Random(seed)
     longest_pause = max(seconds / 20, 2 * SHORTEST_PAUSE)
@@ -214,7 +248,9 @@ def conversations(system: System, count: int, *, seconds: float, seed: int) -> l
             answers=random.choice((("SKIP",), (details,), ("YES, ADD", details))),
             # More than a third of them in the first of seven outages: replies pile up there.
             begins=seconds * random.random() ** 2,
-            pauses=tuple(random.uniform(SHORTEST_PAUSE, longest_pause) for _ in range(4)),
+            pauses=tuple(
+                random.uniform(SHORTEST_PAUSE, longest_pause) for _ in range(4)
+            ),
             url=random.choice(system.hub.urls),
             seed=random.randrange(2**32),
         )
@@ -227,7 +263,10 @@ class Talking:
 
     def __init__(self, talks: Sequence[Conversation]) -> None:
         self._acknowledged: list[bool] = []
-        self._threads = [threading.Thread(target=self._hold, args=(talk,), daemon=True) for talk in talks]
+        self._threads = [
+            threading.Thread(target=self._hold, args=(talk,), daemon=True)
+            for talk in talks
+        ]
         for thread in self._threads:
             thread.start()
 
@@ -245,14 +284,20 @@ class Talking:
 # --- the drill ------------------------------------------------------------------
 
 
-def drill(system: System, *, count: int, seconds: float, seed: int, limit: float) -> int:
+def drill(
+    system: System, *, count: int, seconds: float, seed: int, limit: float
+) -> int:
     """One run; 0 when in the end nothing is queued, and nothing was lost or doubled."""
     from tests import drill_outcome as outcome
 
     troubles, rest = outages(system, seconds), seconds / 10
-    talks = conversations(system, count, seconds=len(troubles) * (seconds + rest), seed=seed)
+    talks = conversations(
+        system, count, seconds=len(troubles) * (seconds + rest), seed=seed
+    )
     photos = sum(talk.photos for talk in talks)
-    print(f"seed {seed}: {count} conversations, {photos} photos, outages of {seconds:g} s")
+    print(
+        f"seed {seed}: {count} conversations, {photos} photos, outages of {seconds:g} s"
+    )
     _print_row("", "seconds", *COLUMNS)
     began = time.monotonic()
     talking = Talking(talks)
@@ -268,9 +313,15 @@ def drill(system: System, *, count: int, seconds: float, seed: int, limit: float
         time.sleep(0.5)
     now = time.monotonic()
     _print_counts("in the end", now - ended, outcome.counts())
-    print(f"{'NOT DONE' if left else 'all done'} {now - began:.0f} s after the beginning")
+    print(
+        f"{'NOT DONE' if left else 'all done'} {now - began:.0f} s after the beginning"
+    )
     problems = left + outcome.problems(talks, system.provider, system.shop)
-    problems += [f"{each.name} has died" for each in system.hub.processes if not each.is_running()]
+    problems += [
+        f"{each.name} has died"
+        for each in system.hub.processes
+        if not each.is_running()
+    ]
     if not acknowledged:
         problems.insert(0, "not every message was acknowledged")
     for problem in problems[:30]:

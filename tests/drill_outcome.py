@@ -48,12 +48,18 @@ def resume_accounts() -> None:
         media_jobs.queue_due()
 
 
-def problems(talks: Sequence[Conversation], provider: SimulatedProvider, shop: Shop) -> list[str]:
+def problems(
+    talks: Sequence[Conversation], provider: SimulatedProvider, shop: Shop
+) -> list[str]:
     """Everything that was lost, doubled or left undone, each in one sentence."""
-    ledger = Ledger(tuple(message for talk in talks for message in talk.customer.ledger.messages))
+    ledger = Ledger(
+        tuple(message for talk in talks for message in talk.customer.ledger.messages)
+    )
     contacts = dict(ContactOwner.objects.values_list("owner", "contact_id"))
     sessions = defaultdict(list)
-    for session in PhotoSession.objects.exclude(message_ids=[]).prefetch_related("outbox"):
+    for session in PhotoSession.objects.exclude(message_ids=[]).prefetch_related(
+        "outbox"
+    ):
         sessions[session.contact_id].append(session)
     sends = _by_reference(provider)
     found = [*_strangers(sends)]
@@ -65,8 +71,12 @@ def problems(talks: Sequence[Conversation], provider: SimulatedProvider, shop: S
             found.append(f"{number} has {len(own)} sessions")
             continue
         found += [f"{number} {problem}" for problem in _session_problems(own[0], talk)]
-        found += [f"{number} {problem}" for problem in _reply_problems(own[0], talk, sends)]
-        found += [f"{number} {problem}" for problem in _hand_over_problems(own[0], talk, shop)]
+        found += [
+            f"{number} {problem}" for problem in _reply_problems(own[0], talk, sends)
+        ]
+        found += [
+            f"{number} {problem}" for problem in _hand_over_problems(own[0], talk, shop)
+        ]
     return [*found, *examine(ledger).problems]
 
 
@@ -81,18 +91,26 @@ def _counts() -> dict[str, int]:
         "unread": Delivery.objects.due().count(),
         "stored": Media.objects.filter(state=Media.State.STORED).count(),
         "waiting": Media.objects.filter(state__in=Media.WAITING).count(),
-        "handed over": OutboxItem.objects.filter(kind=Kind.HAND_OVER, state=State.SENT).count(),
+        "handed over": OutboxItem.objects.filter(
+            kind=Kind.HAND_OVER, state=State.SENT
+        ).count(),
     }
 
 
 def _left() -> list[str]:
     waiting = {
         "deliveries are unread": Delivery.objects.due(),
-        "replies are queued": OutboxItem.objects.filter(state__in=(State.QUEUED, State.SENDING)),
+        "replies are queued": OutboxItem.objects.filter(
+            state__in=(State.QUEUED, State.SENDING)
+        ),
         "files wait": Media.objects.filter(state__in=Media.WAITING),
-        "sessions have photos on their way": PhotoSession.objects.filter(is_settled=False),
+        "sessions have photos on their way": PhotoSession.objects.filter(
+            is_settled=False
+        ),
     }
-    return [f"{count} {what}" for what, rows in waiting.items() if (count := rows.count())]
+    return [
+        f"{count} {what}" for what, rows in waiting.items() if (count := rows.count())
+    ]
 
 
 def _patiently(read: Callable[[], T]) -> T:
@@ -123,7 +141,10 @@ def _by_reference(provider: SimulatedProvider) -> dict[str, list[Send]]:
     found: dict[str, list[Send]] = defaultdict(list)
     for send in list(provider.sends):
         body = send.body
-        reference = body.get("biz_opaque_callback_data") or body["StatusCallback"].rpartition("=")[2]
+        reference = (
+            body.get("biz_opaque_callback_data")
+            or body["StatusCallback"].rpartition("=")[2]
+        )
         found[reference].append(send)
     return found
 
@@ -134,7 +155,9 @@ def _strangers(sends: Mapping[str, Sequence[Send]]) -> Iterator[str]:
         yield f"a message was sent that no row knows: {sends[reference][0].text!r}"
 
 
-def _reply_problems(session: PhotoSession, talk: Conversation, sends: Mapping[str, Sequence[Send]]) -> Iterator[str]:
+def _reply_problems(
+    session: PhotoSession, talk: Conversation, sends: Mapping[str, Sequence[Send]]
+) -> Iterator[str]:
     replies = [item for item in session.outbox.all() if item.kind != Kind.HAND_OVER]
     wanted = {Kind.START, Kind.ACK, Kind.QUESTION, Kind.SUBMITTED}
     if len(talk.answers) > 1:
@@ -145,16 +168,22 @@ def _reply_problems(session: PhotoSession, talk: Conversation, sends: Mapping[st
         yield f"has the replies {sorted(kinds.elements())}, not {sorted(wanted)}"
     for item in replies:
         times = len(sends.get(str(item.id), ()))
-        allowed = {State.SENT: {1}, State.UNKNOWN: {0, 1}}.get(State(item.state), set[int]())
+        allowed = {State.SENT: {1}, State.UNKNOWN: {0, 1}}.get(
+            State(item.state), set[int]()
+        )
         if times not in allowed:
-            state = f"{item.state} ({item.last_error})" if item.last_error else item.state
+            state = (
+                f"{item.state} ({item.last_error})" if item.last_error else item.state
+            )
             yield f"has the reply {item.kind}, which is {state} and was sent {times} times"
 
 
 # --- hand-overs -----------------------------------------------------------------
 
 
-def _hand_over_problems(session: PhotoSession, talk: Conversation, shop: Shop) -> Iterator[str]:
+def _hand_over_problems(
+    session: PhotoSession, talk: Conversation, shop: Shop
+) -> Iterator[str]:
     bodies = defaultdict(list)
     for each in shop.of(talk.customer.number):
         if not each.is_genuine:

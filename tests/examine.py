@@ -1,4 +1,5 @@
-"""Hold a burst against the hub of this environment: ``python -m tests.examine '{"photos": 5, …}' --timeout 180``.
+"""Hold a burst against the hub of this environment: ``python -m tests.examine '{"photos": 5, …}'
+--timeout 180``.
 
 In a process of its own, because Django reads its settings only once. Prints JSON:
 whether all came to an end in time, the table, and the problems.

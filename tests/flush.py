@@ -20,10 +20,17 @@ STORED_WITHIN = 120
 
 
 def flushed_queue(directory: Path, *, photos: int, database: str = "sqlite") -> float:
-    """Queue so many files while no worker fetches, FLUSHALL, let them work; the seconds until all are stored."""
-    with running_hub(directory, database=database) as hub, Redis.from_url(hub.env["REDIS_URL"]) as redis:
+    """Queue so many files while no worker fetches, FLUSHALL, let them work; the seconds until all
+    are stored.
+    """
+    with (
+        running_hub(directory, database=database) as hub,
+        Redis.from_url(hub.env["REDIS_URL"]) as redis,
+    ):
         hub.worker.stop()
-        signed, _ = Burst(photos=photos // 10, senders=10, duplicates=1, public_url=hub.url).build()
+        signed, _ = Burst(
+            photos=photos // 10, senders=10, duplicates=1, public_url=hub.url
+        ).build()
         assert {answer.status for answer in send(signed, hub.url)} == {200}
         hub.manage("sweep")
         until(lambda: redis.llen("rq:queue:ingest") == photos)
@@ -35,13 +42,20 @@ def flushed_queue(directory: Path, *, photos: int, database: str = "sqlite") -> 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--photos", type=int, default=1000)
     options = parser.parse_args()
     for database in ("sqlite", "postgres"):
         with tempfile.TemporaryDirectory() as directory:
-            seconds = flushed_queue(Path(directory), photos=options.photos, database=database)
-            print(f"{database:<8} {options.photos} files stored {seconds:.0f} s after FLUSHALL", flush=True)
+            seconds = flushed_queue(
+                Path(directory), photos=options.photos, database=database
+            )
+            print(
+                f"{database:<8} {options.photos} files stored {seconds:.0f} s after FLUSHALL",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

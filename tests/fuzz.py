@@ -1,8 +1,10 @@
-"""Signed deliveries with faults in them, each beside two good photos: ``make fuzz DELIVERIES=10000``.
+"""Signed deliveries with faults in them, each beside two good photos: ``make fuzz
+DELIVERIES=10000``.
 
-Every file of ``tests/providers/`` is a seed. A delivery is made by its number and SEED alone, posted through the
-webhook and read by the inbox. All are answered 200, each good photo is there once with its message, nothing is left
-unread, no fault of ours had to be caught, and the pages of what was read open.
+Every file of ``tests/providers/`` is a seed. A delivery is made by its number and SEED alone,
+posted through the webhook and read by the inbox. All are answered 200, each good photo is there
+once with its message, nothing is left unread, no fault of ours had to be caught, and the pages of
+what was read open.
 """
 
 from __future__ import annotations
@@ -29,25 +31,46 @@ from media_app.admin.machine_owned import change_url
 from media_app.models import Media
 from mediahub.simulator.deliveries import TWILIO_PATH, SignedRequest
 from messages_app import inbox
-from messages_app.models import Attachment, Delivery, Message, QuarantinedItem, SessionRebuild
+from messages_app.models import (
+    Attachment,
+    Delivery,
+    Message,
+    QuarantinedItem,
+    SessionRebuild,
+)
 from tests import mutations
-from tests.messages.mail import ACCOUNTS, ADA, STATUS_PATH, image, meta, meta_bytes, post
+from tests.messages.mail import (
+    ACCOUNTS,
+    ADA,
+    STATUS_PATH,
+    image,
+    meta,
+    meta_bytes,
+    post,
+)
 from tests.mutations import Fields, Json
 
 DELIVERIES = int(os.environ.get("DELIVERIES") or 200)
 SEED = int(os.environ.get("SEED") or 1)
-# So many are read together; then the tables are emptied, so that the last ones are read as fast as the first.
+# So many are read together; then the tables are emptied, so that the last ones are read as fast as
+# the first.
 ROUND = 100
 PAGES = 1
 _SEEDS = Path(__file__).parent / "providers"
 # Of Meta's fields: the list of messages in its value. History has them two levels deeper.
-_LISTS = {"messages": "messages", "standby": "messages", "smb_message_echoes": "message_echoes"}
+_LISTS = {
+    "messages": "messages",
+    "standby": "messages",
+    "smb_message_echoes": "message_echoes",
+}
 _MEDIA = "https://api.twilio.com/2010-04-01/Accounts/{}/Messages/{}/Media/MEf00d{:028x}"
 
 
 @dataclass(frozen=True, slots=True)
 class Fuzzed:
-    """What is sent: a delivery with faults in it and, where they can't be in it, good photos in others."""
+    """What is sent: a delivery with faults in it and, where they can't be in it, good photos in
+    others.
+    """
 
     requests: tuple[SignedRequest, ...]
     #: Of each good photo: the id of its message, and the id or the link of its file.
@@ -80,8 +103,12 @@ def from_meta(random: Random, number: int) -> Fuzzed:
     return Fuzzed((meta_bytes(mutations.dump(random, tree)),), sent)
 
 
-def room_for_messages(tree: Json) -> Iterator[tuple[list[Json], Callable[[Json], Json]]]:
-    """The lists of a delivery that take a message, a change or an entry, and how a message is put into each."""
+def room_for_messages(
+    tree: Json,
+) -> Iterator[tuple[list[Json], Callable[[Json], Json]]]:
+    """The lists of a delivery that take a message, a change or an entry, and how a message is put
+    into each.
+    """
     entries = mutations.list_in(tree, "entry")
     if entries is None:
         return
@@ -101,10 +128,16 @@ def _lists(change: Json) -> Iterator[list[Json]]:
     value = mutations.value_in(change, "value")
     if not isinstance(name, str) or name not in {*_LISTS, "history"}:
         return
-    holders = [value, mutations.value_in(value, "standby")] if name == "standby" else [value]
+    holders = (
+        [value, mutations.value_in(value, "standby")] if name == "standby" else [value]
+    )
     if name == "history":
         chunks = mutations.list_in(value, "history") or []
-        holders = [thread for chunk in chunks for thread in mutations.list_in(chunk, "threads") or []]
+        holders = [
+            thread
+            for chunk in chunks
+            for thread in mutations.list_in(chunk, "threads") or []
+        ]
     for holder in holders:
         found = mutations.list_in(holder, _LISTS.get(name, "messages"))
         if found is not None:
@@ -112,7 +145,10 @@ def _lists(change: Json) -> Iterator[list[Json]]:
 
 
 def _change(message: Json) -> Json:
-    value = {"metadata": {"phone_number_id": ACCOUNTS.meta_phone_number_id}, "messages": [message]}
+    value = {
+        "metadata": {"phone_number_id": ACCOUNTS.meta_phone_number_id},
+        "messages": [message],
+    }
     return {"field": "messages", "value": value}
 
 
@@ -125,41 +161,70 @@ def from_twilio(random: Random, number: int) -> Fuzzed:
     fields = mutations.mutate_form(random, _fields(random.choice(seeds("twilio"))))
     path = random.choice([TWILIO_PATH, TWILIO_PATH, STATUS_PATH])
     ids = [f"MM{number:031x}{index}" for index in range(2)]
-    links = [_MEDIA.format(account, ids[index], 2 * number + index) for index in range(2)]
+    links = [
+        _MEDIA.format(account, ids[index], 2 * number + index) for index in range(2)
+    ]
     if random.random() < 0.5:
         # Both in the form itself, whatever else it says.
-        whole = {"MessageSid": ids[0], "SmsStatus": "received", "MediaUrl0": links[0], "MediaUrl1": links[1]}
+        whole = {
+            "MessageSid": ids[0],
+            "SmsStatus": "received",
+            "MediaUrl0": links[0],
+            "MediaUrl1": links[1],
+        }
         places = {name.encode() for name in whole}
         fields = [(name, value) for name, value in fields if name not in places]
         for name, value in whole.items():
-            fields.insert(random.randint(0, len(fields)), (name.encode(), value.encode()))
+            fields.insert(
+                random.randint(0, len(fields)), (name.encode(), value.encode())
+            )
         request = _signed(mutations.encode(random, fields), path)
         return Fuzzed((request,), tuple((ids[0], link) for link in links))
     body = mutations.encode(random, fields)
     if random.random() < 0.4:
         body = mutations.damage(random, body)
     good = [
-        {"MessageSid": id, "SmsStatus": "received", "AccountSid": account, "From": sender, "MediaUrl0": link}
+        {
+            "MessageSid": id,
+            "SmsStatus": "received",
+            "AccountSid": account,
+            "From": sender,
+            "MediaUrl0": link,
+        }
         for id, link in zip(ids, links, strict=True)
     ]
-    forms = [[(name.encode(), value.encode()) for name, value in form.items()] for form in good]
+    forms = [
+        [(name.encode(), value.encode()) for name, value in form.items()]
+        for form in good
+    ]
     beside = (_signed(mutations.encode(Random(0), form), TWILIO_PATH) for form in forms)
     return Fuzzed((_signed(body, path), *beside), tuple(zip(ids, links, strict=True)))
 
 
 def _fields(body: bytes) -> Fields:
     """Byte for byte: Latin-1 has a character for each."""
-    pairs = parse_qsl(body.decode("latin-1"), keep_blank_values=True, encoding="latin-1")
+    pairs = parse_qsl(
+        body.decode("latin-1"), keep_blank_values=True, encoding="latin-1"
+    )
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
 
 
 def _signed(body: bytes, path: str) -> SignedRequest:
     # The test client sends no content type with an empty body, and then it is no form.
     body = body or b"&"
-    text = f"{settings.PUBLIC_URL}{path}".encode() + b"".join(a + b for a, b in sorted(set(_fields(body))))
-    signature = b64encode(hmac.digest(ACCOUNTS.twilio_auth_token.encode(), text, sha1)).decode()
-    headers = {"Content-Type": "application/x-www-form-urlencoded", "X-Twilio-Signature": signature}
-    return SignedRequest(method="POST", path=path, headers=headers, body=body, message_ids=())
+    text = f"{settings.PUBLIC_URL}{path}".encode() + b"".join(
+        a + b for a, b in sorted(set(_fields(body)))
+    )
+    signature = b64encode(
+        hmac.digest(ACCOUNTS.twilio_auth_token.encode(), text, sha1)
+    ).decode()
+    headers = {
+        "Content-Type": "application/x-www-form-urlencoded",
+        "X-Twilio-Signature": signature,
+    }
+    return SignedRequest(
+        method="POST", path=path, headers=headers, body=body, message_ids=()
+    )
 
 
 @cache
@@ -175,7 +240,10 @@ def figures() -> Iterator[Counter[str]]:
     """What was counted, printed at the end."""
     found: Counter[str] = Counter()
     yield found
-    print(f"\nSEED={SEED}:", ", ".join(f"{number:,} {name}" for name, number in found.items()))
+    print(
+        f"\nSEED={SEED}:",
+        ", ".join(f"{number:,} {name}" for name, number in found.items()),
+    )
 
 
 @pytest.mark.django_db(transaction=True)
@@ -183,7 +251,11 @@ def figures() -> Iterator[Counter[str]]:
 def test_no_fault_costs_a_good_photo(start: int, figures: Counter[str]) -> None:
     numbers = range(start, min(start + ROUND, DELIVERIES))
     fuzzed = {number: made(number) for number in numbers}
-    sent = [(number, request) for number, each in fuzzed.items() for request in each.requests]
+    sent = [
+        (number, request)
+        for number, each in fuzzed.items()
+        for request in each.requests
+    ]
     Random(SEED).shuffle(sent)
     answers = {(number, post(request).status_code) for number, request in sent}
     assert {answer for answer in answers if answer[1] != 200} == set()
@@ -194,14 +266,27 @@ def test_no_fault_costs_a_good_photo(start: int, figures: Counter[str]) -> None:
     assert lost(fuzzed) == []
     # Whatever failed was read without a fault of ours: no batch was taken a second time.
     assert not Delivery.objects.exclude(attempts=1).exists()
-    assert not QuarantinedItem.objects.filter(error__contains="a fault of ours").exists()
+    assert not QuarantinedItem.objects.filter(
+        error__contains="a fault of ours"
+    ).exists()
     assert not SessionRebuild.objects.failing().exists()
     opened = broken_pages(start)
     assert {url for url, status in opened.items() if status != 200} == set()
 
     states = Counter(Delivery.objects.values_list("state", flat=True))
-    figures.update({"with faults": len(numbers), "photos": sum(len(each.photos) for each in fuzzed.values())})
-    figures.update({**states, "in quarantine": QuarantinedItem.objects.count(), "pages": len(opened)})
+    figures.update(
+        {
+            "with faults": len(numbers),
+            "photos": sum(len(each.photos) for each in fuzzed.values()),
+        }
+    )
+    figures.update(
+        {
+            **states,
+            "in quarantine": QuarantinedItem.objects.count(),
+            "pages": len(opened),
+        }
+    )
 
 
 def made(number: int) -> Fuzzed:
@@ -210,12 +295,16 @@ def made(number: int) -> Fuzzed:
 
 
 def lost(fuzzed: dict[int, Fuzzed]) -> list[tuple[int, str]]:
-    """The good photos that are not there exactly once with their messages, by the numbers of their deliveries."""
+    """The good photos that are not there exactly once with their messages, by the numbers of their
+    deliveries.
+    """
     messages = Counter(Message.objects.values_list("provider_message_id", flat=True))
     files: Counter[str] = Counter()
     for id, url in Media.objects.values_list("provider_media_id", "url"):
         files[url or id] += 1
-    pairs = Attachment.objects.values_list("message__provider_message_id", "media__provider_media_id", "media__url")
+    pairs = Attachment.objects.values_list(
+        "message__provider_message_id", "media__provider_media_id", "media__url"
+    )
     attached = Counter((message, url or id) for message, id, url in pairs)
     return [
         (number, file)

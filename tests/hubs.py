@@ -30,8 +30,8 @@ def running_hub(
     provider: SimulatedProvider | None = None,
     **options: Any,
 ) -> Iterator[Hub]:
-    """A hub with its provider, a new one unless it is given. ``database`` is sqlite or postgres, ``storage`` local or
-    rclone (S3). ``options`` are Hub's own.
+    """A hub with its provider, a new one unless it is given. ``database`` is sqlite or postgres,
+    ``storage`` local or rclone (S3). ``options`` are Hub's own.
     """
     with ExitStack() as stack:
         overrides = dict(env or {})
@@ -87,7 +87,9 @@ def bucket(directory: Path) -> Iterator[tuple[Process, dict[str, str]]]:
 
 
 def simulate(hub: Hub, *options: str) -> dict[str, Any]:
-    """Send a burst to the hub and compare; the command's JSON. Raises AssertionError with the problems."""
+    """Send a burst to the hub and compare; the command's JSON. Raises AssertionError with the
+    problems.
+    """
     done = subprocess.run(
         [sys.executable, str(BASE_DIR / "manage.py"), "simulate", "--json", *options],
         env=hub.env,
@@ -103,8 +105,13 @@ def simulate(hub: Hub, *options: str) -> dict[str, Any]:
 
 
 def stored(hub: Hub) -> int:
-    """How many files the hub has stored. Asked of its database: a process with Django takes seconds to start."""
-    url, count = hub.env["DATABASE_URL"], "SELECT count(*) FROM media_app_media WHERE state = 'stored'"
+    """How many files the hub has stored. Asked of its database: a process with Django takes seconds
+    to start.
+    """
+    url, count = (
+        hub.env["DATABASE_URL"],
+        "SELECT count(*) FROM media_app_media WHERE state = 'stored'",
+    )
     if url.startswith("postgres"):
         with psycopg.connect(url) as postgres:
             row = postgres.execute(count).fetchone()

@@ -1,4 +1,6 @@
-"""A load of ready-made HTTP requests over keep-alive connections: one thread, no parsing to speak of."""
+"""A load of ready-made HTTP requests over keep-alive connections: one thread, no parsing to speak
+of.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)", re.IGNORECASE)
-_LOCATION = re.compile(rb"\r\nlocation:[ \t]*http://127\.0\.0\.1:([0-9]+)([^\r]+)", re.IGNORECASE)
+_LOCATION = re.compile(
+    rb"\r\nlocation:[ \t]*http://127\.0\.0\.1:([0-9]+)([^\r]+)", re.IGNORECASE
+)
 # Where bodies go: received as any client does, and overwritten by the next.
 _BODY = memoryview(bytearray(1024 * 1024))
 
@@ -50,7 +54,9 @@ class _Connection:
         self._left = 0
 
     def receive(self) -> _Answer | None:
-        """An answer that has come whole, else None. Raises ConnectionError when the server closes."""
+        """An answer that has come whole, else None. Raises ConnectionError when the server
+        closes.
+        """
         if self._answer is None:
             self._receive_head()
         else:
@@ -74,13 +80,17 @@ class _Connection:
             length = int(found[1]) if found else 0
             location = _LOCATION.search(head)
             self._answer = _Answer(
-                int(head[9:12]), length, (int(location[1]), location[2].decode()) if location else None
+                int(head[9:12]),
+                length,
+                (int(location[1]), location[2].decode()) if location else None,
             )
             self._left = length - len(body)
 
 
 class _Client:
-    """Asks one thing at a time, and follows redirects; it keeps a connection to each server that it has met."""
+    """Asks one thing at a time, and follows redirects; it keeps a connection to each server that it
+    has met.
+    """
 
     def __init__(self, selector: selectors.BaseSelector, port: int) -> None:
         self._selector = selector
@@ -92,7 +102,9 @@ class _Client:
         connection = self._connections.get(port)
         if connection is None:
             connection = self._connections[port] = _Connection(port)
-            self._selector.register(connection.sock, selectors.EVENT_READ, (self, connection))
+            self._selector.register(
+                connection.sock, selectors.EVENT_READ, (self, connection)
+            )
         connection.sock.sendall(request)
 
     def receive(self, connection: _Connection) -> _Answer | None:
@@ -110,11 +122,14 @@ class _Client:
             connection.sock.close()
 
 
-def run(port: int, requests: Iterator[bytes], *, connections: int, seconds: float) -> Load:
-    """Send ``requests`` to 127.0.0.1:port, one at a time on each connection, for so long or until they end.
+def run(
+    port: int, requests: Iterator[bytes], *, connections: int, seconds: float
+) -> Load:
+    """Send ``requests`` to 127.0.0.1:port, one at a time on each connection, for so long or until
+    they end.
 
-    Redirects to this machine are followed. Raises ConnectionError when a server closes a connection, TimeoutError
-    when all are silent for half a minute.
+    Redirects to this machine are followed. Raises ConnectionError when a server closes a
+    connection, TimeoutError when all are silent for half a minute.
     """
     load = Load()
     with selectors.DefaultSelector() as selector:
@@ -134,7 +149,11 @@ def run(port: int, requests: Iterator[bytes], *, connections: int, seconds: floa
                     continue
                 load.statuses[answer.status] += 1
                 load.lengths[answer.length] += 1
-                request = next(requests, None) if time.perf_counter() - began < seconds else None
+                request = (
+                    next(requests, None)
+                    if time.perf_counter() - began < seconds
+                    else None
+                )
                 if request is None:
                     client.close()
                 else:
@@ -150,9 +169,20 @@ def get(path: str, headers: dict[str, str]) -> bytes:
 
 def post(path: str, headers: dict[str, str], body: bytes) -> bytes:
     """One POST as bytes."""
-    return _head("POST", path, {"Host": "127.0.0.1", **headers, "Content-Length": str(len(body))}) + b"\r\n" + body
+    return (
+        _head(
+            "POST",
+            path,
+            {"Host": "127.0.0.1", **headers, "Content-Length": str(len(body))},
+        )
+        + b"\r\n"
+        + body
+    )
 
 
 def _head(method: str, path: str, headers: dict[str, str]) -> bytes:
-    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    lines = [
+        f"{method} {path} HTTP/1.1",
+        *(f"{name}: {value}" for name, value in headers.items()),
+    ]
     return "\r\n".join([*lines, ""]).encode()

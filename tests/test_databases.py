@@ -36,16 +36,37 @@ def test_webhooks_and_pages_share_a_database_but_no_connections() -> None:
 def test_only_a_web_servers_pages_have_limits() -> None:
     assert "statement_timeout" not in on(POSTGRES)["default"]["OPTIONS"]["options"]
     serve_pages()
-    assert "-c lock_timeout=5s -c statement_timeout=15s" in on(POSTGRES)["default"]["OPTIONS"]["options"]
+    assert (
+        "-c lock_timeout=5s -c statement_timeout=15s"
+        in on(POSTGRES)["default"]["OPTIONS"]["options"]
+    )
 
 
-@pytest.mark.parametrize(("module", "limited"), [("mediahub.wsgi", True), ("mediahub.urls", False)])
+@pytest.mark.parametrize(
+    ("module", "limited"), [("mediahub.wsgi", True), ("mediahub.urls", False)]
+)
 def test_the_web_server_knows_that_it_is_one(module: str, limited: bool) -> None:
-    code = "from django.conf import settings; print(settings.DATABASES['default']['OPTIONS']['options'])"
-    setup = f"import django; django.setup(); import {module}" if not limited else f"import {module}"
-    env = {**os.environ, "DATABASE_URL": POSTGRES, "DJANGO_SETTINGS_MODULE": "mediahub.settings"}
+    code = (
+        "from django.conf import settings; "
+        "print(settings.DATABASES['default']['OPTIONS']['options'])"
+    )
+    setup = (
+        f"import django; django.setup(); import {module}"
+        if not limited
+        else f"import {module}"
+    )
+    env = {
+        **os.environ,
+        "DATABASE_URL": POSTGRES,
+        "DJANGO_SETTINGS_MODULE": "mediahub.settings",
+    }
     done = subprocess.run(
-        [sys.executable, "-c", f"{setup}; {code}"], env=env, cwd=BASE_DIR, check=True, capture_output=True, text=True
+        [sys.executable, "-c", f"{setup}; {code}"],
+        env=env,
+        cwd=BASE_DIR,
+        check=True,
+        capture_output=True,
+        text=True,
     )
     assert ("statement_timeout" in done.stdout) == limited
 
@@ -57,7 +78,9 @@ def test_a_webhook_waits_less_than_its_provider(url: str) -> None:
         assert options["pool"]["timeout"] == 4
         assert "-c lock_timeout=4s -c statement_timeout=4s" in options["options"]
     else:
-        assert options["timeout"] == 4 and "busy_timeout=4000" in options["init_command"]
+        assert (
+            options["timeout"] == 4 and "busy_timeout=4000" in options["init_command"]
+        )
 
 
 def test_a_host_that_is_frozen_or_gone_is_noticed() -> None:
@@ -68,6 +91,8 @@ def test_a_host_that_is_frozen_or_gone_is_noticed() -> None:
 
 
 def test_what_the_url_says_wins() -> None:
-    options = on(f"{POSTGRES}?sslmode=require&connect_timeout=9&options=-c%20lock_timeout=9s")["webhooks"]["OPTIONS"]
+    options = on(
+        f"{POSTGRES}?sslmode=require&connect_timeout=9&options=-c%20lock_timeout=9s"
+    )["webhooks"]["OPTIONS"]
     assert (options["sslmode"], options["connect_timeout"]) == ("require", 9)
     assert options["options"].endswith("-c lock_timeout=9s")

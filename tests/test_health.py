@@ -28,7 +28,8 @@ from tests.servers import redis_server
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 POSTGRES = "django.db.backends.postgresql"
-#: A bound for a machine that is busy with other tests; a bucket's client of its own waits for half a minute.
+#: A bound for a machine that is busy with other tests; a bucket's client of its own waits for half
+#: a minute.
 SOON = LIMIT_SECONDS + 18
 
 
@@ -42,9 +43,14 @@ def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 
 @pytest.fixture
-def redis(redis_port: int, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
+def redis(
+    redis_port: int, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Redis]:
     monkeypatch.setattr(hints, "PATIENCE_SECONDS", 60)
-    with Redis(port=redis_port) as redis, _redis_at(settings, f"redis://127.0.0.1:{redis_port}/0"):
+    with (
+        Redis(port=redis_port) as redis,
+        _redis_at(settings, f"redis://127.0.0.1:{redis_port}/0"),
+    ):
         yield redis
         redis.config_set("maxmemory", 0)
         redis.config_set("maxmemory-policy", "noeviction")
@@ -69,7 +75,11 @@ def database_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Lead new connections, which the probes make, to another database."""
 
     def lead(**words: object) -> None:
-        monkeypatch.setitem(connections.settings, "default", {**copy.deepcopy(connection.settings_dict), **words})
+        monkeypatch.setitem(
+            connections.settings,
+            "default",
+            {**copy.deepcopy(connection.settings_dict), **words},
+        )
 
     return lead
 
@@ -109,19 +119,26 @@ def test_ready_when_every_part_takes_a_write(client: Client, redis: Redis) -> No
     assert list(media_storage().list("")) == []
 
 
-def test_without_redis_and_bucket_webhooks_are_accepted_and_both_are_named(client: Client, media_root: Path) -> None:
+def test_without_redis_and_bucket_webhooks_are_accepted_and_both_are_named(
+    client: Client, media_root: Path
+) -> None:
     media_storage()
     media_root.rmdir()
     media_root.touch()
     answer = client.get("/readyz")
     assert answer.status_code == 200
     assert answer.json()["database"] == "ok"
-    assert answer.json()["queue"] == "failed: Nothing listens at the host and port of REDIS_URL."
+    assert (
+        answer.json()["queue"]
+        == "failed: Nothing listens at the host and port of REDIS_URL."
+    )
     assert answer.json()["storage"].startswith("failed: ")
     assert client.get("/readyz?full=1").status_code == 503
 
 
-def test_a_storage_that_is_not_ours_is_named(client: Client, redis: Redis, media_root: Path) -> None:
+def test_a_storage_that_is_not_ours_is_named(
+    client: Client, redis: Redis, media_root: Path
+) -> None:
     client.get("/readyz?full=1")
     (media_root / ".mediahub").unlink()
     health.forget()
@@ -132,21 +149,35 @@ def test_a_storage_that_is_not_ours_is_named(client: Client, redis: Redis, media
 
 def test_a_full_redis_is_no_ready_one(client: Client, redis: Redis) -> None:
     redis.config_set("maxmemory", 1)
-    assert client.get("/readyz").json()["queue"] == "failed: Redis is full (maxmemory): it takes no jobs."
+    assert (
+        client.get("/readyz").json()["queue"]
+        == "failed: Redis is full (maxmemory): it takes no jobs."
+    )
 
 
-def test_a_redis_that_throws_jobs_away_is_warned_of(client: Client, redis: Redis) -> None:
+def test_a_redis_that_throws_jobs_away_is_warned_of(
+    client: Client, redis: Redis
+) -> None:
     redis.config_set("maxmemory-policy", "allkeys-lru")
     answer = client.get("/readyz?full=1")
     assert answer.json()["eviction_policy"].startswith("warning: allkeys-lru.")
     assert answer.status_code == 200
 
 
-def test_a_wrong_password_of_redis_is_named(client: Client, redis_port: int, settings: Settings) -> None:
-    with Redis(port=redis_port) as redis, _redis_at(settings, f"redis://:wrong-secret@127.0.0.1:{redis_port}/0"):
+def test_a_wrong_password_of_redis_is_named(
+    client: Client, redis_port: int, settings: Settings
+) -> None:
+    with (
+        Redis(port=redis_port) as redis,
+        _redis_at(settings, f"redis://:wrong-secret@127.0.0.1:{redis_port}/0"),
+    ):
         redis.config_set("requirepass", "right")
         try:
-            assert client.get("/readyz").json()["queue"].endswith("refused the user or the password in REDIS_URL.")
+            assert (
+                client.get("/readyz")
+                .json()["queue"]
+                .endswith("refused the user or the password in REDIS_URL.")
+            )
         finally:
             redis.config_set("requirepass", "")
 
@@ -157,17 +188,35 @@ def test_addresses_that_are_none_are_named(client: Client, settings: Settings) -
         answer = client.get("/readyz").json()
         settings.REDIS_URL = "redis://127.0.0.1:1/0"
         hints.connection.cache_clear()
-    assert answer["queue"] == answer["eviction_policy"] == "failed: REDIS_URL is not the address of a Redis."
-    assert answer["storage"] == "failed: The bucket's endpoint is not an address: it begins with https://."
+    assert (
+        answer["queue"]
+        == answer["eviction_policy"]
+        == "failed: REDIS_URL is not the address of a Redis."
+    )
+    assert (
+        answer["storage"]
+        == "failed: The bucket's endpoint is not an address: it begins with https://."
+    )
 
 
 def _bucket_at(endpoint: str) -> dict[str, Any]:
-    return _s3_storage(bucket="b", key_id="an-access-key", secret="s", region="us-east-1", endpoint=endpoint)
+    return _s3_storage(
+        bucket="b",
+        key_id="an-access-key",
+        secret="s",
+        region="us-east-1",
+        endpoint=endpoint,
+    )
 
 
-def test_a_silent_bucket_costs_two_seconds(client: Client, settings: Settings, silent_port: int) -> None:
+def test_a_silent_bucket_costs_two_seconds(
+    client: Client, settings: Settings, silent_port: int
+) -> None:
     """Its own client would wait for half a minute."""
-    settings.STORAGES = {**settings.STORAGES, "media": _bucket_at(f"http://127.0.0.1:{silent_port}")}
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "media": _bucket_at(f"http://127.0.0.1:{silent_port}"),
+    }
     began = time.monotonic()
     answer = client.get("/readyz")
     assert time.monotonic() - began < SOON
@@ -181,7 +230,9 @@ def test_a_silent_bucket_costs_two_seconds(client: Client, settings: Settings, s
 def test_a_silent_database_costs_two_seconds(
     client: Client, database_at: Callable[..., None], silent_port: int
 ) -> None:
-    database_at(ENGINE=POSTGRES, HOST="127.0.0.1", PORT=str(silent_port), NAME="hub", OPTIONS={})
+    database_at(
+        ENGINE=POSTGRES, HOST="127.0.0.1", PORT=str(silent_port), NAME="hub", OPTIONS={}
+    )
     began = time.monotonic()
     answer = client.get("/readyz")
     assert time.monotonic() - began < SOON
@@ -192,7 +243,9 @@ def test_a_silent_database_costs_two_seconds(
     )
 
 
-def test_a_database_that_is_not_there_is_named(client: Client, database_at: Callable[..., None]) -> None:
+def test_a_database_that_is_not_there_is_named(
+    client: Client, database_at: Callable[..., None]
+) -> None:
     database_at(NAME="/no/such/database")
     answer = client.get("/readyz")
     assert answer.status_code == 503
@@ -202,14 +255,21 @@ def test_a_database_that_is_not_there_is_named(client: Client, database_at: Call
     )
 
 
-def test_a_database_without_a_server_is_named(client: Client, database_at: Callable[..., None]) -> None:
+def test_a_database_without_a_server_is_named(
+    client: Client, database_at: Callable[..., None]
+) -> None:
     database_at(ENGINE=POSTGRES, HOST="127.0.0.1", PORT="1", NAME="hub", OPTIONS={})
     answer = client.get("/readyz")
-    assert answer.json()["database"] == "failed: Nothing listens at the host and port of DATABASE_URL."
+    assert (
+        answer.json()["database"]
+        == "failed: Nothing listens at the host and port of DATABASE_URL."
+    )
 
 
 @pytest.mark.usefixtures("impatient_probes")
-def test_a_database_that_another_program_has_locked_is_not_ready(client: Client) -> None:
+def test_a_database_that_another_program_has_locked_is_not_ready(
+    client: Client,
+) -> None:
     with transaction.atomic():
         WriteProbe.objects.create(id=1)
         answer = client.get("/readyz")
@@ -254,9 +314,14 @@ def test_an_answer_is_used_again_for_a_while() -> None:
     assert probe.start(max_age=0) is not first
 
 
-def test_a_check_that_breaks_is_an_answer(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_that_breaks_is_an_answer(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(hints, "trouble", lambda: 1 / 0)
-    assert client.get("/readyz").json()["queue"] == "failed: It failed with ZeroDivisionError; the log may say more."
+    assert (
+        client.get("/readyz").json()["queue"]
+        == "failed: It failed with ZeroDivisionError; the log may say more."
+    )
 
 
 def test_the_front_door_leads_to_the_admin(client: Client) -> None:

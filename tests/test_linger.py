@@ -12,7 +12,9 @@ def test_an_answer_arrives_though_not_all_was_read() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = socket.create_connection(listener.getsockname(), timeout=60)
         accepted, _ = listener.accept()
-    server = ReadingSocket(accepted.family, accepted.type, accepted.proto, fileno=accepted.detach())
+    server = ReadingSocket(
+        accepted.family, accepted.type, accepted.proto, fileno=accepted.detach()
+    )
     server.slots = BoundedSemaphore(1)
     client.sendall(b"a body that nobody reads")
     server.recv(1)

@@ -40,15 +40,27 @@ def test_a_line_is_json_with_the_time_and_its_offset(log: Log) -> None:
     log.logger.info("stored", extra={"media": "m1", "size": 5})
     (line,) = log.lines
     assert datetime.fromisoformat(line.pop("time")).utcoffset() is not None
-    assert line == {"level": "INFO", "logger": "test", "message": "stored", "media": "m1", "size": 5}
+    assert line == {
+        "level": "INFO",
+        "logger": "test",
+        "message": "stored",
+        "media": "m1",
+        "size": 5,
+    }
 
 
-def test_a_request_is_not_written_and_an_exception_only_without_its_number(log: Log) -> None:
+def test_a_request_is_not_written_and_an_exception_only_without_its_number(
+    log: Log,
+) -> None:
     request = RequestFactory().get("/media/1/?token=abcdef")
     try:
         raise OSError("no such file: whatsapp:+14335551212/1716120082-0-3fa9.jpeg")
     except OSError:
-        log.logger.exception("Internal Server Error: %s", request.get_full_path(), extra={"request": request})
+        log.logger.exception(
+            "Internal Server Error: %s",
+            request.get_full_path(),
+            extra={"request": request},
+        )
     (line,) = log.lines
     assert "request" not in line
     assert "abcdef" not in str(line) and "14335551212" not in str(line)
@@ -57,9 +69,13 @@ def test_a_request_is_not_written_and_an_exception_only_without_its_number(log: 
 
 def test_an_outage_is_one_line_a_minute(log: Log) -> None:
     for _ in range(1000):
-        log.logger.error("Service Unavailable: %s", "/webhooks/meta/", extra={"status_code": 503})
+        log.logger.error(
+            "Service Unavailable: %s", "/webhooks/meta/", extra={"status_code": 503}
+        )
     log.now = QUIET_SECONDS
-    log.logger.error("Service Unavailable: %s", "/webhooks/meta/", extra={"status_code": 503})
+    log.logger.error(
+        "Service Unavailable: %s", "/webhooks/meta/", extra={"status_code": 503}
+    )
     assert [line.get("left_out") for line in log.lines] == [None, 999]
 
 
@@ -85,6 +101,8 @@ def test_foreign_hosts_are_one_line() -> None:
     once, passed = OncePerOutage(memory=Memory()), 0
     for number in range(50):
         text = f"Invalid HTTP_HOST header: 'scanner{number}.example'."
-        record = logging.LogRecord("django.security.DisallowedHost", logging.ERROR, "", 1, text, None, None)
+        record = logging.LogRecord(
+            "django.security.DisallowedHost", logging.ERROR, "", 1, text, None, None
+        )
         passed += bool(once.filter(record))
     assert passed == 1

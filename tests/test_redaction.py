@@ -53,14 +53,18 @@ def test_of_any_number_four_digits_are_left(written: str, digits: str) -> None:
         assert f"…{digits[-4:]}" in text
 
 
-@pytest.mark.parametrize("number", ["+1 433 555-1212", "+1 (433) 555-1212", "+43 664 1234567", "+290 21234"])
+@pytest.mark.parametrize(
+    "number", ["+1 433 555-1212", "+1 (433) 555-1212", "+43 664 1234567", "+290 21234"]
+)
 def test_a_number_in_groups_is_a_number(number: str) -> None:
     text = redact(f"call {number}, please")
     assert re.sub(r"\D", "", text) == re.sub(r"\D", "", number)[-4:]
 
 
 def test_a_message_id_of_metas_holds_the_number() -> None:
-    assert "HBgLMTQzMzU1NTEyMTI" not in redact("wamid.HBgLMTQzMzU1NTEyMTIVAgARGBI5QTNDQTVCM0Q0Q0Q2RTY3RTcA was read")
+    assert "HBgLMTQzMzU1NTEyMTI" not in redact(
+        "wamid.HBgLMTQzMzU1NTEyMTIVAgARGBI5QTNDQTVCM0Q0Q0Q2RTY3RTcA was read"
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,7 +73,8 @@ def test_a_message_id_of_metas_holds_the_number() -> None:
         "Service Unavailable: /webhooks/meta/",
         "3fa9c1d2-1234-4678-9012-123456789012 was stored after 3 attempts, 104857600 bytes",
         "2026-11-21 14:49:41.123456+00:00: META_APP_SECRET is not set. Is it META_ACCESS_TOKEN?",
-        "HTTPSConnectionPool(host='graph.facebook.com', port=443): Read timed out. (read timeout=15)",
+        "HTTPSConnectionPool(host='graph.facebook.com', port=443): Read timed out. (read "
+        "timeout=15)",
         "Worker (pid:21305) was sent SIGKILL! Perhaps out of memory?",
         "https://hub.example/webhooks/twilio/ is the address that was checked",
     ],
@@ -79,7 +84,11 @@ def test_what_is_no_secret_stays(text: str) -> None:
 
 
 def test_values_inside_others_are_redacted_and_numbers_stay() -> None:
-    value = {"size": 14335551212, "meta_access_token": TOKEN, "tries": [{"url": quote(f"/x?t={TOKEN}", safe="/?=")}]}
+    value = {
+        "size": 14335551212,
+        "meta_access_token": TOKEN,
+        "tries": [{"url": quote(f"/x?t={TOKEN}", safe="/?=")}],
+    }
     assert redacted(value) == {
         "size": 14335551212,
         "meta_access_token": "[removed]",

@@ -1,4 +1,5 @@
-"""A command of the hub with a wrong clock: ``python -m tests.wrong_clock worker`` under libfaketime.
+"""A command of the hub with a wrong clock: ``python -m tests.wrong_clock worker`` under
+libfaketime.
 
 Only the time of day is wrong. The monotonic clock, which measures waits, is the machine's own.
 """
@@ -19,7 +20,9 @@ from tests.programs import program
 
 
 def set_clock(process: Process, seconds: int) -> None:
-    """Give this ``manage.py`` process, from its next start on, a clock that is so many seconds fast."""
+    """Give this ``manage.py`` process, from its next start on, a clock that is so many seconds
+    fast.
+    """
     command = process.argv[2:]
     process.argv = [sys.executable, "-m", "tests.wrong_clock", *command]
     process.env = {
@@ -34,11 +37,15 @@ def set_clock(process: Process, seconds: int) -> None:
 def _library() -> str:
     """Where libfaketime is: the program knows it, which itself would not pass our signals on."""
     shown = [program("faketime"), "-f", "+0", "printenv", "LD_PRELOAD"]
-    return subprocess.run(shown, check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        shown, check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 def _sleep(seconds: SupportsIndex | float, /) -> None:
-    """time.sleep() without clock_nanosleep(): libfaketime 0.9.10 shifts its monotonic deadline, too."""
+    """time.sleep() without clock_nanosleep(): libfaketime 0.9.10 shifts its monotonic deadline,
+    too.
+    """
     select.select([], [], [], float(seconds))
 
 

@@ -57,4 +57,6 @@ def rescue_clock(media: Media, now: datetime) -> RescueClock | None:
         return RescueClock(f"time ran out {in_words(-left)} ago", "bad")
     if left < timedelta(days=1):
         return RescueClock(f"{in_words(left)} left", "bad")
-    return RescueClock(f"{in_words(left)} left", "warn" if left < timedelta(days=3) else "quiet")
+    return RescueClock(
+        f"{in_words(left)} left", "warn" if left < timedelta(days=3) else "quiet"
+    )

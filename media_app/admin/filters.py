@@ -24,27 +24,41 @@ class DayRangeForm(forms.Form):
     def __init__(self, name: str, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for end in ("from", "to"):
-            attributes = {"type": "date", "aria-label": end.capitalize(), "class": " ".join(INPUT_CLASSES)}
-            self.fields[f"{name}_{end}"] = forms.CharField(required=False, label="", widget=forms.TextInput(attributes))
+            attributes = {
+                "type": "date",
+                "aria-label": end.capitalize(),
+                "class": " ".join(INPUT_CLASSES),
+            }
+            self.fields[f"{name}_{end}"] = forms.CharField(
+                required=False, label="", widget=forms.TextInput(attributes)
+            )
 
 
 class DayRangeFilter(RangeDateFilter):
-    """From the start of one day to the end of another, in the hub's time zone; both days are included."""
+    """From the start of one day to the end of another, in the hub's time zone; both days are
+    included.
+    """
 
     form_class = DayRangeForm  # type: ignore[assignment]  # the interface is the same
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         first, last = self._day("from"), self._day("to")
         if first:
-            queryset = queryset.filter(**{f"{self.parameter_name}__gte": _midnight(first)})
+            queryset = queryset.filter(
+                **{f"{self.parameter_name}__gte": _midnight(first)}
+            )
         if last:
-            queryset = queryset.filter(**{f"{self.parameter_name}__lt": _midnight(last + timedelta(days=1))})
+            queryset = queryset.filter(
+                **{f"{self.parameter_name}__lt": _midnight(last + timedelta(days=1))}
+            )
         return queryset
 
     def _day(self, end: str) -> date | None:
         """The day, or None for nothing and nonsense."""
         try:
-            day = parse_date(str(self.used_parameters.get(f"{self.parameter_name}_{end}") or ""))
+            day = parse_date(
+                str(self.used_parameters.get(f"{self.parameter_name}_{end}") or "")
+            )
         except ValueError:
             return None
         # The next day, or its midnight in UTC, may be no date of any calendar.
@@ -61,7 +75,9 @@ class TypeFilter(CheckboxFilter):
     title = "type"
     parameter_name = "type"
 
-    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> list[tuple[str, str]]:
+    def lookups(
+        self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
+    ) -> list[tuple[str, str]]:
         return [(group, kind.word) for group, kind in KINDS.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -69,7 +85,11 @@ class TypeFilter(CheckboxFilter):
         if not wanted:
             return queryset
         known = Coalesce(NullIf(F("content_type"), Value("")), F("announced_type"))
-        groups = {group: Q(known_type__istartswith=f"{group}/") for group in KINDS if group != "document"}
+        groups = {
+            group: Q(known_type__istartswith=f"{group}/")
+            for group in KINDS
+            if group != "document"
+        }
         groups["document"] = ~(groups["image"] | groups["video"] | groups["audio"])
         chosen = Q()
         for group in wanted:

@@ -9,17 +9,20 @@ from django.http import HttpRequest
 
 
 class ClosedLookups:
-    """A ModelAdmin whose list takes its own filters and ``linked_lookups``; any other lookup is answered 400.
+    """A ModelAdmin whose list takes its own filters and ``linked_lookups``; any other lookup is
+    answered 400.
 
-    Django allows every lookup on a model's own fields. With ``?said__regex=`` somebody who may see the
-    list reads values that no page shows them, one character at a time.
+    Django allows every lookup on a model's own fields. With ``?said__regex=`` somebody who may see
+    the list reads values that no page shows them, one character at a time.
     """
 
     #: What links of our own pages filter by besides.
     linked_lookups: ClassVar[tuple[str, ...]] = ()
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        return lookup in self.linked_lookups or lookup in self._lookups_of_filters(request)
+        return lookup in self.linked_lookups or lookup in self._lookups_of_filters(
+            request
+        )
 
     def _lookups_of_filters(self, request: HttpRequest) -> set[str]:
         own: Any = self

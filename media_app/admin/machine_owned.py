@@ -33,7 +33,8 @@ class MachineOwnedAdmin(ClosedLookups, ModelAdmin):  # type: ignore[misc]
     change_form_template = "admin/machine_owned/page.html"
     list_filter_submit = True
     list_per_page = 50
-    # Counting each choice reads whole tables, and unfold counts wrongly where several may be chosen.
+    # Counting each choice reads whole tables, and unfold counts wrongly where several may be
+    # chosen.
     show_facets = ShowFacets.NEVER
     #: What stands above the facts of a page, with what ``page_context`` gives it.
     head_template = ""
@@ -42,17 +43,27 @@ class MachineOwnedAdmin(ClosedLookups, ModelAdmin):  # type: ignore[misc]
     #: The one of the searched fields where numbers are found however they are typed.
     number_field = ""
 
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+    def has_add_permission(
+        self, request: HttpRequest, obj: Model | None = None
+    ) -> bool:
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+    def has_change_permission(
+        self, request: HttpRequest, obj: Model | None = None
+    ) -> bool:
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+    def has_delete_permission(
+        self, request: HttpRequest, obj: Model | None = None
+    ) -> bool:
         return False
 
-    def has_verb_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return request.user.has_perm(f"{self.opts.app_label}.{get_permission_codename('change', self.opts)}")
+    def has_verb_permission(
+        self, request: HttpRequest, obj: Model | None = None
+    ) -> bool:
+        return request.user.has_perm(
+            f"{self.opts.app_label}.{get_permission_codename('change', self.opts)}"
+        )
 
     def may_view(self, request: HttpRequest, model: type[Model]) -> bool:
         """Whether this user may see another model's rows on this page."""
@@ -66,17 +77,24 @@ class MachineOwnedAdmin(ClosedLookups, ModelAdmin):  # type: ignore[misc]
         """Whether the verb makes sense for this row."""
         return True
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: Model | None = None
+    ) -> Any:
         return flatten_fieldsets(self.get_fieldsets(request, obj))
 
     def get_actions(self, request: HttpRequest) -> Any:
         """Each action leaves an entry for each row in Django's log of what staff did."""
         actions: dict[str, Any] = super().get_actions(request)
-        return {verb: (_logged(run, str(label)), verb, label) for verb, (run, _, label) in actions.items()}
+        return {
+            verb: (_logged(run, str(label)), verb, label)
+            for verb, (run, _, label) in actions.items()
+        }
 
     def get_urls(self) -> list[URLPattern]:
         verb = path(
-            "<path:object_id>/verb/<slug:verb>/", self.admin_site.admin_view(self.run_verb), name=self._verb_url_name
+            "<path:object_id>/verb/<slug:verb>/",
+            self.admin_site.admin_view(self.run_verb),
+            name=self._verb_url_name,
         )
         return [verb, *super().get_urls()]
 
@@ -110,12 +128,17 @@ class MachineOwnedAdmin(ClosedLookups, ModelAdmin):  # type: ignore[misc]
         context["head_template"] = self.head_template
         context["foot_template"] = self.foot_template
         context["verbs"] = [
-            {"label": action[2], "url": reverse(f"admin:{self._verb_url_name}", args=[obj.pk, verb])}
+            {
+                "label": action[2],
+                "url": reverse(f"admin:{self._verb_url_name}", args=[obj.pk, verb]),
+            }
             for verb, action in self.get_actions(request).items()
             if action and self.offers(verb, obj)
         ]
         context.update(self.page_context(request, obj))
-        response: HttpResponse = super().render_change_form(request, context, add, change, form_url, obj)
+        response: HttpResponse = super().render_change_form(
+            request, context, add, change, form_url, obj
+        )
         return response
 
     def get_search_results(
@@ -134,7 +157,9 @@ class MachineOwnedAdmin(ClosedLookups, ModelAdmin):  # type: ignore[misc]
 
 def _logged(run: Callable[..., Any], label: str) -> Callable[..., Any]:
     @wraps(run)
-    def logged(own: MachineOwnedAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+    def logged(
+        own: MachineOwnedAdmin, request: HttpRequest, queryset: QuerySet[Any]
+    ) -> Any:
         # First: what it does may take the rows out of the selection.
         LogEntry.objects.log_actions(request.user.pk or 0, queryset, CHANGE, label)
         return run(own, request, queryset)
@@ -152,7 +177,9 @@ def number_fragment(term: str) -> str:
 
 def change_url(row: Model) -> str:
     """The address of a row's page."""
-    return reverse(f"admin:{row._meta.label_lower.replace('.', '_')}_change", args=[row.pk])
+    return reverse(
+        f"admin:{row._meta.label_lower.replace('.', '_')}_change", args=[row.pk]
+    )
 
 
 def list_url(model: type[Model], **filters: object) -> str:

@@ -18,13 +18,25 @@ from media_app import hints, jobs, signing
 from media_app.admin.badges import badge, media_badge, outcome_badge, rescue_clock
 from media_app.admin.filters import DayRangeFilter, TypeFilter
 from media_app.admin.machine_owned import MachineOwnedAdmin
-from media_app.admin.tiles import KINDS, group_of, progress, sender_name, thumbnail, tile
+from media_app.admin.tiles import (
+    KINDS,
+    group_of,
+    progress,
+    sender_name,
+    thumbnail,
+    tile,
+)
 from media_app.admin.times import in_words, moment_of
 from media_app.models import AccountPause, Media
 from media_app.previews import can_preview, waiting
 from media_app.publication import next_step, public_address, public_bucket
 
-RETRYABLE = (Media.State.RETRYING, Media.State.EXPIRED, Media.State.REJECTED, Media.State.MISSING)
+RETRYABLE = (
+    Media.State.RETRYING,
+    Media.State.EXPIRED,
+    Media.State.REJECTED,
+    Media.State.MISSING,
+)
 
 # A file may be tried for weeks.
 MAX_ATTEMPTS = 50
@@ -42,24 +54,72 @@ class MediaAdmin(MachineOwnedAdmin):
         TypeFilter,
         ("occurred_at", DayRangeFilter),
     )
-    linked_lookups = ("source", "account", "expires_at__gte", "expires_at__lte", "public_lease_until__isnull")
-    search_fields: ClassVar[tuple[str, ...]] = ("owner", "key", "filename", "sha256", "id")
+    linked_lookups = (
+        "source",
+        "account",
+        "expires_at__gte",
+        "expires_at__lte",
+        "public_lease_until__isnull",
+    )
+    search_fields: ClassVar[tuple[str, ...]] = (
+        "owner",
+        "key",
+        "filename",
+        "sha256",
+        "id",
+    )
     search_help_text = "Number, file name, key, sha256 or id"
     number_field = "owner"
-    actions = ("retry", "remake_previews", "make_link", "revoke_links", "mark_public", "mark_private")
+    actions = (
+        "retry",
+        "remake_previews",
+        "make_link",
+        "revoke_links",
+        "mark_public",
+        "mark_private",
+    )
     head_template = "admin/media_app/media_head.html"
     foot_template = "admin/media_app/media_foot.html"
     fieldsets = (
         ("Sent", {"fields": ("sender", "sent", "filename", "key")}),
-        ("Kept", {"fields": ("kept_type", "kept_size", "sha256", "stored", "public_copy")}),
-        ("Fetching", {"fields": ("state_badge", "last_error", "attempts", "next_attempt", "rescue", "give_up")}),
+        (
+            "Kept",
+            {"fields": ("kept_type", "kept_size", "sha256", "stored", "public_copy")},
+        ),
+        (
+            "Fetching",
+            {
+                "fields": (
+                    "state_badge",
+                    "last_error",
+                    "attempts",
+                    "next_attempt",
+                    "rescue",
+                    "give_up",
+                )
+            },
+        ),
         (
             "As announced",
             {
                 "classes": ("collapse",),
                 "fields": (
-                    *("id", "source", "account", "provider_message_id", "provider_media_id", "position"),
-                    *("announced", "announced_type", "announced_size", "announced_sha256", "url", "expires"),
+                    *(
+                        "id",
+                        "source",
+                        "account",
+                        "provider_message_id",
+                        "provider_media_id",
+                        "position",
+                    ),
+                    *(
+                        "announced",
+                        "announced_type",
+                        "announced_size",
+                        "announced_sha256",
+                        "url",
+                        "expires",
+                    ),
                 ),
             },
         ),
@@ -96,11 +156,20 @@ class MediaAdmin(MachineOwnedAdmin):
         # A full queue gets no more permits, either; but then some wait in it.
         is_queued = jobs.queue_due() > 0 or hints.waiting("ingest") > 0
         if not tried:
-            self.message_user(request, "Nothing to try again: none of these files has failed.", messages.WARNING)
+            self.message_user(
+                request,
+                "Nothing to try again: none of these files has failed.",
+                messages.WARNING,
+            )
         if now > 0 and is_queued:
-            self.message_user(request, f"{_files(now)} will be tried again now.", messages.SUCCESS)
+            self.message_user(
+                request, f"{_files(now)} will be tried again now.", messages.SUCCESS
+            )
         elif now > 0:
-            said = f"{_files(now)} will be tried again: the queue is down, the sweeper goes on when it is back."
+            said = (
+                f"{_files(now)} will be tried again: the queue is down, the sweeper goes "
+                "on when it is back."
+            )
             self.message_user(request, said, messages.WARNING)
         if paused:
             said = f"{_files(paused)} will be tried again when the account is no longer paused."
@@ -115,21 +184,38 @@ class MediaAdmin(MachineOwnedAdmin):
             self.message_user(request, said, messages.WARNING)
             return
         jobs.queue_previews()
-        said = f"The previews of {_files(asked)} are made again. Look again in a moment."
+        said = (
+            f"The previews of {_files(asked)} are made again. Look again in a moment."
+        )
         self.message_user(request, said, messages.SUCCESS)
 
     @admin.action(description="Make a link", permissions=["verb"])
     def make_link(self, request: HttpRequest, queryset: QuerySet[Media]) -> None:
         """Show addresses that open the files without a login, for a while."""
         lasts = timedelta(seconds=settings.LINK_TTL_SECONDS)
-        files = list(Media.objects.filter(id__in=queryset.values("pk"), state=Media.State.STORED)[: MAX_LINKS + 1])
+        files = list(
+            Media.objects.filter(
+                id__in=queryset.values("pk"), state=Media.State.STORED
+            )[: MAX_LINKS + 1]
+        )
         if not files:
-            self.message_user(request, "No link: only a stored file can be given out.", messages.WARNING)
+            self.message_user(
+                request,
+                "No link: only a stored file can be given out.",
+                messages.WARNING,
+            )
         for media in files[:MAX_LINKS]:
-            said = 'Opens <strong>{}</strong> without a login for {}: <a class="given-link" href="{}">{}</a>'
+            said = (
+                'Opens <strong>{}</strong> without a login for {}: <a class="given-link" '
+                'href="{}">{}</a>'
+            )
             name = media.filename or media.key
             url = signing.link(media, lasts=lasts)
-            self.message_user(request, format_html(said, name, in_words(lasts), url, url), messages.SUCCESS)
+            self.message_user(
+                request,
+                format_html(said, name, in_words(lasts), url, url),
+                messages.SUCCESS,
+            )
         if len(files) > MAX_LINKS:
             said = f"Links to the first {MAX_LINKS} files. Select fewer to have one for each."
             self.message_user(request, said, messages.WARNING)
@@ -145,14 +231,20 @@ class MediaAdmin(MachineOwnedAdmin):
     def mark_public(self, request: HttpRequest, queryset: QuerySet[Media]) -> None:
         """Let everybody who has the address read a copy of the files."""
         marked = Media.objects.filter(id__in=queryset.values("pk")).mark_public(True)
-        said = f"{_files(marked)} will be copied to {settings.R2_PUBLIC_URL}. The page of each shows its address."
+        said = (
+            f"{_files(marked)} will be copied to {settings.R2_PUBLIC_URL}. The page of "
+            "each shows its address."
+        )
         self._sync_public_copies(request, said)
 
     @admin.action(description="Mark private", permissions=["verb"])
     def mark_private(self, request: HttpRequest, queryset: QuerySet[Media]) -> None:
         """Remove the public copies of the files."""
         marked = Media.objects.filter(id__in=queryset.values("pk")).mark_public(False)
-        said = f"The public copies of {_files(marked)} will be removed. Caches may keep them for five minutes more."
+        said = (
+            f"The public copies of {_files(marked)} will be removed. Caches may keep them "
+            "for five minutes more."
+        )
         self._sync_public_copies(request, said)
 
     def _sync_public_copies(self, request: HttpRequest, said: str) -> None:
@@ -166,19 +258,39 @@ class MediaAdmin(MachineOwnedAdmin):
         """Without a public bucket nothing can be public."""
         actions = super().get_actions(request)
         if not public_bucket():
-            actions = {verb: action for verb, action in actions.items() if verb not in ("mark_public", "mark_private")}
+            actions = {
+                verb: action
+                for verb, action in actions.items()
+                if verb not in ("mark_public", "mark_private")
+            }
         return actions
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """What is of no interest for this file is left out: how it is fetched, or what is kept of it."""
-        unneeded = "Fetching" if obj and obj.is_stored else "Kept" if obj and obj.stored_at is None else ""
-        return [fieldset for fieldset in super().get_fieldsets(request, obj) if fieldset[0] != unneeded]
+        """What is of no interest for this file is left out: how it is fetched, or what is kept of
+        it.
+        """
+        unneeded = (
+            "Fetching"
+            if obj and obj.is_stored
+            else "Kept"
+            if obj and obj.stored_at is None
+            else ""
+        )
+        return [
+            fieldset
+            for fieldset in super().get_fieldsets(request, obj)
+            if fieldset[0] != unneeded
+        ]
 
     def offers(self, verb: str, row: Media) -> bool:
         if verb == "retry":
             return row.state in RETRYABLE
         if verb == "remake_previews":
-            return can_preview(row) and bool(row.preview_error) and row.preview_due_at is None
+            return (
+                can_preview(row)
+                and bool(row.preview_error)
+                and row.preview_due_at is None
+            )
         if verb in ("mark_public", "mark_private"):
             return row.is_stored and row.is_public == (verb == "mark_private")
         return row.is_stored
@@ -189,7 +301,9 @@ class MediaAdmin(MachineOwnedAdmin):
         return {
             "viewings": row.viewings.all()[:MAX_VIEWINGS] if may_see_viewings else (),
             "tile": tile(row, sender=self.name_of_sender(row)),
-            "attempts": [(attempt, outcome_badge(attempt)) for attempt in attempts[:MAX_ATTEMPTS]],
+            "attempts": [
+                (attempt, outcome_badge(attempt)) for attempt in attempts[:MAX_ATTEMPTS]
+            ],
             "attempts_made": attempts.count(),
         }
 
@@ -235,7 +349,11 @@ class MediaAdmin(MachineOwnedAdmin):
 
     @admin.display(description="Size")
     def kept_size(self, media: Media) -> str:
-        return f"{filesizeformat(media.size)} ({media.size:,} bytes)" if media.size is not None else ""
+        return (
+            f"{filesizeformat(media.size)} ({media.size:,} bytes)"
+            if media.size is not None
+            else ""
+        )
 
     @admin.display(description="Public copy")
     def public_copy(self, media: Media) -> str:
@@ -256,7 +374,9 @@ class MediaAdmin(MachineOwnedAdmin):
 
 
 def _of_paused_accounts(files: QuerySet[Media]) -> int:
-    pauses = AccountPause.objects.in_force().filter(source=OuterRef("source"), account=OuterRef("account"))
+    pauses = AccountPause.objects.in_force().filter(
+        source=OuterRef("source"), account=OuterRef("account")
+    )
     return files.filter(Exists(pauses)).count()
 
 

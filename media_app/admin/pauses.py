@@ -15,7 +15,10 @@ from media_app.admin.machine_owned import MachineOwnedAdmin, list_url
 from media_app.admin.times import moment, moment_of
 from media_app.models import AccountPause, Media
 
-TONES: dict[str, Tone] = {AccountPause.Cause.UNAUTHORIZED: "bad", AccountPause.Cause.THROTTLED: "warn"}
+TONES: dict[str, Tone] = {
+    AccountPause.Cause.UNAUTHORIZED: "bad",
+    AccountPause.Cause.THROTTLED: "warn",
+}
 
 
 class _Provider(NamedTuple):
@@ -30,13 +33,18 @@ class _Provider(NamedTuple):
 _PROVIDERS = {
     "meta": _Provider("Meta", "number", "the access token", "META_ACCESS_TOKEN"),
     "twilio": _Provider(
-        "Twilio", "account", "the credentials", "TWILIO_AUTH_TOKEN (or TWILIO_API_KEY and TWILIO_API_SECRET)"
+        "Twilio",
+        "account",
+        "the credentials",
+        "TWILIO_AUTH_TOKEN (or TWILIO_API_KEY and TWILIO_API_SECRET)",
     ),
 }
 
 
 def _provider(pause: AccountPause) -> _Provider:
-    return _PROVIDERS.get(pause.source, _Provider(pause.source, "account", "the credentials", "new ones"))
+    return _PROVIDERS.get(
+        pause.source, _Provider(pause.source, "account", "the credentials", "new ones")
+    )
 
 
 def headline(pause: AccountPause) -> str:
@@ -51,18 +59,26 @@ def headline(pause: AccountPause) -> str:
 def advice(pause: AccountPause, waiting: int) -> str:
     """What follows from it and what to do, in sentences. ``waiting`` counts its files that wait."""
     provider = _provider(pause)
-    files = {0: "No file waits", 1: "1 file waits"}.get(waiting, f"{waiting} files wait")
+    files = {0: "No file waits", 1: "1 file waits"}.get(
+        waiting, f"{waiting} files wait"
+    )
     if pause.cause == AccountPause.Cause.THROTTLED:
-        return f"{files}. There is nothing to do: fetching goes on by itself at {moment(pause.until)}."
+        return (
+            f"{files}. There is nothing to do: fetching goes on by itself at "
+            f"{moment(pause.until)}."
+        )
     return (
-        f"{files} since {moment(pause.since)}. Set {provider.setting}, restart the hub's processes and press Resume. "
+        f"{files} since {moment(pause.since)}. Set {provider.setting}, restart the hub's "
+        "processes and press Resume. "
         f"From {moment(pause.until)} on one file is tried by itself."
     )
 
 
 def files_url(pause: AccountPause) -> str:
     """The list of the files that wait for it."""
-    return list_url(Media, state__exact=Media.WAITING, source=pause.source, account=pause.account)
+    return list_url(
+        Media, state__exact=Media.WAITING, source=pause.source, account=pause.account
+    )
 
 
 @admin.register(AccountPause)
@@ -83,26 +99,45 @@ class AccountPauseAdmin(MachineOwnedAdmin):
     began = moment_of("since", "Since")
     next_try = moment_of("until", "Next try")
 
-    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return super().has_view_permission(request, obj) or self.may_view(request, Media)
+    def has_view_permission(
+        self, request: HttpRequest, obj: Model | None = None
+    ) -> bool:
+        return super().has_view_permission(request, obj) or self.may_view(
+            request, Media
+        )
 
-    def has_verb_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return super().has_verb_permission(request, obj) or request.user.has_perm("media_app.change_media")
+    def has_verb_permission(
+        self, request: HttpRequest, obj: Model | None = None
+    ) -> bool:
+        return super().has_verb_permission(request, obj) or request.user.has_perm(
+            "media_app.change_media"
+        )
 
     @admin.action(description="Resume", permissions=["verb"])
     def resume(self, request: HttpRequest, queryset: QuerySet[AccountPause]) -> None:
-        """Fetch the files of the selected accounts again, now. If they are refused once more, they pause once more."""
+        """Fetch the files of the selected accounts again, now. If they are refused once more, they
+        pause once more.
+        """
         for pause in AccountPause.objects.filter(id__in=queryset.values("pk")):
             AccountPause.objects.lift(source=pause.source, account=pause.account)
             # Those that were refused wait for the next try, which is now.
-            Media.objects.filter(source=pause.source, account=pause.account, state=Media.State.RETRYING).retry_now()
+            Media.objects.filter(
+                source=pause.source, account=pause.account, state=Media.State.RETRYING
+            ).retry_now()
             provider = _provider(pause)
-            said = f"Files of {provider.name}'s {provider.account} {pause.account} are fetched again."
+            said = (
+                f"Files of {provider.name}'s {provider.account} {pause.account} are "
+                "fetched again."
+            )
             self.message_user(request, said, messages.SUCCESS)
         jobs.queue_due()
 
     def page_context(self, request: HttpRequest, row: AccountPause) -> dict[str, Any]:
-        return {"headline": headline(row), "advice": advice(row, _waiting(row)), "tone": TONES.get(row.cause, "bad")}
+        return {
+            "headline": headline(row),
+            "advice": advice(row, _waiting(row)),
+            "tone": TONES.get(row.cause, "bad"),
+        }
 
     @admin.display(description="Account", ordering="account")
     def title(self, pause: AccountPause) -> str:
@@ -119,8 +154,12 @@ class AccountPauseAdmin(MachineOwnedAdmin):
 
     @admin.display(description="Files that wait")
     def files(self, pause: AccountPause) -> str:
-        return format_html('<a class="text-link" href="{}">{}</a>', files_url(pause), _waiting(pause))
+        return format_html(
+            '<a class="text-link" href="{}">{}</a>', files_url(pause), _waiting(pause)
+        )
 
 
 def _waiting(pause: AccountPause) -> int:
-    return Media.objects.filter(source=pause.source, account=pause.account, state__in=Media.WAITING).count()
+    return Media.objects.filter(
+        source=pause.source, account=pause.account, state__in=Media.WAITING
+    ).count()

@@ -125,9 +125,13 @@ def tile(media: Media, *, sender: str = "") -> Tile:
 
 def thumbnail(media: Media, *, sender: str = "") -> str:
     """The picture alone, or the icon of its kind."""
-    return render_to_string("admin/media_app/thumbnail.html", {"tile": tile(media, sender=sender)})
+    return render_to_string(
+        "admin/media_app/thumbnail.html", {"tile": tile(media, sender=sender)}
+    )
 
 
 def progress(media: Media) -> str:
-    """The state, and for all but stored files: why, how often tried, how long there is still hope."""
+    """The state, and for all but stored files: why, how often tried, how long there is still
+    hope.
+    """
     return render_to_string("admin/media_app/progress.html", {"tile": tile(media)})

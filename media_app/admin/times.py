@@ -22,10 +22,17 @@ def moment_tag(at: datetime | None) -> str:
     if at is None:
         return ""
     exact = timezone.localtime(at).isoformat(sep=" ", timespec="seconds")
-    return format_html('<time class="moment" datetime="{}" title="{}">{}</time>', at.isoformat(), exact, moment(at))
+    return format_html(
+        '<time class="moment" datetime="{}" title="{}">{}</time>',
+        at.isoformat(),
+        exact,
+        moment(at),
+    )
 
 
-def moment_of(field: str, heading: str, *, assumed: str = "") -> Callable[[Any, Any], str]:
+def moment_of(
+    field: str, heading: str, *, assumed: str = ""
+) -> Callable[[Any, Any], str]:
     """A column or line of an admin class: one moment of its rows.
 
     ``assumed`` names the field that says whether the moment is only our own guess.
@@ -35,7 +42,9 @@ def moment_of(field: str, heading: str, *, assumed: str = "") -> Callable[[Any, 
     def shown(self: Any, row: Any) -> str:
         tag = moment_tag(getattr(row, field))
         if assumed and getattr(row, assumed):
-            return format_html('{} <span class="badge badge-quiet">time of receipt</span>', tag)
+            return format_html(
+                '{} <span class="badge badge-quiet">time of receipt</span>', tag
+            )
         return tag
 
     return shown

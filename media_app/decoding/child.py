@@ -1,8 +1,8 @@
 """The process that decodes one file: ``python -m media_app.decoding.child {"sizes": […], …}``.
 
 The file is its standard input. Its answer on standard output is a line of JSON and then the small
-pictures, one directly after the other: ``{"lengths": [bytes of each]}``, or ``{"error": "why not"}``.
-The kernel ends it at its limits, which it takes on before it reads a byte of the file.
+pictures, one directly after the other: ``{"lengths": [bytes of each]}``, or ``{"error": "why
+not"}``. The kernel ends it at its limits, which it takes on before it reads a byte of the file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from media_app.decoding.picture import MAX_PIXELS, PictureError, small_pictures
 def take_on_limits(*, memory: int, cpu_seconds: int, seconds: int, output: int) -> None:
     """Limit this process for the rest of its life; sizes are bytes.
 
-    Past ``memory`` allocations fail. Past the others it is killed, except that a longer output is an OSError.
+    Past ``memory`` allocations fail. Past the others it is killed, except that a longer output is
+    an OSError.
     """
     # The process ends by itself when its worker is gone.
     signal.alarm(seconds)
@@ -37,7 +38,8 @@ def _limit(which: int, most: int) -> None:
     """A stricter limit that is in force already stays."""
     _, hard = resource.getrlimit(which)
     most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-    # At the soft limit of CPU time SIGXCPU ends the process, at the hard one SIGKILL, which may have other causes.
+    # At the soft limit of CPU time SIGXCPU ends the process, at the hard one SIGKILL, which may
+    # have other causes.
     above = most + 1 if which == resource.RLIMIT_CPU and hard != most else most
     resource.setrlimit(which, (most, above))
 

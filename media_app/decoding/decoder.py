@@ -1,4 +1,6 @@
-"""Decoding a file in a child process: a new program for each file, so that none of our memory is in it."""
+"""Decoding a file in a child process: a new program for each file, so that none of our memory is in
+it.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,14 @@ from typing import BinaryIO
 
 _COMMAND = (sys.executable, "-m", "media_app.decoding.child")
 _ROOT = Path(__file__).parents[2]
-# What a Python needs to find its libraries where they are not in their usual place. Secrets are not handed on.
+# What a Python needs to find its libraries where they are not in their usual place. Secrets are not
+# handed on.
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH")
 _MIB = 1024 * 1024
 # A child that ends by one of these has crashed on what is in the file, or has used up its CPU time.
-_CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE})
+_CRASHES = frozenset(
+    {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,9 @@ class CutOffError(Exception):
     """The child was stopped before it had an answer. Another attempt may succeed."""
 
 
-def decode_picture(original: BinaryIO, sizes: Sequence[int], limits: Limits | None = None) -> list[bytes]:
+def decode_picture(
+    original: BinaryIO, sizes: Sequence[int], limits: Limits | None = None
+) -> list[bytes]:
     """A small WebP of the picture in the file ``original``, for each size, in the same order.
 
     ``original`` is a real file; it is read from its start. Raises DecodingError, CutOffError.
@@ -53,7 +60,8 @@ def decode_picture(original: BinaryIO, sizes: Sequence[int], limits: Limits | No
     limits = limits or Limits()
     order = json.dumps({"sizes": list(sizes), "limits": asdict(limits)})
     original.seek(0)
-    # A file, not a pipe: its size is limited by the kernel, and nobody has to read while the child writes.
+    # A file, not a pipe: its size is limited by the kernel, and nobody has to read while the child
+    # writes.
     with TemporaryFile() as answer:
         status = _run(order, original, answer, limits.seconds)
         _judge(status)
@@ -109,7 +117,12 @@ def _pictures(answer: bytes, number: int) -> list[bytes]:
     source = io.BytesIO(bodies)
     # A negative length reads all that is left.
     pictures = [source.read(length) for length in lengths]
-    if len(pictures) != number or source.read() or [*map(len, pictures)] != lengths or not all(map(_is_webp, pictures)):
+    if (
+        len(pictures) != number
+        or source.read()
+        or [*map(len, pictures)] != lengths
+        or not all(map(_is_webp, pictures))
+    ):
         raise DecodingError("the decoder gave no answer")
     return pictures
 

@@ -14,7 +14,8 @@ _FORMATS = ("JPEG", "PNG", WebPImagePlugin.WebPImageFile.format)
 _START_OF_JPEG = b"\xff\xd8"
 # A header of 66 bytes can claim any size; decoding is refused before memory is taken.
 MAX_PIXELS = 50_000_000
-# Each scan goes over all pixels again, however few bytes it has. Cameras and editors write 10, optimisers up to 20.
+# Each scan goes over all pixels again, however few bytes it has. Cameras and editors write 10,
+# optimisers up to 20.
 MAX_SCANS = 64
 _QUALITY = 75
 
@@ -24,7 +25,8 @@ class PictureError(Exception):
 
 
 def small_pictures(body: bytes, sizes: Sequence[int]) -> list[bytes]:
-    """A WebP of at most ``size`` × ``size`` pixels for each size, upright, without the original's metadata.
+    """A WebP of at most ``size`` × ``size`` pixels for each size, upright, without the original's
+    metadata.
 
     Of what moves, the first frame. Raises PictureError.
     """
@@ -36,13 +38,17 @@ def small_pictures(body: bytes, sizes: Sequence[int]) -> list[bytes]:
         raise PictureError("it takes too much memory to decode") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise PictureError("it has too many pixels") from None
-    # Whatever: broken files make Pillow fail in ways that it does not list (TypeError, struct.error).
+    # Whatever: broken files make Pillow fail in ways that it does not list (TypeError,
+    # struct.error).
     except Exception as error:
         raise PictureError(f"not a readable picture: {type(error).__name__}") from error
 
 
 def _small_pictures(body: bytes, sizes: Sequence[int]) -> list[bytes]:
-    if body.startswith(_START_OF_JPEG) and count_scans(body, stop_after=MAX_SCANS) > MAX_SCANS:
+    if (
+        body.startswith(_START_OF_JPEG)
+        and count_scans(body, stop_after=MAX_SCANS) > MAX_SCANS
+    ):
         raise PictureError(f"it has more than {MAX_SCANS} scans")
     largest = max(sizes)
     with Image.open(io.BytesIO(body), formats=_FORMATS) as image:

@@ -8,12 +8,14 @@ _START_OF_SCAN = 0xDA
 _END_OF_IMAGE = 0xD9
 # RST0 to RST7, SOI and TEM have no length after them.
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
-# The next marker. Within a scan FF00 is a byte of data, and FFD0 to FFD7 are restarts of the same scan.
+# The next marker. Within a scan FF00 is a byte of data, and FFD0 to FFD7 are restarts of the same
+# scan.
 _MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
 
 
 def count_scans(body: bytes, *, stop_after: int) -> int:
-    """The scans of the first picture in ``body``; counting ends with the first above ``stop_after``.
+    """The scans of the first picture in ``body``; counting ends with the first above
+    ``stop_after``.
 
     Pictures within others (an EXIF thumbnail) and behind the end do not count.
     """

@@ -1,4 +1,6 @@
-"""Conditional requests of RFC 9110 §13, as rules: what a reader already has decides what it gets."""
+"""Conditional requests of RFC 9110 §13, as rules: what a reader already has decides what it
+gets.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +11,23 @@ from django.utils.cache import get_conditional_response
 from django.utils.http import parse_http_date_safe
 
 
-def unmet(request: HttpRequest, whole: HttpResponse, *, etag: str, last_modified: datetime) -> HttpResponseBase | None:
+def unmet(
+    request: HttpRequest, whole: HttpResponse, *, etag: str, last_modified: datetime
+) -> HttpResponseBase | None:
     """The 304 or 412 that the preconditions ask for, None where they hold (§13.2.2, steps 1 to 4).
 
     ``whole`` is what would be answered otherwise: a 304 repeats its headers.
     """
-    answer = get_conditional_response(request, etag=etag, last_modified=int(last_modified.timestamp()), response=whole)
+    answer = get_conditional_response(
+        request, etag=etag, last_modified=int(last_modified.timestamp()), response=whole
+    )
     return None if answer is whole else answer
 
 
 def range_applies(if_range: str | None, *, etag: str, last_modified: datetime) -> bool:
-    """Whether the reader's part is one of this very file (§13.1.5): the same strong tag, or exactly the same date."""
+    """Whether the reader's part is one of this very file (§13.1.5): the same strong tag, or exactly
+    the same date.
+    """
     if if_range is None:
         return True
     if if_range.startswith('"'):

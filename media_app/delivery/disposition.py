@@ -10,12 +10,19 @@ LONGEST = 150
 
 def content_disposition(filename: str, *, attachment: bool, otherwise: str) -> str:
     """The header's value; ``otherwise`` is the name of a file that has none to speak of."""
-    return content_disposition_header(attachment, harmless(filename) or otherwise) or "attachment"
+    return (
+        content_disposition_header(attachment, harmless(filename) or otherwise)
+        or "attachment"
+    )
 
 
 def harmless(filename: str) -> str:
-    """The name without what could name a folder, end a header line or turn the text around; cut before its ending."""
-    readable = "".join(sign for sign in filename if sign.isprintable() and sign not in "/\\").strip(" .")
+    """The name without what could name a folder, end a header line or turn the text around; cut
+    before its ending.
+    """
+    readable = "".join(
+        sign for sign in filename if sign.isprintable() and sign not in "/\\"
+    ).strip(" .")
     stem, dot, ending = readable.rpartition(".")
     if not stem or len(ending) > LONGEST // 2:
         return readable[:LONGEST]

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 # ASCII digits only: int() would take "+0", "1_0" and Arabic digits too. Eighteen digits
 # are more than any file has bytes, and less than what int() refuses.
-_SINGLE = re.compile(r"bytes=[ \t]*(?:([0-9]+)-([0-9]*)|-([0-9]+))[ \t]*", re.ASCII | re.IGNORECASE)
+_SINGLE = re.compile(
+    r"bytes=[ \t]*(?:([0-9]+)-([0-9]*)|-([0-9]+))[ \t]*", re.ASCII | re.IGNORECASE
+)
 _MOST_DIGITS = 18
 
 

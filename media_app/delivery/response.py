@@ -10,7 +10,12 @@ from io import FileIO
 from itertools import chain
 from typing import Protocol, TypeVar
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    StreamingHttpResponse,
+)
 from django.utils.cache import patch_vary_headers
 from django.utils.http import http_date
 
@@ -36,12 +41,23 @@ class File:
     max_age: int
 
     def headers(self) -> dict[str, str]:
-        """What goes with the file however it is sent: nothing in it may run, be guessed at, or be kept by others."""
-        tag = {"ETag": self.etag, "Last-Modified": http_date(self.last_modified.timestamp())} if self.etag else {}
+        """What goes with the file however it is sent: nothing in it may run, be guessed at, or be
+        kept by others.
+        """
+        tag = (
+            {
+                "ETag": self.etag,
+                "Last-Modified": http_date(self.last_modified.timestamp()),
+            }
+            if self.etag
+            else {}
+        )
         return {
             "Content-Type": self.content_type,
             "Content-Disposition": self.disposition,
-            "Cache-Control": f"private, max-age={self.max_age}" if self.etag else "no-store",
+            "Cache-Control": f"private, max-age={self.max_age}"
+            if self.etag
+            else "no-store",
             **tag,
             **GUARDS,
             **({"Content-Security-Policy": _PLAYER} if self.is_played else {}),
@@ -64,7 +80,8 @@ GUARDS = {
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-# A film that is opened by itself is a page that asks for the film again, which a page without an origin must not.
+# A film that is opened by itself is a page that asks for the film again, which a page without an
+# origin must not.
 _PLAYER = "default-src 'none'; media-src 'self'; sandbox allow-same-origin"
 
 
@@ -74,16 +91,28 @@ def settle(request: HttpRequest, file: File) -> HttpResponseBase | ByteRange | N
     Else what to send: one range, or None for all of it. HEAD knows no ranges (§14.2).
     """
     whole = _dress(HttpResponse(), file, file.size)
-    if (answer := unmet(request, whole, etag=file.etag, last_modified=file.last_modified)) is not None:
+    if (
+        answer := unmet(
+            request, whole, etag=file.etag, last_modified=file.last_modified
+        )
+    ) is not None:
         return answer
     if request.method == "HEAD":
         return whole
-    if not range_applies(request.headers.get("If-Range"), etag=file.etag, last_modified=file.last_modified):
+    if not range_applies(
+        request.headers.get("If-Range"),
+        etag=file.etag,
+        last_modified=file.last_modified,
+    ):
         return None
     try:
         return parse_range(request.headers.get("Range"), file.size)
     except UnsatisfiableError:
-        headers = {"Content-Range": f"bytes */{file.size}", "Cache-Control": "no-store", **GUARDS}
+        headers = {
+            "Content-Range": f"bytes */{file.size}",
+            "Cache-Control": "no-store",
+            **GUARDS,
+        }
         return HttpResponse(status=416, headers=headers)
 
 
@@ -92,15 +121,21 @@ def extent(file: File, part: ByteRange | None) -> tuple[int, int]:
     return (part.start, part.stop) if part else (0, file.size)
 
 
-def send(file: File, part: ByteRange | None, opened: OpenedObject) -> StreamingHttpResponse:
-    """200 or 206 with the bytes of what was opened for the part's extent, which is closed with the answer.
+def send(
+    file: File, part: ByteRange | None, opened: OpenedObject
+) -> StreamingHttpResponse:
+    """200 or 206 with the bytes of what was opened for the part's extent, which is closed with the
+    answer.
 
-    Raises StorageError before the answer has begun, also where the object is of another size than the file; once it
-    has begun, a failure ends the connection, so that nobody takes half a file for a whole one.
+    Raises StorageError before the answer has begun, also where the object is of another size than
+    the file; once it has begun, a failure ends the connection, so that nobody takes half a file for
+    a whole one.
     """
     try:
         if opened.total != file.size:
-            raise StorageError(f"the object is {opened.total} bytes long, not {file.size}")
+            raise StorageError(
+                f"the object is {opened.total} bytes long, not {file.size}"
+            )
         response = _Bytes(opened, status=206 if part else 200)
     except BaseException:
         opened.close()
@@ -135,19 +170,28 @@ class _Bytes(StreamingHttpResponse):
     def __init__(self, opened: OpenedObject, *, status: int) -> None:
         self._opened = opened
         #: For Django's WSGI handler.
-        self.file_to_stream = None if opened.file is None else _Part(opened, opened.file)
+        self.file_to_stream = (
+            None if opened.file is None else _Part(opened, opened.file)
+        )
         chunks = opened.chunks()
         if opened.file is None:
-            # The first bytes before the first header: until they are there, the answer can still be a 503.
+            # The first bytes before the first header: until they are there, the answer can still be
+            # a 503.
             first = next(chunks, b"")
             chunks = chain([first] if first else [], chunks)
         super().__init__(chunks, status=status)
 
     def close(self) -> None:
-        """When the answer is sent or the reader is gone. Raises StorageError where less was sent than promised."""
+        """When the answer is sent or the reader is gone. Raises StorageError where less was sent
+        than promised.
+        """
         # A file that was cut meanwhile ends the kernel's sending without an error.
         file = self._opened.file
-        was_cut = file is not None and not file.closed and os.fstat(file.fileno()).st_size < self._opened.stop
+        was_cut = (
+            file is not None
+            and not file.closed
+            and os.fstat(file.fileno()).st_size < self._opened.stop
+        )
         self._opened.close()
         super().close()
         if was_cut:
@@ -155,7 +199,9 @@ class _Bytes(StreamingHttpResponse):
 
 
 class _Part:
-    """A part of a file as ``wsgi.file_wrapper`` of PEP 3333 wants it: sent by its descriptor, or else read."""
+    """A part of a file as ``wsgi.file_wrapper`` of PEP 3333 wants it: sent by its descriptor, or
+    else read.
+    """
 
     def __init__(self, opened: OpenedObject, file: FileIO) -> None:
         self._file = file

@@ -15,7 +15,10 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Media",
             fields=[
-                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(editable=False, primary_key=True, serialize=False),
+                ),
                 ("source", models.CharField(max_length=32)),
                 ("account", models.TextField(blank=True)),
                 ("provider_media_id", models.TextField(blank=True)),
@@ -39,7 +42,11 @@ class Migration(migrations.Migration):
                 ("url", models.TextField(blank=True)),
                 (
                     "expires_at",
-                    models.DateTimeField(blank=True, help_text="When the provider forgets the file.", null=True),
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="When the provider forgets the file.",
+                        null=True,
+                    ),
                 ),
                 (
                     "give_up_at",
@@ -66,7 +73,12 @@ class Migration(migrations.Migration):
                 ),
                 ("last_error", models.TextField(blank=True)),
                 ("attempts", models.PositiveIntegerField(default=0)),
-                ("next_attempt_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "next_attempt_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now()
+                    ),
+                ),
                 (
                     "unconfirmed_sha256",
                     models.CharField(
@@ -95,10 +107,16 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "media",
                 "ordering": ("-occurred_at", "position", "id"),
                 "indexes": [
-                    models.Index(fields=["-occurred_at", "position", "id"], name="media_newest"),
-                    models.Index(fields=["state", "-occurred_at"], name="media_by_state"),
                     models.Index(
-                        condition=models.Q(("state__in", ("pending", "fetching", "retrying"))),
+                        fields=["-occurred_at", "position", "id"], name="media_newest"
+                    ),
+                    models.Index(
+                        fields=["state", "-occurred_at"], name="media_by_state"
+                    ),
+                    models.Index(
+                        condition=models.Q(
+                            ("state__in", ("pending", "fetching", "retrying"))
+                        ),
                         fields=["give_up_at", "next_attempt_at", "id"],
                         name="media_by_urgency",
                     ),

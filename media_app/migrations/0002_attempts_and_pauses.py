@@ -16,19 +16,33 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="AccountPause",
             fields=[
-                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(editable=False, primary_key=True, serialize=False),
+                ),
                 ("source", models.CharField(max_length=32)),
                 ("account", models.TextField(blank=True)),
                 (
                     "cause",
                     models.CharField(
-                        choices=[("unauthorized", "credentials refused"), ("throttled", "asked to slow down")],
+                        choices=[
+                            ("unauthorized", "credentials refused"),
+                            ("throttled", "asked to slow down"),
+                        ],
                         max_length=16,
                     ),
                 ),
                 ("reason", models.TextField()),
-                ("since", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ("until", models.DateTimeField(help_text="When the next file is tried.")),
+                (
+                    "since",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now()
+                    ),
+                ),
+                (
+                    "until",
+                    models.DateTimeField(help_text="When the next file is tried."),
+                ),
             ],
             options={
                 "verbose_name": "paused account",
@@ -38,39 +52,66 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="FetchAttempt",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
                 (
                     "number",
                     models.PositiveIntegerField(
                         help_text="As the file counts them; an attempt that was not its fault has its number again."
                     ),
                 ),
-                ("ended_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "ended_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now()
+                    ),
+                ),
                 (
                     "seconds",
-                    models.FloatField(help_text="How long it took, where its worker lived to say so.", null=True),
+                    models.FloatField(
+                        help_text="How long it took, where its worker lived to say so.",
+                        null=True,
+                    ),
                 ),
                 (
                     "outcome",
                     models.CharField(
-                        choices=[("stored", "stored"), ("failed", "failed"), ("lost", "the worker was lost")],
+                        choices=[
+                            ("stored", "stored"),
+                            ("failed", "failed"),
+                            ("lost", "the worker was lost"),
+                        ],
                         max_length=16,
                     ),
                 ),
                 (
                     "answer",
-                    models.TextField(blank=True, help_text="What was said: by the provider, the bucket, or ourselves."),
+                    models.TextField(
+                        blank=True,
+                        help_text="What was said: by the provider, the bucket, or ourselves.",
+                    ),
                 ),
                 (
                     "media",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="fetch_attempts", to="media_app.media"
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="fetch_attempts",
+                        to="media_app.media",
                     ),
                 ),
             ],
             options={
                 "ordering": ("-ended_at", "-id"),
-                "indexes": [models.Index(fields=["media", "-ended_at"], name="attempt_by_media")],
+                "indexes": [
+                    models.Index(fields=["media", "-ended_at"], name="attempt_by_media")
+                ],
             },
         ),
     ]

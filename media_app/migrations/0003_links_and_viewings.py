@@ -19,26 +19,51 @@ class Migration(migrations.Migration):
             model_name="media",
             name="is_public",
             field=models.BooleanField(
-                default=False, help_text="May be had from the public domain of the bucket.", verbose_name="public"
+                default=False,
+                help_text="May be had from the public domain of the bucket.",
+                verbose_name="public",
             ),
         ),
         migrations.AddField(
             model_name="media",
             name="link_version",
-            field=models.PositiveIntegerField(default=0, help_text="Signed links of former versions open nothing."),
+            field=models.PositiveIntegerField(
+                default=0, help_text="Signed links of former versions open nothing."
+            ),
         ),
         migrations.CreateModel(
             name="Viewing",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
                 ("username", models.CharField(max_length=150)),
-                ("kind", models.CharField(choices=[("view", "viewed"), ("download", "downloaded")], max_length=8)),
-                ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("view", "viewed"), ("download", "downloaded")],
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now()
+                    ),
+                ),
                 ("slot", models.BigIntegerField()),
                 (
                     "media",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="viewings", to="media_app.media"
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="viewings",
+                        to="media_app.media",
                     ),
                 ),
                 (
@@ -53,7 +78,11 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ("-at", "-id"),
-                "constraints": [models.UniqueConstraint(fields=("media", "user", "kind", "slot"), name="viewing_once")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("media", "user", "kind", "slot"), name="viewing_once"
+                    )
+                ],
             },
         ),
     ]

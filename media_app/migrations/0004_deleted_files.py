@@ -15,13 +15,17 @@ class Migration(migrations.Migration):
             model_name="media",
             name="purged_at",
             field=models.DateTimeField(
-                blank=True, help_text="When the object of a deleted file was removed.", null=True
+                blank=True,
+                help_text="When the object of a deleted file was removed.",
+                null=True,
             ),
         ),
         migrations.AddIndex(
             model_name="media",
             index=models.Index(
-                condition=models.Q(("purged_at", None), ("state", "deleted")), fields=["id"], name="media_unpurged"
+                condition=models.Q(("purged_at", None), ("state", "deleted")),
+                fields=["id"],
+                name="media_unpurged",
             ),
         ),
     ]

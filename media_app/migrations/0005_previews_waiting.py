@@ -20,20 +20,27 @@ class Migration(migrations.Migration):
             model_name="media",
             name="preview_due_at",
             field=models.DateTimeField(
-                blank=True, help_text="When a worker may make the previews; empty when none has to.", null=True
+                blank=True,
+                help_text="When a worker may make the previews; empty when none has to.",
+                null=True,
             ),
         ),
         migrations.AddField(
             model_name="media",
             name="preview_error",
             field=models.TextField(
-                blank=True, db_default="", default="", help_text="Why workers no longer try to make the previews."
+                blank=True,
+                db_default="",
+                default="",
+                help_text="Why workers no longer try to make the previews.",
             ),
         ),
         migrations.AddIndex(
             model_name="media",
             index=models.Index(
-                condition=models.Q(("preview_due_at__isnull", False), ("state", "stored")),
+                condition=models.Q(
+                    ("preview_due_at__isnull", False), ("state", "stored")
+                ),
                 fields=["preview_due_at"],
                 name="media_without_previews",
             ),

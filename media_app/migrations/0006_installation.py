@@ -17,17 +17,40 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Installation",
             fields=[
-                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ("is_only", models.BooleanField(default=True, editable=False, unique=True)),
-                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid.uuid4,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "is_only",
+                    models.BooleanField(default=True, editable=False, unique=True),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now()
+                    ),
+                ),
                 (
                     "marked_at",
-                    models.DateTimeField(blank=True, help_text="When the storage first carried the id.", null=True),
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="When the storage first carried the id.",
+                        null=True,
+                    ),
                 ),
             ],
             options={
                 "constraints": [
-                    models.CheckConstraint(condition=models.Q(("is_only", True)), name="installation_is_only_one")
+                    models.CheckConstraint(
+                        condition=models.Q(("is_only", True)),
+                        name="installation_is_only_one",
+                    )
                 ],
             },
         ),

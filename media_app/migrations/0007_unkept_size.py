@@ -13,7 +13,9 @@ class Migration(migrations.Migration):
             model_name="media",
             name="unkept_size",
             field=models.BigIntegerField(
-                blank=True, help_text="How many bytes were fetched that the storage then did not keep.", null=True
+                blank=True,
+                help_text="How many bytes were fetched that the storage then did not keep.",
+                null=True,
             ),
         ),
     ]

@@ -8,4 +8,12 @@ from media_app.models.media import Lease, Media, Purge
 from media_app.models.pause import AccountPause
 from media_app.models.viewing import Viewing
 
-__all__ = ["AccountPause", "FetchAttempt", "Installation", "Lease", "Media", "Purge", "Viewing"]
+__all__ = [
+    "AccountPause",
+    "FetchAttempt",
+    "Installation",
+    "Lease",
+    "Media",
+    "Purge",
+    "Viewing",
+]

@@ -23,14 +23,21 @@ class FetchAttempt(models.Model):
         FAILED = "failed", "failed"
         LOST = "lost", "the worker was lost"
 
-    media = models.ForeignKey("media_app.Media", on_delete=models.CASCADE, related_name="fetch_attempts")
+    media = models.ForeignKey(
+        "media_app.Media", on_delete=models.CASCADE, related_name="fetch_attempts"
+    )
     number = models.PositiveIntegerField(
         help_text="As the file counts them; an attempt that was not its fault has its number again."
     )
     ended_at = models.DateTimeField(db_default=Now())
-    seconds = models.FloatField(null=True, help_text="How long it took, where its worker lived to say so.")
+    seconds = models.FloatField(
+        null=True, help_text="How long it took, where its worker lived to say so."
+    )
     outcome = models.CharField(max_length=16, choices=Outcome)
-    answer = models.TextField(blank=True, help_text="What was said: by the provider, the bucket, or ourselves.")
+    answer = models.TextField(
+        blank=True,
+        help_text="What was said: by the provider, the bucket, or ourselves.",
+    )
 
     class Meta:
         ordering = ("-ended_at", "-id")
@@ -41,7 +48,9 @@ class FetchAttempt(models.Model):
 
     @classmethod
     def forget_old(cls, media_id: UUID) -> None:
-        """Keep the newest KEPT attempts of one file. One statement; counted by rows, as numbers may repeat."""
+        """Keep the newest KEPT attempts of one file. One statement; counted by rows, as numbers may
+        repeat.
+        """
         of_file = cls.objects.filter(media_id=media_id)
         newest_too_many = of_file.order_by("-id").values("id")[KEPT : KEPT + 1]
         of_file.filter(id__lte=Subquery(newest_too_many)).delete()

@@ -21,7 +21,9 @@ class InstallationQuerySet(models.QuerySet["Installation"]):
         return found
 
     def note_marked(self) -> None:
-        """The storage carries the marker: from now on it is never written without being asked for."""
+        """The storage carries the marker: from now on it is never written without being asked
+        for.
+        """
         self.filter(marked_at=None).update(marked_at=Now())
 
 
@@ -32,12 +34,18 @@ class Installation(models.Model):
     # Unique and always true: there is one row.
     is_only = models.BooleanField(default=True, unique=True, editable=False)
     created_at = models.DateTimeField(db_default=Now())
-    marked_at = models.DateTimeField(null=True, blank=True, help_text="When the storage first carried the id.")
+    marked_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the storage first carried the id."
+    )
 
     objects = InstallationQuerySet.as_manager()
 
     class Meta:
-        constraints = [models.CheckConstraint(condition=Q(is_only=True), name="installation_is_only_one")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(is_only=True), name="installation_is_only_one"
+            )
+        ]
 
     def __str__(self) -> str:
         return str(self.id)

@@ -44,7 +44,8 @@ class Lease:
     token: UUID
     #: Whether it finds out for a paused account if that works again.
     is_trial: bool = False
-    #: Whether the file's last worker let its lease run out. That attempt has failed, and there is no new one.
+    #: Whether the file's last worker let its lease run out. That attempt has failed, and there is
+    #: no new one.
     is_lost: bool = False
     began: float = field(default_factory=time.monotonic)
 
@@ -53,7 +54,8 @@ class Lease:
 class Purge:
     """The right to delete the objects of some deleted files, until it runs out after PURGE_LEASE.
 
-    A file that comes back meanwhile is not claimed before that, so nobody puts an object that is then deleted.
+    A file that comes back meanwhile is not claimed before that, so nobody puts an object that is
+    then deleted.
     """
 
     files: list[Media]
@@ -67,8 +69,12 @@ class MediaQuerySet(models.QuerySet["Media"]):
     """
 
     def due(self) -> MediaQuerySet:
-        """Files that wait to be fetched, whose time has come, that nobody works on, and whose account is not paused."""
-        paused = AccountPause.objects.in_force().filter(source=OuterRef("source"), account=OuterRef("account"))
+        """Files that wait to be fetched, whose time has come, that nobody works on, and whose
+        account is not paused.
+        """
+        paused = AccountPause.objects.in_force().filter(
+            source=OuterRef("source"), account=OuterRef("account")
+        )
         return self._free().filter(
             ~Exists(paused),
             state__in=Media.WAITING,
@@ -78,8 +84,14 @@ class MediaQuerySet(models.QuerySet["Media"]):
     def take_unqueued(self, limit: int) -> list[UUID]:
         """Due files without a fresh hint, the most urgent first; they count as queued from now."""
         with transaction.atomic():
-            unqueued = self.due().filter(Q(queued_until=None) | Q(queued_until__lt=Now()))
-            ids = list(unqueued.by_urgency().select_for_update(skip_locked=True).values_list("id", flat=True)[:limit])
+            unqueued = self.due().filter(
+                Q(queued_until=None) | Q(queued_until__lt=Now())
+            )
+            ids = list(
+                unqueued.by_urgency()
+                .select_for_update(skip_locked=True)
+                .values_list("id", flat=True)[:limit]
+            )
             self.filter(id__in=ids).update(queued_until=Now() + HINT)
         return ids
 
@@ -94,27 +106,36 @@ class MediaQuerySet(models.QuerySet["Media"]):
     def claim(self) -> Lease | None:
         """Take the most urgent due file, or None. Enters ``fetching`` and counts an attempt.
 
-        A file that is being fetched already is due when its worker let the lease run out. Its lease ``is_lost``:
-        no attempt is counted, the lost one has to be ended like any other that failed.
+        A file that is being fetched already is due when its worker let the lease run out. Its lease
+        ``is_lost``: no attempt is counted, the lost one has to be ended like any other that failed.
         """
         while True:
             with transaction.atomic():
-                media = self.due().by_urgency().select_for_update(skip_locked=True).first()
+                media = (
+                    self.due().by_urgency().select_for_update(skip_locked=True).first()
+                )
                 if media is None:
                     return None
                 if media.state == Media.State.FETCHING:
                     return self._claim(media, is_lost=True)
-                admission = AccountPause.objects.admit(source=media.source, account=media.account)
+                admission = AccountPause.objects.admit(
+                    source=media.source, account=media.account
+                )
                 # Somebody else was faster with the one trial: its other files are no longer due.
                 if admission != Admission.REFUSED:
                     return self._claim(media, is_trial=admission == Admission.TRIAL)
 
-    def _claim(self, media: Media, *, is_trial: bool = False, is_lost: bool = False) -> Lease:
+    def _claim(
+        self, media: Media, *, is_trial: bool = False, is_lost: bool = False
+    ) -> Lease:
         lease = Lease(media, uuid.uuid4(), is_trial, is_lost)
         media.state = Media.State.FETCHING
         media.attempts += not is_lost
         self.filter(id=media.id).update(
-            state=media.state, attempts=media.attempts, lease_token=lease.token, lease_until=Now() + LEASE
+            state=media.state,
+            attempts=media.attempts,
+            lease_token=lease.token,
+            lease_until=Now() + LEASE,
         )
         return lease
 
@@ -127,14 +148,24 @@ class MediaQuerySet(models.QuerySet["Media"]):
         return self._held(lease).exists()
 
     def mark_stored(
-        self, lease: Lease, *, key: str, sha256: str, size: int, content_type: str, type_differs: bool
+        self,
+        lease: Lease,
+        *,
+        key: str,
+        sha256: str,
+        size: int,
+        content_type: str,
+        type_differs: bool,
     ) -> bool:
-        """Enter ``stored``; False when the file was deleted meanwhile, or came back and its object is being purged.
+        """Enter ``stored``; False when the file was deleted meanwhile, or came back and its object
+        is being purged.
 
         Not bound to the lease: the bytes are verified and in place, so a job that
         comes late is right as well.
         """
-        is_being_purged = Q(state=Media.State.PENDING, lease_until__gt=Now()) & ~Q(lease_token=lease.token)
+        is_being_purged = Q(state=Media.State.PENDING, lease_until__gt=Now()) & ~Q(
+            lease_token=lease.token
+        )
         with transaction.atomic():
             stored = (
                 self.filter(id=lease.media.id)
@@ -164,7 +195,9 @@ class MediaQuerySet(models.QuerySet["Media"]):
                 self._record(lease, FetchAttempt.Outcome.STORED)
             reached("ingest_in_mark")
             if lease.is_trial:
-                AccountPause.objects.lift(source=lease.media.source, account=lease.media.account)
+                AccountPause.objects.lift(
+                    source=lease.media.source, account=lease.media.account
+                )
         return stored == 1
 
     def mark_retrying(
@@ -186,8 +219,11 @@ class MediaQuerySet(models.QuerySet["Media"]):
             unkept_size=unkept_size,
         )
 
-    def mark_paused(self, lease: Lease, error: str, *, cause: AccountPause.Cause, length: timedelta) -> bool:
-        """Enter ``retrying`` with all files of its account: the provider refused the account, not the file.
+    def mark_paused(
+        self, lease: Lease, error: str, *, cause: AccountPause.Cause, length: timedelta
+    ) -> bool:
+        """Enter ``retrying`` with all files of its account: the provider refused the account, not
+        the file.
 
         The attempt does not count. The file waits a little longer than its account: if it was
         the file after all, the others are not held up behind it. A file that is throttled again
@@ -196,10 +232,13 @@ class MediaQuerySet(models.QuerySet["Media"]):
         media, behind = lease.media, BEHIND
         if cause == AccountPause.Cause.THROTTLED:
             # These attempts did not count, so they have this one's number.
-            before = media.fetch_attempts.filter(number=media.attempts, answer=error).count()
+            before = media.fetch_attempts.filter(
+                number=media.attempts, answer=error
+            ).count()
             behind *= 2 ** min(before, 6)
         with transaction.atomic():
-            # The file before its account, as a claim locks them: else two workers could wait for each other.
+            # The file before its account, as a claim locks them: else two workers could wait for
+            # each other.
             released = self._release(
                 lease,
                 state=Media.State.RETRYING,
@@ -209,7 +248,11 @@ class MediaQuerySet(models.QuerySet["Media"]):
             )
             if released:
                 AccountPause.objects.pause(
-                    source=media.source, account=media.account, cause=cause, reason=error, length=length
+                    source=media.source,
+                    account=media.account,
+                    cause=cause,
+                    reason=error,
+                    length=length,
                 )
         return released
 
@@ -224,13 +267,20 @@ class MediaQuerySet(models.QuerySet["Media"]):
     def mark_missing(self, id: UUID, *, stored_at: datetime | None = None) -> bool:
         """Enter ``missing``: the row says stored, the bucket has nothing.
 
-        With ``stored_at`` only if it has not been stored again since: it may have come back while it was looked for.
+        With ``stored_at`` only if it has not been stored again since: it may have come back while
+        it was looked for.
         """
         stored = self.filter(id=id, state=Media.State.STORED)
         if stored_at is not None:
             # Not equal: SQLite keeps three digits of a second, and compares with six.
             stored = stored.filter(stored_at__lte=stored_at)
-        return stored.update(state=Media.State.MISSING, last_error="The bucket no longer has the file.") == 1
+        return (
+            stored.update(
+                state=Media.State.MISSING,
+                last_error="The bucket no longer has the file.",
+            )
+            == 1
+        )
 
     def mark_deleted(self, reason: str) -> int:
         """Enter ``deleted``, from any state; the objects are purged after it. Returns how many.
@@ -251,7 +301,9 @@ class MediaQuerySet(models.QuerySet["Media"]):
         return self.filter(state=Media.State.DELETED, purged_at=None)
 
     def claim_purge(self, limit: int, *, after: UUID) -> Purge:
-        """Take deleted files by their ids, from the one ``after`` on: those that nobody works on."""
+        """Take deleted files by their ids, from the one ``after`` on: those that nobody works
+        on.
+        """
         with transaction.atomic():
             unpurged = self.unpurged()._free().filter(id__gt=after).order_by("id")
             purge = Purge(list(unpurged.select_for_update(skip_locked=True)[:limit]))
@@ -261,31 +313,44 @@ class MediaQuerySet(models.QuerySet["Media"]):
         return purge
 
     def end_purge(self, purge: Purge, removed: Collection[UUID]) -> int:
-        """Give the files back; those ``removed`` (ids) are purged, unless they came back. Returns how many are."""
+        """Give the files back; those ``removed`` (ids) are purged, unless they came back. Returns
+        how many are.
+        """
         with transaction.atomic():
-            held = self.filter(id__in=[media.id for media in purge.files], lease_token=purge.token)
-            purged = held.filter(id__in=removed, state=Media.State.DELETED).update(purged_at=Now())
+            held = self.filter(
+                id__in=[media.id for media in purge.files], lease_token=purge.token
+            )
+            purged = held.filter(id__in=removed, state=Media.State.DELETED).update(
+                purged_at=Now()
+            )
             held.update(lease_token=None, lease_until=None)
         return purged
 
     def overtook(self, purge: Purge) -> MediaQuerySet:
-        """The files of a purge that lasted too long which came back, and were stored, before it ended."""
-        files = self.filter(id__in=[media.id for media in purge.files], state=Media.State.STORED)
+        """The files of a purge that lasted too long which came back, and were stored, before it
+        ended.
+        """
+        files = self.filter(
+            id__in=[media.id for media in purge.files], state=Media.State.STORED
+        )
         return files.exclude(lease_token=purge.token)
 
     def put_too_late(self, lease: Lease, key: str) -> bool:
         """The object of a deleted file was put under ``key``: it has to be purged, or purged again.
 
-        False when the file is not deleted. A purge that is under way may have passed the object already: it goes
-        on, but can't say any more that nothing is left.
+        False when the file is not deleted. A purge that is under way may have passed the object
+        already: it goes on, but can't say any more that nothing is left.
         """
         deleted = self.filter(id=lease.media.id, state=Media.State.DELETED)
         with transaction.atomic():
             deleted.filter(lease_token=lease.token).update(lease_until=None)
-            return deleted.update(purged_at=None, key=key, lease_token=uuid.uuid4()) == 1
+            return (
+                deleted.update(purged_at=None, key=key, lease_token=uuid.uuid4()) == 1
+            )
 
     def revive(self, **announced: object) -> int:
-        """Files given up or lost enter ``pending`` and start over with what was ``announced`` anew. Their key stays.
+        """Files given up or lost enter ``pending`` and start over with what was ``announced`` anew.
+        Their key stays.
 
         So does the lease of a purge that is under way: they are not fetched before it has ended.
         """
@@ -300,11 +365,17 @@ class MediaQuerySet(models.QuerySet["Media"]):
             "purged_at": None,
         }
         # Where nothing says what to ask for, asking again would only hide why it is not there.
-        named = self.exclude(provider_media_id="", url="") if not announced.get("url") else self
+        named = (
+            self.exclude(provider_media_id="", url="")
+            if not announced.get("url")
+            else self
+        )
         return named.filter(state__in=Media.REVIVABLE).update(**{**anew, **announced})
 
     def revoke_links(self) -> int:
-        """No signed link that was given out for these files opens them any more. Returns how many files."""
+        """No signed link that was given out for these files opens them any more. Returns how many
+        files.
+        """
         return self.update(link_version=F("link_version") + 1)
 
     def mark_public(self, is_public: bool) -> int:
@@ -316,31 +387,47 @@ class MediaQuerySet(models.QuerySet["Media"]):
         return changed.update(is_public=is_public)
 
     def retry_now(self) -> int:
-        """Staff ask again: given-up files start anew, waiting ones are tried at once. Returns how many."""
-        failed = self.filter(state__in=(Media.State.EXPIRED, Media.State.REJECTED, Media.State.MISSING))
+        """Staff ask again: given-up files start anew, waiting ones are tried at once. Returns how
+        many.
+        """
+        failed = self.filter(
+            state__in=(Media.State.EXPIRED, Media.State.REJECTED, Media.State.MISSING)
+        )
         revived = failed.revive()
-        return revived + self.filter(state=Media.State.RETRYING).update(next_attempt_at=Now(), queued_until=None)
+        return revived + self.filter(state=Media.State.RETRYING).update(
+            next_attempt_at=Now(), queued_until=None
+        )
 
     def _free(self) -> MediaQuerySet:
         """Files that nobody works on."""
         return self.filter(Q(lease_until=None) | Q(lease_until__lt=Now()))
 
     def _held(self, lease: Lease) -> MediaQuerySet:
-        return self.filter(id=lease.media.id, lease_token=lease.token, state=Media.State.FETCHING)
+        return self.filter(
+            id=lease.media.id, lease_token=lease.token, state=Media.State.FETCHING
+        )
 
     def _release(self, lease: Lease, *, last_error: str, **values: object) -> bool:
         free = {"lease_token": None, "lease_until": None, "queued_until": None}
         with transaction.atomic():
             released = self._held(lease).update(last_error=last_error, **free, **values)
             if released:
-                outcome = FetchAttempt.Outcome.LOST if lease.is_lost else FetchAttempt.Outcome.FAILED
+                outcome = (
+                    FetchAttempt.Outcome.LOST
+                    if lease.is_lost
+                    else FetchAttempt.Outcome.FAILED
+                )
                 self._record(lease, outcome, last_error)
             else:
                 # Deleted meanwhile: the purge need not wait any longer.
-                self.filter(id=lease.media.id, lease_token=lease.token).update(lease_token=None, lease_until=None)
+                self.filter(id=lease.media.id, lease_token=lease.token).update(
+                    lease_token=None, lease_until=None
+                )
         return released == 1
 
-    def _record(self, lease: Lease, outcome: FetchAttempt.Outcome, answer: str = "") -> None:
+    def _record(
+        self, lease: Lease, outcome: FetchAttempt.Outcome, answer: str = ""
+    ) -> None:
         FetchAttempt.objects.create(
             media_id=lease.media.id,
             number=lease.media.attempts,
@@ -380,7 +467,9 @@ class Media(models.Model):
     owner = models.CharField(max_length=200, db_index=True)
     occurred_at = models.DateTimeField()
     time_assumed = models.BooleanField(
-        default=False, help_text="The provider's time was missing or unbelievable; the time of receipt stands instead."
+        default=False,
+        help_text="The provider's time was missing or unbelievable; the time of receipt "
+        "stands instead.",
     )
     key = models.CharField(max_length=300, unique=True)
     # What the provider said of it.
@@ -390,7 +479,9 @@ class Media(models.Model):
     announced_at = models.DateTimeField()
     filename = models.CharField(max_length=255, blank=True)
     url = models.TextField(blank=True)
-    expires_at = models.DateTimeField(null=True, blank=True, help_text="When the provider forgets the file.")
+    expires_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the provider forgets the file."
+    )
     give_up_at = models.DateTimeField(
         help_text="Until when it is asked for: somewhat longer than the provider keeps it."
     )
@@ -400,10 +491,14 @@ class Media(models.Model):
     attempts = models.PositiveIntegerField(default=0)
     next_attempt_at = models.DateTimeField(db_default=Now())
     unconfirmed_sha256 = models.CharField(
-        max_length=64, blank=True, help_text="What the last fetch brought, where only a second one can confirm it."
+        max_length=64,
+        blank=True,
+        help_text="What the last fetch brought, where only a second one can confirm it.",
     )
     unkept_size = models.BigIntegerField(
-        null=True, blank=True, help_text="How many bytes were fetched that the storage then did not keep."
+        null=True,
+        blank=True,
+        help_text="How many bytes were fetched that the storage then did not keep.",
     )
     queued_until = models.DateTimeField(null=True, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
@@ -413,32 +508,56 @@ class Media(models.Model):
     size = models.BigIntegerField(null=True, blank=True)
     content_type = models.CharField(max_length=200, blank=True)
     type_differs = models.BooleanField(
-        default=False, help_text="The file is of another type than announced; it is served as what it is."
+        default=False,
+        help_text="The file is of another type than announced; it is served as what it is.",
     )
     stored_at = models.DateTimeField(null=True, blank=True)
-    purged_at = models.DateTimeField(null=True, blank=True, help_text="When the object of a deleted file was removed.")
+    purged_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When the object of a deleted file was removed.",
+    )
     # Its previews, made by a worker soon after it is stored, else when they are looked at.
     preview_due_at = models.DateTimeField(
-        null=True, blank=True, help_text="When a worker may make the previews; empty when none has to."
+        null=True,
+        blank=True,
+        help_text="When a worker may make the previews; empty when none has to.",
     )
     preview_attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
     preview_error = models.TextField(
-        blank=True, default="", db_default="", help_text="Why workers no longer try to make the previews."
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Why workers no longer try to make the previews.",
     )
     # Who may have it.
-    link_version = models.PositiveIntegerField(default=0, help_text="Signed links of former versions open nothing.")
-    is_public = models.BooleanField(
-        default=False, verbose_name="public", help_text="While it is stored, the public bucket has a copy."
+    link_version = models.PositiveIntegerField(
+        default=0, help_text="Signed links of former versions open nothing."
     )
-    # Its copy in the public bucket. The key is written before there is a copy and cleared after it is removed.
-    public_bucket = models.CharField(max_length=255, blank=True, default="", db_default="")
+    is_public = models.BooleanField(
+        default=False,
+        verbose_name="public",
+        help_text="While it is stored, the public bucket has a copy.",
+    )
+    # Its copy in the public bucket. The key is written before there is a copy and cleared after it
+    # is removed.
+    public_bucket = models.CharField(
+        max_length=255, blank=True, default="", db_default=""
+    )
     public_key = models.CharField(max_length=100, blank=True, default="", db_default="")
-    published_at = models.DateTimeField(null=True, blank=True, help_text="When its public copy was complete.")
+    published_at = models.DateTimeField(
+        null=True, blank=True, help_text="When its public copy was complete."
+    )
     public_lease_until = models.DateTimeField(
-        null=True, blank=True, help_text="Until when one worker alone copies it, or removes the copy."
+        null=True,
+        blank=True,
+        help_text="Until when one worker alone copies it, or removes the copy.",
     )
     public_error = models.TextField(
-        blank=True, default="", db_default="", help_text="Why the copy could not be made, or removed."
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Why the copy could not be made, or removed.",
     )
 
     objects = MediaQuerySet.as_manager()
@@ -448,20 +567,30 @@ class Media(models.Model):
         verbose_name_plural = "media"
         ordering = ("-occurred_at", "position", "id")
         indexes = [
-            models.Index(fields=["-occurred_at", "position", "id"], name="media_newest"),
+            models.Index(
+                fields=["-occurred_at", "position", "id"], name="media_newest"
+            ),
             models.Index(fields=["state", "-occurred_at"], name="media_by_state"),
             models.Index(
                 fields=["give_up_at", "next_attempt_at", "id"],
                 name="media_by_urgency",
                 condition=Q(state__in=("pending", "fetching", "retrying")),
             ),
-            models.Index(fields=["id"], name="media_unpurged", condition=Q(state="deleted", purged_at=None)),
+            models.Index(
+                fields=["id"],
+                name="media_unpurged",
+                condition=Q(state="deleted", purged_at=None),
+            ),
             models.Index(
                 fields=["preview_due_at"],
                 name="media_without_previews",
                 condition=Q(state="stored", preview_due_at__isnull=False),
             ),
-            models.Index(fields=["public_lease_until"], name="media_public", condition=CONCERNS_PUBLIC),
+            models.Index(
+                fields=["public_lease_until"],
+                name="media_public",
+                condition=CONCERNS_PUBLIC,
+            ),
         ]
 
     def __str__(self) -> str:
@@ -478,7 +607,9 @@ class Media(models.Model):
 
     @property
     def is_too_large(self) -> bool:
-        return self.state == self.State.REJECTED and self.last_error.startswith(TOO_LARGE)
+        return self.state == self.State.REJECTED and self.last_error.startswith(
+            TOO_LARGE
+        )
 
     @property
     def last_modified(self) -> datetime:
@@ -486,7 +617,12 @@ class Media(models.Model):
         return min(self.occurred_at, self.announced_at)
 
     def expires_in(self, now: datetime) -> timedelta | None:
-        """The rescue clock: how long the provider still has a file that we don't; None where it does not run."""
-        if self.expires_at is None or self.state in (self.State.STORED, self.State.DELETED):
+        """The rescue clock: how long the provider still has a file that we don't; None where it
+        does not run.
+        """
+        if self.expires_at is None or self.state in (
+            self.State.STORED,
+            self.State.DELETED,
+        ):
             return None
         return self.expires_at - now

@@ -20,7 +20,9 @@ class AccountPauseQuerySet(models.QuerySet["AccountPause"]):
     def in_force(self) -> AccountPauseQuerySet:
         return self.filter(until__gt=Now())
 
-    def pause(self, *, source: str, account: str, cause: str, reason: str, length: timedelta) -> None:
+    def pause(
+        self, *, source: str, account: str, cause: str, reason: str, length: timedelta
+    ) -> None:
         """Leave the account alone for so long from now.
 
         Several workers hear of it at once: the longest pause holds, and refused credentials
@@ -29,7 +31,14 @@ class AccountPauseQuerySet(models.QuerySet["AccountPause"]):
         id = computed_id("pause", source, account)
         until = Now() + length
         with transaction.atomic():
-            fresh = AccountPause(id=id, source=source, account=account, cause=cause, reason=reason, until=until)
+            fresh = AccountPause(
+                id=id,
+                source=source,
+                account=account,
+                cause=cause,
+                reason=reason,
+                until=until,
+            )
             insert_once([fresh], unchanged="source")
             row = self.filter(id=id)
             row.update(until=Greatest("until", until))
@@ -67,7 +76,9 @@ class Admission(models.TextChoices):
 
 
 class AccountPause(models.Model):
-    """An account that the provider refuses, or asks to slow down: none of its files is fetched meanwhile."""
+    """An account that the provider refuses, or asks to slow down: none of its files is fetched
+    meanwhile.
+    """
 
     class Cause(models.TextChoices):
         UNAUTHORIZED = "unauthorized", "credentials refused"

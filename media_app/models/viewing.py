@@ -28,7 +28,13 @@ class ViewingManager(models.Manager["Viewing"]):
             return
         # Parts that are asked for at once find nothing noted yet: they agree on one row.
         slot = int(time.time() // LENGTH.total_seconds())
-        row = Viewing(media_id=media_id, user=user, username=user.get_username(), kind=kind, slot=slot)
+        row = Viewing(
+            media_id=media_id,
+            user=user,
+            username=user.get_username(),
+            kind=kind,
+            slot=slot,
+        )
         insert_once([row], unchanged="slot", on=("media_id", "user_id", "kind", "slot"))
 
 
@@ -39,8 +45,12 @@ class Viewing(models.Model):
         VIEW = "view", "viewed"
         DOWNLOAD = "download", "downloaded"
 
-    media = models.ForeignKey("media_app.Media", on_delete=models.CASCADE, related_name="viewings")
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    media = models.ForeignKey(
+        "media_app.Media", on_delete=models.CASCADE, related_name="viewings"
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
     # Outlives the account.
     username = models.CharField(max_length=150)
     kind = models.CharField(max_length=8, choices=Kind)
@@ -51,7 +61,11 @@ class Viewing(models.Model):
 
     class Meta:
         ordering = ("-at", "-id")
-        constraints = [models.UniqueConstraint(fields=["media", "user", "kind", "slot"], name="viewing_once")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["media", "user", "kind", "slot"], name="viewing_once"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.username} {self.get_kind_display()} {self.media_id}"

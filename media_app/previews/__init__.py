@@ -47,7 +47,11 @@ class OriginalLostError(PreviewError):
 
 def can_preview(media: Media) -> bool:
     """Whether the file is one of which previews are made."""
-    return media.is_stored and media.content_type in CONTENT_TYPES and (media.size or 0) <= MAX_BYTES
+    return (
+        media.is_stored
+        and media.content_type in CONTENT_TYPES
+        and (media.size or 0) <= MAX_BYTES
+    )
 
 
 def preview_key(media: Media, size: int) -> str:
@@ -103,4 +107,10 @@ def _put(storage: Storage, key: str, body: bytes) -> None:
     metadata = {"sha256": hashlib.sha256(body).hexdigest()}
     # It exists where another worker made it at the same time.
     with suppress(ObjectExistsError):
-        storage.put(key, io.BytesIO(body), size=len(body), content_type=CONTENT_TYPE, metadata=metadata)
+        storage.put(
+            key,
+            io.BytesIO(body),
+            size=len(body),
+            content_type=CONTENT_TYPE,
+            metadata=metadata,
+        )

@@ -1,6 +1,8 @@
-"""Which stored files wait for previews. A worker claims one before it decodes it: a crash counts as an attempt.
+"""Which stored files wait for previews. A worker claims one before it decodes it: a crash counts as
+an attempt.
 
-A file whose previews are not due has them, or ``preview_error`` says why not, or nobody asked for them yet.
+A file whose previews are not due has them, or ``preview_error`` says why not, or nobody asked for
+them yet.
 """
 
 from __future__ import annotations
@@ -26,13 +28,14 @@ CUT_OFF = f"each of {MOST_ATTEMPTS} attempts was cut off: the decoder took too l
 def due() -> MediaQuerySet:
     """Stored files whose previews a worker may make now."""
     # What was cut off before comes after all others: it may take long again.
-    return Media.objects.filter(state=Media.State.STORED, preview_due_at__lte=Now()).order_by(
-        "preview_attempts", "preview_due_at"
-    )
+    return Media.objects.filter(
+        state=Media.State.STORED, preview_due_at__lte=Now()
+    ).order_by("preview_attempts", "preview_due_at")
 
 
 def claim() -> Media | None:
-    """The file that has waited longest, held for LEASE with its attempt counted; None when none is due.
+    """The file that has waited longest, held for LEASE with its attempt counted; None when none is
+    due.
 
     Files whose attempts are used up are given up on the way.
     """
@@ -42,13 +45,17 @@ def claim() -> Media | None:
             if media is None:
                 return None
             if media.preview_attempts < MOST_ATTEMPTS:
-                _of(media).update(preview_due_at=Now() + LEASE, preview_attempts=F("preview_attempts") + 1)
+                _of(media).update(
+                    preview_due_at=Now() + LEASE,
+                    preview_attempts=F("preview_attempts") + 1,
+                )
                 return media
             mark_done(media, CUT_OFF)
 
 
 def ask(media: Media) -> bool:
-    """Somebody wants to see a preview that is not made: let a worker make it. False where nothing changed.
+    """Somebody wants to see a preview that is not made: let a worker make it. False where nothing
+    changed.
 
     That is so while it is due already, and after it was given up.
     """
@@ -57,7 +64,9 @@ def ask(media: Media) -> bool:
 
 def ask_again(files: QuerySet[Media]) -> int:
     """Staff want previews of files that were given up. Returns how many."""
-    return _ask(Media.objects.filter(id__in=files.values("id")).exclude(preview_error=""))
+    return _ask(
+        Media.objects.filter(id__in=files.values("id")).exclude(preview_error="")
+    )
 
 
 def _ask(files: MediaQuerySet) -> int:
@@ -66,13 +75,17 @@ def _ask(files: MediaQuerySet) -> int:
 
 
 def mark_done(media: Media, error: str = "") -> None:
-    """No worker makes these previews any more: they are made, or ``error`` says why they can't be."""
+    """No worker makes these previews any more: they are made, or ``error`` says why they can't
+    be.
+    """
     _of(media).update(preview_due_at=None, preview_error=error)
 
 
 def postpone(media: Media) -> None:
     """The storage failed, not the file: try again later; the attempt does not count."""
-    _of(media).update(preview_due_at=Now() + RETRY_AFTER, preview_attempts=F("preview_attempts") - 1)
+    _of(media).update(
+        preview_due_at=Now() + RETRY_AFTER, preview_attempts=F("preview_attempts") - 1
+    )
 
 
 def retry(media: Media) -> None:

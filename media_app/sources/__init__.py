@@ -10,7 +10,9 @@ from media_app.sources.url import UrlSource
 
 __all__ = ["Deadline", "OpenedFile", "Origin", "Source", "source"]
 
-_SOURCES: dict[str, Source] = {each.name: each for each in (MetaSource(), TwilioSource(), UrlSource())}
+_SOURCES: dict[str, Source] = {
+    each.name: each for each in (MetaSource(), TwilioSource(), UrlSource())
+}
 
 
 def source(name: str) -> Source:

@@ -32,7 +32,8 @@ class Origin:
 class OpenedFile:
     """A file being read from its source, with what the source says of it."""
 
-    #: The body as it arrives. Raises SourceError subclasses when it breaks off or the deadline passes.
+    #: The body as it arrives. Raises SourceError subclasses when it breaks off or the deadline
+    #: passes.
     chunks: Iterator[bytes]
     content_type: str
     #: The length announced by the source, or None.
@@ -44,7 +45,14 @@ class OpenedFile:
     delimited: bool = False
 
     @classmethod
-    def arriving(cls, response: Response, *, content_type: str = "", size: int | None = None, sha256: str = "") -> Self:
+    def arriving(
+        cls,
+        response: Response,
+        *,
+        content_type: str = "",
+        size: int | None = None,
+        sha256: str = "",
+    ) -> Self:
         """The body of a response; what the source said elsewhere fills or overrides its headers."""
         return cls(
             chunks=response.chunks,
@@ -65,5 +73,9 @@ class Source(Protocol):
     def lifetime(self) -> timedelta | None:
         """How long the provider keeps a file after its message; None: until it is deleted there."""
 
-    def open(self, origin: Origin, deadline: Deadline) -> AbstractContextManager[OpenedFile]:
-        """Open the file. Raises SourceError subclasses; leaving the context closes the connection."""
+    def open(
+        self, origin: Origin, deadline: Deadline
+    ) -> AbstractContextManager[OpenedFile]:
+        """Open the file. Raises SourceError subclasses; leaving the context closes the
+        connection.
+        """

@@ -34,7 +34,10 @@ logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
 
 
 def send(
-    request: requests.PreparedRequest, permit: Permit, deadline: Deadline, held: contextlib.ExitStack
+    request: requests.PreparedRequest,
+    permit: Permit,
+    deadline: Deadline,
+    held: contextlib.ExitStack,
 ) -> urllib3.HTTPResponse:
     """Send one request and return its answer, the body unread and redirects not followed.
 
@@ -57,13 +60,17 @@ def send(
     return raw
 
 
-def _send_once(request: requests.PreparedRequest, terms: _Terms) -> urllib3.HTTPResponse:
+def _send_once(
+    request: requests.PreparedRequest, terms: _Terms
+) -> urllib3.HTTPResponse:
     token = _current.set(terms)
     try:
         terms.deadline.check()
         left = terms.deadline.remaining()
         timeout = (min(CONNECT_SECONDS, left), min(READ_SECONDS, left))
-        raw: urllib3.HTTPResponse = _adapter().send(request, stream=True, timeout=timeout, proxies={}).raw
+        raw: urllib3.HTTPResponse = (
+            _adapter().send(request, stream=True, timeout=timeout, proxies={}).raw
+        )
         return raw
     finally:
         _current.reset(token)
@@ -97,12 +104,19 @@ class _Connection(HTTPConnection):
     """A connection that goes only where its terms permit, and that its deadline can cut."""
 
     def _new_conn(self) -> socket.socket:
-        """Resolve, judge and connect in one: no second look-up could answer otherwise (DNS rebinding)."""
+        """Resolve, judge and connect in one: no second look-up could answer otherwise (DNS
+        rebinding).
+        """
         terms = _current.get()
         permit = terms.permit
         if (self.host.lower(), self.port) != (permit.host, permit.port):
             raise RefusedAddressError("The address is read in two ways.")
-        found = [str(entry[4][0]) for entry in socket.getaddrinfo(permit.host, permit.port, type=socket.SOCK_STREAM)]
+        found = [
+            str(entry[4][0])
+            for entry in socket.getaddrinfo(
+                permit.host, permit.port, type=socket.SOCK_STREAM
+            )
+        ]
         allowed = [address for address in found if terms.allows(address)]
         if not allowed:
             permit.refuse_network()
@@ -120,7 +134,9 @@ class _Connection(HTTPConnection):
             deadline.check()
             timeout = min(CONNECT_SECONDS, deadline.remaining())
             try:
-                return create_connection((address, self.port), timeout, socket_options=self.socket_options)
+                return create_connection(
+                    (address, self.port), timeout, socket_options=self.socket_options
+                )
             except OSError as error:
                 failure = error
         raise failure
@@ -136,7 +152,8 @@ class _Connection(HTTPConnection):
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as in urllib3
         response = super().getresponse()
         if response.status in _WITHOUT_BODY:
-            # Some servers send a body all the same: it would be read as the answer to the next request.
+            # Some servers send a body all the same: it would be read as the answer to the next
+            # request.
             self.close()
         return response
 

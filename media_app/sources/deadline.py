@@ -41,7 +41,9 @@ class Deadline:
             raise UnavailableError(self._reason)
 
     def cut(self, reason: str) -> None:
-        """End the fetch now, from any thread: its running read fails with UnavailableError(reason)."""
+        """End the fetch now, from any thread: its running read fails with
+        UnavailableError(reason).
+        """
         with self._lock:
             # The reason stands before the sockets fall: a body that is cut must not look ended.
             self._reason = self._reason or reason
@@ -59,7 +61,9 @@ class Deadline:
             with self._lock:
                 self._held.add(held)
                 if self._timer is None:
-                    self._timer = threading.Timer(self.remaining(), self.cut, [self._too_long()])
+                    self._timer = threading.Timer(
+                        self.remaining(), self.cut, [self._too_long()]
+                    )
                     self._timer.daemon = True
                     self._timer.start()
             self.check()

@@ -47,7 +47,9 @@ class Hosts:
     Raises ValueError for an entry or a base that can't be meant so.
     """
 
-    def __init__(self, entries: Iterable[str] = (), *, base: str = "", anywhere: bool = False) -> None:
+    def __init__(
+        self, entries: Iterable[str] = (), *, base: str = "", anywhere: bool = False
+    ) -> None:
         self._anywhere = anywhere
         self._names: set[str] = set()
         self._exact: set[tuple[str, str, int]] = set()
@@ -74,7 +76,9 @@ class Hosts:
         listed = any(host == name or host.endswith(f".{name}") for name in self._names)
         if (scheme, port) == ("https", 443) and (listed or self._anywhere):
             return Permit(host=host, port=port, listed=listed)
-        raise RefusedAddressError(f"{scheme}://{host}:{port} is not an address that this hub may call.")
+        raise RefusedAddressError(
+            f"{scheme}://{host}:{port} is not an address that this hub may call."
+        )
 
 
 def address_of(url: str) -> tuple[str, str, int]:
@@ -84,7 +88,9 @@ def address_of(url: str) -> tuple[str, str, int]:
     """
     # Parsers disagree about these characters; the next one might see another host.
     if re.search(r"[\x00-\x20\x7f\\]", url):
-        raise RefusedAddressError("The address has characters that do not belong in one.")
+        raise RefusedAddressError(
+            "The address has characters that do not belong in one."
+        )
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -96,14 +102,22 @@ def address_of(url: str) -> tuple[str, str, int]:
         raise RefusedAddressError("The address carries a user name.")
     if not all(0 < len(label) < 64 for label in parts.hostname.split(".")):
         raise RefusedAddressError("The address names no possible host.")
-    return parts.scheme, parts.hostname, _DEFAULT_PORTS[parts.scheme] if port is None else port
+    return (
+        parts.scheme,
+        parts.hostname,
+        _DEFAULT_PORTS[parts.scheme] if port is None else port,
+    )
 
 
 def is_public(address: str) -> bool:
-    """Whether a numeric address lies on the public internet: not private, loopback, link-local or special."""
+    """Whether a numeric address lies on the public internet: not private, loopback, link-local or
+    special.
+    """
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
-        embedded = ip.sixtofour or (ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None)
+        embedded = ip.sixtofour or (
+            ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None
+        )
         if embedded is None:
             return ip in _GLOBAL_UNICAST and ip.is_global
         ip = embedded

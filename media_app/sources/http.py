@@ -1,8 +1,8 @@
 """The one door out: every byte from a provider comes through ``get``.
 
-What a provider, or whoever can make one say so, may not do to us: lead a request to
-an address of our own network, see the credentials of another host, hold a worker
-longer than its deadline, drip bytes below MINIMUM_RATE, send a compressed bomb, or pass off half a file as a whole.
+What a provider, or whoever can make one say so, may not do to us: lead a request to an address of
+our own network, see the credentials of another host, hold a worker longer than its deadline, drip
+bytes below MINIMUM_RATE, send a compressed bomb, or pass off half a file as a whole.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ MAX_REDIRECTS = 3
 LONGEST_RETRY_AFTER = timedelta(hours=1)
 
 _CHUNK = 64 * 1024
-# The body of an error or a redirect up to this size is read, so that the connection can serve again.
+# The body of an error or a redirect up to this size is read, so that the connection can serve
+# again.
 _WORTH_READING = 16 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HEADERS = {"User-Agent": "mediahub", "Accept": "*/*", "Accept-Encoding": "identity"}
@@ -71,14 +72,21 @@ class Response:
     def raise_if_busy(self, who: str) -> None:
         """Raise ThrottledError for a 429 and UnavailableError for a 5xx, whoever sent it."""
         if self.status == 429:
-            raise ThrottledError(f"{who} asks to slow down (429).", retry_after(self.headers))
+            raise ThrottledError(
+                f"{who} asks to slow down (429).", retry_after(self.headers)
+            )
         if self.status >= 500:
             raise UnavailableError(f"{who} answered {self.status}.")
 
 
 @contextmanager
 def get(
-    url: str, *, hosts: Hosts, deadline: Deadline, authorization: str = "", redirects: int = MAX_REDIRECTS
+    url: str,
+    *,
+    hosts: Hosts,
+    deadline: Deadline,
+    authorization: str = "",
+    redirects: int = MAX_REDIRECTS,
 ) -> Iterator[Response]:
     """Open ``url``, following redirects among ``hosts``; leaving the block ends the transfer.
 
@@ -125,12 +133,16 @@ def retry_after(headers: Mapping[str, str]) -> timedelta | None:
 def _prepare(url: str, authorization: str) -> requests.PreparedRequest:
     # Without a Session there is no ~/.netrc, no cookie and no proxy variable to mind. (A Session
     # also reads a redirect's whole body, unbounded, even when told not to follow it.)
-    headers = {**_HEADERS, "Authorization": authorization} if authorization else _HEADERS
+    headers = (
+        {**_HEADERS, "Authorization": authorization} if authorization else _HEADERS
+    )
     address_of(url)
     try:
         return requests.Request("GET", url, headers=headers).prepare()
     except requests.exceptions.InvalidHeader:
-        raise UnavailableError("The credentials have characters that can't be sent.") from None
+        raise UnavailableError(
+            "The credentials have characters that can't be sent."
+        ) from None
     except (requests.RequestException, ValueError):
         raise RefusedAddressError("The address can't be read.") from None
 
@@ -146,19 +158,30 @@ def _refuse_encoded(headers: Mapping[str, str]) -> None:
     content = headers.get("Content-Encoding", "identity").strip().lower()
     transfer = headers.get("Transfer-Encoding", "chunked").strip().lower()
     if content not in {"", "identity"} or transfer not in {"chunked", "identity"}:
-        raise WrongBytesError("The provider sent the file compressed, which was not asked for.")
+        raise WrongBytesError(
+            "The provider sent the file compressed, which was not asked for."
+        )
 
 
 @contextmanager
-def _exchange(request: requests.PreparedRequest, permit: Permit, deadline: Deadline) -> Iterator[Response]:
+def _exchange(
+    request: requests.PreparedRequest, permit: Permit, deadline: Deadline
+) -> Iterator[Response]:
     """One request and its answer, without redirects."""
     with contextlib.ExitStack() as held:
         pace = held.enter_context(watched(deadline))
         try:
             with pace.waiting():
                 raw = connections.send(request, permit, deadline, held)
-        # ValueError: what http.client thinks of a header that it can't encode; its text has the header.
-        except (requests.RequestException, urllib3.exceptions.HTTPError, HTTPException, OSError, ValueError) as error:
+        # ValueError: what http.client thinks of a header that it can't encode; its text has the
+        # header.
+        except (
+            requests.RequestException,
+            urllib3.exceptions.HTTPError,
+            HTTPException,
+            OSError,
+            ValueError,
+        ) as error:
             deadline.check()
             # From None: the text of some of these errors has the link.
             raise UnavailableError(f"{permit.host} {_failure(error)}.") from None
@@ -166,13 +189,21 @@ def _exchange(request: requests.PreparedRequest, permit: Permit, deadline: Deadl
         try:
             yield response
         finally:
-            if response.status != 200 and response.size is not None and response.size <= _WORTH_READING:
+            if (
+                response.status != 200
+                and response.size is not None
+                and response.size <= _WORTH_READING
+            ):
                 with contextlib.suppress(SourceError):
                     response.body(_WORTH_READING)
 
 
 def _read(
-    request: requests.PreparedRequest, raw: urllib3.HTTPResponse, permit: Permit, deadline: Deadline, pace: Pace
+    request: requests.PreparedRequest,
+    raw: urllib3.HTTPResponse,
+    permit: Permit,
+    deadline: Deadline,
+    pace: Pace,
 ) -> Response:
     chunked = raw.headers.get("Transfer-Encoding", "").strip().lower() == "chunked"
     size = None if chunked else raw.length_remaining
@@ -186,13 +217,20 @@ def _read(
     )
 
 
-def _chunks(raw: urllib3.HTTPResponse, permit: Permit, deadline: Deadline, pace: Pace) -> Iterator[bytes]:
+def _chunks(
+    raw: urllib3.HTTPResponse, permit: Permit, deadline: Deadline, pace: Pace
+) -> Iterator[bytes]:
     while True:
         deadline.check()
         try:
             with pace.waiting():
                 chunk = raw.read1(_CHUNK, decode_content=False)
-        except (urllib3.exceptions.HTTPError, HTTPException, OSError, ValueError) as error:
+        except (
+            urllib3.exceptions.HTTPError,
+            HTTPException,
+            OSError,
+            ValueError,
+        ) as error:
             deadline.check()
             silent = isinstance(error, urllib3.exceptions.ReadTimeoutError)
             raise UnavailableError(
@@ -208,7 +246,9 @@ def _chunks(raw: urllib3.HTTPResponse, permit: Permit, deadline: Deadline, pace:
 
 def _failure(error: Exception) -> str:
     if isinstance(error, requests.exceptions.SSLError):
-        return "has no TLS certificate that can be trusted, or broke off the TLS handshake"
+        return (
+            "has no TLS certificate that can be trusted, or broke off the TLS handshake"
+        )
     if isinstance(error, requests.exceptions.Timeout):
         return "did not answer in time"
     if isinstance(error, requests.exceptions.ConnectionError):

@@ -1,5 +1,6 @@
 """Meta's Cloud API: a media id leads to a link of five minutes, the link to the file.
 
+
 https://developers.facebook.com/documentation/business-messaging/whatsapp/business-phone-numbers/media
 """
 
@@ -59,7 +60,9 @@ class MetaSource:
 
     @property
     def lifetime(self) -> timedelta | None:
-        """META_MEDIA_LIFETIME_HOURS where it is set, else "Media IDs in webhooks expire after 7 days."."""
+        """META_MEDIA_LIFETIME_HOURS where it is set, else "Media IDs in webhooks expire after 7
+        days.".
+        """
         return timedelta(hours=settings.META_MEDIA_LIFETIME_HOURS) or LIFETIME
 
     @contextmanager
@@ -84,12 +87,16 @@ class MetaSource:
             yield opened
 
 
-def _open_announced(origin: Origin, deadline: Deadline, stack: ExitStack) -> OpenedFile | None:
+def _open_announced(
+    origin: Origin, deadline: Deadline, stack: ExitStack
+) -> OpenedFile | None:
     """The link that came with the message; None when the media id has to be asked."""
     if not origin.url or origin.age > LINK_LIFETIME:
         return None
     try:
-        return OpenedFile.arriving(_open_link(origin.url, settings.META_ACCESS_TOKEN[0], deadline, stack))
+        return OpenedFile.arriving(
+            _open_link(origin.url, settings.META_ACCESS_TOKEN[0], deadline, stack)
+        )
     except ThrottledError:
         raise
     except SourceError:
@@ -99,7 +106,9 @@ def _open_announced(origin: Origin, deadline: Deadline, stack: ExitStack) -> Ope
 
 def _open_link(url: str, token: str, deadline: Deadline, stack: ExitStack) -> Response:
     hosts = Hosts(settings.META_MEDIA_HOSTS, base=settings.META_GRAPH_URL)
-    response = stack.enter_context(get(url, hosts=hosts, deadline=deadline, authorization=f"Bearer {token}"))
+    response = stack.enter_context(
+        get(url, hosts=hosts, deadline=deadline, authorization=f"Bearer {token}")
+    )
     response.raise_if_busy("The link")
     if response.status != 200:
         # Also a 401: links die, and one dead link says nothing of the token.
@@ -124,7 +133,13 @@ def _ask(media_id: str, token: str, deadline: Deadline) -> _Resolved:
     # Without phone_number_id: with it, files of customers are refused.
     url = f"{settings.META_GRAPH_URL}/{settings.META_GRAPH_VERSION}/{quote(media_id, safe='')}"
     hosts = Hosts(base=settings.META_GRAPH_URL)
-    with get(url, hosts=hosts, deadline=deadline, authorization=f"Bearer {token}", redirects=0) as response:
+    with get(
+        url,
+        hosts=hosts,
+        deadline=deadline,
+        authorization=f"Bearer {token}",
+        redirects=0,
+    ) as response:
         answer = _read(response)
         if response.status != 200 or "error" in answer:
             raise _error(response, answer.get("error"))
@@ -152,8 +167,14 @@ def _read(response: Response) -> dict[str, Any]:
 def _error(response: Response, error: object) -> SourceError:
     """What a refusal of the Graph API means. Its own words stay out: they may quote the token."""
     said = error if isinstance(error, dict) else {}
-    status, code, subcode = response.status, _number(said.get("code")), _number(said.get("error_subcode"))
-    what = f"The Graph API answered {status}" + (f", code {code}." if code is not None else ".")
+    status, code, subcode = (
+        response.status,
+        _number(said.get("code")),
+        _number(said.get("error_subcode")),
+    )
+    what = f"The Graph API answered {status}" + (
+        f", code {code}." if code is not None else "."
+    )
     if status == 401 or code == _TOKEN:
         return UnauthorizedError(f"{what} META_ACCESS_TOKEN is refused.")
     # Before 403 and 400, in which these codes come.

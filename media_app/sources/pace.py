@@ -13,7 +13,9 @@ from media_app.sources.deadline import Deadline
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MinimumRate:
-    """At least so many bytes in each stretch of so many seconds that were spent waiting for them."""
+    """At least so many bytes in each stretch of so many seconds that were spent waiting for
+    them.
+    """
 
     size: int
     seconds: float
@@ -22,17 +24,21 @@ class MinimumRate:
         return f"{self.size / self.seconds:,.0f} bytes a second"
 
 
-# A server that drips would hold a worker until the fetch's deadline, and a few of them would hold all workers.
+# A server that drips would hold a worker until the fetch's deadline, and a few of them would hold
+# all workers.
 MINIMUM_RATE = MinimumRate(size=20_000, seconds=20)
 
 
 class Pace:
     """The bytes of one transfer, against the time that was spent waiting for them. Thread-safe.
 
-    What the reader does between two reads takes no time here: a slow disk of ours is not the provider's fault.
+    What the reader does between two reads takes no time here: a slow disk of ours is not the
+    provider's fault.
     """
 
-    def __init__(self, rate: MinimumRate, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, rate: MinimumRate, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.rate = rate
         self._clock = clock
         self._size = 0
@@ -56,7 +62,9 @@ class Pace:
         self._size += size
 
     def is_too_slow(self) -> bool:
-        """Whether the stretch that has just ended brought too little. Ask at least once in each stretch."""
+        """Whether the stretch that has just ended brought too little. Ask at least once in each
+        stretch.
+        """
         size, waited = self._size, self._waited
         since = self._waits_since
         if since is not None:
@@ -79,7 +87,9 @@ def watched(deadline: Deadline) -> Iterator[Pace]:
     def watch() -> None:
         while not done.wait(pace.rate.seconds / 4):
             if pace.is_too_slow():
-                deadline.cut(f"The provider sent less than {pace.rate}, too slow to wait for.")
+                deadline.cut(
+                    f"The provider sent less than {pace.rate}, too slow to wait for."
+                )
                 return
 
     watcher = threading.Thread(target=watch, name="pace", daemon=True)

@@ -15,12 +15,19 @@ from django.conf import settings
 
 from media_app.sources.base import OpenedFile, Origin
 from media_app.sources.deadline import Deadline
-from media_app.sources.errors import ForbiddenError, GoneError, UnauthorizedError, UnavailableError
+from media_app.sources.errors import (
+    ForbiddenError,
+    GoneError,
+    UnauthorizedError,
+    UnavailableError,
+)
 from media_app.sources.hosts import Hosts, address_of
 from media_app.sources.http import Response, basic, get
 
 _API_HOST = re.compile(r"api(\.[a-z0-9-]+)*\.twilio\.com")
-_MEDIA_PATH = re.compile(r"/2010-04-01/Accounts/(?P<account>\w+)/Messages/\w+/Media/[\w-]+", re.ASCII)
+_MEDIA_PATH = re.compile(
+    r"/2010-04-01/Accounts/(?P<account>\w+)/Messages/\w+/Media/[\w-]+", re.ASCII
+)
 
 
 class TwilioSource:
@@ -42,12 +49,24 @@ def _open(origin: Origin, deadline: Deadline, stack: ExitStack) -> Response:
     if url is None:
         # A link that needs no credentials, or an address that the hosts refuse.
         hosts = Hosts(settings.TWILIO_MEDIA_HOSTS)
-        return _opened(stack.enter_context(get(origin.url, hosts=hosts, deadline=deadline)))
-    hosts = Hosts([*settings.TWILIO_MEDIA_HOSTS, "api.twilio.com"], base=settings.TWILIO_API_URL)
-    refusal = UnauthorizedError("Neither TWILIO_AUTH_TOKEN nor TWILIO_API_KEY with TWILIO_API_SECRET is set.")
+        return _opened(
+            stack.enter_context(get(origin.url, hosts=hosts, deadline=deadline))
+        )
+    hosts = Hosts(
+        [*settings.TWILIO_MEDIA_HOSTS, "api.twilio.com"], base=settings.TWILIO_API_URL
+    )
+    refusal = UnauthorizedError(
+        "Neither TWILIO_AUTH_TOKEN nor TWILIO_API_KEY with TWILIO_API_SECRET is set."
+    )
     for authorization in credentials():
         try:
-            return _opened(stack.enter_context(get(url, hosts=hosts, deadline=deadline, authorization=authorization)))
+            return _opened(
+                stack.enter_context(
+                    get(
+                        url, hosts=hosts, deadline=deadline, authorization=authorization
+                    )
+                )
+            )
         except UnauthorizedError as error:
             stack.close()
             refusal = error
@@ -57,14 +76,16 @@ def _open(origin: Origin, deadline: Deadline, stack: ExitStack) -> Response:
 def _api_url(origin: Origin) -> str | None:
     """The address of this file at the API, if our credentials may go there; else None.
 
-    Raises UnauthorizedError when it is not said whose credentials ours are, ForbiddenError when they are another
-    account's.
+    Raises UnauthorizedError when it is not said whose credentials ours are, ForbiddenError when
+    they are another account's.
     """
     scheme, host, port = address_of(origin.url)
     path = urlsplit(origin.url).path
     media = _MEDIA_PATH.fullmatch(path)
     configured = address_of(settings.TWILIO_API_URL)
-    at_twilio = (scheme, port) == ("https", 443) and _API_HOST.fullmatch(host) is not None
+    at_twilio = (scheme, port) == ("https", 443) and _API_HOST.fullmatch(
+        host
+    ) is not None
     if media is None or not (at_twilio or (scheme, host, port) == configured):
         return None
     if not settings.TWILIO_ACCOUNT_SID:
@@ -72,7 +93,8 @@ def _api_url(origin: Origin) -> str | None:
     for account in (media["account"], origin.account):
         if account != settings.TWILIO_ACCOUNT_SID:
             raise ForbiddenError(
-                f"The file belongs to the Twilio account AC…{account[-4:]}; TWILIO_ACCOUNT_SID is another one."
+                f"The file belongs to the Twilio account AC…{account[-4:]}; "
+                "TWILIO_ACCOUNT_SID is another one."
             )
     if at_twilio and not _API_HOST.fullmatch(configured[1]):
         return f"{settings.TWILIO_API_URL}{path}"
@@ -80,21 +102,33 @@ def _api_url(origin: Origin) -> str | None:
 
 
 def credentials() -> list[str]:
-    """The Authorization headers to try: an API key's secrets, or the account's own tokens, never mixed."""
+    """The Authorization headers to try: an API key's secrets, or the account's own tokens, never
+    mixed.
+    """
     if settings.TWILIO_API_KEY and settings.TWILIO_API_SECRET:
-        return [basic(settings.TWILIO_API_KEY, secret) for secret in settings.TWILIO_API_SECRET]
-    return [basic(settings.TWILIO_ACCOUNT_SID, token) for token in settings.TWILIO_AUTH_TOKEN]
+        return [
+            basic(settings.TWILIO_API_KEY, secret)
+            for secret in settings.TWILIO_API_SECRET
+        ]
+    return [
+        basic(settings.TWILIO_ACCOUNT_SID, token)
+        for token in settings.TWILIO_AUTH_TOKEN
+    ]
 
 
 def _opened(response: Response) -> Response:
-    """The response, if it brings the file. Else raises what it means: only the API knows whether a file is there."""
+    """The response, if it brings the file. Else raises what it means: only the API knows whether a
+    file is there.
+    """
     who = "Twilio's API" if response.authorized else "The link"
     response.raise_if_busy(who)
     if response.status == 200:
         return response
     what = f"{who} answered {response.status}."
     if response.authorized and response.status == 401:
-        raise UnauthorizedError(f"{what} The credentials of TWILIO_ACCOUNT_SID are refused.")
+        raise UnauthorizedError(
+            f"{what} The credentials of TWILIO_ACCOUNT_SID are refused."
+        )
     if response.authorized and response.status == 403:
         raise ForbiddenError(what)
     if response.authorized and response.status in {404, 410}:

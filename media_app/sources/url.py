@@ -27,9 +27,15 @@ class UrlSource:
 
     @contextmanager
     def open(self, origin: Origin, deadline: Deadline) -> Iterator[OpenedFile]:
-        """Open ``origin.url``, or else the address in ``provider_media_id``. Raises SourceError subclasses."""
-        hosts = Hosts([*settings.META_MEDIA_HOSTS, *settings.TWILIO_MEDIA_HOSTS], anywhere=True)
-        with get(origin.url or origin.provider_media_id, hosts=hosts, deadline=deadline) as response:
+        """Open ``origin.url``, or else the address in ``provider_media_id``. Raises SourceError
+        subclasses.
+        """
+        hosts = Hosts(
+            [*settings.META_MEDIA_HOSTS, *settings.TWILIO_MEDIA_HOSTS], anywhere=True
+        )
+        with get(
+            origin.url or origin.provider_media_id, hosts=hosts, deadline=deadline
+        ) as response:
             _require_file(response)
             yield OpenedFile.arriving(response)
 

@@ -49,7 +49,10 @@ _probe_lock = Lock()
 _built_for_probes: dict[int, Storage] = {}
 # A probe's patience with a bucket: one attempt, and an answer within two seconds.
 _PROBE_CONFIG = Config(
-    connect_timeout=1, read_timeout=1.5, retries={"mode": "standard", "total_max_attempts": 1}, max_pool_connections=2
+    connect_timeout=1,
+    read_timeout=1.5,
+    retries={"mode": "standard", "total_max_attempts": 1},
+    max_pool_connections=2,
 )
 
 
@@ -79,15 +82,24 @@ def _build(config: Config | None = None) -> Storage:
     described = settings.STORAGES["media"]
     options = described.get("OPTIONS", {})
     if config is not None and "client_config" in options:
-        described = {**described, "OPTIONS": {**options, "client_config": options["client_config"].merge(config)}}
+        described = {
+            **described,
+            "OPTIONS": {
+                **options,
+                "client_config": options["client_config"].merge(config),
+            },
+        }
     # Made anew, not storages["media"]: that one may carry a client over a fork.
     storage = storages.create_storage(described)
     if isinstance(storage, DjangoS3Storage):
-        # Its connection belongs to the thread and takes half a second to make; the client in it is thread-safe.
+        # Its connection belongs to the thread and takes half a second to make; the client in it is
+        # thread-safe.
         return S3Storage(storage.connection.meta.client, storage.bucket.name)
     if isinstance(storage, FileSystemStorage):
         return DiskStorage(Path(storage.location))
-    raise ImproperlyConfigured(f'STORAGES["media"] is a {type(storage).__name__}: neither a bucket nor a folder')
+    raise ImproperlyConfigured(
+        f'STORAGES["media"] is a {type(storage).__name__}: neither a bucket nor a folder'
+    )
 
 
 def _forget(*, setting: str, **kwargs: Any) -> None:

@@ -15,7 +15,8 @@ from io import FileIO
 from typing import BinaryIO, Protocol
 
 CHUNK = 256 * 1024
-# In the root of each storage: whose it is. A hidden name is no key, so no listing has it and no file can be there.
+# In the root of each storage: whose it is. A hidden name is no key, so no listing has it and no
+# file can be there.
 MARKER = ".mediahub"
 # More than an id has.
 MAX_MARKER = 100
@@ -64,7 +65,9 @@ class OpenedObject(Protocol):
 
     @property
     def file(self) -> FileIO | None:
-        """Where it is a file: open at ``start``, for servers that send files by their descriptor."""
+        """Where it is a file: open at ``start``, for servers that send files by their
+        descriptor.
+        """
 
     def chunks(self) -> Iterator[bytes]:
         """The bytes from ``start`` to ``stop``, no more than CHUNK at a time.
@@ -98,8 +101,11 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    def open_range(self, key: str, start: int = 0, stop: int | None = None) -> OpenedObject | None:
-        """Open the bytes from ``start`` up to but without ``stop`` (None: to the end); None if absent.
+    def open_range(
+        self, key: str, start: int = 0, stop: int | None = None
+    ) -> OpenedObject | None:
+        """Open the bytes from ``start`` up to but without ``stop`` (None: to the end); None if
+        absent.
 
         ``stop`` past the end is cut to it. Reads no more from the storage than asked.
         ``stop`` at ``start`` opens no bytes.
@@ -108,12 +114,15 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    def url(self, key: str, seconds: int, *, content_type: str = "", disposition: str = "") -> str | None:
-        """A link to the object itself that needs no login and lasts ``seconds``; None where there is no such thing.
+    def url(
+        self, key: str, seconds: int, *, content_type: str = "", disposition: str = ""
+    ) -> str | None:
+        """A link to the object itself that needs no login and lasts ``seconds``; None where there
+        is no such thing.
 
-        A disk has none. A bucket's lasts a week at most (S3's limit). ``content_type`` and ``disposition`` are
-        what the bucket shall say of the object ("": what it was put with). Does not ask whether the object is
-        there. Raises StorageError.
+        A disk has none. A bucket's lasts a week at most (S3's limit). ``content_type`` and
+        ``disposition`` are what the bucket shall say of the object ("": what it was put with). Does
+        not ask whether the object is there. Raises StorageError.
         """
 
     @abstractmethod
@@ -134,9 +143,11 @@ class Storage(ABC):
 
     @abstractmethod
     def probe(self, size: int) -> None:
-        """Try whether an object of so many bytes could be put now, without sending it. Raises StorageError.
+        """Try whether an object of so many bytes could be put now, without sending it. Raises
+        StorageError.
 
-        A folder reserves the room for a moment; a bucket is only asked to take in, and remove, a few bytes.
+        A folder reserves the room for a moment; a bucket is only asked to take in, and remove, a
+        few bytes.
         """
 
     @abstractmethod
@@ -145,11 +156,15 @@ class Storage(ABC):
 
     @abstractmethod
     def mark(self, text: str, *, replace: bool = False) -> None:
-        """Write the marker. Raises StorageError; ObjectExistsError where there is one and not ``replace``."""
+        """Write the marker. Raises StorageError; ObjectExistsError where there is one and not
+        ``replace``.
+        """
 
 
 def is_key(key: str) -> bool:
-    """Whether every storage can keep an object under this key, and none would look for it outside its own place."""
+    """Whether every storage can keep an object under this key, and none would look for it outside
+    its own place.
+    """
     return (
         key.isprintable()
         and len(key.encode()) <= MAX_KEY
@@ -173,7 +188,14 @@ def check_range(start: int, stop: int | None) -> None:
         raise ValueError(f"not a range: {start} to {stop}")
 
 
-def check_put(key: str, body: BinaryIO, *, size: int, content_type: str, metadata: Mapping[str, str]) -> None:
+def check_put(
+    key: str,
+    body: BinaryIO,
+    *,
+    size: int,
+    content_type: str,
+    metadata: Mapping[str, str],
+) -> None:
     """Raise ValueError for what some storage would refuse or change; leave ``body`` at its start.
 
     The strictest storage decides for all, so that what works on a disk works in a bucket:

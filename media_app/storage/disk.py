@@ -40,7 +40,8 @@ from media_app.storage.base import (
     is_key,
 )
 
-# Whatever the umask of a process: its owner, and to read for the group, which is that of a proxy that sends files.
+# Whatever the umask of a process: its owner, and to read for the group, which is that of a proxy
+# that sends files.
 FILE_MODE = 0o640
 FOLDER_MODE = 0o750
 # A folder on the way that is missing or is a file, or a folder where the file should be.
@@ -91,7 +92,9 @@ class DiskStorage(Storage):
     ) -> None:
         check_put(key, body, size=size, content_type=content_type, metadata=metadata)
         path = self.root / key
-        facts = json.dumps({"content_type": content_type, "metadata": dict(metadata)}).encode()
+        facts = json.dumps(
+            {"content_type": content_type, "metadata": dict(metadata)}
+        ).encode()
         with (
             _disk_errors(),
             self._written(path.parent, body, size) as file,
@@ -111,7 +114,9 @@ class DiskStorage(Storage):
                 _sync(folder)
             _sync(self.root)
 
-    def open_range(self, key: str, start: int = 0, stop: int | None = None) -> DiskObject | None:
+    def open_range(
+        self, key: str, start: int = 0, stop: int | None = None
+    ) -> DiskObject | None:
         check_key(key)
         check_range(start, stop)
         path = self.root / key
@@ -128,9 +133,16 @@ class DiskStorage(Storage):
                 file.close()
                 raise ValueError(f"{start} is not within {total} bytes")
             file.seek(start)
-            return DiskObject(file, start=start, stop=total if stop is None else min(stop, total), total=total)
+            return DiskObject(
+                file,
+                start=start,
+                stop=total if stop is None else min(stop, total),
+                total=total,
+            )
 
-    def url(self, key: str, seconds: int, *, content_type: str = "", disposition: str = "") -> None:
+    def url(
+        self, key: str, seconds: int, *, content_type: str = "", disposition: str = ""
+    ) -> None:
         """A file on a disk has no link."""
 
     def head(self, key: str) -> StoredObject | None:
@@ -138,7 +150,10 @@ class DiskStorage(Storage):
         path = self.root / key
         with _disk_errors():
             try:
-                with _locked(path.parent, fcntl.LOCK_SH) as folder, _open(path.name, folder) as file:
+                with (
+                    _locked(path.parent, fcntl.LOCK_SH) as folder,
+                    _open(path.name, folder) as file,
+                ):
                     status = os.fstat(file.fileno())
                     content_type, metadata = _read_sidecar(path.name, folder)
             except _ABSENT:
@@ -164,10 +179,15 @@ class DiskStorage(Storage):
             check_key(key)
         remaining: dict[str, str] = {}
         with _disk_errors():
-            for folder, files in groupby((self.root / key for key in wanted), key=lambda path: path.parent):
+            for folder, files in groupby(
+                (self.root / key for key in wanted), key=lambda path: path.parent
+            ):
                 remaining |= self._delete_from(folder, [file.name for file in files])
         if remaining:
-            raise DeleteError(f"{len(remaining)} objects remain: {next(iter(remaining.values()))}", tuple(remaining))
+            raise DeleteError(
+                f"{len(remaining)} objects remain: {next(iter(remaining.values()))}",
+                tuple(remaining),
+            )
 
     def probe(self, size: int) -> None:
         with _disk_errors():
@@ -188,7 +208,10 @@ class DiskStorage(Storage):
     def mark(self, text: str, *, replace: bool = False) -> None:
         content = f"{text}\n".encode()
         path = self.root / MARKER
-        with _disk_errors(), self._written(self.root, BytesIO(content), len(content)) as file:
+        with (
+            _disk_errors(),
+            self._written(self.root, BytesIO(content), len(content)) as file,
+        ):
             if replace:
                 file.replace(path)
             else:
@@ -209,14 +232,19 @@ class DiskStorage(Storage):
                             with suppress(*_ABSENT):
                                 os.unlink(file, dir_fd=descriptor)
                     except OSError as error:
-                        remaining[(folder / name).relative_to(self.root).as_posix()] = _reason(error)
+                        remaining[(folder / name).relative_to(self.root).as_posix()] = (
+                            _reason(error)
+                        )
                 _clear_away(descriptor)
                 os.fsync(descriptor)
         except _ABSENT:
             self._check_root()
         except OSError as error:
             # One folder that does not open keeps no other's files.
-            return {(folder / name).relative_to(self.root).as_posix(): _reason(error) for name in names}
+            return {
+                (folder / name).relative_to(self.root).as_posix(): _reason(error)
+                for name in names
+            }
         # The name of an empty folder still tells whose files were in it.
         for emptied in self._down_from(folder):
             try:
@@ -230,7 +258,10 @@ class DiskStorage(Storage):
             try:
                 with os.scandir(self.root / prefix) as scan:
                     # As a bucket sorts: by the whole key, where a folder's name goes on with "/".
-                    entries = sorted((entry.name + "/" * entry.is_dir(follow_symlinks=False), entry) for entry in scan)
+                    entries = sorted(
+                        (entry.name + "/" * entry.is_dir(follow_symlinks=False), entry)
+                        for entry in scan
+                    )
             except _ABSENT:
                 self._check_root()
                 return
@@ -242,11 +273,17 @@ class DiskStorage(Storage):
                     continue
                 with suppress(FileNotFoundError):
                     status = entry.stat()
-                    yield StoredObject(key=prefix + name, size=status.st_size, modified=_modified(status))
+                    yield StoredObject(
+                        key=prefix + name,
+                        size=status.st_size,
+                        modified=_modified(status),
+                    )
 
     @contextmanager
     def _written(self, folder: Path, body: BinaryIO, size: int) -> Iterator[Path]:
-        """A hidden file in ``folder`` with all of ``body``, safe on the disk; gone afterwards unless it was moved."""
+        """A hidden file in ``folder`` with all of ``body``, safe on the disk; gone afterwards
+        unless it was moved.
+        """
         path = folder / f".{uuid4().hex}.part"
         try:
             with self._create(path) as file:
@@ -275,7 +312,9 @@ class DiskStorage(Storage):
                 continue
 
     def _check_root(self) -> None:
-        """A folder that is gone, like a disk that is not mounted, must not pass for an empty one."""
+        """A folder that is gone, like a disk that is not mounted, must not pass for an empty
+        one.
+        """
         if not self.root.is_dir():
             raise StorageError("the media folder is missing")
 
@@ -310,7 +349,9 @@ def _reason(error: OSError) -> str:
 
 @contextmanager
 def _locked(folder: Path, operation: int) -> Iterator[int]:
-    """The folder's descriptor while it is locked. It stays the same folder, even if another takes its name."""
+    """The folder's descriptor while it is locked. It stays the same folder, even if another takes
+    its name.
+    """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, operation)
@@ -320,14 +361,20 @@ def _locked(folder: Path, operation: int) -> Iterator[int]:
 
 
 def _clear_away(folder: int) -> None:
-    """Remove what killed writers left in a folder that is locked: it would outlive the files it belongs to."""
+    """Remove what killed writers left in a folder that is locked: it would outlive the files it
+    belongs to.
+    """
     names = set(os.listdir(folder))
     for name in names:
         if name.startswith(".") and name.endswith(".part"):
             with suppress(*_ABSENT, BlockingIOError), _open(name, folder) as part:
                 fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 os.unlink(name, dir_fd=folder)
-        elif name.startswith(".") and name.endswith(".meta") and name[1 : -len(".meta")] not in names:
+        elif (
+            name.startswith(".")
+            and name.endswith(".meta")
+            and name[1 : -len(".meta")] not in names
+        ):
             with suppress(*_ABSENT):
                 os.unlink(name, dir_fd=folder)
 

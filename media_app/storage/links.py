@@ -14,8 +14,16 @@ MAX_LINKS = 4096
 class Links:
     """The links of the keys asked for last. Thread-safe."""
 
-    def __init__(self, sign: Callable[[str], str], *, use_for: float, clock: Callable[[], float] = monotonic) -> None:
-        """``sign`` makes the link of a key; it must last well beyond the ``use_for`` seconds that it is given out."""
+    def __init__(
+        self,
+        sign: Callable[[str], str],
+        *,
+        use_for: float,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        """``sign`` makes the link of a key; it must last well beyond the ``use_for`` seconds that
+        it is given out.
+        """
         self._sign = sign
         self._use_for = use_for
         self._clock = clock

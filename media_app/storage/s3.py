@@ -62,7 +62,8 @@ DELETE_BATCH = 1000
 LINK_LASTS = 600
 LINK_USED_FOR = 300
 
-# Objects of a moment, which no listing has. Keys of their own: R2 takes one put a second under the same one.
+# Objects of a moment, which no listing has. Keys of their own: R2 takes one put a second under the
+# same one.
 _PROBES = f"{MARKER}-probe/"
 # More of an error's body than S3 ever sends.
 MAX_ERROR = 64 * 1024
@@ -80,7 +81,9 @@ _CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-([0-9]+)/([0-9]+)")
 
 
 class _Body(Protocol):
-    """What is read from a connection: as it was put, never decoded, whatever its Content-Encoding says."""
+    """What is read from a connection: as it was put, never decoded, whatever its Content-Encoding
+    says.
+    """
 
     def read(self, amt: int, /) -> bytes: ...
 
@@ -117,16 +120,28 @@ class S3Object:
 class S3Storage(Storage):
     """A bucket. The client is a boto3 one, used by all threads."""
 
-    def __init__(self, client: S3Client, bucket: str, *, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self, client: S3Client, bucket: str, *, clock: Callable[[], float] = monotonic
+    ) -> None:
         self.client = client
         self.bucket = bucket
-        # The client's connections have no public name. A pool of our own would need its TLS, proxies, time-outs
-        # and size a second time, and would not be closed with the client.
+        # The client's connections have no public name. A pool of our own would need its TLS,
+        # proxies, time-outs and size a second time, and would not be closed with the client.
         self._session: URLLib3Session = client._endpoint.http_session  # type: ignore[attr-defined]
-        self._attempts: int = (getattr(client.meta.config, "retries", None) or {}).get("total_max_attempts", 2)
-        self._links = Links(partial(self.url, seconds=LINK_LASTS), use_for=LINK_USED_FOR, clock=clock)
-        client.meta.events.register("before-sign.s3.DeleteObjects", _add_md5, unique_id="mediahub-delete-md5")
-        client.meta.events.register("before-parameter-build.s3.GetObject", _in_region, unique_id="mediahub-in-region")
+        self._attempts: int = (getattr(client.meta.config, "retries", None) or {}).get(
+            "total_max_attempts", 2
+        )
+        self._links = Links(
+            partial(self.url, seconds=LINK_LASTS), use_for=LINK_USED_FOR, clock=clock
+        )
+        client.meta.events.register(
+            "before-sign.s3.DeleteObjects", _add_md5, unique_id="mediahub-delete-md5"
+        )
+        client.meta.events.register(
+            "before-parameter-build.s3.GetObject",
+            _in_region,
+            unique_id="mediahub-in-region",
+        )
 
     def put(
         self,
@@ -138,7 +153,9 @@ class S3Storage(Storage):
         metadata: Mapping[str, str],
         replace: bool = False,
     ) -> None:
-        """As the contract says; ValueError over 5 GB too. Some servers (rclone) replace in any case."""
+        """As the contract says; ValueError over 5 GB too. Some servers (rclone) replace in any
+        case.
+        """
         if size > MAX_PUT:
             raise ValueError(f"{size} bytes is more than one put may carry")
         check_put(key, body, size=size, content_type=content_type, metadata=metadata)
@@ -165,12 +182,20 @@ class S3Storage(Storage):
             raise
 
     def copy_from(
-        self, bucket: str, key: str, *, to: str, content_type: str, disposition: str, cache_control: str
+        self,
+        bucket: str,
+        key: str,
+        *,
+        to: str,
+        content_type: str,
+        disposition: str,
+        cache_control: str,
     ) -> bool:
-        """Copy an object of another bucket of the same account to the key ``to``; False if it is absent.
+        """Copy an object of another bucket of the same account to the key ``to``; False if it is
+        absent.
 
-        The bytes stay inside the server. The copy has these headers and none of the object's metadata.
-        Raises StorageError: then a copy may be there, or still come.
+        The bytes stay inside the server. The copy has these headers and none of the object's
+        metadata. Raises StorageError: then a copy may be there, or still come.
         """
         try:
             with _s3_errors("copy"):
@@ -190,7 +215,9 @@ class S3Storage(Storage):
             raise
         return True
 
-    def open_range(self, key: str, start: int = 0, stop: int | None = None) -> S3Object | None:
+    def open_range(
+        self, key: str, start: int = 0, stop: int | None = None
+    ) -> S3Object | None:
         check_range(start, stop)
         try:
             headers, body = self._read(key, _byte_range(start, stop))
@@ -211,19 +238,25 @@ class S3Storage(Storage):
             raise
         return S3Object(body, start=start, stop=stop, total=total)
 
-    def url(self, key: str, seconds: int, *, content_type: str = "", disposition: str = "") -> str:
+    def url(
+        self, key: str, seconds: int, *, content_type: str = "", disposition: str = ""
+    ) -> str:
         request: GetObjectRequestTypeDef = {"Bucket": self.bucket, "Key": key}
         if content_type:
             request["ResponseContentType"] = content_type
         if disposition:
             request["ResponseContentDisposition"] = disposition
         with _s3_errors("get"):
-            return self.client.generate_presigned_url("get_object", Params=request, ExpiresIn=seconds)
+            return self.client.generate_presigned_url(
+                "get_object", Params=request, ExpiresIn=seconds
+            )
 
     def head(self, key: str) -> StoredObject | None:
         try:
             with _s3_errors("head"):
-                return _stored(key, self.client.head_object(Bucket=self.bucket, Key=key))
+                return _stored(
+                    key, self.client.head_object(Bucket=self.bucket, Key=key)
+                )
         except RefusedError as error:
             if error.status != 404:
                 raise
@@ -240,11 +273,17 @@ class S3Storage(Storage):
 
     def _pages(self, prefix: str) -> Iterator[StoredObject]:
         with _s3_errors("list"):
-            for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
+            for page in self.client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=prefix
+            ):
                 for found in page.get("Contents", ()):
                     if found["Key"] == MARKER or found["Key"].startswith(_PROBES):
                         continue
-                    yield StoredObject(key=found["Key"], size=found["Size"], modified=found["LastModified"])
+                    yield StoredObject(
+                        key=found["Key"],
+                        size=found["Size"],
+                        modified=found["LastModified"],
+                    )
 
     def delete(self, keys: Iterable[str]) -> None:
         remaining: dict[str, str] = {}
@@ -252,11 +291,18 @@ class S3Storage(Storage):
         while batch := [*islice(wanted, DELETE_BATCH)]:
             with _s3_errors("delete"):
                 answer = self.client.delete_objects(
-                    Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True}
+                    Bucket=self.bucket,
+                    Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True},
                 )
-            remaining |= {error["Key"]: error.get("Code", "no reason given") for error in answer.get("Errors", ())}
+            remaining |= {
+                error["Key"]: error.get("Code", "no reason given")
+                for error in answer.get("Errors", ())
+            }
         if remaining:
-            raise DeleteError(f"{len(remaining)} objects remain: {next(iter(remaining.values()))}", tuple(remaining))
+            raise DeleteError(
+                f"{len(remaining)} objects remain: {next(iter(remaining.values()))}",
+                tuple(remaining),
+            )
 
     def probe(self, size: int) -> None:
         key = f"{_PROBES}{uuid4().hex}"
@@ -280,7 +326,9 @@ class S3Storage(Storage):
         self._put(request, replace=replace)
 
     def _read(self, key: str, byte_range: str) -> tuple[Mapping[str, str], _Body]:
-        """The headers of the answer to a GET, and its body to come. Raises RefusedError, StorageError."""
+        """The headers of the answer to a GET, and its body to come. Raises RefusedError,
+        StorageError.
+        """
         link = self._links.get(key)
         try:
             answer = self._ask(link, {"Range": byte_range} if byte_range else {})
@@ -289,14 +337,17 @@ class S3Storage(Storage):
                 raise
         else:
             return answer.headers, answer
-        # boto3 finds its way to another region, allows for a clock that is wrong, and takes new credentials.
+        # boto3 finds its way to another region, allows for a clock that is wrong, and takes new
+        # credentials.
         self._links.forget(key, link)
         request: GetObjectRequestTypeDef = {"Bucket": self.bucket, "Key": key}
         if byte_range:
             request["Range"] = byte_range
         with _s3_errors("get"):
             found = self.client.get_object(**request)
-        return CaseInsensitiveDict(found["ResponseMetadata"]["HTTPHeaders"]), found["Body"]
+        return CaseInsensitiveDict(found["ResponseMetadata"]["HTTPHeaders"]), found[
+            "Body"
+        ]
 
     def _ask(self, link: str, headers: Mapping[str, str]) -> BaseHTTPResponse:
         left = self._attempts
@@ -305,14 +356,19 @@ class S3Storage(Storage):
             try:
                 return self._ask_once(link, headers)
             except StorageError as error:
-                passing = not isinstance(error, RefusedError) or error.status in _PASSING
+                passing = (
+                    not isinstance(error, RefusedError) or error.status in _PASSING
+                )
                 if left < 1 or not passing:
-                    # Without the cause: its text holds the link, which lets in whoever reads it in a traceback.
+                    # Without the cause: its text holds the link, which lets in whoever reads it in
+                    # a traceback.
                     raise error from None
 
     def _ask_once(self, link: str, headers: Mapping[str, str]) -> BaseHTTPResponse:
         with _s3_errors("get"):
-            answer = self._session.send(AWSPreparedRequest("GET", link, {**headers}, None, True))  # type: ignore[arg-type]
+            plain = {**headers}
+            request = AWSPreparedRequest("GET", link, plain, None, True)  # type: ignore[arg-type]
+            answer = self._session.send(request)
             body: BaseHTTPResponse = answer.raw
             if answer.status_code < 300:
                 return body
@@ -321,7 +377,11 @@ class S3Storage(Storage):
             finally:
                 body.close()
         code = _CODE.search(explanation)
-        raise RefusedError("get", code[1].decode() if code else str(answer.status_code), answer.status_code)
+        raise RefusedError(
+            "get",
+            code[1].decode() if code else str(answer.status_code),
+            answer.status_code,
+        )
 
     def _get(self, key: str) -> GetObjectOutputTypeDef | None:
         try:
@@ -344,7 +404,9 @@ class RefusedError(StorageError):
 
 @contextmanager
 def _s3_errors(doing: str) -> Iterator[None]:
-    """All that can go wrong, as StorageError. The causes' own texts name addresses and keys: they stay out."""
+    """All that can go wrong, as StorageError. The causes' own texts name addresses and keys: they
+    stay out.
+    """
     try:
         yield
     except ClientError as error:
@@ -363,7 +425,9 @@ def _byte_range(start: int, stop: int | None) -> str:
     return f"bytes={start}-{max(stop, start + 1) - 1}"
 
 
-def _extent(headers: Mapping[str, str], start: int, stop: int | None) -> tuple[int, int]:
+def _extent(
+    headers: Mapping[str, str], start: int, stop: int | None
+) -> tuple[int, int]:
     """Where the answered part stops, and the whole size.
 
     The status says nothing: rclone answers a range with 200. Raises StorageError when the
@@ -372,11 +436,15 @@ def _extent(headers: Mapping[str, str], start: int, stop: int | None) -> tuple[i
     if content_range := headers.get("Content-Range"):
         match = _CONTENT_RANGE.fullmatch(content_range)
         if match is None:
-            raise StorageError(f"the bucket answered a range that cannot be read: {content_range!r}")
+            raise StorageError(
+                f"the bucket answered a range that cannot be read: {content_range!r}"
+            )
         first, last, total = (int(number) for number in match.groups())
         stop = total if stop is None else min(stop, total)
         if first != start or last + 1 < stop:
-            raise StorageError(f"the bucket answered another range than asked: {content_range!r}")
+            raise StorageError(
+                f"the bucket answered another range than asked: {content_range!r}"
+            )
         return stop, total
     if start:
         raise StorageError("the bucket answered the whole object to a range")
@@ -387,26 +455,32 @@ def _extent(headers: Mapping[str, str], start: int, stop: int | None) -> tuple[i
     return total if stop is None else min(stop, total), total
 
 
-def _stored(key: str, answer: HeadObjectOutputTypeDef | GetObjectOutputTypeDef) -> StoredObject:
+def _stored(
+    key: str, answer: HeadObjectOutputTypeDef | GetObjectOutputTypeDef
+) -> StoredObject:
     return StoredObject(
         key=key,
         size=answer["ContentLength"],
         modified=answer["LastModified"],
         content_type=answer.get("ContentType", ""),
         # Header names know no case; rclone capitalises them.
-        metadata={name.lower(): value for name, value in answer.get("Metadata", {}).items()},
+        metadata={
+            name.lower(): value for name, value in answer.get("Metadata", {}).items()
+        },
     )
 
 
 def _in_region(context: dict[str, object], **kwargs: object) -> None:
-    """Links lead where requests do. boto3 signs them for AWS's global address: a new bucket of another region than
-    us-east-1 answers a redirect there, for hours.
+    """Links lead where requests do. boto3 signs them for AWS's global address: a new bucket of
+    another region than us-east-1 answers a redirect there, for hours.
     """
     context["use_global_endpoint"] = False
 
 
 def _add_md5(request: AWSRequest, **kwargs: object) -> None:
-    """Content-MD5 beside boto3's CRC32: servers older than that checksum want it for a DeleteObjects."""
+    """Content-MD5 beside boto3's CRC32: servers older than that checksum want it for a
+    DeleteObjects.
+    """
     if "Content-MD5" not in request.headers:
         body = request.body.encode() if isinstance(request.body, str) else request.body
         digest = hashlib.md5(body, usedforsecurity=False).digest()

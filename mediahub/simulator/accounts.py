@@ -25,7 +25,9 @@ class Accounts:
 
     @classmethod
     def from_environment(cls) -> Accounts:
-        """The hub's own secrets (of a list, the new one), with the simulated ones where a name is not set."""
+        """The hub's own secrets (of a list, the new one), with the simulated ones where a name is
+        not set.
+        """
         known = {
             "meta_app_secret": env.names("META_APP_SECRET")[:1],
             "meta_access_token": env.names("META_ACCESS_TOKEN")[:1],
@@ -34,4 +36,10 @@ class Accounts:
             "twilio_api_key": [env.text("TWILIO_API_KEY")],
             "twilio_api_secret": env.names("TWILIO_API_SECRET")[:1],
         }
-        return cls(**{name: values[0] for name, values in known.items() if values and values[0]})
+        return cls(
+            **{
+                name: values[0]
+                for name, values in known.items()
+                if values and values[0]
+            }
+        )

@@ -60,7 +60,9 @@ _FORMS = {
     Kind.STICKER: _Form("sticker", "image/webp", "webp", webp_sticker),
     Kind.VIDEO: _Form("video", "video/mp4", "mp4", mp4_video),
     Kind.VOICE: _Form("audio", "audio/ogg", "ogg", opus_voice_note),
-    Kind.DOCUMENT: _Form("document", "application/pdf", "pdf", lambda seed: b"".join(pdf_document(seed))),
+    Kind.DOCUMENT: _Form(
+        "document", "application/pdf", "pdf", lambda seed: b"".join(pdf_document(seed))
+    ),
 }
 
 

@@ -43,11 +43,22 @@ class Customer:
         return self._deliver(self._message(text, at))
 
     def photo(
-        self, at: float, *, seed: int | None = None, made_at: float | None = None, caption: str = ""
+        self,
+        at: float,
+        *,
+        seed: int | None = None,
+        made_at: float | None = None,
+        caption: str = "",
     ) -> SignedRequest:
-        """A photo of its own. One of the same ``seed`` has the same bytes; made at the same time, the same id."""
+        """A photo of its own. One of the same ``seed`` has the same bytes; made at the same time,
+        the same id.
+        """
         number = next(self._serial)
-        id = FileId(Kind.PHOTO, self._seed(number) if seed is None else seed, int(at if made_at is None else made_at))
+        id = FileId(
+            Kind.PHOTO,
+            self._seed(number) if seed is None else seed,
+            int(at if made_at is None else made_at),
+        )
         content = id.content()
         message = self._message(caption, at, number=number, kind="image")
         file = AnnouncedFile(
@@ -61,20 +72,30 @@ class Customer:
             size=content.size,
             content_type=content.content_type,
             filename=content.filename,
-            occurred_at=datetime.fromtimestamp(int(at), UTC) if self.provider == "meta" else None,
+            occurred_at=datetime.fromtimestamp(int(at), UTC)
+            if self.provider == "meta"
+            else None,
         )
         return self._deliver(replace(message, file=file))
 
     def _seed(self, number: int) -> int:
         return (int(self.number.lstrip("+")) * 100 + number) % 2**32
 
-    def _message(self, text: str, at: float, *, number: int | None = None, kind: str = "text") -> AnnouncedMessage:
+    def _message(
+        self, text: str, at: float, *, number: int | None = None, kind: str = "text"
+    ) -> AnnouncedMessage:
         number = next(self._serial) if number is None else number
         is_meta = self.provider == "meta"
         return AnnouncedMessage(
             provider=self.provider,
-            account=self.accounts.meta_phone_number_id if is_meta else self.accounts.twilio_account_sid,
-            message_id=message_id(self.provider, f"{self.number}|{int(at)}|{number}", with_file=kind != "text"),
+            account=self.accounts.meta_phone_number_id
+            if is_meta
+            else self.accounts.twilio_account_sid,
+            message_id=message_id(
+                self.provider,
+                f"{self.number}|{int(at)}|{number}",
+                with_file=kind != "text",
+            ),
             owner=f"{self.channel}:{self.number}",
             name=self.name,
             kind=kind,
@@ -86,4 +107,6 @@ class Customer:
         self._messages.append(message)
         if self.provider == "meta":
             return meta_delivery(self.accounts, [[[message]]])
-        return twilio_delivery(self.accounts, message, public_url=self.public_url, api_url=self.api_url)
+        return twilio_delivery(
+            self.accounts, message, public_url=self.public_url, api_url=self.api_url
+        )

@@ -41,7 +41,9 @@ class SignedRequest:
 # --- Meta: developers.facebook.com/documentation/business-messaging/whatsapp/webhooks ------
 
 
-def meta_delivery(accounts: Accounts, entries: Sequence[Entry], *, links: str = "") -> SignedRequest:
+def meta_delivery(
+    accounts: Accounts, entries: Sequence[Entry], *, links: str = ""
+) -> SignedRequest:
     """Messages in one delivery, batched on all three levels that Meta batches on.
 
     ``links``: the base URL of the host for links; with it each file also carries its own link.
@@ -51,7 +53,10 @@ def meta_delivery(accounts: Accounts, entries: Sequence[Entry], *, links: str = 
         "entry": [
             {
                 "id": accounts.meta_business_id,
-                "changes": [{"field": "messages", "value": _value(accounts, change, links)} for change in entry],
+                "changes": [
+                    {"field": "messages", "value": _value(accounts, change, links)}
+                    for change in entry
+                ],
             }
             for entry in entries
         ],
@@ -67,7 +72,12 @@ def meta_delivery(accounts: Accounts, entries: Sequence[Entry], *, links: str = 
             "X-Hub-Signature-256": f"sha256={signature}",
         },
         body=body,
-        message_ids=tuple(message.message_id for entry in entries for change in entry for message in change),
+        message_ids=tuple(
+            message.message_id
+            for entry in entries
+            for change in entry
+            for message in change
+        ),
     )
 
 
@@ -79,12 +89,17 @@ def _value(accounts: Accounts, change: Change, links: str) -> dict[str, Any]:
             "display_phone_number": accounts.meta_number,
             "phone_number_id": accounts.meta_phone_number_id,
         },
-        "contacts": [{"profile": {"name": name}, "wa_id": _digits(owner)} for owner, name in names.items()],
+        "contacts": [
+            {"profile": {"name": name}, "wa_id": _digits(owner)}
+            for owner, name in names.items()
+        ],
         "messages": [_meta_message(accounts, message, links) for message in change],
     }
 
 
-def _meta_message(accounts: Accounts, message: AnnouncedMessage, links: str) -> dict[str, Any]:
+def _meta_message(
+    accounts: Accounts, message: AnnouncedMessage, links: str
+) -> dict[str, Any]:
     said: dict[str, Any]
     if message.file is None:
         said = {"body": message.text}
@@ -93,7 +108,9 @@ def _meta_message(accounts: Accounts, message: AnnouncedMessage, links: str) -> 
         if message.text:
             said["caption"] = message.text
         if links:
-            token = link_token(accounts.meta_app_secret, message.file.media_id, message.sent_at)
+            token = link_token(
+                accounts.meta_app_secret, message.file.media_id, message.sent_at
+            )
             said["url"] = f"{links}/links/{token}"
     return {
         "from": _digits(message.owner),
@@ -124,7 +141,9 @@ def _meta_media(file: AnnouncedFile) -> dict[str, Any]:
 # --- Twilio: www.twilio.com/docs/messaging/guides/webhook-request -------------------------
 
 
-def twilio_delivery(accounts: Accounts, message: AnnouncedMessage, *, public_url: str, api_url: str) -> SignedRequest:
+def twilio_delivery(
+    accounts: Accounts, message: AnnouncedMessage, *, public_url: str, api_url: str
+) -> SignedRequest:
     """One message in one delivery, signed for the address that the outside knows the hub by."""
     form = {
         "SmsMessageSid": message.message_id,
@@ -146,8 +165,14 @@ def twilio_delivery(accounts: Accounts, message: AnnouncedMessage, *, public_url
     if message.owner.startswith("whatsapp:"):
         form["WaId"] = _digits(message.owner)
     if message.file:
-        resource = f"/2010-04-01/Accounts/{message.account}/Messages/{message.message_id}/Media/{message.file.media_id}"
-        form |= {"MediaContentType0": message.file.content_type, "MediaUrl0": f"{api_url}{resource}"}
+        account = f"/2010-04-01/Accounts/{message.account}"
+        resource = (
+            f"{account}/Messages/{message.message_id}/Media/{message.file.media_id}"
+        )
+        form |= {
+            "MediaContentType0": message.file.content_type,
+            "MediaUrl0": f"{api_url}{resource}",
+        }
     return SignedRequest(
         method="POST",
         path=TWILIO_PATH,

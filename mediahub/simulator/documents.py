@@ -25,7 +25,10 @@ def pdf_document(seed: int, size: int = 0) -> Iterator[bytes]:
 
 
 def _file(seed: int, padding: int | None) -> Iterator[bytes]:
-    text = f"BT /F1 28 Tf 72 740 Td (Delivery note {seed}) Tj 0 -40 Td /F1 12 Tf (Thank you.) Tj ET".encode()
+    text = (
+        f"BT /F1 28 Tf 72 740 Td (Delivery note {seed}) Tj 0 -40 Td /F1 12 Tf (Thank "
+        "you.) Tj ET"
+    ).encode()
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
         b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
@@ -35,7 +38,10 @@ def _file(seed: int, padding: int | None) -> Iterator[bytes]:
         b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
     ]
     parts = [b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n"]
-    parts += [b"%d 0 obj\n%s\nendobj\n" % (number, body) for number, body in enumerate(objects, 1)]
+    parts += [
+        b"%d 0 obj\n%s\nendobj\n" % (number, body)
+        for number, body in enumerate(objects, 1)
+    ]
     offsets = list(accumulate(map(len, parts)))
     yield from parts
     if padding is not None:
@@ -48,7 +54,10 @@ def _file(seed: int, padding: int | None) -> Iterator[bytes]:
     *places, index = offsets
     yield b"xref\n0 %d\n0000000000 65535 f \n" % (len(places) + 1)
     yield b"".join(b"%010d 00000 n \n" % place for place in places)
-    yield b"trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%010d\n%%%%EOF\n" % (len(places) + 1, index)
+    yield b"trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%010d\n%%%%EOF\n" % (
+        len(places) + 1,
+        index,
+    )
 
 
 def _repeated(seed: int, size: int) -> Iterator[bytes]:

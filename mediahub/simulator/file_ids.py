@@ -73,8 +73,12 @@ def link_token(secret: str, media_id: str, issued_at: int) -> str:
 
 
 def linked_id(secret: str, token: str, *, now: float, lifetime: float) -> str | None:
-    """The media id behind a link's token; None when it is not ours or older than ``lifetime`` seconds."""
-    match = re.fullmatch(r"(?P<id>\w+)\.(?P<issued>[0-9]{1,12})\.(?P<seal>[0-9a-f]{32})", token, re.ASCII)
+    """The media id behind a link's token; None when it is not ours or older than ``lifetime``
+    seconds.
+    """
+    match = re.fullmatch(
+        r"(?P<id>\w+)\.(?P<issued>[0-9]{1,12})\.(?P<seal>[0-9a-f]{32})", token, re.ASCII
+    )
     if match is None:
         return None
     issued_at = int(match["issued"])
@@ -83,4 +87,6 @@ def linked_id(secret: str, token: str, *, now: float, lifetime: float) -> str | 
 
 
 def _seal(secret: str, media_id: str, issued_at: int) -> str:
-    return hmac.new(secret.encode(), f"{media_id}|{issued_at}".encode(), sha256).hexdigest()[:32]
+    return hmac.new(
+        secret.encode(), f"{media_id}|{issued_at}".encode(), sha256
+    ).hexdigest()[:32]

@@ -1,4 +1,6 @@
-"""The whole hub as it runs in production, in one folder on this machine: the Procfile's processes and Redis."""
+"""The whole hub as it runs in production, in one folder on this machine: the Procfile's processes
+and Redis.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ from mediahub.simulator.redis_server import redis_server
 
 
 class Hub:
-    """Web, worker, sweeper and Redis as child processes; the provider stands apart and must be told of.
+    """Web, worker, sweeper and Redis as child processes; the provider stands apart and must be told
+    of.
 
     ``webs`` servers of ``web_processes`` each on ports of their own, and ``workers`` supervisors.
     ``env`` overrides what the processes see; by default SQLite and local disk in ``directory``.
@@ -74,17 +77,30 @@ class Hub:
         }
         manage: list[str | Path] = [sys.executable, BASE_DIR / "manage.py"]
         self.redis = redis_server(directory / "redis", redis_port)
-        serve = [sys.executable, "-m", "gunicorn", "mediahub.wsgi", "--workers", str(web_processes), "--bind"]
+        serve = [
+            sys.executable,
+            "-m",
+            "gunicorn",
+            "mediahub.wsgi",
+            "--workers",
+            str(web_processes),
+            "--bind",
+        ]
         self.webs = [
             self._process(
-                f"web-{port}", [*serve, f"127.0.0.1:{port}"], ready=answers(f"http://127.0.0.1:{port}/healthz")
+                f"web-{port}",
+                [*serve, f"127.0.0.1:{port}"],
+                ready=answers(f"http://127.0.0.1:{port}/healthz"),
             )
             for port in ports
         ]
         self.workers = [
-            self._process(f"worker-{number}", [*manage, "worker", *worker_options]) for number in range(workers)
+            self._process(f"worker-{number}", [*manage, "worker", *worker_options])
+            for number in range(workers)
         ]
-        self.sweeper = self._process("sweeper", [*manage, "sweep", "--every", str(sweep_every)])
+        self.sweeper = self._process(
+            "sweeper", [*manage, "sweep", "--every", str(sweep_every)]
+        )
 
     @property
     def web(self) -> Process:
@@ -109,7 +125,9 @@ class Hub:
         return Process(name, argv, log=log, env=self.env, cwd=BASE_DIR, ready=ready)
 
     def manage(self, *arguments: str, **env: str) -> str:
-        """Run a management command in the hub's environment; returns what it printed. Raises CalledProcessError."""
+        """Run a management command in the hub's environment; returns what it printed. Raises
+        CalledProcessError.
+        """
         return subprocess.run(
             [sys.executable, str(BASE_DIR / "manage.py"), *arguments],
             check=True,
@@ -120,7 +138,9 @@ class Hub:
         ).stdout
 
     def start(self) -> None:
-        """Prepare the database and start every process. Raises RuntimeError with the log of one that fails."""
+        """Prepare the database and start every process. Raises RuntimeError with the log of one
+        that fails.
+        """
         self.manage("migrate", "--noinput", "--verbosity", "0")
         for process in self.processes:
             process.start()
@@ -138,6 +158,9 @@ class Hub:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.stop()

@@ -57,9 +57,13 @@ class Ledger:
 
     @property
     def files(self) -> tuple[AnnouncedFile, ...]:
-        return tuple(message.file for message in self.messages if message.file is not None)
+        return tuple(
+            message.file for message in self.messages if message.file is not None
+        )
 
     def only(self, message_ids: Iterable[str]) -> Ledger:
         """The part with these messages."""
         wanted = set(message_ids)
-        return Ledger(tuple(message for message in self.messages if message.message_id in wanted))
+        return Ledger(
+            tuple(message for message in self.messages if message.message_id in wanted)
+        )

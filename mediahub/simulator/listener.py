@@ -1,4 +1,6 @@
-"""A small HTTP/1.1 server: one answer function, a thread for each connection, and a stop that is felt."""
+"""A small HTTP/1.1 server: one answer function, a thread for each connection, and a stop that is
+felt.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ class Response:
     chunks: Iterable[bytes] = ()
 
 
-def json_response(status: int, data: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+def json_response(
+    status: int, data: Mapping[str, Any], headers: Mapping[str, str] | None = None
+) -> Response:
     body = json.dumps(data).encode()
     return Response(
         status=status,
@@ -56,7 +60,10 @@ class Listener(ThreadingHTTPServer):
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._thread = threading.Thread(
-            target=self.serve_forever, kwargs={"poll_interval": 0.05}, name=f"listener-{port}", daemon=True
+            target=self.serve_forever,
+            kwargs={"poll_interval": 0.05},
+            name=f"listener-{port}",
+            daemon=True,
         )
 
     def start(self) -> None:
@@ -97,7 +104,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         path = urlsplit(self.path).path
-        request = Request(method=self.command, path=path, headers=self.headers, body=body)
+        request = Request(
+            method=self.command, path=path, headers=self.headers, body=body
+        )
         response = cast(Listener, self.server).answer(request)
         self.send_response(response.status)
         for name, value in response.headers.items():

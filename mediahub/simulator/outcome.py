@@ -82,23 +82,38 @@ class Outcome:
         width = max(map(len, rows))
         lines = [" ".join([" " * width, *(f"{name:>9}" for name in names)])]
         for provider, tally in rows.items():
-            lines.append(" ".join([f"{provider:<{width}}", *(f"{getattr(tally, name):>9}" for name in names)]))
+            lines.append(
+                " ".join(
+                    [
+                        f"{provider:<{width}}",
+                        *(f"{getattr(tally, name):>9}" for name in names),
+                    ]
+                )
+            )
         lines.append(
-            f"{self.messages} messages, {self.contacts} contacts, {self.objects} objects, {self.doubled} doubled"
+            f"{self.messages} messages, {self.contacts} contacts, {self.objects} objects, "
+            f"{self.doubled} doubled"
         )
         return "\n".join(lines)
 
 
 def wait_until_settled(
-    ledger: Ledger, *, timeout: float, on_progress: Callable[[int, int], None] = lambda done, total: None
+    ledger: Ledger,
+    *,
+    timeout: float,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> bool:
-    """Until every message is there and every file came to an end, good or bad; False after ``timeout`` seconds.
+    """Until every message is there and every file came to an end, good or bad; False after
+    ``timeout`` seconds.
 
     A database that is away for a moment is waited for.
     """
     deadline = time.monotonic() + timeout
     total = len(ledger.messages) + len(ledger.files)
-    messages, files = {_message_id(message) for message in ledger.messages}, {_file_id(file) for file in ledger.files}
+    messages, files = (
+        {_message_id(message) for message in ledger.messages},
+        {_file_id(file) for file in ledger.files},
+    )
     while True:
         try:
             messages -= _existing_messages(messages)
@@ -120,7 +135,10 @@ def examine(ledger: Ledger) -> Outcome:
     """
     storage = media_storage()
     rows = _rows(ledger.files)
-    findings = {file: _FileFinding.of(file, rows.get(_file_id(file)), storage) for file in ledger.files}
+    findings = {
+        file: _FileFinding.of(file, rows.get(_file_id(file)), storage)
+        for file in ledger.files
+    }
     tallies: dict[str, Tally] = {}
     for file, finding in findings.items():
         tallies[file.provider] = tallies.get(file.provider, Tally()) + finding.tally
@@ -155,15 +173,21 @@ class _FileFinding:
     problem: str = ""
 
     @classmethod
-    def of(cls, file: AnnouncedFile, row: Media | None, storage: Storage) -> _FileFinding:
+    def of(
+        cls, file: AnnouncedFile, row: Media | None, storage: Storage
+    ) -> _FileFinding:
         name = f"{file.provider} {file.media_id} of {file.owner}"
         if row is None:
             return cls(Tally(announced=1, waiting=1), f"{name} has no row")
         if row.state in WAITING:
             why = f": {row.last_error}" if row.last_error else ""
-            return cls(Tally(announced=1, waiting=1), f"{name} is still {row.state}{why}")
+            return cls(
+                Tally(announced=1, waiting=1), f"{name} is still {row.state}{why}"
+            )
         if row.state != "stored":
-            return cls(Tally(announced=1, failed=1), f"{name} is {row.state}: {row.last_error}")
+            return cls(
+                Tally(announced=1, failed=1), f"{name} is {row.state}: {row.last_error}"
+            )
         fault = _row_fault(file, row) or _object_fault(file, row.key, storage)
         if fault:
             return cls(Tally(announced=1, stored=1), f"{name} is stored, but {fault}")
@@ -239,9 +263,17 @@ def _doubled_rows(ledger: Ledger) -> Iterator[str]:
     messages = {_message_id(message) for message in ledger.messages}
     for provider, ids in _provider_message_ids(ledger).items():
         for batch in _batches(ids):
-            found = Media.objects.filter(source=provider, provider_message_id__in=batch).values_list("id", "key")
-            yield from (f"{key} is a second row of its file" for id, key in found if id not in files)
-            rows = Message.objects.filter(provider=provider, provider_message_id__in=batch)
+            found = Media.objects.filter(
+                source=provider, provider_message_id__in=batch
+            ).values_list("id", "key")
+            yield from (
+                f"{key} is a second row of its file"
+                for id, key in found
+                if id not in files
+            )
+            rows = Message.objects.filter(
+                provider=provider, provider_message_id__in=batch
+            )
             for id, name in rows.values_list("id", "provider_message_id"):
                 if id not in messages:
                     yield f"{provider} {name} is a second row of its message"
@@ -252,7 +284,11 @@ def _doubled_rows(ledger: Ledger) -> Iterator[str]:
 
 def _present_messages(ledger: Ledger) -> dict[UUID, Message]:
     ids = [_message_id(message) for message in ledger.messages]
-    return {id: row for batch in _batches(ids) for id, row in Message.objects.in_bulk(batch).items()}
+    return {
+        id: row
+        for batch in _batches(ids)
+        for id, row in Message.objects.in_bulk(batch).items()
+    }
 
 
 def _message_problems(ledger: Ledger, present: Mapping[UUID, Message]) -> Iterator[str]:
@@ -289,7 +325,9 @@ def _contacts(ledger: Ledger) -> dict[str, UUID]:
     return {
         owner: contact
         for batch in _batches(owners)
-        for owner, contact in ContactOwner.objects.filter(owner__in=batch).values_list("owner", "contact_id")
+        for owner, contact in ContactOwner.objects.filter(owner__in=batch).values_list(
+            "owner", "contact_id"
+        )
     }
 
 
@@ -297,7 +335,9 @@ def _contacts(ledger: Ledger) -> dict[str, UUID]:
 
 
 def _file_id(file: AnnouncedFile) -> UUID:
-    return media_id(source=file.provider, account=file.account, provider_media_id=file.media_id)
+    return media_id(
+        source=file.provider, account=file.account, provider_media_id=file.media_id
+    )
 
 
 def _message_id(message: AnnouncedMessage) -> UUID:
@@ -313,18 +353,28 @@ def _provider_message_ids(ledger: Ledger) -> dict[str, list[str]]:
 
 def _rows(files: Sequence[AnnouncedFile]) -> dict[UUID, Media]:
     ids = [_file_id(file) for file in files]
-    return {id: row for batch in _batches(ids) for id, row in Media.objects.in_bulk(batch).items()}
+    return {
+        id: row
+        for batch in _batches(ids)
+        for id, row in Media.objects.in_bulk(batch).items()
+    }
 
 
 def _existing_messages(ids: Iterable[UUID]) -> set[UUID]:
-    return {id for batch in _batches(ids) for id in Message.objects.filter(id__in=batch).values_list("id", flat=True)}
+    return {
+        id
+        for batch in _batches(ids)
+        for id in Message.objects.filter(id__in=batch).values_list("id", flat=True)
+    }
 
 
 def _settled_files(ids: Iterable[UUID]) -> set[UUID]:
     return {
         id
         for batch in _batches(ids)
-        for id in Media.objects.filter(id__in=batch).exclude(state__in=WAITING).values_list("id", flat=True)
+        for id in Media.objects.filter(id__in=batch)
+        .exclude(state__in=WAITING)
+        .values_list("id", flat=True)
     }
 
 

@@ -50,8 +50,16 @@ def webp_sticker(seed: int) -> bytes:
     draw = ImageDraw.Draw(picture)
     draw.ellipse((24, 24, 488, 488), fill=_color(random.random(), 0.65, 0.9))
     for x in (180, 332):
-        draw.ellipse((x - 30, 150, x + 30, 150 + random.randrange(40, 90)), fill=(40, 40, 40))
-    draw.arc((150, 200, 362, 330 + random.randrange(40)), 20, 160, fill=(40, 40, 40), width=16)
+        draw.ellipse(
+            (x - 30, 150, x + 30, 150 + random.randrange(40, 90)), fill=(40, 40, 40)
+        )
+    draw.arc(
+        (150, 200, 362, 330 + random.randrange(40)),
+        20,
+        160,
+        fill=(40, 40, 40),
+        width=16,
+    )
     _write_label(draw, (256, 410), str(seed), 48, (255, 255, 255))
     return _saved(picture, "WEBP", quality=70, method=0)
 
@@ -62,23 +70,41 @@ def landscape(random: Random, size: tuple[int, int], label: str) -> Image.Image:
     hue = random.random()
     # One column, coloured and then drawn out: five times as fast as colouring every pixel.
     column = Image.linear_gradient("L").crop((0, 0, 1, 256))
-    sky = ImageOps.colorize(column, black=_color(hue, 0.45, 0.7), white=_color(hue + 0.12, 0.85, 0.9))
+    sky = ImageOps.colorize(
+        column, black=_color(hue, 0.45, 0.7), white=_color(hue + 0.12, 0.85, 0.9)
+    )
     picture = sky.resize(size, Image.Resampling.NEAREST)
     draw = ImageDraw.Draw(picture)
-    x, y, radius = random.randrange(width), random.randrange(height // 2), height // random.randrange(6, 14)
-    draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=_color(hue + 0.3, 0.85, 1.0))
+    x, y, radius = (
+        random.randrange(width),
+        random.randrange(height // 2),
+        height // random.randrange(6, 14),
+    )
+    draw.ellipse(
+        (x - radius, y - radius, x + radius, y + radius),
+        fill=_color(hue + 0.3, 0.85, 1.0),
+    )
     for layer in range(3):
         shade = _color(hue + 0.5, 0.5 - 0.13 * layer, 0.45)
-        draw.polygon(_hill(random, size, base=height * (0.55 + 0.13 * layer)), fill=shade)
-    _write_label(draw, (width // 2, height - height // 8), label, height // 8, (255, 255, 255))
+        draw.polygon(
+            _hill(random, size, base=height * (0.55 + 0.13 * layer)), fill=shade
+        )
+    _write_label(
+        draw, (width // 2, height - height // 8), label, height // 8, (255, 255, 255)
+    )
     return picture
 
 
-def _hill(random: Random, size: tuple[int, int], base: float) -> list[tuple[float, float]]:
+def _hill(
+    random: Random, size: tuple[int, int], base: float
+) -> list[tuple[float, float]]:
     width, height = size
     waves, phase = random.uniform(0.7, 2.5), random.uniform(0, math.tau)
     steps = range(0, width + 1, max(1, width // 40))
-    ridge = [(x, base + height * 0.08 * math.sin(phase + math.tau * waves * x / width)) for x in steps]
+    ridge = [
+        (x, base + height * 0.08 * math.sin(phase + math.tau * waves * x / width))
+        for x in steps
+    ]
     return [(0, height), *ridge, (width, height)]
 
 
@@ -92,7 +118,9 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def _write_label(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, color: Color) -> None:
+def _write_label(
+    draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, color: Color
+) -> None:
     draw.text(at, text, font=_font(size), fill=color, anchor="mm")
 
 

@@ -20,7 +20,9 @@ class Progress:
         tenths = 10 * done // total if total else 10
         if self._is_terminal:
             filled = _WIDTH * done // total if total else _WIDTH
-            self._write(f"\r{self.what} [{'█' * filled}{'·' * (_WIDTH - filled)}] {done}/{total}")
+            self._write(
+                f"\r{self.what} [{'█' * filled}{'·' * (_WIDTH - filled)}] {done}/{total}"
+            )
         elif tenths != self._told:
             self._write(f"{self.what} {done}/{total}\n")
         self._told = tenths

@@ -8,7 +8,8 @@ Only the counters live in memory. As a process of its own:
 
 Messages that the real ones refuse are refused here (``sent_messages``).
 
-Sources: developers.facebook.com/documentation/business-messaging/whatsapp/business-phone-numbers/media,
+Sources:
+developers.facebook.com/documentation/business-messaging/whatsapp/business-phone-numbers/media,
 www.twilio.com/docs/messaging/api/media-resource.
 """
 
@@ -62,7 +63,11 @@ class Send:
         """What the customer reads, of either vendor."""
         if self.body.get("type") == "interactive":
             return str(self.body["interactive"]["body"]["text"])
-        return str(self.body["text"]["body"] if "text" in self.body else self.body.get("Body", ""))
+        return str(
+            self.body["text"]["body"]
+            if "text" in self.body
+            else self.body.get("Body", "")
+        )
 
 
 class SimulatedProvider:
@@ -74,7 +79,9 @@ class SimulatedProvider:
     before their time, and ``clock_offset`` (seconds) lets ids and links age at once.
     """
 
-    def __init__(self, *, port: int = 0, cdn_port: int = 0, accounts: Accounts | None = None) -> None:
+    def __init__(
+        self, *, port: int = 0, cdn_port: int = 0, accounts: Accounts | None = None
+    ) -> None:
         self.accounts = accounts or Accounts()
         self.port = port or free_port()
         self.cdn_port = cdn_port or free_port()
@@ -131,7 +138,10 @@ class SimulatedProvider:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.stop()
 
@@ -152,7 +162,9 @@ class SimulatedProvider:
     def now(self) -> float:
         return time.time() + self.clock_offset
 
-    def media_id_for(self, kind: Kind, seed: int, provider: str = "meta", *, size: int = 0) -> str:
+    def media_id_for(
+        self, kind: Kind, seed: int, provider: str = "meta", *, size: int = 0
+    ) -> str:
         """The id of a file that a message announces now. ``provider``: meta or twilio."""
         file = FileId(kind, seed, int(self.now()), size)
         return file.twilio if provider == "twilio" else file.meta
@@ -165,7 +177,8 @@ class SimulatedProvider:
     def twilio_media_url(self, media_id: str, message_id: str = "MM" + "0" * 32) -> str:
         """What a form names as ``MediaUrl0``."""
         account = self.accounts.twilio_account_sid
-        return f"{self.api_url}/2010-04-01/Accounts/{account}/Messages/{message_id}/Media/{media_id}"
+        message = f"{self.api_url}/2010-04-01/Accounts/{account}/Messages/{message_id}"
+        return f"{message}/Media/{media_id}"
 
     def status(self) -> dict[str, Any]:
         """Switches and counters as ``GET /simulator`` shows them."""
@@ -198,31 +211,46 @@ class SimulatedProvider:
         if self.down:
             return _text(503, "Service unavailable")
         if self.throttled_for:
-            return _text(429, "Too many requests", {"Retry-After": str(self.throttled_for)})
+            return _text(
+                429, "Too many requests", {"Retry-After": str(self.throttled_for)}
+            )
         return None
 
     def _heard(self, response: Response) -> Response:
-        """The response. A silent provider keeps it: ConnectionAbortedError when the silence ends."""
+        """The response. A silent provider keeps it: ConnectionAbortedError when the silence
+        ends.
+        """
         if self.silent:
             self._answers.wait(LONGEST_SILENCE)
             raise ConnectionAbortedError("no answer")
         return response
 
     def _route(self, request: Request) -> Response:
-        routes: tuple[tuple[str, str, Callable[[Request, re.Match[str]], Response]], ...] = (
+        routes: tuple[
+            tuple[str, str, Callable[[Request, re.Match[str]], Response]], ...
+        ] = (
             ("GET", r"/v\d+\.\d+/(?P<media>\d+)", self._resolve),
             ("POST", r"/v\d+\.\d+/(?P<number>\d+)/messages", self._send_meta),
             (
                 "GET",
-                r"/2010-04-01/Accounts/(?P<account>AC\w+)/Messages/(?:MM|SM)[0-9a-f]{32}/Media/(?P<media>ME\w+)",
+                r"/2010-04-01/Accounts/(?P<account>AC\w+)"
+                r"/Messages/(?:MM|SM)[0-9a-f]{32}/Media/(?P<media>ME\w+)",
                 self._redirect,
             ),
-            ("POST", r"/2010-04-01/Accounts/(?P<account>AC\w+)/Messages\.json", self._send_twilio),
+            (
+                "POST",
+                r"/2010-04-01/Accounts/(?P<account>AC\w+)/Messages\.json",
+                self._send_twilio,
+            ),
         )
         for method, pattern, answer in routes:
-            if method == request.method and (match := re.fullmatch(pattern, request.path, re.ASCII)):
+            if method == request.method and (
+                match := re.fullmatch(pattern, request.path, re.ASCII)
+            ):
                 return answer(request, match)
-        return json_response(404, {"error": {"message": f"No such endpoint: {request.path}"}})
+        return json_response(
+            404, {"error": {"message": f"No such endpoint: {request.path}"}}
+        )
 
     def _control(self, request: Request) -> Response:
         """GET shows; POST with some of the switches as JSON sets them."""
@@ -241,11 +269,16 @@ class SimulatedProvider:
             return _refused_by_meta()
         media_id = match["media"]
         file = FileId.read(media_id)
-        if file is None or media_id in self.expired or self.now() - file.sent_at > META_ID_SECONDS:
+        if (
+            file is None
+            or media_id in self.expired
+            or self.now() - file.sent_at > META_ID_SECONDS
+        ):
             return _meta_error(
                 400,
                 100,
-                f"Unsupported get request. Object with ID '{media_id}' does not exist, cannot be loaded due to"
+                f"Unsupported get request. Object with ID '{media_id}' does not exist, cannot "
+                "be loaded due to"
                 " missing permissions, or does not support this operation.",
                 subcode=33,
             )
@@ -266,7 +299,10 @@ class SimulatedProvider:
         if not self._bears_token(request):
             return _refused_by_meta()
         body = _json_object(request.body)
-        if match["number"] != self.accounts.meta_phone_number_id or body.get("messaging_product") != "whatsapp":
+        if (
+            match["number"] != self.accounts.meta_phone_number_id
+            or body.get("messaging_product") != "whatsapp"
+        ):
             return _meta_error(400, 100, "Invalid parameter")
         if body.get("status") == "read":
             return json_response(200, {"success": True})
@@ -274,13 +310,17 @@ class SimulatedProvider:
             return _meta_error(400, 100, f"(#100) {fault}")
         to = str(body.get("to") or body["recipient"])
         message_id = f"wamid.{b64encode(uuid4().bytes).decode()}"
-        self._record(Send(provider="meta", to=to, provider_message_id=message_id, body=body))
+        self._record(
+            Send(provider="meta", to=to, provider_message_id=message_id, body=body)
+        )
         return json_response(
             200,
             {
                 "messaging_product": "whatsapp",
                 "contacts": [
-                    {"input": to, "wa_id": to.lstrip("+")} if body.get("to") else {"input": to, "user_id": to}
+                    {"input": to, "wa_id": to.lstrip("+")}
+                    if body.get("to")
+                    else {"input": to, "user_id": to}
                 ],
                 "messages": [{"id": message_id}],
             },
@@ -290,9 +330,14 @@ class SimulatedProvider:
         if not self._bears_password(request):
             return _refused_by_twilio()
         media_id = match["media"]
-        known = match["account"] == self.accounts.twilio_account_sid and FileId.read(media_id) is not None
+        known = (
+            match["account"] == self.accounts.twilio_account_sid
+            and FileId.read(media_id) is not None
+        )
         if not known or media_id in self.expired:
-            return _twilio_error(404, 20404, f"The requested resource {request.path} was not found")
+            return _twilio_error(
+                404, 20404, f"The requested resource {request.path} was not found"
+            )
         token = link_token(self.accounts.twilio_auth_token, media_id, int(self.now()))
         return Response(status=307, headers={"Location": f"{self.cdn_url}/cdn/{token}"})
 
@@ -301,11 +346,20 @@ class SimulatedProvider:
             return _refused_by_twilio()
         form = dict(parse_qsl(request.body.decode(), keep_blank_values=True))
         if match["account"] != self.accounts.twilio_account_sid:
-            return _twilio_error(404, 20404, f"The requested resource {request.path} was not found")
+            return _twilio_error(
+                404, 20404, f"The requested resource {request.path} was not found"
+            )
         if fault := twilio_fault(form, self.accounts.twilio_number):
             return _twilio_error(400, *fault)
         message_id = f"SM{uuid4().hex}"
-        self._record(Send(provider="twilio", to=form["To"], provider_message_id=message_id, body=form))
+        self._record(
+            Send(
+                provider="twilio",
+                to=form["To"],
+                provider_message_id=message_id,
+                body=form,
+            )
+        )
         return json_response(
             201,
             {
@@ -339,7 +393,12 @@ class SimulatedProvider:
         if not self._bears_token(request):
             return _text(401, "Authentication failed")
         return self._serve(
-            linked_id(self.accounts.meta_app_secret, token, now=self.now(), lifetime=META_LINK_SECONDS),
+            linked_id(
+                self.accounts.meta_app_secret,
+                token,
+                now=self.now(),
+                lifetime=META_LINK_SECONDS,
+            ),
             "URL signature expired",
         )
 
@@ -349,7 +408,12 @@ class SimulatedProvider:
                 self.leaks.append(request.path)
             return _text(400, "Only one auth mechanism allowed")
         return self._serve(
-            linked_id(self.accounts.twilio_auth_token, token, now=self.now(), lifetime=TWILIO_LINK_SECONDS),
+            linked_id(
+                self.accounts.twilio_auth_token,
+                token,
+                now=self.now(),
+                lifetime=TWILIO_LINK_SECONDS,
+            ),
             "Request has expired",
         )
 
@@ -375,11 +439,19 @@ class SimulatedProvider:
     def _bears_password(self, request: Request) -> bool:
         pairs = [(self.accounts.twilio_account_sid, self.accounts.twilio_auth_token)]
         if self.accounts.twilio_api_key:
-            pairs.append((self.accounts.twilio_api_key, self.accounts.twilio_api_secret))
-        return self._admits(request, {f"Basic {b64encode(':'.join(pair).encode()).decode()}" for pair in pairs})
+            pairs.append(
+                (self.accounts.twilio_api_key, self.accounts.twilio_api_secret)
+            )
+        return self._admits(
+            request,
+            {f"Basic {b64encode(':'.join(pair).encode()).decode()}" for pair in pairs},
+        )
 
     def _admits(self, request: Request, credentials: set[str]) -> bool:
-        admitted = not self.unauthorised and request.headers.get("Authorization") in credentials
+        admitted = (
+            not self.unauthorised
+            and request.headers.get("Authorization") in credentials
+        )
         if not admitted:
             with self._lock:
                 self.unauthorised_calls += 1
@@ -390,24 +462,41 @@ class SimulatedProvider:
             self.sends.append(send)
 
 
-def _meta_error(status: int, code: int, message: str, *, subcode: int | None = None) -> Response:
-    error: dict[str, Any] = {"message": message, "type": "OAuthException", "code": code, "fbtrace_id": uuid4().hex[:22]}
+def _meta_error(
+    status: int, code: int, message: str, *, subcode: int | None = None
+) -> Response:
+    error: dict[str, Any] = {
+        "message": message,
+        "type": "OAuthException",
+        "code": code,
+        "fbtrace_id": uuid4().hex[:22],
+    }
     if subcode is not None:
         error["error_subcode"] = subcode
     return json_response(status, {"error": error})
 
 
 def _refused_by_meta() -> Response:
-    return _meta_error(401, 190, "Invalid OAuth access token - Cannot parse access token")
+    return _meta_error(
+        401, 190, "Invalid OAuth access token - Cannot parse access token"
+    )
 
 
-def _twilio_error(status: int, code: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+def _twilio_error(
+    status: int, code: int, message: str, headers: Mapping[str, str] | None = None
+) -> Response:
     more = f"https://www.twilio.com/docs/errors/{code}"
-    return json_response(status, {"code": code, "message": message, "more_info": more, "status": status}, headers)
+    return json_response(
+        status,
+        {"code": code, "message": message, "more_info": more, "status": status},
+        headers,
+    )
 
 
 def _refused_by_twilio() -> Response:
-    return _twilio_error(401, 20003, "Authenticate", {"WWW-Authenticate": 'Basic realm="Twilio API"'})
+    return _twilio_error(
+        401, 20003, "Authenticate", {"WWW-Authenticate": 'Basic realm="Twilio API"'}
+    )
 
 
 def _text(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -427,16 +516,31 @@ def _json_object(body: bytes) -> dict[str, Any]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Serve until SIGTERM or Ctrl-C, with the secrets of the environment."""
-    parser = argparse.ArgumentParser(prog="python -m mediahub.simulator.provider", description=__doc__)
-    parser.add_argument("--port", type=int, required=True, help="the API host's port on 127.0.0.1")
-    parser.add_argument("--cdn-port", type=int, required=True, help="the port of the host that links lead to")
+    parser = argparse.ArgumentParser(
+        prog="python -m mediahub.simulator.provider", description=__doc__
+    )
+    parser.add_argument(
+        "--port", type=int, required=True, help="the API host's port on 127.0.0.1"
+    )
+    parser.add_argument(
+        "--cdn-port",
+        type=int,
+        required=True,
+        help="the port of the host that links lead to",
+    )
     options = parser.parse_args(arguments)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    provider = SimulatedProvider(port=options.port, cdn_port=options.cdn_port, accounts=Accounts.from_environment())
+    provider = SimulatedProvider(
+        port=options.port,
+        cdn_port=options.cdn_port,
+        accounts=Accounts.from_environment(),
+    )
     with provider:
-        sys.stdout.write(f"Providers on {provider.api_url}, files on {provider.cdn_url}\n")
+        sys.stdout.write(
+            f"Providers on {provider.api_url}, files on {provider.cdn_url}\n"
+        )
         sys.stdout.flush()
         ended.wait()
 

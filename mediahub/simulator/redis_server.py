@@ -17,7 +17,16 @@ def redis_server(directory: Path, port: int) -> Process:
         [
             get_binary_path(),
             *("--bind", "127.0.0.1", "--port", str(port)),
-            *("--dir", str(directory), "--save", "", "--appendonly", "yes", "--appendfsync", "everysec"),
+            *(
+                "--dir",
+                str(directory),
+                "--save",
+                "",
+                "--appendonly",
+                "yes",
+                "--appendfsync",
+                "everysec",
+            ),
         ],
         log=directory / "redis.log",
         ready=accepts_connections(port),

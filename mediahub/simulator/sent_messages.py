@@ -1,6 +1,7 @@
 """What the vendors refuse in a message that a business sends. Pure.
 
-Sources: developers.facebook.com/documentation/business-messaging/whatsapp/messages/interactive-reply-buttons-messages,
+Sources:
+https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/interactive-reply-buttons-messages
 www.twilio.com/docs/messaging/api/message-resource, www.twilio.com/docs/api/errors.
 """
 
@@ -25,7 +26,9 @@ _CUSTOMERS = {
 
 
 def meta_fault(body: Mapping[str, Any]) -> str:
-    """What Meta finds wrong (its code 100), or "". Texts and reply buttons are all that is known here."""
+    """What Meta finds wrong (its code 100), or "". Texts and reply buttons are all that is known
+    here.
+    """
     to, recipient = body.get("to"), body.get("recipient")
     if not to and not recipient:
         return "The parameter to or recipient is required."
@@ -34,10 +37,16 @@ def meta_fault(body: Mapping[str, Any]) -> str:
     if not to and not _is(_HIDDEN, recipient):
         return "Param recipient is not a valid business-scoped user id"
     if not _is_text(body.get("biz_opaque_callback_data", "-"), 512):
-        return "Param biz_opaque_callback_data must be a string with 1 to 512 characters"
+        return (
+            "Param biz_opaque_callback_data must be a string with 1 to 512 characters"
+        )
     match body.get("type", "text"):
         case "text":
-            return "" if _is_text(_at(body, "text", "body"), 4_096) else _length("text['body']", 4_096)
+            return (
+                ""
+                if _is_text(_at(body, "text", "body"), 4_096)
+                else _length("text['body']", 4_096)
+            )
         case "interactive" if _at(body, "interactive", "type") == "button":
             return _buttons_fault(body["interactive"])
     return "Param type must be one of {text, interactive}, an interactive's one of {button}"
@@ -50,7 +59,10 @@ def _buttons_fault(interactive: Mapping[str, Any]) -> str:
     if not isinstance(buttons, list) or not 1 <= len(buttons) <= 3:
         return "Invalid buttons count. Min allowed buttons: 1, Max allowed buttons: 3"
     for name, limit in (("id", 256), ("title", 20)):
-        values = [_at(button, "reply", name) if _at(button, "type") == "reply" else None for button in buttons]
+        values = [
+            _at(button, "reply", name) if _at(button, "type") == "reply" else None
+            for button in buttons
+        ]
         if not all(_is_text(value, limit) for value in values):
             return _length(f"buttons['reply']['{name}']", limit)
         if len(set(values)) < len(values):
@@ -59,7 +71,9 @@ def _buttons_fault(interactive: Mapping[str, Any]) -> str:
 
 
 def twilio_fault(form: Mapping[str, str], number: str) -> tuple[int, str] | None:
-    """What Twilio finds wrong: code and words. ``number``: the account's only sender, on every channel."""
+    """What Twilio finds wrong: code and words. ``number``: the account's only sender, on every
+    channel.
+    """
     sender, to, text = form.get("From", ""), form.get("To", ""), form.get("Body", "")
     if not to:
         return 21604, "A 'To' phone number is required."
@@ -69,7 +83,10 @@ def twilio_fault(form: Mapping[str, str], number: str) -> tuple[int, str] | None
     if not sender:
         return 21603, "A 'From' phone number is required."
     if _channel(sender) != channel:
-        return 21910, "Invalid From and To pair. From and To should be of the same channel"
+        return (
+            21910,
+            "Invalid From and To pair. From and To should be of the same channel",
+        )
     if not _is(rf"{channel}\+{_NUMBER}", sender):
         return 21212, f"Invalid From Number: {sender}"
     if sender != f"{channel}{number}":

@@ -24,7 +24,9 @@ class HandOver:
 
 
 class Shop:
-    """A server on 127.0.0.1. ``answer`` is the status that it gives; a shop that is ``down`` gives 503."""
+    """A server on 127.0.0.1. ``answer`` is the status that it gives; a shop that is ``down`` gives
+    503.
+    """
 
     def __init__(self, *, secret: str = "simulated-shop-secret") -> None:
         self.secret = secret
@@ -46,17 +48,30 @@ class Shop:
     def of(self, number: str) -> list[HandOver]:
         """What was handed over of this customer, in order."""
         with self._lock:
-            return [each for each in self.received if f"whatsapp:{number}" in each.summary["contact"]["owners"]]
+            return [
+                each
+                for each in self.received
+                if f"whatsapp:{number}" in each.summary["contact"]["owners"]
+            ]
 
     def _answer(self, request: Request) -> Response:
         if self.down:
             return json_response(503, {"error": "closed"})
-        signed = f"{request.headers.get('X-Mediahub-Timestamp', '')}.".encode() + request.body
+        signed = (
+            f"{request.headers.get('X-Mediahub-Timestamp', '')}.".encode()
+            + request.body
+        )
         digest = hmac.new(self.secret.encode(), signed, hashlib.sha256).hexdigest()
-        is_genuine = hmac.compare_digest(request.headers.get("X-Mediahub-Signature", ""), f"sha256={digest}")
+        is_genuine = hmac.compare_digest(
+            request.headers.get("X-Mediahub-Signature", ""), f"sha256={digest}"
+        )
         with self._lock:
             self.received.append(
-                HandOver(request.headers.get("Idempotency-Key", ""), is_genuine, json.loads(request.body))
+                HandOver(
+                    request.headers.get("Idempotency-Key", ""),
+                    is_genuine,
+                    json.loads(request.body),
+                )
             )
         return json_response(200, {"ok": True})
 
@@ -65,6 +80,9 @@ class Shop:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._listener.stop()

@@ -16,7 +16,12 @@ import requests
 
 from mediahub.simulator.accounts import Accounts
 from mediahub.simulator.content import Kind
-from mediahub.simulator.deliveries import Entry, SignedRequest, meta_delivery, twilio_delivery
+from mediahub.simulator.deliveries import (
+    Entry,
+    SignedRequest,
+    meta_delivery,
+    twilio_delivery,
+)
 from mediahub.simulator.file_ids import FileId
 from mediahub.simulator.ledger import AnnouncedFile, AnnouncedMessage, Ledger
 
@@ -25,7 +30,20 @@ __all__ = ["Answer", "Burst", "Ledger", "SignedRequest", "send"]
 PROVIDERS = ("meta", "twilio")
 
 _NUMBERS = 10_000
-_NAMES = ("Ana", "Björn", "Chiara", "Dmitri", "Esra", "Farid", "Giulia", "Hồng", "Ines", "José", "Kaya", "Leïla")
+_NAMES = (
+    "Ana",
+    "Björn",
+    "Chiara",
+    "Dmitri",
+    "Esra",
+    "Farid",
+    "Giulia",
+    "Hồng",
+    "Ines",
+    "José",
+    "Kaya",
+    "Leïla",
+)
 _CAPTIONS = ("", "", "", "The front", "From behind 📸", "As agreed", "¿Así está bien?")
 _EXTRAS = (Kind.VIDEO, Kind.VOICE, Kind.DOCUMENT, Kind.STICKER)
 
@@ -45,7 +63,8 @@ class Burst:
     #: meta, twilio, or both: then every other sender writes through Twilio.
     provider: str = "meta"
     seed: int = 1
-    #: Beside the photos, from each sender: a video, a voice note, a document, a sticker and a text; captions on some.
+    #: Beside the photos, from each sender: a video, a voice note, a document, a sticker and a text;
+    #: captions on some.
     mix: bool = False
     #: With ``mix``: the exact size of each document; 0: as big as one page is.
     document_bytes: int = 0
@@ -56,21 +75,27 @@ class Burst:
     public_url: str = "http://localhost:8000"
     #: Where Twilio's media URLs lead.
     api_url: str = "https://api.twilio.com"
-    #: The base URL of the host that links lead to; with it about half of Meta's deliveries carry links too.
+    #: The base URL of the host that links lead to; with it about half of Meta's deliveries carry
+    #: links too.
     links: str = ""
 
     def __post_init__(self) -> None:
         if self.provider not in (*PROVIDERS, "both"):
             raise ValueError(f"no such provider: {self.provider!r}")
         if self.senders > _NUMBERS:
-            raise ValueError(f"{self.senders} senders are more than the {_NUMBERS} numbers there are")
+            raise ValueError(
+                f"{self.senders} senders are more than the {_NUMBERS} numbers there are"
+            )
 
     def build(self) -> tuple[list[SignedRequest], Ledger]:
         """All requests in the order they are to be posted, and what they announce."""
         start = int(time.time()) - 3 if self.start is None else self.start
         random = Random(self.seed)
         messages = tuple(self._messages(random, start))
-        deliveries = [*self._meta_deliveries(random, messages), *self._twilio_deliveries(messages)]
+        deliveries = [
+            *self._meta_deliveries(random, messages),
+            *self._twilio_deliveries(messages),
+        ]
         posted = deliveries * self.duplicates
         random.shuffle(posted)
         return posted, Ledger(messages)
@@ -78,24 +103,50 @@ class Burst:
     def _messages(self, random: Random, start: int) -> Iterator[AnnouncedMessage]:
         number = 0
         for sender, line in enumerate(random.sample(range(_NUMBERS), self.senders)):
-            provider = PROVIDERS[sender % 2] if self.provider == "both" else self.provider
+            provider = (
+                PROVIDERS[sender % 2] if self.provider == "both" else self.provider
+            )
             name = f"{random.choice(_NAMES)} {line:04}"
             for kind in self._kinds(random):
                 number += 1
-                yield self._message(random, provider, f"whatsapp:+1433555{line:04}", name, kind, number, start)
+                yield self._message(
+                    random,
+                    provider,
+                    f"whatsapp:+1433555{line:04}",
+                    name,
+                    kind,
+                    number,
+                    start,
+                )
 
     def _kinds(self, random: Random) -> list[Kind | None]:
         """What one sender sends; None is a text."""
-        photos = [Kind.SCREENSHOT if random.random() < 0.1 else Kind.PHOTO for _ in range(self.photos)]
+        photos = [
+            Kind.SCREENSHOT if random.random() < 0.1 else Kind.PHOTO
+            for _ in range(self.photos)
+        ]
         return [*photos, *_EXTRAS, None] if self.mix else [*photos]
 
     def _message(
-        self, random: Random, provider: str, owner: str, name: str, kind: Kind | None, number: int, start: int
+        self,
+        random: Random,
+        provider: str,
+        owner: str,
+        name: str,
+        kind: Kind | None,
+        number: int,
+        start: int,
     ) -> AnnouncedMessage:
         # Albums share their second: times tell nothing apart.
         sent_at = start + random.randrange(3)
-        account = self.accounts.meta_phone_number_id if provider == "meta" else self.accounts.twilio_account_sid
-        given_id = message_id(provider, f"{self.seed}|{start}|{number}", with_file=kind is not None)
+        account = (
+            self.accounts.meta_phone_number_id
+            if provider == "meta"
+            else self.accounts.twilio_account_sid
+        )
+        given_id = message_id(
+            provider, f"{self.seed}|{start}|{number}", with_file=kind is not None
+        )
         file, message_type = None, "text"
         if kind is not None:
             size = self.document_bytes if kind is Kind.DOCUMENT else 0
@@ -113,7 +164,9 @@ class Burst:
                 size=content.size,
                 content_type=content.content_type,
                 filename=content.filename,
-                occurred_at=datetime.fromtimestamp(sent_at, UTC) if provider == "meta" else None,
+                occurred_at=datetime.fromtimestamp(sent_at, UTC)
+                if provider == "meta"
+                else None,
             )
         return AnnouncedMessage(
             provider=provider,
@@ -133,7 +186,9 @@ class Burst:
         captioned = self.mix and kind in (Kind.PHOTO, Kind.SCREENSHOT, Kind.VIDEO)
         return random.choice(_CAPTIONS) if captioned else ""
 
-    def _meta_deliveries(self, random: Random, messages: Sequence[AnnouncedMessage]) -> Iterator[SignedRequest]:
+    def _meta_deliveries(
+        self, random: Random, messages: Sequence[AnnouncedMessage]
+    ) -> Iterator[SignedRequest]:
         left = [message for message in messages if message.provider == "meta"]
         # Neighbours in a batch come from anywhere, as they do when Meta catches up.
         random.shuffle(left)
@@ -144,10 +199,17 @@ class Burst:
             links = random.choice((self.links, ""))
             yield meta_delivery(self.accounts, _nested(random, batch), links=links)
 
-    def _twilio_deliveries(self, messages: Sequence[AnnouncedMessage]) -> Iterator[SignedRequest]:
+    def _twilio_deliveries(
+        self, messages: Sequence[AnnouncedMessage]
+    ) -> Iterator[SignedRequest]:
         for message in messages:
             if message.provider == "twilio":
-                yield twilio_delivery(self.accounts, message, public_url=self.public_url, api_url=self.api_url)
+                yield twilio_delivery(
+                    self.accounts,
+                    message,
+                    public_url=self.public_url,
+                    api_url=self.api_url,
+                )
 
 
 def message_id(provider: str, name: str, *, with_file: bool) -> str:
@@ -221,7 +283,9 @@ def send(
                     request = next(waiting, None)
                 if request is None:
                     return
-                answer = _deliver(session, base_url, request, tries if redeliver else 1, timeout)
+                answer = _deliver(
+                    session, base_url, request, tries if redeliver else 1, timeout
+                )
                 with lock:
                     answers.append(answer)
                     on_answer(answer)
@@ -232,7 +296,13 @@ def send(
     return answers
 
 
-def _deliver(session: requests.Session, base_url: str, request: SignedRequest, tries: int, timeout: float) -> Answer:
+def _deliver(
+    session: requests.Session,
+    base_url: str,
+    request: SignedRequest,
+    tries: int,
+    timeout: float,
+) -> Answer:
     for attempt in range(1, tries + 1):
         answer = _post(session, base_url, request, timeout, attempt)
         if answer.accepted or attempt == tries:
@@ -241,7 +311,13 @@ def _deliver(session: requests.Session, base_url: str, request: SignedRequest, t
     return answer
 
 
-def _post(session: requests.Session, base_url: str, request: SignedRequest, timeout: float, attempt: int) -> Answer:
+def _post(
+    session: requests.Session,
+    base_url: str,
+    request: SignedRequest,
+    timeout: float,
+    attempt: int,
+) -> Answer:
     status, error = 0, ""
     began = time.perf_counter()
     try:
@@ -256,9 +332,19 @@ def _post(session: requests.Session, base_url: str, request: SignedRequest, time
         status = response.status_code
     except requests.RequestException as failure:
         error = f"{type(failure).__name__}: {failure}"
-    return Answer(request=request, status=status, seconds=time.perf_counter() - began, tries=attempt, error=error)
+    return Answer(
+        request=request,
+        status=status,
+        seconds=time.perf_counter() - began,
+        tries=attempt,
+        error=error,
+    )
 
 
 def accepted(ledger: Ledger, answers: Iterable[Answer]) -> Ledger:
-    """The part of the ledger that the hub took on: each message with at least one delivery answered 200."""
-    return ledger.only(id for answer in answers if answer.accepted for id in answer.request.message_ids)
+    """The part of the ledger that the hub took on: each message with at least one delivery answered
+    200.
+    """
+    return ledger.only(
+        id for answer in answers if answer.accepted for id in answer.request.message_ids
+    )

@@ -24,7 +24,9 @@ class Glance:
     body: bytes
 
 
-def look_at_a_file(base_url: str, *, username: str, password: str, first: int = 0, last: int = 99) -> Glance:
+def look_at_a_file(
+    base_url: str, *, username: str, password: str, first: int = 0, last: int = 99
+) -> Glance:
     """Sign in at the admin, take the first file on its media list, fetch one byte range of it.
 
     Raises VisitError, requests.RequestException.
@@ -42,9 +44,13 @@ def look_at_a_file(base_url: str, *, username: str, password: str, first: int = 
         listing = session.post(login, data=form, headers={"Referer": login}, timeout=10)
         found = _MEDIA.search(listing.text)
         if listing.status_code != 200 or found is None:
-            raise VisitError(f"the media list of the admin answered {listing.status_code} and shows no file")
+            raise VisitError(
+                f"the media list of the admin answered {listing.status_code} and shows no file"
+            )
         url = f"{base_url}/media/{found[1]}/"
-        answer = session.get(url, headers={"Range": f"bytes={first}-{last}"}, timeout=10)
+        answer = session.get(
+            url, headers={"Range": f"bytes={first}-{last}"}, timeout=10
+        )
         return Glance(
             url=url,
             status=answer.status_code,

@@ -17,22 +17,38 @@ def opus_voice_note(seed: int) -> bytes:
     """2 to 10 seconds; the seed stands in the tags."""
     count = Random(seed).randrange(100, 500)
     head = struct.pack("<8sBBHIhB", b"OpusHead", 1, 1, _PRE_SKIP, 16000, 0, 0)
-    pages = [_page([head], seed, 0, position=0, flags=_BEGINS), _page([_tags(seed)], seed, 1, position=0)]
+    pages = [
+        _page([head], seed, 0, position=0, flags=_BEGINS),
+        _page([_tags(seed)], seed, 1, position=0),
+    ]
     for first in range(0, count, _PACKETS_A_PAGE):
         packets = [_SILENCE] * min(_PACKETS_A_PAGE, count - first)
         end = first + len(packets)
         flags = _ENDS if end == count else 0
-        pages.append(_page(packets, seed, len(pages), position=end * _SAMPLES_A_PACKET, flags=flags))
+        pages.append(
+            _page(
+                packets, seed, len(pages), position=end * _SAMPLES_A_PACKET, flags=flags
+            )
+        )
     return b"".join(pages)
 
 
 def _tags(seed: int) -> bytes:
     vendor, title = b"mediahub simulator", f"TITLE=Voice note {seed}".encode()
-    return struct.pack("<8sI", b"OpusTags", len(vendor)) + vendor + struct.pack("<II", 1, len(title)) + title
+    return (
+        struct.pack("<8sI", b"OpusTags", len(vendor))
+        + vendor
+        + struct.pack("<II", 1, len(title))
+        + title
+    )
 
 
-def _page(packets: list[bytes], serial: int, number: int, *, position: int, flags: int = 0) -> bytes:
-    """One page; every packet must be shorter than 255 bytes, so that one lacing value tells its length."""
+def _page(
+    packets: list[bytes], serial: int, number: int, *, position: int, flags: int = 0
+) -> bytes:
+    """One page; every packet must be shorter than 255 bytes, so that one lacing value tells its
+    length.
+    """
     lacing = bytes(len(packet) for packet in packets)
     body = bytes([len(packets)]) + lacing + b"".join(packets)
     start = struct.pack("<4sBBqII", b"OggS", 0, flags, position, serial, number)
@@ -51,7 +67,9 @@ _REMAINDERS = [_remainder(byte) for byte in range(256)]
 
 
 def page_checksum(page: bytes) -> int:
-    """Ogg's CRC-32 of a page whose checksum field is zero (not zlib's: nothing reflected or inverted)."""
+    """Ogg's CRC-32 of a page whose checksum field is zero (not zlib's: nothing reflected or
+    inverted).
+    """
     value = 0
     for byte in page:
         value = (value << 8 & 0xFFFFFFFF) ^ _REMAINDERS[value >> 24 ^ byte]

@@ -1,7 +1,11 @@
 """Conversations, and what they were read from, for the eyes of staff."""
 
 from messages_app.admin.contacts import ContactAdmin
-from messages_app.admin.deliveries import DeliveryAdmin, DeliveryNoticeAdmin, QuarantinedItemAdmin
+from messages_app.admin.deliveries import (
+    DeliveryAdmin,
+    DeliveryNoticeAdmin,
+    QuarantinedItemAdmin,
+)
 from messages_app.admin.media import MediaWithMessagesAdmin
 from messages_app.admin.messages import MessageAdmin, MessageStatusAdmin
 from messages_app.admin.rebuilds import SessionRebuildAdmin

@@ -1,4 +1,6 @@
-"""A message as people see it in their chat: with its edits, its reactions, and whether it was deleted."""
+"""A message as people see it in their chat: with its edits, its reactions, and whether it was
+deleted.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,9 @@ class Quoted(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """The message, or the hub's own reply, that a message is about. Where it is not here, it has no address."""
+    """The message, or the hub's own reply, that a message is about. Where it is not here, it has no
+    address.
+    """
 
     text: str
     url: str
@@ -124,33 +128,52 @@ class Bubble:
     def lines(self) -> list[Line]:
         """What it says beside its text. A line that repeats the text is left out."""
         said = PROVIDERS.get(self.message.provider)
-        lines = said.lines(self.message.raw) if said and isinstance(self.message.raw, dict) else []
+        lines = (
+            said.lines(self.message.raw)
+            if said and isinstance(self.message.raw, dict)
+            else []
+        )
         return [line for line in lines if line.text != self.text]
 
 
 def with_files(messages: QuerySet[Message]) -> QuerySet[Message]:
     """Messages with their contacts, files and other contents, in four queries."""
-    files = Prefetch("attachments", queryset=Attachment.objects.select_related("media").order_by("position"))
+    files = Prefetch(
+        "attachments",
+        queryset=Attachment.objects.select_related("media").order_by("position"),
+    )
     versions = Prefetch("versions", queryset=MessageVersion.objects.defer("raw"))
-    return messages.select_related("contact").prefetch_related(files, versions, "contact__owners")
+    return messages.select_related("contact").prefetch_related(
+        files, versions, "contact__owners"
+    )
 
 
 def standing_alone(messages: QuerySet[Message]) -> QuerySet[Message]:
     """Without what is shown with another message."""
     others = Message.objects.filter(
-        provider=OuterRef("provider"), account=OuterRef("account"), provider_message_id=OuterRef("refers_to")
+        provider=OuterRef("provider"),
+        account=OuterRef("account"),
+        provider_message_id=OuterRef("refers_to"),
     )
     return messages.exclude(Q(kind__in=FOLLOWING) & Q(Exists(others)))
 
 
-def bubbles(messages: Iterable[Message], *, may_view_files: bool, may_view_replies: bool = False) -> list[Bubble]:
-    """Messages, which must come from ``with_files``, with what is about them: a few queries for all of them."""
+def bubbles(
+    messages: Iterable[Message], *, may_view_files: bool, may_view_replies: bool = False
+) -> list[Bubble]:
+    """Messages, which must come from ``with_files``, with what is about them: a few queries for all
+    of them.
+    """
     rows = list(messages)
     following = _following(rows)
     quoted = _quoted(rows)
     if may_view_replies:
-        quoted |= _quoted_replies([row for row in rows if row.refers_to and _referred(row) not in quoted])
-    return [_bubble(row, following[_address(row)], quoted, may_view_files) for row in rows]
+        quoted |= _quoted_replies(
+            [row for row in rows if row.refers_to and _referred(row) not in quoted]
+        )
+    return [
+        _bubble(row, following[_address(row)], quoted, may_view_files) for row in rows
+    ]
 
 
 def name_of_sender(message: Message) -> str:
@@ -174,7 +197,10 @@ def group_url(message: Message) -> str:
 def tiles_of(message: Message) -> list[Tile]:
     """The message's files, in their order; the message must come from ``with_files``."""
     sender = name_of_sender(message)
-    return [tile(attachment.media, sender=sender) for attachment in message.attachments.all()]
+    return [
+        tile(attachment.media, sender=sender)
+        for attachment in message.attachments.all()
+    ]
 
 
 def kind_in_words(message: Message) -> str:
@@ -185,9 +211,16 @@ def shortened(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[:limit].rstrip()}…"
 
 
-def _bubble(message: Message, following: list[Message], quoted: dict[Address, Quoted], may_view: bool) -> Bubble:
+def _bubble(
+    message: Message,
+    following: list[Message],
+    quoted: dict[Address, Quoted],
+    may_view: bool,
+) -> Bubble:
     edits = [row for row in following if row.kind == "edit"]
-    versions = [Version(row, tiles_of(row) if may_view else []) for row in (message, *edits)]
+    versions = [
+        Version(row, tiles_of(row) if may_view else []) for row in (message, *edits)
+    ]
     current = versions[-1]
     # An edit that brings no file leaves the former one where it is.
     shown = next((version.tiles for version in reversed(versions) if version.tiles), [])
@@ -195,7 +228,9 @@ def _bubble(message: Message, following: list[Message], quoted: dict[Address, Qu
         message=message,
         sender=name_of_sender(message),
         contact=name_of_contact(message),
-        text="" if current.message.text == current.message.errors else current.message.text,
+        text=""
+        if current.message.text == current.message.errors
+        else current.message.text,
         tiles=shown,
         former=versions[:-1],
         contents=list(message.versions.all()),
@@ -207,8 +242,16 @@ def _bubble(message: Message, following: list[Message], quoted: dict[Address, Qu
 
 def _reactions(following: list[Message]) -> list[Reaction]:
     """The last reaction of each sender; one without an emoji takes the former back."""
-    last = {(row.direction, row.contact_id or row.owner): row for row in following if row.kind == "reaction"}
-    return [Reaction(row.text, name_of_sender(row), change_url(row)) for row in last.values() if row.text]
+    last = {
+        (row.direction, row.contact_id or row.owner): row
+        for row in following
+        if row.kind == "reaction"
+    }
+    return [
+        Reaction(row.text, name_of_sender(row), change_url(row))
+        for row in last.values()
+        if row.text
+    ]
 
 
 def _quote(message: Message, quoted: dict[Address, Quoted]) -> Quote | None:
@@ -217,15 +260,21 @@ def _quote(message: Message, quoted: dict[Address, Quoted]) -> Quote | None:
     verb = _ALONE.get(message.kind, "")
     other = quoted.get(_referred(message))
     # It may be about what the business said by other means, which is not kept here.
-    return Quote(*other, verb) if other else Quote("a message that is not here", "", verb)
+    return (
+        Quote(*other, verb) if other else Quote("a message that is not here", "", verb)
+    )
 
 
 def _following(rows: Sequence[Message]) -> dict[Address, list[Message]]:
     """What changes these messages, in the order in which it happened."""
     wanted = {_address(row) for row in rows}
-    found = Message.objects.filter(kind__in=FOLLOWING, refers_to__in={address.id for address in wanted})
+    found = Message.objects.filter(
+        kind__in=FOLLOWING, refers_to__in={address.id for address in wanted}
+    )
     following: dict[Address, list[Message]] = defaultdict(list)
-    for row in with_files(found).defer("raw").order_by("occurred_at", "received_at", "id"):
+    for row in (
+        with_files(found).defer("raw").order_by("occurred_at", "received_at", "id")
+    ):
         following[_referred(row)].append(row)
     return following
 
@@ -233,9 +282,14 @@ def _following(rows: Sequence[Message]) -> dict[Address, list[Message]]:
 def _quoted(rows: Sequence[Message]) -> dict[Address, Quoted]:
     """The messages that these are about."""
     ids = {row.refers_to for row in rows if row.refers_to}
-    found = Message.objects.filter(provider_message_id__in=ids).defer("raw") if ids else []
+    found = (
+        Message.objects.filter(provider_message_id__in=ids).defer("raw") if ids else []
+    )
     return {
-        _address(row): Quoted(shortened(row.text, MAX_QUOTE) or kind_in_words(row), change_url(row)) for row in found
+        _address(row): Quoted(
+            shortened(row.text, MAX_QUOTE) or kind_in_words(row), change_url(row)
+        )
+        for row in found
     }
 
 
@@ -248,8 +302,11 @@ def _quoted_replies(rows: Sequence[Message]) -> dict[Address, Quoted]:
         provider_message_id__in={row.refers_to for row in rows},
     ).select_related("session")
     return {
-        Address(item.session.provider, item.session.account, item.provider_message_id): Quoted(
-            shortened(item.said.get("text", ""), MAX_QUOTE) or "a reply", change_url(item)
+        Address(
+            item.session.provider, item.session.account, item.provider_message_id
+        ): Quoted(
+            shortened(item.said.get("text", ""), MAX_QUOTE) or "a reply",
+            change_url(item),
         )
         for item in found
         if item.kind != OutboxItem.Kind.HAND_OVER

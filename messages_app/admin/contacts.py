@@ -34,7 +34,12 @@ class ContactAdmin(MachineOwnedAdmin):
     number_field = "owners__owner"
     actions = ("hold", "release_hold")
     head_template = "admin/messages_app/contact_head.html"
-    fieldsets = (("Contact", {"fields": ("name", "named", "addresses", "last_message", "held", "id")}),)
+    fieldsets = (
+        (
+            "Contact",
+            {"fields": ("name", "named", "addresses", "last_message", "held", "id")},
+        ),
+    )
 
     last_message = moment_of("last_message_at", "Last message")
     named = moment_of("named_at", "Name last seen")
@@ -55,17 +60,25 @@ class ContactAdmin(MachineOwnedAdmin):
     def hold(self, request: HttpRequest, queryset: QuerySet[Contact]) -> None:
         """Keep all that the selected contacts sent from being deleted."""
         held = Contact.objects.filter(id__in=queryset.values("pk")).hold(True)
-        said = f"{_contacts(held)} on hold: nothing that they sent is deleted, not even when they ask for it by RESET."
+        said = (
+            f"{_contacts(held)} on hold: nothing that they sent is deleted, not even when "
+            "they ask for it by RESET."
+        )
         self._tell(request, held, said, "They are on hold already.")
 
     @admin.action(description="Release hold", permissions=["verb"])
     def release_hold(self, request: HttpRequest, queryset: QuerySet[Contact]) -> None:
         """Let what the selected contacts sent be deleted again."""
         released = Contact.objects.filter(id__in=queryset.values("pk")).hold(False)
-        said = f"{_contacts(released)} no longer on hold: from now on what they sent is deleted when they ask for it."
+        said = (
+            f"{_contacts(released)} no longer on hold: from now on what they sent is "
+            "deleted when they ask for it."
+        )
         self._tell(request, released, said, "They are not on hold.")
 
-    def _tell(self, request: HttpRequest, changed: int, said: str, otherwise: str) -> None:
+    def _tell(
+        self, request: HttpRequest, changed: int, said: str, otherwise: str
+    ) -> None:
         level = messages.SUCCESS if changed else messages.WARNING
         self.message_user(request, said if changed else otherwise, level)
 
@@ -74,16 +87,30 @@ class ContactAdmin(MachineOwnedAdmin):
 
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         may_view_files = self.may_view(request, Media)
-        files = Media.objects.filter(id__in=Attachment.objects.filter(message__contact=row).values("media"))
+        files = Media.objects.filter(
+            id__in=Attachment.objects.filter(message__contact=row).values("media")
+        )
         may_view_messages = self.may_view(request, Message)
-        said = with_files(standing_alone(row.messages.all()))[:MAX_MESSAGES] if may_view_messages else []
-        sessions = row.sessions.select_related("contact") if self.may_view(request, PhotoSession) else ()
+        said = (
+            with_files(standing_alone(row.messages.all()))[:MAX_MESSAGES]
+            if may_view_messages
+            else []
+        )
+        sessions = (
+            row.sessions.select_related("contact")
+            if self.may_view(request, PhotoSession)
+            else ()
+        )
         return {
-            "tiles": [tile(media, sender=row.name) for media in files[:MAX_FILES]] if may_view_files else [],
+            "tiles": [tile(media, sender=row.name) for media in files[:MAX_FILES]]
+            if may_view_files
+            else [],
             "files_url": list_url(Media, contact=row.pk),
             "files": row.files,
             "bubbles": bubbles(
-                said, may_view_files=may_view_files, may_view_replies=self.may_view(request, OutboxItem)
+                said,
+                may_view_files=may_view_files,
+                may_view_replies=self.may_view(request, OutboxItem),
             ),
             "sessions": shown(sessions[:MAX_SESSIONS]),
             "may_view_files": may_view_files,
@@ -95,23 +122,39 @@ class ContactAdmin(MachineOwnedAdmin):
     def title(self, contact: Contact) -> str:
         held = badge("on hold", "warn") if contact.is_held else ""
         if contact.name:
-            return format_html('<span class="strong"><bdi>{}</bdi></span>{}', contact.name, held)
+            return format_html(
+                '<span class="strong"><bdi>{}</bdi></span>{}', contact.name, held
+            )
         owners = contact.owners.all()
-        return format_html("{}{}", sender_name(owners[0].owner) if owners else str(contact.id), held)
+        return format_html(
+            "{}{}", sender_name(owners[0].owner) if owners else str(contact.id), held
+        )
 
     @admin.display(description="Numbers and hidden ids")
     def addresses(self, contact: Contact) -> str:
-        return format_html_join("", '<span class="line">{}</span>', ((str(owner),) for owner in contact.owners.all()))
+        return format_html_join(
+            "",
+            '<span class="line">{}</span>',
+            ((str(owner),) for owner in contact.owners.all()),
+        )
 
     @admin.display(description="Hold")
     def held(self, contact: Contact) -> str:
-        return f"On hold. {Contact._meta.get_field('is_held').help_text}" if contact.is_held else ""
+        return (
+            f"On hold. {Contact._meta.get_field('is_held').help_text}"
+            if contact.is_held
+            else ""
+        )
 
     @admin.display(description="Files", ordering="files")
     def file_count(self, contact: Any) -> str:
         if not contact.files:
             return "0"
-        return format_html('<a class="text-link" href="{}">{}</a>', list_url(Media, contact=contact.pk), contact.files)
+        return format_html(
+            '<a class="text-link" href="{}">{}</a>',
+            list_url(Media, contact=contact.pk),
+            contact.files,
+        )
 
 
 def _contacts(count: int) -> str:

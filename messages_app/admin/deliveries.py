@@ -19,7 +19,13 @@ from media_app.admin.machine_owned import MachineOwnedAdmin, change_url
 from media_app.admin.times import moment_of
 from messages_app import jobs
 from messages_app.admin.raw import as_text, pretty_body, pretty_json
-from messages_app.models import Delivery, DeliveryNotice, DeliveryQuerySet, Message, QuarantinedItem
+from messages_app.models import (
+    Delivery,
+    DeliveryNotice,
+    DeliveryQuerySet,
+    Message,
+    QuarantinedItem,
+)
 
 # A delivery may bring a thousand messages.
 MAX_SHOWN = 100
@@ -32,27 +38,49 @@ _TONES: dict[str, Tone] = {
 }
 
 
-def replay(admin_: MachineOwnedAdmin, request: HttpRequest, deliveries: DeliveryQuerySet) -> None:
+def replay(
+    admin_: MachineOwnedAdmin, request: HttpRequest, deliveries: DeliveryQuerySet
+) -> None:
     """Have deliveries read again, and say so."""
     count = deliveries.replay()
     awake = jobs.wake_inbox()
     said = "1 delivery is" if count == 1 else f"{count} deliveries are"
     when = "now" if awake else "as soon as the queue answers again"
-    admin_.message_user(request, f"{said} read again {when}.", messages.SUCCESS if awake else messages.WARNING)
+    admin_.message_user(
+        request,
+        f"{said} read again {when}.",
+        messages.SUCCESS if awake else messages.WARNING,
+    )
 
 
 def delivery_link(id: str) -> str:
     return format_html(
-        '<a class="text-link" href="{}">{}…</a>', reverse("admin:messages_app_delivery_change", args=[id]), id[:8]
+        '<a class="text-link" href="{}">{}…</a>',
+        reverse("admin:messages_app_delivery_change", args=[id]),
+        id[:8],
     )
 
 
 @admin.register(Delivery)
 class DeliveryAdmin(MachineOwnedAdmin):
-    list_display = ("received", "endpoint", "state_badge", "unread", "error", "seen", "size")
+    list_display = (
+        "received",
+        "endpoint",
+        "state_badge",
+        "unread",
+        "error",
+        "seen",
+        "size",
+    )
     list_display_links = ("received", "endpoint")
     list_filter = (("state", ChoicesCheckboxFilter), ("received_at", DayRangeFilter))
-    search_fields = ("id", "endpoint", "last_error", "messages__provider_message_id", "messages__owner")
+    search_fields = (
+        "id",
+        "endpoint",
+        "last_error",
+        "messages__provider_message_id",
+        "messages__owner",
+    )
     search_help_text = "Number, message id or delivery id"
     number_field = "messages__owner"
     actions = ("replay",)
@@ -60,7 +88,20 @@ class DeliveryAdmin(MachineOwnedAdmin):
     fieldsets = (
         ("Reading it", {"fields": ("state_badge", "attempts", "last_error")}),
         ("Body", {"fields": ("pretty",)}),
-        ("Received", {"fields": ("endpoint", "received", "seen", "last_seen", "content_type", "query", "id")}),
+        (
+            "Received",
+            {
+                "fields": (
+                    "endpoint",
+                    "received",
+                    "seen",
+                    "last_seen",
+                    "content_type",
+                    "query",
+                    "id",
+                )
+            },
+        ),
     )
 
     received = moment_of("received_at", "Received")
@@ -76,20 +117,28 @@ class DeliveryAdmin(MachineOwnedAdmin):
         )
         # Without the bodies: those of one page of the list may be hundreds of megabytes.
         rows = super().get_queryset(request).defer("body")
-        measured: QuerySet[Any] = rows.annotate(bytes=Length("body"), items_unread=Coalesce(Subquery(unread), 0))
+        measured: QuerySet[Any] = rows.annotate(
+            bytes=Length("body"), items_unread=Coalesce(Subquery(unread), 0)
+        )
         return measured
 
     def page_context(self, request: HttpRequest, row: Delivery) -> dict[str, Any]:
         read = row.messages.defer("raw").order_by("occurred_at", "id")[:MAX_SHOWN]
         unread = row.quarantined.order_by("path")[:MAX_SHOWN]
         return {
-            "read": [(change_url(message), message) for message in read] if self.may_view(request, Message) else [],
-            "unread": [(change_url(item), item) for item in unread] if self.may_view(request, QuarantinedItem) else [],
+            "read": [(change_url(message), message) for message in read]
+            if self.may_view(request, Message)
+            else [],
+            "unread": [(change_url(item), item) for item in unread]
+            if self.may_view(request, QuarantinedItem)
+            else [],
         }
 
     @admin.action(description="Replay", permissions=["verb"])
     def replay(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
-        """Read the selected deliveries again from their raw bytes. What is there already stays the same."""
+        """Read the selected deliveries again from their raw bytes. What is there already stays the
+        same.
+        """
         replay(self, request, Delivery.objects.filter(id__in=queryset.values("pk")))
 
     @admin.display(description="State", ordering="state")
@@ -102,7 +151,11 @@ class DeliveryAdmin(MachineOwnedAdmin):
 
     @admin.display(description="Error")
     def error(self, delivery: Delivery) -> str:
-        return format_html('<span class="reason">{}</span>', delivery.last_error) if delivery.last_error else ""
+        return (
+            format_html('<span class="reason">{}</span>', delivery.last_error)
+            if delivery.last_error
+            else ""
+        )
 
     @admin.display(description="Times seen", ordering="times_seen")
     def seen(self, delivery: Delivery) -> str:
@@ -133,8 +186,12 @@ class QuarantinedItemAdmin(MachineOwnedAdmin):
 
     @admin.action(description="Replay", permissions=["verb"])
     def replay(self, request: HttpRequest, queryset: QuerySet[QuarantinedItem]) -> None:
-        """Read the deliveries of the selected parts again. What can be read now leaves the quarantine."""
-        replay(self, request, Delivery.objects.filter(id__in=queryset.values("delivery")))
+        """Read the deliveries of the selected parts again. What can be read now leaves the
+        quarantine.
+        """
+        replay(
+            self, request, Delivery.objects.filter(id__in=queryset.values("delivery"))
+        )
 
     @admin.display(description="Part", ordering="path")
     def title(self, item: QuarantinedItem) -> str:
@@ -159,7 +216,21 @@ class DeliveryNoticeAdmin(MachineOwnedAdmin):
     list_filter = ("name", "has_media", ("found_at", DayRangeFilter))
     search_fields = ("name", "error", "delivery__id")
     search_help_text = "Name, error or delivery id"
-    fieldsets = ((None, {"fields": ("title", "error", "times", "has_media", "delivery_link", "found")}),)
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    "title",
+                    "error",
+                    "times",
+                    "has_media",
+                    "delivery_link",
+                    "found",
+                )
+            },
+        ),
+    )
 
     found = moment_of("found_at", "Found")
 

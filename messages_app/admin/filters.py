@@ -15,15 +15,21 @@ from messages_app.models import Attachment, Contact, Message
 
 
 class KindFilter(CheckboxFilter):
-    """By the kind of a message. The names are listed here: asking the table for them reads all of it."""
+    """By the kind of a message. The names are listed here: asking the table for them reads all of
+    it.
+    """
 
     title = "kind"
     parameter_name = "kind"
 
-    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> list[tuple[str, str]]:
+    def lookups(
+        self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
+    ) -> list[tuple[str, str]]:
         return list(KIND_WORDS.items())
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Message]) -> QuerySet[Message]:
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[Message]
+    ) -> QuerySet[Message]:
         wanted = self.value()
         return queryset.filter(kind__in=wanted) if wanted else queryset
 
@@ -34,8 +40,14 @@ class ContactFilter(RadioFilter):
     title = "contact"
     parameter_name = "contact"
 
-    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> list[tuple[str, str]]:
-        contact = Contact.objects.filter(id=chosen).first() if (chosen := self._id()) else None
+    def lookups(
+        self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
+    ) -> list[tuple[str, str]]:
+        contact = (
+            Contact.objects.filter(id=chosen).first()
+            if (chosen := self._id())
+            else None
+        )
         return [(str(contact.id), str(contact))] if contact else []
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -58,11 +70,15 @@ class GroupFilter(RadioFilter):
     title = "group"
     parameter_name = "group"
 
-    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> list[tuple[str, str]]:
+    def lookups(
+        self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
+    ) -> list[tuple[str, str]]:
         chosen = self.value()
         return [(chosen, chosen)] if chosen else []
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Message]) -> QuerySet[Message]:
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[Message]
+    ) -> QuerySet[Message]:
         chosen = self.value()
         # The second condition is the index's own: SQLite uses no partial index without it.
         return queryset.filter(group_id=chosen, group_id__gt="") if chosen else queryset

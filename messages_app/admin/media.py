@@ -32,7 +32,9 @@ class MediaWithMessagesAdmin(MediaAdmin):
         contact = ContactOwner.objects.filter(owner=OuterRef("owner"))
         files = super().get_queryset(request)
         named: QuerySet[Any] = files.annotate(
-            sender_id=Subquery(contact.values("contact_id")[:1], output_field=UUIDField()),
+            sender_id=Subquery(
+                contact.values("contact_id")[:1], output_field=UUIDField()
+            ),
             contact_name=Subquery(contact.values("contact__name")[:1]),
         )
         return named
@@ -53,10 +55,15 @@ class MediaWithMessagesAdmin(MediaAdmin):
         )
 
     def page_context(self, request: HttpRequest, row: Media) -> dict[str, Any]:
-        return {**super().page_context(request, row), "sent_in": self._sent_in(request, row)}
+        return {
+            **super().page_context(request, row),
+            "sent_in": self._sent_in(request, row),
+        }
 
     def _sent_in(self, request: HttpRequest, media: Media) -> list[Bubble]:
         if not self.may_view(request, Message):
             return []
-        messages = with_files(Message.objects.filter(attachments__media=media).distinct())
+        messages = with_files(
+            Message.objects.filter(attachments__media=media).distinct()
+        )
         return bubbles(messages[:MAX_MESSAGES], may_view_files=True)

@@ -18,7 +18,13 @@ from media_app.admin.machine_owned import MachineOwnedAdmin, change_url
 from media_app.admin.tiles import sender_name
 from media_app.admin.times import moment_of
 from media_app.models import Media
-from messages_app.admin.bubbles import bubbles, group_url, kind_in_words, name_of_contact, with_files
+from messages_app.admin.bubbles import (
+    bubbles,
+    group_url,
+    kind_in_words,
+    name_of_contact,
+    with_files,
+)
 from messages_app.admin.deliveries import delivery_link
 from messages_app.admin.filters import ContactFilter, GroupFilter, KindFilter
 from messages_app.admin.raw import as_text, pretty_json
@@ -45,10 +51,32 @@ class MessageList(ChangeList):
 
 @admin.register(Message)
 class MessageAdmin(MachineOwnedAdmin):
-    list_display = ("files", "said", "kind_shown", "direction", "sender", "sent", "delivery_link")
+    list_display = (
+        "files",
+        "said",
+        "kind_shown",
+        "direction",
+        "sender",
+        "sent",
+        "delivery_link",
+    )
     list_display_links = ("said",)
-    list_filter = (KindFilter, "direction", "origin", ("occurred_at", DayRangeFilter), ContactFilter, GroupFilter)
-    search_fields = ("contact__name", "owner", "text", "provider_message_id", "group_id", "id")
+    list_filter = (
+        KindFilter,
+        "direction",
+        "origin",
+        ("occurred_at", DayRangeFilter),
+        ContactFilter,
+        GroupFilter,
+    )
+    search_fields = (
+        "contact__name",
+        "owner",
+        "text",
+        "provider_message_id",
+        "group_id",
+        "id",
+    )
     search_help_text = "Name, number, text or id"
     number_field = "owner"
     head_template = "admin/messages_app/message_head.html"
@@ -58,13 +86,28 @@ class MessageAdmin(MachineOwnedAdmin):
             "From and to",
             {
                 "fields": (
-                    *("direction", "origin", "sender", "owner", "group_id", "business", "provider", "account"),
+                    *(
+                        "direction",
+                        "origin",
+                        "sender",
+                        "owner",
+                        "group_id",
+                        "business",
+                        "provider",
+                        "account",
+                    ),
                     "session_link",
                 )
             },
         ),
-        ("Received", {"fields": ("received", "delivery_link", "provider_message_id", "id")}),
-        ("As the provider sent it", {"classes": ("collapse",), "fields": ("raw_message",)}),
+        (
+            "Received",
+            {"fields": ("received", "delivery_link", "provider_message_id", "id")},
+        ),
+        (
+            "As the provider sent it",
+            {"classes": ("collapse",), "fields": ("raw_message",)},
+        ),
     )
 
     sent = moment_of("occurred_at", "Sent", assumed="time_assumed")
@@ -78,7 +121,11 @@ class MessageAdmin(MachineOwnedAdmin):
 
     def get_list_display(self, request: HttpRequest) -> Any:
         columns = super().get_list_display(request)
-        return columns if self.may_view(request, Media) else [name for name in columns if name != "files"]
+        return (
+            columns
+            if self.may_view(request, Media)
+            else [name for name in columns if name != "files"]
+        )
 
     def page_context(self, request: HttpRequest, row: Message) -> dict[str, Any]:
         (bubble,) = bubbles(
@@ -86,7 +133,10 @@ class MessageAdmin(MachineOwnedAdmin):
             may_view_files=self.may_view(request, Media),
             may_view_replies=self.may_view(request, OutboxItem),
         )
-        return {"bubble": bubble, "steps": _steps(row) if self.may_view(request, MessageStatus) else []}
+        return {
+            "bubble": bubble,
+            "steps": _steps(row) if self.may_view(request, MessageStatus) else [],
+        }
 
     @admin.display(description="Files")
     def files(self, message: Any) -> str:
@@ -96,7 +146,9 @@ class MessageAdmin(MachineOwnedAdmin):
 
     @admin.display(description="Message")
     def said(self, message: Any) -> str:
-        return render_to_string("admin/messages_app/said.html", {"bubble": message.bubble})
+        return render_to_string(
+            "admin/messages_app/said.html", {"bubble": message.bubble}
+        )
 
     @admin.display(description="Kind", ordering="kind")
     def kind_shown(self, message: Message) -> str:
@@ -106,7 +158,11 @@ class MessageAdmin(MachineOwnedAdmin):
     def sender(self, message: Message) -> str:
         number = "" if message.is_sent else sender_name(message.owner)
         url = group_url(message)
-        group = format_html('<a class="text-link" href="{}">In a group</a>', url) if url else ""
+        group = (
+            format_html('<a class="text-link" href="{}">In a group</a>', url)
+            if url
+            else ""
+        )
         if message.contact is None:
             return format_html("{} {}", number, group)
         return format_html(
@@ -120,7 +176,13 @@ class MessageAdmin(MachineOwnedAdmin):
     @admin.display(description="Session")
     def session_link(self, message: Message) -> str:
         session = _session_of(message)
-        return format_html('<a class="text-link" href="{}">{}</a>', change_url(session), session) if session else ""
+        return (
+            format_html(
+                '<a class="text-link" href="{}">{}</a>', change_url(session), session
+            )
+            if session
+            else ""
+        )
 
     @admin.display(description="Delivery")
     def delivery_link(self, message: Message) -> str:
@@ -133,27 +195,55 @@ class MessageAdmin(MachineOwnedAdmin):
 
 def _steps(message: Message) -> list[MessageStatus]:
     """How far a message of the business has come, the first step first."""
-    return list(MessageStatus.objects.filter(message_id=message.id).order_by("rank", "occurred_at", "id")[:MAX_STEPS])
+    return list(
+        MessageStatus.objects.filter(message_id=message.id).order_by(
+            "rank", "occurred_at", "id"
+        )[:MAX_STEPS]
+    )
 
 
 def _session_of(message: Message) -> PhotoSession | None:
     """The session that the message is a part of: looked for among the contact's own, by time."""
     around = PhotoSession.objects.filter(
-        contact=message.contact_id, started_at__lte=message.occurred_at, last_at__gte=message.occurred_at
+        contact=message.contact_id,
+        started_at__lte=message.occurred_at,
+        last_at__gte=message.occurred_at,
     )
-    return next((session for session in around if str(message.id) in session.message_ids), None)
+    return next(
+        (session for session in around if str(message.id) in session.message_ids), None
+    )
 
 
 @admin.register(MessageStatus)
 class MessageStatusAdmin(MachineOwnedAdmin):
-    list_display = ("status_badge", "sent", "sent_to", "provider_message_id", "category", "error")
+    list_display = (
+        "status_badge",
+        "sent",
+        "sent_to",
+        "provider_message_id",
+        "category",
+        "error",
+    )
     list_filter = (("occurred_at", DayRangeFilter),)
-    search_fields = ("recipient", "group_id", "provider_message_id", "message_id", "reference", "error")
+    search_fields = (
+        "recipient",
+        "group_id",
+        "provider_message_id",
+        "message_id",
+        "reference",
+        "error",
+    )
     search_help_text = "Number, message id, our reference or error"
     number_field = "recipient"
     fieldsets = (
-        (None, {"fields": ("status", "sent", "sent_to", "group_id", "category", "error")}),
-        ("Message", {"fields": ("provider_message_id", "message_id", "reference", "id")}),
+        (
+            None,
+            {"fields": ("status", "sent", "sent_to", "group_id", "category", "error")},
+        ),
+        (
+            "Message",
+            {"fields": ("provider_message_id", "message_id", "reference", "id")},
+        ),
     )
 
     sent = moment_of("occurred_at", "At")

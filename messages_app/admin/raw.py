@@ -17,7 +17,9 @@ def as_text(text: str) -> str:
     shown = format_html('<pre class="raw" tabindex="0">{}</pre>', text[:MAX_SHOWN])
     if len(text) <= MAX_SHOWN:
         return shown
-    return format_html("{}<p>… and {} more characters.</p>", shown, f"{len(text) - MAX_SHOWN:,}")
+    return format_html(
+        "{}<p>… and {} more characters.</p>", shown, f"{len(text) - MAX_SHOWN:,}"
+    )
 
 
 def pretty_json(value: Any) -> str:

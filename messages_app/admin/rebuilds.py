@@ -24,7 +24,18 @@ class SessionRebuildAdmin(MachineOwnedAdmin):
     number_field = "contact__owners__owner"
     actions = ("retry",)
     fieldsets = (
-        ("Conversation", {"fields": ("contact_link", "business", "provider", "account", "since_when")}),
+        (
+            "Conversation",
+            {
+                "fields": (
+                    "contact_link",
+                    "business",
+                    "provider",
+                    "account",
+                    "since_when",
+                )
+            },
+        ),
         ("Attempts", {"fields": ("reason", "attempts", "next_attempt", "created")}),
     )
 
@@ -37,7 +48,9 @@ class SessionRebuildAdmin(MachineOwnedAdmin):
 
     @admin.action(description="Retry", permissions=["verb"])
     def retry(self, request: HttpRequest, queryset: QuerySet[SessionRebuild]) -> None:
-        """Rebuild the sessions of the selected conversations now. Their messages and files are kept in any case."""
+        """Rebuild the sessions of the selected conversations now. Their messages and files are kept
+        in any case.
+        """
         ids = list(queryset.values_list("pk", flat=True))
         SessionRebuild.objects.filter(id__in=ids).retry_now()
         if conversations.rebuild():
@@ -45,17 +58,29 @@ class SessionRebuildAdmin(MachineOwnedAdmin):
         left = SessionRebuild.objects.filter(id__in=ids).count()
         if left:
             self.message_user(
-                request, f"{left} of {len(ids)} could not be rebuilt. The log says why.", messages.WARNING
+                request,
+                f"{left} of {len(ids)} could not be rebuilt. The log says why.",
+                messages.WARNING,
             )
         else:
-            self.message_user(request, "The sessions contain all that was said.", messages.SUCCESS)
+            self.message_user(
+                request, "The sessions contain all that was said.", messages.SUCCESS
+            )
 
     @admin.display(description="Contact", ordering="contact__name")
     def contact_link(self, row: SessionRebuild) -> str:
-        return format_html('<a class="text-link" href="{}">{}</a>', change_url(row.contact), row.contact)
+        return format_html(
+            '<a class="text-link" href="{}">{}</a>',
+            change_url(row.contact),
+            row.contact,
+        )
 
     @admin.display(description="Error", ordering="error")
     def reason(self, row: SessionRebuild) -> str:
         if row.error:
             return format_html('<span class="reason">{}</span>', row.error)
-        return "It waits for a file whose type is not known yet." if row.attachment_id else ""
+        return (
+            "It waits for a file whose type is not known yet."
+            if row.attachment_id
+            else ""
+        )

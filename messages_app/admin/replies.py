@@ -36,20 +36,30 @@ _TONES: dict[str, Tone] = {
 
 def reply_badge(item: OutboxItem) -> str:
     failing = item.state == State.QUEUED and item.attempts and item.last_error
-    return badge(item.get_state_display(), "warn" if failing else _TONES.get(item.state, "quiet"))
+    return badge(
+        item.get_state_display(), "warn" if failing else _TONES.get(item.state, "quiet")
+    )
 
 
 def fate(items: Iterable[OutboxItem]) -> list[tuple[str, Tone]]:
-    """What became of a session's replies, in words, the gravest first: ``("1 not sent", "bad")``."""
+    """What became of a session's replies, in words, the gravest first: ``("1 not sent",
+    "bad")``.
+    """
     states = [item.state for item in items]
     order = (State.FAILED, State.UNKNOWN, State.SENDING, State.QUEUED, State.SENT)
-    return [(f"{states.count(state)} {state.label}", _TONES[state]) for state in order if state in states]
+    return [
+        (f"{states.count(state)} {state.label}", _TONES[state])
+        for state in order
+        if state in states
+    ]
 
 
 def what_was_said(item: OutboxItem) -> str:
     """The words of a reply; of a hand-over the revision and how much is in it."""
     if item.kind != OutboxItem.Kind.HAND_OVER:
-        return item.said.get("text") or ("not in words yet" if item.state == State.QUEUED else "nothing")
+        return item.said.get("text") or (
+            "not in words yet" if item.state == State.QUEUED else "nothing"
+        )
     if not item.said:
         return f"Revision {item.revision}"
     count = item.said.get("counts", {}).get("photos", 0)
@@ -63,7 +73,10 @@ def when(item: OutboxItem) -> datetime:
 
 def may_go_again(item: OutboxItem, now: datetime) -> bool:
     """Whether staff have something to decide: for so long as its contact may be answered."""
-    is_in_time = item.kind == OutboxItem.Kind.HAND_OVER or now - item.session.last_at <= outbox.WINDOW
+    is_in_time = (
+        item.kind == OutboxItem.Kind.HAND_OVER
+        or now - item.session.last_at <= outbox.WINDOW
+    )
     return item.state in (State.FAILED, State.UNKNOWN) and is_in_time
 
 
@@ -71,25 +84,51 @@ def advice(item: OutboxItem, now: datetime) -> str:
     """What follows from the item's state and what to do, in sentences; "" where all is well."""
     is_hand_over = item.kind == OutboxItem.Kind.HAND_OVER
     if item.state == State.QUEUED and item.attempts and item.last_error:
-        check = " Look whether SESSION_WEBHOOK_URL is right, and what answers there." if is_hand_over else ""
+        check = (
+            " Look whether SESSION_WEBHOOK_URL is right, and what answers there."
+            if is_hand_over
+            else ""
+        )
         return f"It goes on by itself: the next attempt is due at {moment(item.not_before)}.{check}"
     if item.state not in (State.FAILED, State.UNKNOWN):
         return ""
     if not may_go_again(item, now):
-        return "It is too late to send it again. Once the contact writes, they can be answered; or call them."
+        return (
+            "It is too late to send it again. Once the contact writes, they can be "
+            "answered; or call them."
+        )
     if is_hand_over:
-        return "Once the business's address answers again, press Send again: it goes with the same words and key."
+        return (
+            "Once the business's address answers again, press Send again: it goes with the "
+            "same words and key."
+        )
     if item.state == State.UNKNOWN:
-        return "If the contact went on as if they had read it, leave it. Send again may say it to them twice."
-    return "Once the reason is mended, press Send again. Whatever came after it has gone on without it."
+        return (
+            "If the contact went on as if they had read it, leave it. Send again may say "
+            "it to them twice."
+        )
+    return (
+        "Once the reason is mended, press Send again. Whatever came after it has gone on "
+        "without it."
+    )
 
 
 @admin.register(OutboxItem)
 class OutboxItemAdmin(MachineOwnedAdmin):
     list_display = ("title", "state_badge", "said_shortly", "to", "happened", "reason")
     list_display_links = ("title",)
-    list_filter = (("state", ChoicesCheckboxFilter), ("kind", ChoicesCheckboxFilter), ("caused_at", DayRangeFilter))
-    search_fields = ("session__contact__name", "session__owner", "provider_message_id", "session__id", "id")
+    list_filter = (
+        ("state", ChoicesCheckboxFilter),
+        ("kind", ChoicesCheckboxFilter),
+        ("caused_at", DayRangeFilter),
+    )
+    search_fields = (
+        "session__contact__name",
+        "session__owner",
+        "provider_message_id",
+        "session__id",
+        "id",
+    )
     search_help_text = "Name, number or id, also the session's"
     number_field = "session__owner"
     ordering = ("-caused_at", "-place", "id")
@@ -97,8 +136,27 @@ class OutboxItemAdmin(MachineOwnedAdmin):
     head_template = "admin/messages_app/reply_head.html"
     fieldsets = (
         ("Reply", {"fields": ("title", "said_fully", "to", "session_link")}),
-        ("Sending it", {"fields": ("state_badge", "last_error", "attempts", "owed", "next_attempt", "tried", "sent")}),
-        ("Bookkeeping", {"classes": ("collapse",), "fields": ("provider_message_id", "revision", "place", "id")}),
+        (
+            "Sending it",
+            {
+                "fields": (
+                    "state_badge",
+                    "last_error",
+                    "attempts",
+                    "owed",
+                    "next_attempt",
+                    "tried",
+                    "sent",
+                )
+            },
+        ),
+        (
+            "Bookkeeping",
+            {
+                "classes": ("collapse",),
+                "fields": ("provider_message_id", "revision", "place", "id"),
+            },
+        ),
     )
 
     owed = moment_of("caused_at", "Owed since")
@@ -112,9 +170,13 @@ class OutboxItemAdmin(MachineOwnedAdmin):
     @admin.action(description="Send again", permissions=["verb"])
     def send_again(self, request: HttpRequest, queryset: QuerySet[OutboxItem]) -> None:
         """Send the selected replies once more, where they failed or their fate is unknown."""
-        items = OutboxItem.objects.filter(id__in=queryset.values("pk")).select_related("session")
+        items = OutboxItem.objects.filter(id__in=queryset.values("pk")).select_related(
+            "session"
+        )
         now = datetime.now(UTC)
-        again = sum(outbox.send_again(item) for item in items if may_go_again(item, now))
+        again = sum(
+            outbox.send_again(item) for item in items if may_go_again(item, now)
+        )
         if not again:
             said = (
                 "Nothing is sent again: only what was not sent, or perhaps not, can be; "
@@ -122,19 +184,39 @@ class OutboxItemAdmin(MachineOwnedAdmin):
             )
             self.message_user(request, said, messages.WARNING)
             return
-        tell_of_sending(self, request, "1 reply is sent" if again == 1 else f"{again} replies are sent")
+        tell_of_sending(
+            self,
+            request,
+            "1 reply is sent" if again == 1 else f"{again} replies are sent",
+        )
 
     def offers(self, verb: str, row: OutboxItem) -> bool:
         return may_go_again(row, datetime.now(UTC))
 
     def page_context(self, request: HttpRequest, row: OutboxItem) -> dict[str, Any]:
-        return {"advice": advice(row, datetime.now(UTC)), "tone": "bad" if row.state == State.FAILED else "warn"}
+        return {
+            "advice": advice(row, datetime.now(UTC)),
+            "tone": "bad" if row.state == State.FAILED else "warn",
+        }
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """What a hand-over says is for those who may open its photos. Its links are made when it is sent."""
+        """What a hand-over says is for those who may open its photos. Its links are made when it is
+        sent.
+        """
         fieldsets = super().get_fieldsets(request, obj)
-        if obj and obj.kind == OutboxItem.Kind.HAND_OVER and obj.said and may_give_links(self, request):
-            return [*fieldsets, ("As the business gets it", {"classes": ("collapse",), "fields": ("data",)})]
+        if (
+            obj
+            and obj.kind == OutboxItem.Kind.HAND_OVER
+            and obj.said
+            and may_give_links(self, request)
+        ):
+            return [
+                *fieldsets,
+                (
+                    "As the business gets it",
+                    {"classes": ("collapse",), "fields": ("data",)},
+                ),
+            ]
         return fieldsets
 
     @admin.display(description="Kind", ordering="kind")
@@ -171,11 +253,19 @@ class OutboxItemAdmin(MachineOwnedAdmin):
 
     @admin.display(description="Reason")
     def reason(self, item: OutboxItem) -> str:
-        return format_html('<span class="reason">{}</span>', item.last_error) if item.last_error else ""
+        return (
+            format_html('<span class="reason">{}</span>', item.last_error)
+            if item.last_error
+            else ""
+        )
 
     @admin.display(description="Session")
     def session_link(self, item: OutboxItem) -> str:
-        return format_html('<a class="text-link" href="{}">{}</a>', change_url(item.session), item.session)
+        return format_html(
+            '<a class="text-link" href="{}">{}</a>',
+            change_url(item.session),
+            item.session,
+        )
 
     @admin.display(description="Data")
     def data(self, item: OutboxItem) -> str:
@@ -184,11 +274,16 @@ class OutboxItemAdmin(MachineOwnedAdmin):
 
 def may_give_links(admin_: MachineOwnedAdmin, request: HttpRequest) -> bool:
     """Whether this user may see addresses that open files without a login."""
-    return bool(admin_.admin_site.get_model_admin(Media).has_verb_permission(request))  # type: ignore[attr-defined]
+    media_admin = admin_.admin_site.get_model_admin(Media)
+    return bool(media_admin.has_verb_permission(request))  # type: ignore[attr-defined]
 
 
 def tell_of_sending(admin_: MachineOwnedAdmin, request: HttpRequest, said: str) -> None:
     """Wake the senders, and say when what is ``said`` happens."""
     awake = outbox.wake()
     ending = "now." if awake else "as soon as the queue answers again."
-    admin_.message_user(request, f"{said} again {ending}", messages.SUCCESS if awake else messages.WARNING)
+    admin_.message_user(
+        request,
+        f"{said} again {ending}",
+        messages.SUCCESS if awake else messages.WARNING,
+    )

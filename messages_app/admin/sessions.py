@@ -24,9 +24,23 @@ from media_app.admin.times import moment_of
 from media_app.models import Media
 from messages_app import conversations, outbox, replies
 from messages_app.admin.filters import ContactFilter
-from messages_app.admin.replies import fate, may_give_links, reply_badge, tell_of_sending, what_was_said, when
+from messages_app.admin.replies import (
+    fate,
+    may_give_links,
+    reply_badge,
+    tell_of_sending,
+    what_was_said,
+    when,
+)
 from messages_app.models import OutboxItem, PhotoSession
-from messages_app.summaries import Holding, as_text, holding_of, sent_in, summarize, with_links
+from messages_app.summaries import (
+    Holding,
+    as_text,
+    holding_of,
+    sent_in,
+    summarize,
+    with_links,
+)
 
 State = PhotoSession.State
 
@@ -45,12 +59,18 @@ _TONES: dict[str, Tone] = {
 
 
 def session_badge(session: PhotoSession) -> str:
-    words = f"{session.get_state_display()}, no answer" if session.is_unanswered else session.get_state_display()
+    words = (
+        f"{session.get_state_display()}, no answer"
+        if session.is_unanswered
+        else session.get_state_display()
+    )
     return badge(words, _TONES.get(session.state, "quiet"))
 
 
 def in_words(holding: Holding) -> str:
-    """As the contact is told, and what was sent more than once: ``3 photos, 1 too large, 1 sent again``."""
+    """As the contact is told, and what was sent more than once: ``3 photos, 1 too large, 1 sent
+    again``.
+    """
     said = replies.in_words(holding)
     return f"{said}, {holding.duplicates} sent again" if holding.duplicates else said
 
@@ -74,12 +94,17 @@ class Shown:
     @property
     def strip(self) -> str:
         """The first pictures, and how many more there are."""
-        context = {"tiles": self.tiles[:MAX_IN_LIST], "more": len(self.tiles[MAX_IN_LIST:])}
+        context = {
+            "tiles": self.tiles[:MAX_IN_LIST],
+            "more": len(self.tiles[MAX_IN_LIST:]),
+        }
         return render_to_string("admin/messages_app/strip.html", context)
 
 
 def shown(sessions: Iterable[PhotoSession]) -> list[Shown]:
-    """Sessions with their photos by the provider's time, in one query. They must know their contacts."""
+    """Sessions with their photos by the provider's time, in one query. They must know their
+    contacts.
+    """
     rows = list(sessions)
     sent = sent_in(rows)
     return [
@@ -104,18 +129,52 @@ class SessionList(ChangeList):
 
 @admin.register(PhotoSession)
 class PhotoSessionAdmin(MachineOwnedAdmin):
-    list_display = ("pictures", "photos", "contact_link", "state_badge", "fate", "started", "last_message")
+    list_display = (
+        "pictures",
+        "photos",
+        "contact_link",
+        "state_badge",
+        "fate",
+        "started",
+        "last_message",
+    )
     list_display_links = ("photos",)
-    list_filter = (("state", ChoicesCheckboxFilter), ("started_at", DayRangeFilter), ContactFilter)
+    list_filter = (
+        ("state", ChoicesCheckboxFilter),
+        ("started_at", DayRangeFilter),
+        ContactFilter,
+    )
     search_fields = ("contact__name", "contact__owners__owner", "id")
     search_help_text = "Name, number or id"
     number_field = "contact__owners__owner"
     actions = ("close", "cancel", "resend_summary")
     head_template = "admin/messages_app/session_head.html"
     fieldsets = (
-        ("Conversation", {"fields": ("contact_link", "owner", "business", "provider", "account")}),
-        ("Course", {"fields": ("started", "last_message", "done", "ended", "unanswered", "decided", "reset")}),
-        ("Bookkeeping", {"classes": ("collapse",), "fields": ("last_received", "is_settled", "anchor_id", "id")}),
+        (
+            "Conversation",
+            {"fields": ("contact_link", "owner", "business", "provider", "account")},
+        ),
+        (
+            "Course",
+            {
+                "fields": (
+                    "started",
+                    "last_message",
+                    "done",
+                    "ended",
+                    "unanswered",
+                    "decided",
+                    "reset",
+                )
+            },
+        ),
+        (
+            "Bookkeeping",
+            {
+                "classes": ("collapse",),
+                "fields": ("last_received", "is_settled", "anchor_id", "id"),
+            },
+        ),
     )
 
     started = moment_of("started_at", "Started")
@@ -126,60 +185,113 @@ class PhotoSessionAdmin(MachineOwnedAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         owed = Prefetch("outbox", queryset=OutboxItem.objects.defer("said"))
-        return super().get_queryset(request).select_related("contact").prefetch_related(owed)
+        return (
+            super()
+            .get_queryset(request)
+            .select_related("contact")
+            .prefetch_related(owed)
+        )
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return SessionList
 
     def get_list_display(self, request: HttpRequest) -> Any:
         columns = super().get_list_display(request)
-        return columns if self.may_view(request, Media) else [name for name in columns if name != "pictures"]
+        return (
+            columns
+            if self.may_view(request, Media)
+            else [name for name in columns if name != "pictures"]
+        )
 
     # --- verbs ----------------------------------------------------------------
 
     @admin.action(description="Close session", permissions=["verb"])
     def close(self, request: HttpRequest, queryset: QuerySet[PhotoSession]) -> None:
         """Submit the selected open sessions as they are."""
-        handed_over = ", and what it holds goes to the business" if settings.SESSION_WEBHOOK_URL else ""
+        handed_over = (
+            ", and what it holds goes to the business"
+            if settings.SESSION_WEBHOOK_URL
+            else ""
+        )
         self._decide(request, queryset, PhotoSession.Verb.CLOSE, f"closed{handed_over}")
 
     @admin.action(description="Cancel session", permissions=["verb"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[PhotoSession]) -> None:
         """End the selected open sessions without a summary. Their photos stay."""
-        self._decide(request, queryset, PhotoSession.Verb.CANCEL, "cancelled; its photos are kept")
+        self._decide(
+            request,
+            queryset,
+            PhotoSession.Verb.CANCEL,
+            "cancelled; its photos are kept",
+        )
 
     @admin.action(description="Resend summary", permissions=["verb"])
-    def resend_summary(self, request: HttpRequest, queryset: QuerySet[PhotoSession]) -> None:
-        """Hand the last revision of the selected submitted sessions over to the business once more."""
-        chosen = PhotoSession.objects.filter(id__in=queryset.values("pk"), state=State.SUBMITTED)
+    def resend_summary(
+        self, request: HttpRequest, queryset: QuerySet[PhotoSession]
+    ) -> None:
+        """Hand the last revision of the selected submitted sessions over to the business once
+        more.
+        """
+        chosen = PhotoSession.objects.filter(
+            id__in=queryset.values("pk"), state=State.SUBMITTED
+        )
         again = sum(outbox.resend_summary(session) for session in chosen)
         if again:
-            tell_of_sending(self, request, "1 summary is sent" if again == 1 else f"{again} summaries are sent")
+            tell_of_sending(
+                self,
+                request,
+                "1 summary is sent" if again == 1 else f"{again} summaries are sent",
+            )
             return
-        said = "No summary is sent again: only one that was handed over and is not on its way can be."
+        said = (
+            "No summary is sent again: only one that was handed over and is not on its "
+            "way can be."
+        )
         self.message_user(request, said, messages.WARNING)
 
     def _decide(
-        self, request: HttpRequest, queryset: QuerySet[PhotoSession], verb: PhotoSession.Verb, became: str
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[PhotoSession],
+        verb: PhotoSession.Verb,
+        became: str,
     ) -> None:
         chosen = list(PhotoSession.objects.filter(id__in=queryset.values("pk")))
         decided = sum(conversations.decide(session, verb) for session in chosen)
         if decided:
             # Whether or not the queue answers: the sweeper sends what is owed.
             outbox.wake()
-            count = "The session is" if decided == 1 else f"Each of {decided} sessions is"
-            self.message_user(request, f"{count} {became}. Nothing is said to its contact.", messages.SUCCESS)
+            count = (
+                "The session is" if decided == 1 else f"Each of {decided} sessions is"
+            )
+            self.message_user(
+                request,
+                f"{count} {became}. Nothing is said to its contact.",
+                messages.SUCCESS,
+            )
         if decided < len(chosen):
-            over = "1 session was" if len(chosen) - decided == 1 else f"{len(chosen) - decided} sessions were"
-            self.message_user(request, f"{over} over already and stay as they are.", messages.WARNING)
+            over = (
+                "1 session was"
+                if len(chosen) - decided == 1
+                else f"{len(chosen) - decided} sessions were"
+            )
+            self.message_user(
+                request, f"{over} over already and stay as they are.", messages.WARNING
+            )
 
     def offers(self, verb: str, row: PhotoSession) -> bool:
         if verb in ("close", "cancel"):
             return row.is_open
-        handed_over = [item for item in row.outbox.all() if item.kind == OutboxItem.Kind.HAND_OVER]
+        handed_over = [
+            item for item in row.outbox.all() if item.kind == OutboxItem.Kind.HAND_OVER
+        ]
         on_their_way = (OutboxItem.State.QUEUED, OutboxItem.State.SENDING)
         last = max(handed_over, key=lambda item: item.revision, default=None)
-        return row.state == State.SUBMITTED and last is not None and last.state not in on_their_way
+        return (
+            row.state == State.SUBMITTED
+            and last is not None
+            and last.state not in on_their_way
+        )
 
     # --- the page -------------------------------------------------------------
 
@@ -193,13 +305,27 @@ class PhotoSessionAdmin(MachineOwnedAdmin):
             "reset": obj.is_reset,
         }
         return [
-            (name, {**options, "fields": [field for field in options["fields"] if happened.get(field, True)]})
+            (
+                name,
+                {
+                    **options,
+                    "fields": [
+                        field
+                        for field in options["fields"]
+                        if happened.get(field, True)
+                    ],
+                },
+            )
             for name, options in super().get_fieldsets(request, obj)
         ]
 
     def page_context(self, request: HttpRequest, row: PhotoSession) -> dict[str, Any]:
         (each,) = shown([row])
-        owed = row.outbox.order_by("caused_at", "place", "id") if self.may_view(request, OutboxItem) else ()
+        owed = (
+            row.outbox.order_by("caused_at", "place", "id")
+            if self.may_view(request, OutboxItem)
+            else ()
+        )
         return {
             "shown": each,
             "sender": row.contact.name or sender_name(row.owner),
@@ -247,7 +373,9 @@ class PhotoSessionAdmin(MachineOwnedAdmin):
     @admin.display(description="Replies")
     def fate(self, session: PhotoSession) -> str:
         badges = ((badge(words, tone),) for words, tone in fate(session.outbox.all()))
-        return format_html('<span class="progress">{}</span>', format_html_join(" ", "{}", badges))
+        return format_html(
+            '<span class="progress">{}</span>', format_html_join(" ", "{}", badges)
+        )
 
     @admin.display(description="Staff decided")
     def decided(self, session: PhotoSession) -> str:
@@ -257,20 +385,32 @@ class PhotoSessionAdmin(MachineOwnedAdmin):
     def unanswered(self, session: PhotoSession) -> str:
         if not session.is_unanswered:
             return ""
-        return "None: the contact did not answer the question for them in time. The photos were submitted without."
+        return (
+            "None: the contact did not answer the question for them in time. The photos "
+            "were submitted without."
+        )
 
     @admin.display(description="Reset")
     def reset(self, session: PhotoSession) -> str:
         if not session.is_reset:
             return ""
-        kept = "A hold keeps them." if session.contact.is_held else "Those that were sent elsewhere as well are kept."
+        kept = (
+            "A hold keeps them."
+            if session.contact.is_held
+            else "Those that were sent elsewhere as well are kept."
+        )
         return f"The contact asked for the files of this session to be deleted. {kept}"
 
 
 def _summary(session: PhotoSession, *, may_give_links: bool) -> str:
-    """As the business gets it; for those who may not give out links with addresses that ask for a login."""
+    """As the business gets it; for those who may not give out links with addresses that ask for a
+    login.
+    """
     summary = summarize(session)
     if may_give_links:
         return str(with_links(summary.as_data(0))["text"])
-    urls = [f"{settings.PUBLIC_URL}{reverse('media', args=[photo.media.id])}" for photo in summary.photos]
+    urls = [
+        f"{settings.PUBLIC_URL}{reverse('media', args=[photo.media.id])}"
+        for photo in summary.photos
+    ]
     return as_text(urls, session.details)

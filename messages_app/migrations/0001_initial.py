@@ -18,19 +18,40 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Contact",
             fields=[
-                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(editable=False, primary_key=True, serialize=False),
+                ),
                 ("name", models.CharField(blank=True, max_length=255)),
-                ("named_at", models.DateTimeField(blank=True, help_text="When the name was last seen.", null=True)),
-                ("last_message_at", models.DateTimeField(blank=True, db_index=True, null=True)),
+                (
+                    "named_at",
+                    models.DateTimeField(
+                        blank=True, help_text="When the name was last seen.", null=True
+                    ),
+                ),
+                (
+                    "last_message_at",
+                    models.DateTimeField(blank=True, db_index=True, null=True),
+                ),
             ],
             options={
-                "ordering": (models.OrderBy(models.F("last_message_at"), descending=True, nulls_last=True), "id"),
+                "ordering": (
+                    models.OrderBy(
+                        models.F("last_message_at"), descending=True, nulls_last=True
+                    ),
+                    "id",
+                ),
             },
         ),
         migrations.CreateModel(
             name="DrainLease",
             fields=[
-                ("id", models.PositiveSmallIntegerField(default=1, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.PositiveSmallIntegerField(
+                        default=1, primary_key=True, serialize=False
+                    ),
+                ),
                 ("token", models.UUIDField(null=True)),
                 ("until", models.DateTimeField(null=True)),
             ],
@@ -38,7 +59,10 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="MessageStatus",
             fields=[
-                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(editable=False, primary_key=True, serialize=False),
+                ),
                 ("message_id", models.UUIDField(db_index=True)),
                 ("status", models.CharField(max_length=32)),
                 ("rank", models.PositiveSmallIntegerField()),
@@ -54,12 +78,22 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Attachment",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
                 ("position", models.PositiveSmallIntegerField()),
                 (
                     "media",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="attachments", to="media_app.media"
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="attachments",
+                        to="media_app.media",
                     ),
                 ),
             ],
@@ -70,11 +104,16 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="ContactOwner",
             fields=[
-                ("owner", models.CharField(max_length=200, primary_key=True, serialize=False)),
+                (
+                    "owner",
+                    models.CharField(max_length=200, primary_key=True, serialize=False),
+                ),
                 (
                     "contact",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="owners", to="messages_app.contact"
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="owners",
+                        to="messages_app.contact",
                     ),
                 ),
             ],
@@ -85,13 +124,28 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Delivery",
             fields=[
-                ("id", models.CharField(editable=False, max_length=64, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.CharField(
+                        editable=False, max_length=64, primary_key=True, serialize=False
+                    ),
+                ),
                 ("endpoint", models.CharField(max_length=32)),
                 ("content_type", models.CharField(blank=True, max_length=200)),
                 ("query", models.TextField(blank=True)),
                 ("body", models.BinaryField()),
-                ("received_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ("last_seen_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "received_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now()
+                    ),
+                ),
+                (
+                    "last_seen_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now()
+                    ),
+                ),
                 ("times_seen", models.PositiveIntegerField(db_default=1, default=1)),
                 (
                     "state",
@@ -116,7 +170,9 @@ class Migration(migrations.Migration):
                 "indexes": [
                     models.Index(fields=["-received_at", "id"], name="delivery_newest"),
                     models.Index(
-                        condition=models.Q(("state", "received")), fields=["received_at", "id"], name="delivery_due"
+                        condition=models.Q(("state", "received")),
+                        fields=["received_at", "id"],
+                        name="delivery_due",
                     ),
                 ],
             },
@@ -124,22 +180,44 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Message",
             fields=[
-                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(editable=False, primary_key=True, serialize=False),
+                ),
                 ("provider", models.CharField(max_length=32)),
                 ("account", models.TextField(blank=True)),
                 ("provider_message_id", models.TextField(db_index=True)),
-                ("owner", models.CharField(blank=True, help_text="The address it was sent from.", max_length=200)),
+                (
+                    "owner",
+                    models.CharField(
+                        blank=True,
+                        help_text="The address it was sent from.",
+                        max_length=200,
+                    ),
+                ),
                 (
                     "business",
-                    models.CharField(blank=True, help_text="The business's number it was sent to.", max_length=200),
+                    models.CharField(
+                        blank=True,
+                        help_text="The business's number it was sent to.",
+                        max_length=200,
+                    ),
                 ),
                 ("kind", models.CharField(max_length=32)),
                 ("text", models.TextField(blank=True)),
-                ("payload", models.TextField(blank=True, help_text="What a pressed button or chosen row stands for.")),
+                (
+                    "payload",
+                    models.TextField(
+                        blank=True,
+                        help_text="What a pressed button or chosen row stands for.",
+                    ),
+                ),
                 (
                     "refers_to",
                     models.TextField(
-                        blank=True, db_index=True, help_text="The provider's id of the message it is about."
+                        blank=True,
+                        db_index=True,
+                        help_text="The provider's id of the message it is about.",
                     ),
                 ),
                 ("occurred_at", models.DateTimeField()),
@@ -168,7 +246,9 @@ class Migration(migrations.Migration):
                 (
                     "media",
                     models.ManyToManyField(
-                        related_name="messages", through="messages_app.Attachment", to="media_app.media"
+                        related_name="messages",
+                        through="messages_app.Attachment",
+                        to="media_app.media",
                     ),
                 ),
             ],
@@ -180,22 +260,34 @@ class Migration(migrations.Migration):
             model_name="attachment",
             name="message",
             field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE, related_name="attachments", to="messages_app.message"
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="attachments",
+                to="messages_app.message",
             ),
         ),
         migrations.CreateModel(
             name="QuarantinedItem",
             fields=[
-                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(editable=False, primary_key=True, serialize=False),
+                ),
                 (
                     "path",
                     models.CharField(
-                        blank=True, help_text="Where it stands in the delivery; empty for all of it.", max_length=255
+                        blank=True,
+                        help_text="Where it stands in the delivery; empty for all of it.",
+                        max_length=255,
                     ),
                 ),
                 ("error", models.TextField()),
                 ("payload", models.JSONField(null=True)),
-                ("found_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "found_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now()
+                    ),
+                ),
                 (
                     "delivery",
                     models.ForeignKey(
@@ -215,10 +307,14 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="message",
-            index=models.Index(fields=["contact", "-occurred_at"], name="message_by_contact"),
+            index=models.Index(
+                fields=["contact", "-occurred_at"], name="message_by_contact"
+            ),
         ),
         migrations.AddConstraint(
             model_name="attachment",
-            constraint=models.UniqueConstraint(fields=("message", "position"), name="attachment_place"),
+            constraint=models.UniqueConstraint(
+                fields=("message", "position"), name="attachment_place"
+            ),
         ),
     ]

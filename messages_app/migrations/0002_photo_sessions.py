@@ -25,14 +25,25 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="PhotoSession",
             fields=[
-                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
-                ("anchor_id", models.UUIDField(help_text="The message that it was first known by.", unique=True)),
+                (
+                    "id",
+                    models.UUIDField(editable=False, primary_key=True, serialize=False),
+                ),
+                (
+                    "anchor_id",
+                    models.UUIDField(
+                        help_text="The message that it was first known by.", unique=True
+                    ),
+                ),
                 ("provider", models.CharField(max_length=32)),
                 ("account", models.TextField(blank=True)),
                 ("business", models.CharField(blank=True, max_length=200)),
                 (
                     "owner",
-                    models.CharField(help_text="Where the contact wrote from last: replies go there.", max_length=200),
+                    models.CharField(
+                        help_text="Where the contact wrote from last: replies go there.",
+                        max_length=200,
+                    ),
                 ),
                 (
                     "state",
@@ -50,11 +61,24 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "is_reset",
-                    models.BooleanField(default=False, help_text="The contact asked for its photos to be deleted."),
+                    models.BooleanField(
+                        default=False,
+                        help_text="The contact asked for its photos to be deleted.",
+                    ),
                 ),
                 ("started_at", models.DateTimeField()),
-                ("last_at", models.DateTimeField(help_text="The latest message, by its own time.")),
-                ("last_received_at", models.DateTimeField(help_text="The latest message, by the time it reached us.")),
+                (
+                    "last_at",
+                    models.DateTimeField(
+                        help_text="The latest message, by its own time."
+                    ),
+                ),
+                (
+                    "last_received_at",
+                    models.DateTimeField(
+                        help_text="The latest message, by the time it reached us."
+                    ),
+                ),
                 ("done_at", models.DateTimeField(blank=True, null=True)),
                 ("ended_at", models.DateTimeField(blank=True, null=True)),
                 ("details", models.TextField(blank=True)),
@@ -62,13 +86,19 @@ class Migration(migrations.Migration):
                 ("media_ids", models.JSONField(default=list)),
                 (
                     "is_settled",
-                    models.BooleanField(default=True, help_text="None of its photos is on its way any more."),
+                    models.BooleanField(
+                        default=True,
+                        help_text="None of its photos is on its way any more.",
+                    ),
                 ),
                 (
                     "staff_verb",
                     models.CharField(
                         blank=True,
-                        choices=[("close", "closed by staff"), ("cancel", "cancelled by staff")],
+                        choices=[
+                            ("close", "closed by staff"),
+                            ("cancel", "cancelled by staff"),
+                        ],
                         max_length=8,
                     ),
                 ),
@@ -76,7 +106,9 @@ class Migration(migrations.Migration):
                 (
                     "contact",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="sessions", to="messages_app.contact"
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="sessions",
+                        to="messages_app.contact",
                     ),
                 ),
             ],
@@ -87,7 +119,10 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="OutboxItem",
             fields=[
-                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(editable=False, primary_key=True, serialize=False),
+                ),
                 (
                     "kind",
                     models.CharField(
@@ -109,11 +144,16 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "revision",
-                    models.PositiveIntegerField(default=0, help_text="Of a hand-over: which one of its session."),
+                    models.PositiveIntegerField(
+                        default=0, help_text="Of a hand-over: which one of its session."
+                    ),
                 ),
                 (
                     "place",
-                    models.PositiveIntegerField(default=0, help_text="The replies of a session go out in this order."),
+                    models.PositiveIntegerField(
+                        default=0,
+                        help_text="The replies of a session go out in this order.",
+                    ),
                 ),
                 (
                     "caused_at",
@@ -135,7 +175,12 @@ class Migration(migrations.Migration):
                         max_length=8,
                     ),
                 ),
-                ("not_before", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "not_before",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now()
+                    ),
+                ),
                 ("attempts", models.PositiveIntegerField(default=0)),
                 ("last_error", models.TextField(blank=True)),
                 ("sending_at", models.DateTimeField(blank=True, null=True)),
@@ -163,7 +208,9 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="photosession",
-            index=models.Index(fields=["contact", "-started_at"], name="session_by_contact"),
+            index=models.Index(
+                fields=["contact", "-started_at"], name="session_by_contact"
+            ),
         ),
         migrations.AddIndex(
             model_name="photosession",
@@ -175,7 +222,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="photosession",
-            index=models.Index(condition=models.Q(("is_settled", False)), fields=["id"], name="session_unsettled"),
+            index=models.Index(
+                condition=models.Q(("is_settled", False)),
+                fields=["id"],
+                name="session_unsettled",
+            ),
         ),
         migrations.AddConstraint(
             model_name="photosession",
@@ -187,16 +238,26 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="outboxitem",
-            index=models.Index(condition=models.Q(("state", "queued")), fields=["not_before", "id"], name="outbox_due"),
-        ),
-        migrations.AddIndex(
-            model_name="outboxitem",
-            index=models.Index(condition=models.Q(("state", "sending")), fields=["sending_at"], name="outbox_overdue"),
+            index=models.Index(
+                condition=models.Q(("state", "queued")),
+                fields=["not_before", "id"],
+                name="outbox_due",
+            ),
         ),
         migrations.AddIndex(
             model_name="outboxitem",
             index=models.Index(
-                condition=models.Q(("state__in", ("failed", "unknown"))), fields=["caused_at"], name="outbox_trouble"
+                condition=models.Q(("state", "sending")),
+                fields=["sending_at"],
+                name="outbox_overdue",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="outboxitem",
+            index=models.Index(
+                condition=models.Q(("state__in", ("failed", "unknown"))),
+                fields=["caused_at"],
+                name="outbox_trouble",
             ),
         ),
         migrations.AddIndex(

@@ -15,15 +15,32 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="WebhookRefusal",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
                 ("endpoint", models.CharField(max_length=32)),
                 ("cause", models.CharField(max_length=32)),
                 ("reason", models.TextField(help_text="Of the last one.")),
                 ("count", models.PositiveIntegerField(default=0)),
-                ("last_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "last_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now()
+                    ),
+                ),
             ],
             options={
-                "constraints": [models.UniqueConstraint(fields=("endpoint", "cause"), name="refusal_once")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("endpoint", "cause"), name="refusal_once"
+                    )
+                ],
             },
         ),
     ]

@@ -16,18 +16,38 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="SessionRebuild",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
                 ("provider", models.CharField(max_length=32)),
                 ("account", models.TextField(blank=True)),
                 ("business", models.CharField(blank=True, max_length=200)),
                 (
                     "since",
-                    models.DateTimeField(help_text="The time of the first message that is not in a session yet."),
+                    models.DateTimeField(
+                        help_text="The time of the first message that is not in a session yet."
+                    ),
                 ),
                 ("attempts", models.PositiveIntegerField(default=0)),
-                ("not_before", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "not_before",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now()
+                    ),
+                ),
                 ("error", models.TextField(blank=True)),
-                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now()
+                    ),
+                ),
             ],
             options={
                 "verbose_name": "conversation to rebuild",
@@ -43,13 +63,16 @@ class Migration(migrations.Migration):
             model_name="photosession",
             name="looked_at",
             field=models.DateTimeField(
-                db_default=django.db.models.functions.datetime.Now(), help_text="When the sweeper looked at it last."
+                db_default=django.db.models.functions.datetime.Now(),
+                help_text="When the sweeper looked at it last.",
             ),
         ),
         migrations.AddIndex(
             model_name="photosession",
             index=models.Index(
-                condition=models.Q(("is_settled", False)), fields=["looked_at", "id"], name="session_to_settle"
+                condition=models.Q(("is_settled", False)),
+                fields=["looked_at", "id"],
+                name="session_to_settle",
             ),
         ),
         migrations.AddField(
@@ -68,7 +91,9 @@ class Migration(migrations.Migration):
             model_name="sessionrebuild",
             name="contact",
             field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE, related_name="rebuilds", to="messages_app.contact"
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="rebuilds",
+                to="messages_app.contact",
             ),
         ),
     ]

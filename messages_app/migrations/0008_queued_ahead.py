@@ -18,7 +18,9 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="outboxitem",
             index=models.Index(
-                condition=models.Q(("state", "queued")), fields=["session", "place"], name="outbox_queued_ahead"
+                condition=models.Q(("state", "queued")),
+                fields=["session", "place"],
+                name="outbox_queued_ahead",
             ),
         ),
     ]

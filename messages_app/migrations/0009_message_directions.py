@@ -41,7 +41,9 @@ class Migration(migrations.Migration):
             model_name="message",
             name="business",
             field=models.CharField(
-                blank=True, help_text="The business's number that it was sent to, or from.", max_length=200
+                blank=True,
+                help_text="The business's number that it was sent to, or from.",
+                max_length=200,
             ),
         ),
     ]

@@ -15,7 +15,10 @@ class Migration(migrations.Migration):
             model_name="message",
             name="errors",
             field=models.TextField(
-                blank=True, db_default="", default="", help_text="What the provider says went wrong with it."
+                blank=True,
+                db_default="",
+                default="",
+                help_text="What the provider says went wrong with it.",
             ),
         ),
     ]

@@ -15,7 +15,11 @@ ID_LIMIT = 500
 
 def fill(apps: Any, schema_editor: Any) -> None:
     messages = apps.get_model("messages_app", "Message").objects
-    said_in_groups = messages.filter(group_id="", raw__has_key="group_id").order_by().values_list("id", "raw__group_id")
+    said_in_groups = (
+        messages.filter(group_id="", raw__has_key="group_id")
+        .order_by()
+        .values_list("id", "raw__group_id")
+    )
     for id, group_id in list(said_in_groups):
         if isinstance(group_id, str):
             messages.filter(id=id).update(group_id=group_id[:ID_LIMIT])

@@ -27,7 +27,10 @@ class Migration(migrations.Migration):
             model_name="messagestatus",
             name="group_id",
             field=models.TextField(
-                blank=True, db_default="", default="", help_text="The provider's id of the group that it was sent to."
+                blank=True,
+                db_default="",
+                default="",
+                help_text="The provider's id of the group that it was sent to.",
             ),
         ),
         migrations.AddField(
@@ -39,7 +42,11 @@ class Migration(migrations.Migration):
             model_name="messagestatus",
             name="recipient",
             field=models.CharField(
-                blank=True, db_default="", default="", help_text="The address that it was sent to.", max_length=200
+                blank=True,
+                db_default="",
+                default="",
+                help_text="The address that it was sent to.",
+                max_length=200,
             ),
         ),
     ]

@@ -15,7 +15,10 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="MessageVersion",
             fields=[
-                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(editable=False, primary_key=True, serialize=False),
+                ),
                 ("digest", models.CharField(max_length=64)),
                 (
                     "origin",
@@ -49,7 +52,9 @@ class Migration(migrations.Migration):
                 (
                     "message",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="versions", to="messages_app.message"
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="versions",
+                        to="messages_app.message",
                     ),
                 ),
             ],

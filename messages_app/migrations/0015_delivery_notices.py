@@ -16,16 +16,37 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="DeliveryNotice",
             fields=[
-                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(editable=False, primary_key=True, serialize=False),
+                ),
                 ("name", models.CharField(db_index=True, max_length=200)),
                 ("error", models.TextField(blank=True)),
-                ("has_media", models.BooleanField(default=False, help_text="It seems to bring a file.")),
-                ("times", models.PositiveIntegerField(default=1, help_text="How often it stands in the delivery.")),
-                ("found_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), db_index=True)),
+                (
+                    "has_media",
+                    models.BooleanField(
+                        default=False, help_text="It seems to bring a file."
+                    ),
+                ),
+                (
+                    "times",
+                    models.PositiveIntegerField(
+                        default=1, help_text="How often it stands in the delivery."
+                    ),
+                ),
+                (
+                    "found_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(),
+                        db_index=True,
+                    ),
+                ),
                 (
                     "delivery",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="notices", to="messages_app.delivery"
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="notices",
+                        to="messages_app.delivery",
                     ),
                 ),
             ],

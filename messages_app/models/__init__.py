@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from messages_app.models.contact import Contact, ContactOwner
-from messages_app.models.delivery import Delivery, DeliveryNotice, DeliveryQuerySet, DrainLease, QuarantinedItem
-from messages_app.models.message import Attachment, Message, MessageStatus, MessageVersion
+from messages_app.models.delivery import (
+    Delivery,
+    DeliveryNotice,
+    DeliveryQuerySet,
+    DrainLease,
+    QuarantinedItem,
+)
+from messages_app.models.message import (
+    Attachment,
+    Message,
+    MessageStatus,
+    MessageVersion,
+)
 from messages_app.models.outbox import OutboxItem
 from messages_app.models.rebuild import SessionRebuild
 from messages_app.models.refusal import WebhookRefusal

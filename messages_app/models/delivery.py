@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 # Spelled out: the ORM can't count up on conflict, and takes three times as long for one row.
 _KEEP = """
-    INSERT INTO messages_app_delivery (id, endpoint, content_type, query, body) VALUES (%s, %s, %s, %s, %s)
+    INSERT INTO messages_app_delivery (id, endpoint, content_type, query, body)
+    VALUES (%s, %s, %s, %s, %s)
     ON CONFLICT (id) DO UPDATE SET
         times_seen = messages_app_delivery.times_seen + 1, last_seen_at = excluded.last_seen_at
 """
@@ -40,7 +41,9 @@ def _own_turn(vendor: str) -> Iterator[None]:
         yield
         return
     if not _turn.acquire(timeout=TURN_SECONDS):
-        raise OperationalError("the database is locked: this process's own writers wait in a line")
+        raise OperationalError(
+            "the database is locked: this process's own writers wait in a line"
+        )
     try:
         yield
     finally:
@@ -50,8 +53,11 @@ def _own_turn(vendor: str) -> Iterator[None]:
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
     """The verbs of the inbox."""
 
-    def keep(self, *, endpoint: str, content_type: str, query: str, body: bytes) -> None:
-        """Commit a request as it came; one seen before only counts up. One INSERT, no more: senders wait for it.
+    def keep(
+        self, *, endpoint: str, content_type: str, query: str, body: bytes
+    ) -> None:
+        """Commit a request as it came; one seen before only counts up. One INSERT, no more: senders
+        wait for it.
 
         Raises django.db.Error when it could not be committed.
         """
@@ -88,7 +94,9 @@ class Delivery(models.Model):
     received_at = models.DateTimeField(db_default=Now())
     last_seen_at = models.DateTimeField(db_default=Now())
     times_seen = models.PositiveIntegerField(default=1, db_default=1)
-    state = models.CharField(max_length=16, choices=State, default=State.RECEIVED, db_default=State.RECEIVED)
+    state = models.CharField(
+        max_length=16, choices=State, default=State.RECEIVED, db_default=State.RECEIVED
+    )
     attempts = models.PositiveIntegerField(default=0, db_default=0)
     last_error = models.TextField(blank=True, db_default="")
 
@@ -99,7 +107,11 @@ class Delivery(models.Model):
         ordering = ("-received_at", "id")
         indexes = [
             models.Index(fields=["-received_at", "id"], name="delivery_newest"),
-            models.Index(fields=["received_at", "id"], name="delivery_due", condition=Q(state="received")),
+            models.Index(
+                fields=["received_at", "id"],
+                name="delivery_due",
+                condition=Q(state="received"),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -111,9 +123,13 @@ class QuarantinedItem(models.Model):
 
     # uuid5 of delivery and path: a second failure is the same item.
     id = models.UUIDField(primary_key=True, editable=False)
-    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="quarantined")
+    delivery = models.ForeignKey(
+        Delivery, on_delete=models.CASCADE, related_name="quarantined"
+    )
     path = models.CharField(
-        max_length=255, blank=True, help_text="Where it stands in the delivery; empty for all of it."
+        max_length=255,
+        blank=True,
+        help_text="Where it stands in the delivery; empty for all of it.",
     )
     error = models.TextField()
     payload = models.JSONField(null=True)
@@ -127,15 +143,23 @@ class QuarantinedItem(models.Model):
 
 
 class DeliveryNotice(models.Model):
-    """Something in a delivery that became no message: a field that nothing reads, or an error of the account."""
+    """Something in a delivery that became no message: a field that nothing reads, or an error of
+    the account.
+    """
 
     # uuid5 of delivery, name and error.
     id = models.UUIDField(primary_key=True, editable=False)
-    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="notices")
+    delivery = models.ForeignKey(
+        Delivery, on_delete=models.CASCADE, related_name="notices"
+    )
     name = models.CharField(max_length=200, db_index=True)
     error = models.TextField(blank=True)
-    has_media = models.BooleanField(default=False, help_text="It seems to bring a file.")
-    times = models.PositiveIntegerField(default=1, help_text="How often it stands in the delivery.")
+    has_media = models.BooleanField(
+        default=False, help_text="It seems to bring a file."
+    )
+    times = models.PositiveIntegerField(
+        default=1, help_text="How often it stands in the delivery."
+    )
     found_at = models.DateTimeField(db_default=Now(), db_index=True)
 
     class Meta:
@@ -162,7 +186,9 @@ class DrainLease(models.Model):
     def take(cls) -> UUID | None:
         """The token of a fresh lease, or None while somebody else has it."""
         token = uuid.uuid4()
-        if cls._take(token) or (cls.objects.get_or_create(id=1)[1] and cls._take(token)):
+        if cls._take(token) or (
+            cls.objects.get_or_create(id=1)[1] and cls._take(token)
+        ):
             return token
         return None
 
@@ -174,12 +200,19 @@ class DrainLease(models.Model):
             return False
         with transaction.atomic():
             unlocked = bool(free.select_for_update(skip_locked=True))
-            return unlocked and free.update(token=token, until=Now() + cls.DURATION) == 1
+            return (
+                unlocked and free.update(token=token, until=Now() + cls.DURATION) == 1
+            )
 
     @classmethod
     def renew(cls, token: UUID) -> bool:
-        """Prolong it; False when it was lost. Nobody else can take it before the caller's transaction ends."""
-        return cls.objects.filter(id=1, token=token).update(until=Now() + cls.DURATION) == 1
+        """Prolong it; False when it was lost. Nobody else can take it before the caller's
+        transaction ends.
+        """
+        return (
+            cls.objects.filter(id=1, token=token).update(until=Now() + cls.DURATION)
+            == 1
+        )
 
     @classmethod
     def release(cls, token: UUID) -> None:

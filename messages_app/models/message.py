@@ -10,8 +10,14 @@ from messages_app.models.delivery import Delivery
 
 class MessageQuerySet(models.QuerySet["Message"]):
     def live(self) -> MessageQuerySet:
-        """What contacts said to the business alone, as it was said: only that belongs to sessions and is answered."""
-        return self.filter(direction=Message.Direction.RECEIVED, origin=Message.Origin.LIVE, group_id="")
+        """What contacts said to the business alone, as it was said: only that belongs to sessions
+        and is answered.
+        """
+        return self.filter(
+            direction=Message.Direction.RECEIVED,
+            origin=Message.Origin.LIVE,
+            group_id="",
+        )
 
 
 class Message(models.Model):
@@ -32,9 +38,18 @@ class Message(models.Model):
     provider = models.CharField(max_length=32)
     account = models.TextField(blank=True)
     provider_message_id = models.TextField(db_index=True)
-    contact = models.ForeignKey(Contact, null=True, blank=True, on_delete=models.PROTECT, related_name="messages")
+    contact = models.ForeignKey(
+        Contact,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="messages",
+    )
     direction = models.CharField(
-        max_length=16, choices=Direction, default=Direction.RECEIVED, db_default=Direction.RECEIVED
+        max_length=16,
+        choices=Direction,
+        default=Direction.RECEIVED,
+        db_default=Direction.RECEIVED,
     )
     origin = models.CharField(
         max_length=16,
@@ -43,26 +58,46 @@ class Message(models.Model):
         db_default=Origin.LIVE,
         help_text="How the hub came to know of it.",
     )
-    owner = models.CharField(max_length=200, blank=True, help_text="The address it was sent from.")
+    owner = models.CharField(
+        max_length=200, blank=True, help_text="The address it was sent from."
+    )
     group_id = models.TextField(
-        blank=True, default="", db_default="", help_text="The provider's id of the group that it was said in."
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The provider's id of the group that it was said in.",
     )
     business = models.CharField(
-        max_length=200, blank=True, help_text="The business's number that it was sent to, or from."
+        max_length=200,
+        blank=True,
+        help_text="The business's number that it was sent to, or from.",
     )
     kind = models.CharField(max_length=32)
     text = models.TextField(blank=True)
-    payload = models.TextField(blank=True, help_text="What a pressed button or chosen row stands for.")
-    refers_to = models.TextField(blank=True, db_index=True, help_text="The provider's id of the message it is about.")
+    payload = models.TextField(
+        blank=True, help_text="What a pressed button or chosen row stands for."
+    )
+    refers_to = models.TextField(
+        blank=True,
+        db_index=True,
+        help_text="The provider's id of the message it is about.",
+    )
     errors = models.TextField(
-        blank=True, default="", db_default="", help_text="What the provider says went wrong with it."
+        blank=True,
+        default="",
+        db_default="",
+        help_text="What the provider says went wrong with it.",
     )
     occurred_at = models.DateTimeField()
     time_assumed = models.BooleanField(default=False)
     received_at = models.DateTimeField()
-    delivery = models.ForeignKey(Delivery, null=True, on_delete=models.SET_NULL, related_name="messages")
+    delivery = models.ForeignKey(
+        Delivery, null=True, on_delete=models.SET_NULL, related_name="messages"
+    )
     raw = models.JSONField(default=dict)
-    media = models.ManyToManyField("media_app.Media", through="Attachment", related_name="messages")
+    media = models.ManyToManyField(
+        "media_app.Media", through="Attachment", related_name="messages"
+    )
 
     objects = MessageQuerySet.as_manager()
 
@@ -73,7 +108,9 @@ class Message(models.Model):
             models.Index(fields=["contact", "-occurred_at"], name="message_by_contact"),
             # Few messages are said in groups: the others cost this index nothing.
             models.Index(
-                fields=["group_id", "-occurred_at"], name="message_by_group", condition=models.Q(group_id__gt="")
+                fields=["group_id", "-occurred_at"],
+                name="message_by_group",
+                condition=models.Q(group_id__gt=""),
             ),
         ]
 
@@ -88,24 +125,36 @@ class Message(models.Model):
 class Attachment(models.Model):
     """A file in its place in a message: the one bridge between the two floors."""
 
-    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="attachments")
+    message = models.ForeignKey(
+        Message, on_delete=models.CASCADE, related_name="attachments"
+    )
     position = models.PositiveSmallIntegerField()
-    media = models.ForeignKey("media_app.Media", on_delete=models.PROTECT, related_name="attachments")
+    media = models.ForeignKey(
+        "media_app.Media", on_delete=models.PROTECT, related_name="attachments"
+    )
 
     class Meta:
         ordering = ("message", "position")
-        constraints = [models.UniqueConstraint(fields=["message", "position"], name="attachment_place")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["message", "position"], name="attachment_place"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.message_id} [{self.position}]"
 
 
 class MessageVersion(models.Model):
-    """One of several different contents that came under one message id. All are kept; the message shows one."""
+    """One of several different contents that came under one message id. All are kept; the message
+    shows one.
+    """
 
     # uuid5 of "version|id of the message|digest of the content".
     id = models.UUIDField(primary_key=True, editable=False)
-    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="versions")
+    message = models.ForeignKey(
+        Message, on_delete=models.CASCADE, related_name="versions"
+    )
     digest = models.CharField(max_length=64)
     origin = models.CharField(max_length=16, choices=Message.Origin)
     kind = models.CharField(max_length=32)
@@ -115,7 +164,9 @@ class MessageVersion(models.Model):
     errors = models.TextField(blank=True)
     media_ids = models.JSONField(default=list)
     received_at = models.DateTimeField()
-    delivery = models.ForeignKey(Delivery, null=True, on_delete=models.SET_NULL, related_name="+")
+    delivery = models.ForeignKey(
+        Delivery, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
     raw = models.JSONField(default=dict)
 
     class Meta:
@@ -126,13 +177,15 @@ class MessageVersion(models.Model):
 
 
 class MessageStatus(models.Model):
-    """One step that a message of the business has come. Kept whether or not the message is known yet.
+    """One step that a message of the business has come. Kept whether or not the message is known
+    yet.
 
     Steps are only ever added, so a message cannot move backwards: where it stands is
     its step of the highest rank.
     """
 
-    # uuid5 of "status|provider|account|provider message id|status", and "|recipient" for a participant of a group.
+    # uuid5 of "status|provider|account|provider message id|status", and "|recipient" for a
+    # participant of a group.
     id = models.UUIDField(primary_key=True, editable=False)
     # The id the message has or will have; no foreign key, because it may come later.
     message_id = models.UUIDField(db_index=True)
@@ -142,10 +195,17 @@ class MessageStatus(models.Model):
     # No index on these: statuses are the most numerous rows, and staff look for one now and then.
     provider_message_id = models.TextField(blank=True, default="", db_default="")
     recipient = models.CharField(
-        max_length=200, blank=True, default="", db_default="", help_text="The address that it was sent to."
+        max_length=200,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The address that it was sent to.",
     )
     group_id = models.TextField(
-        blank=True, default="", db_default="", help_text="The provider's id of the group that it was sent to."
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The provider's id of the group that it was sent to.",
     )
     category = models.CharField(
         "price category",

@@ -10,7 +10,9 @@ from messages_app.models.session import PhotoSession
 
 
 class OutboxItem(models.Model):
-    """One thing to send, written in the transaction of the fact that caused it, put into words when it is sent."""
+    """One thing to send, written in the transaction of the fact that caused it, put into words when
+    it is sent.
+    """
 
     class State(models.TextChoices):
         QUEUED = "queued", "waiting"
@@ -34,22 +36,33 @@ class OutboxItem(models.Model):
 
     # uuid5 of "session|kind|cause": what is owed once is one row.
     id = models.UUIDField(primary_key=True, editable=False)
-    session = models.ForeignKey(PhotoSession, on_delete=models.CASCADE, related_name="outbox")
+    session = models.ForeignKey(
+        PhotoSession, on_delete=models.CASCADE, related_name="outbox"
+    )
     kind = models.CharField(max_length=16, choices=Kind)
-    revision = models.PositiveIntegerField(default=0, help_text="Of a hand-over: which one of its session.")
-    place = models.PositiveIntegerField(default=0, help_text="The replies of a session go out in this order.")
-    caused_at = models.DateTimeField(help_text="When its cause reached us: nothing older is unread when it is sent.")
+    revision = models.PositiveIntegerField(
+        default=0, help_text="Of a hand-over: which one of its session."
+    )
+    place = models.PositiveIntegerField(
+        default=0, help_text="The replies of a session go out in this order."
+    )
+    caused_at = models.DateTimeField(
+        help_text="When its cause reached us: nothing older is unread when it is sent."
+    )
     state = models.CharField(max_length=8, choices=State, default=State.QUEUED)
     not_before = models.DateTimeField(db_default=Now())
     attempts = models.PositiveIntegerField(default=0)
     last_error = models.TextField(blank=True)
     first_tried_at = models.DateTimeField(
-        null=True, blank=True, help_text="When it was tried first since it was queued: attempts are counted from then."
+        null=True,
+        blank=True,
+        help_text="When it was tried first since it was queued: attempts are counted from then.",
     )
     sending_at = models.DateTimeField(null=True, blank=True)
     sent_at = models.DateTimeField(null=True, blank=True)
     provider_message_id = models.TextField(blank=True)
-    # What was said: {"photos": 3, "text": "…"}, or a summary without its links (``summaries.with_links``).
+    # What was said: {"photos": 3, "text": "…"}, or a summary without its links
+    # (``summaries.with_links``).
     said = models.JSONField(default=dict)
 
     class Meta:
@@ -57,11 +70,27 @@ class OutboxItem(models.Model):
         verbose_name_plural = "replies"
         ordering = ("session", "place", "id")
         indexes = [
-            models.Index(fields=["not_before", "id"], name="outbox_due", condition=Q(state="queued")),
+            models.Index(
+                fields=["not_before", "id"],
+                name="outbox_due",
+                condition=Q(state="queued"),
+            ),
             # What of a session goes before an item: looked up for each item that is due.
-            models.Index(fields=["session", "place"], name="outbox_queued_ahead", condition=Q(state="queued")),
-            models.Index(fields=["sending_at"], name="outbox_overdue", condition=Q(state="sending")),
-            models.Index(fields=["caused_at"], name="outbox_trouble", condition=Q(state__in=("failed", "unknown"))),
+            models.Index(
+                fields=["session", "place"],
+                name="outbox_queued_ahead",
+                condition=Q(state="queued"),
+            ),
+            models.Index(
+                fields=["sending_at"],
+                name="outbox_overdue",
+                condition=Q(state="sending"),
+            ),
+            models.Index(
+                fields=["caused_at"],
+                name="outbox_trouble",
+                condition=Q(state__in=("failed", "unknown")),
+            ),
             models.Index(fields=["-caused_at", "id"], name="outbox_newest"),
         ]
 

@@ -20,7 +20,9 @@ LONGEST_PAUSE = timedelta(hours=1)
 
 class SessionRebuildQuerySet(models.QuerySet["SessionRebuild"]):
     def ready(self) -> SessionRebuildQuerySet:
-        """Those that wait for no file. Its type is known once it is stored; one that was deleted has none."""
+        """Those that wait for no file. Its type is known once it is stored; one that was deleted
+        has none.
+        """
         is_known = Q(media__state__in=(Media.State.STORED, Media.State.DELETED))
         known = Attachment.objects.filter(is_known, id=OuterRef("attachment"))
         return self.filter(Q(attachment=None) | Exists(known))
@@ -37,9 +39,13 @@ class SessionRebuildQuerySet(models.QuerySet["SessionRebuild"]):
         return self.ready().filter(not_before__lte=Now()).order_by("attempts", "id")
 
     def failed(self, error: str) -> None:
-        """These could not be rebuilt: each is tried again after a pause that doubles each time, up to an hour."""
+        """These could not be rebuilt: each is tried again after a pause that doubles each time, up
+        to an hour.
+        """
         for row in self:
-            pause = min(FIRST_PAUSE * 2.0 ** min(max(row.attempts - 1, 0), 10), LONGEST_PAUSE)
+            pause = min(
+                FIRST_PAUSE * 2.0 ** min(max(row.attempts - 1, 0), 10), LONGEST_PAUSE
+            )
             self.filter(id=row.id).update(error=error, not_before=Now() + pause)
 
     def retry_now(self) -> int:
@@ -50,15 +56,19 @@ class SessionRebuildQuerySet(models.QuerySet["SessionRebuild"]):
 class SessionRebuild(models.Model):
     """Something was said in this conversation that its sessions do not contain yet.
 
-    Written in the transaction of the messages, deleted in the transaction of the rebuilt sessions: whatever
-    happens in between, the messages and their files are kept, and the sessions follow.
+    Written in the transaction of the messages, deleted in the transaction of the rebuilt sessions:
+    whatever happens in between, the messages and their files are kept, and the sessions follow.
     """
 
-    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="rebuilds")
+    contact = models.ForeignKey(
+        Contact, on_delete=models.CASCADE, related_name="rebuilds"
+    )
     provider = models.CharField(max_length=32)
     account = models.TextField(blank=True)
     business = models.CharField(max_length=200, blank=True)
-    since = models.DateTimeField(help_text="The time of the first message that is not in a session yet.")
+    since = models.DateTimeField(
+        help_text="The time of the first message that is not in a session yet."
+    )
     attachment = models.ForeignKey(
         Attachment,
         null=True,
@@ -84,8 +94,12 @@ class SessionRebuild(models.Model):
 
     @classmethod
     def take(cls, limit: int) -> list[SessionRebuild]:
-        """Due ones that nobody else rebuilds. The attempt is counted and committed before it is made."""
+        """Due ones that nobody else rebuilds. The attempt is counted and committed before it is
+        made.
+        """
         free = cls.objects.due().select_for_update(skip_locked=True)
         rows = list(free[:limit])
-        cls.objects.filter(id__in=[row.id for row in rows]).update(attempts=F("attempts") + 1, not_before=Now() + LEASE)
+        cls.objects.filter(id__in=[row.id for row in rows]).update(
+            attempts=F("attempts") + 1, not_before=Now() + LEASE
+        )
         return rows

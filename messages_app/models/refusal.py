@@ -10,7 +10,9 @@ from django.db.models.functions import Now
 
 
 class WebhookRefusal(models.Model):
-    """How often an endpoint has refused webhooks for one cause, and when last. A day without one ends the count."""
+    """How often an endpoint has refused webhooks for one cause, and when last. A day without one
+    ends the count.
+    """
 
     COUNTED_FOR = timedelta(days=1)
 
@@ -22,15 +24,23 @@ class WebhookRefusal(models.Model):
     last_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["endpoint", "cause"], name="refusal_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["endpoint", "cause"], name="refusal_once")
+        ]
 
     def __str__(self) -> str:
         return f"{self.endpoint}: {self.cause}"
 
     @classmethod
-    def record(cls, endpoint: str, cause: str, reason: str, times: int, *, using: str) -> None:
+    def record(
+        cls, endpoint: str, cause: str, reason: str, times: int, *, using: str
+    ) -> None:
         """Count some more, over this database connection. Raises django.db.Error."""
         rows = cls.objects.using(using)
         rows.filter(last_at__lt=Now() - cls.COUNTED_FOR).delete()
-        row, _ = rows.get_or_create(endpoint=endpoint, cause=cause, defaults={"reason": reason})
-        rows.filter(pk=row.pk).update(count=F("count") + times, reason=reason, last_at=Now())
+        row, _ = rows.get_or_create(
+            endpoint=endpoint, cause=cause, defaults={"reason": reason}
+        )
+        rows.filter(pk=row.pk).update(
+            count=F("count") + times, reason=reason, last_at=Now()
+        )

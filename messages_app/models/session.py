@@ -12,8 +12,8 @@ _OPEN = ("collecting", "awaiting_details")
 
 
 class PhotoSession(models.Model):
-    """What the fold of a contact's messages says of one session, written down. Machines overwrite all of it but the
-    id and what staff decided.
+    """What the fold of a contact's messages says of one session, written down. Machines overwrite
+    all of it but the id and what staff decided.
     """
 
     class State(models.TextChoices):
@@ -31,31 +31,46 @@ class PhotoSession(models.Model):
 
     # uuid5 of "session|id of the message that it was first known by".
     id = models.UUIDField(primary_key=True, editable=False)
-    anchor_id = models.UUIDField(unique=True, help_text="The message that it was first known by.")
-    contact = models.ForeignKey(Contact, on_delete=models.PROTECT, related_name="sessions")
+    anchor_id = models.UUIDField(
+        unique=True, help_text="The message that it was first known by."
+    )
+    contact = models.ForeignKey(
+        Contact, on_delete=models.PROTECT, related_name="sessions"
+    )
     # The number of the business, as its messages name it.
     provider = models.CharField(max_length=32)
     account = models.TextField(blank=True)
     business = models.CharField(max_length=200, blank=True)
-    owner = models.CharField(max_length=200, help_text="Where the contact wrote from last: replies go there.")
+    owner = models.CharField(
+        max_length=200, help_text="Where the contact wrote from last: replies go there."
+    )
     state = models.CharField(max_length=16, choices=State, default=State.COLLECTING)
-    is_reset = models.BooleanField(default=False, help_text="The contact asked for its photos to be deleted.")
+    is_reset = models.BooleanField(
+        default=False, help_text="The contact asked for its photos to be deleted."
+    )
     is_unanswered = models.BooleanField(
         default=False,
         db_default=False,
-        help_text="The contact never answered the question for details: it was submitted without them.",
+        help_text="The contact never answered the question for details: it was submitted "
+        "without them.",
     )
     started_at = models.DateTimeField()
     last_at = models.DateTimeField(help_text="The latest message, by its own time.")
-    last_received_at = models.DateTimeField(help_text="The latest message, by the time it reached us.")
+    last_received_at = models.DateTimeField(
+        help_text="The latest message, by the time it reached us."
+    )
     done_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     details = models.TextField(blank=True)
     # Derived, in order: what it said, and the files in it.
     message_ids = models.JSONField(default=list)
     media_ids = models.JSONField(default=list)
-    is_settled = models.BooleanField(default=True, help_text="None of its photos is on its way any more.")
-    looked_at = models.DateTimeField(db_default=Now(), help_text="When the sweeper looked at it last.")
+    is_settled = models.BooleanField(
+        default=True, help_text="None of its photos is on its way any more."
+    )
+    looked_at = models.DateTimeField(
+        db_default=Now(), help_text="When the sweeper looked at it last."
+    )
     # A decision is a fact like a message: the fold takes it in at its time.
     staff_verb = models.CharField(max_length=8, choices=Verb, blank=True)
     staff_at = models.DateTimeField(null=True, blank=True)
@@ -73,9 +88,15 @@ class PhotoSession(models.Model):
             models.Index(fields=["-started_at", "id"], name="session_newest"),
             models.Index(fields=["contact", "-started_at"], name="session_by_contact"),
             models.Index(
-                fields=["last_at"], name="session_open", condition=Q(state__in=("collecting", "awaiting_details"))
+                fields=["last_at"],
+                name="session_open",
+                condition=Q(state__in=("collecting", "awaiting_details")),
             ),
-            models.Index(fields=["looked_at", "id"], name="session_to_settle", condition=Q(is_settled=False)),
+            models.Index(
+                fields=["looked_at", "id"],
+                name="session_to_settle",
+                condition=Q(is_settled=False),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,4 +1,6 @@
-"""The providers by name. A vendor is added here, and with a source of the same name in media_app.sources."""
+"""The providers by name. A vendor is added here, and with a source of the same name in
+media_app.sources.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +10,31 @@ from messages_app.providers.base import IncomingRequest, Provider, RawDelivery
 from messages_app.providers.meta import MetaProvider
 from messages_app.providers.twilio import TwilioProvider
 
-__all__ = ["PROVIDERS", "IncomingRequest", "Provider", "RawDelivery", "provider", "provider_of"]
+__all__ = [
+    "PROVIDERS",
+    "IncomingRequest",
+    "Provider",
+    "RawDelivery",
+    "provider",
+    "provider_of",
+]
 
-PROVIDERS: Mapping[str, Provider] = {provider.name: provider for provider in (MetaProvider(), TwilioProvider())}
+PROVIDERS: Mapping[str, Provider] = {
+    provider.name: provider for provider in (MetaProvider(), TwilioProvider())
+}
 
 
 def provider_of(endpoint: str) -> Provider:
-    """The provider behind a door: ``twilio`` for ``twilio`` and ``twilio-status``. Raises ValueError."""
+    """The provider behind a door: ``twilio`` for ``twilio`` and ``twilio-status``. Raises
+    ValueError.
+    """
     return provider(endpoint.partition("-")[0])
 
 
 def provider(name: str) -> Provider:
     """The provider of this name. Raises ValueError for an unknown one."""
     if name not in PROVIDERS:
-        raise ValueError(f"no provider is called {name!r}; there are {', '.join(PROVIDERS)}")
+        raise ValueError(
+            f"no provider is called {name!r}; there are {', '.join(PROVIDERS)}"
+        )
     return PROVIDERS[name]

@@ -36,7 +36,9 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refusal:
-    """Why a webhook was refused, for staff: a sentence that names the setting to change. Without secrets."""
+    """Why a webhook was refused, for staff: a sentence that names the setting to change. Without
+    secrets.
+    """
 
     cause: Cause
     reason: str
@@ -72,8 +74,8 @@ class OutgoingMessage:
     account: str
     #: The business's own number as ``MessageReceived.business`` of the message that is answered.
     business: str
-    #: An owner: ``whatsapp:+E164``, ``whatsapp:CC.…`` where WhatsApp hides the number, ``sms:+E164``, …
-    #: Its scheme is the channel to answer on.
+    #: An owner: ``whatsapp:+E164``, ``whatsapp:CC.…`` where WhatsApp hides the number,
+    #: ``sms:+E164``, … Its scheme is the channel to answer on.
     to: str
     #: What is too long for the vendor is cut, at a space if there is one.
     text: str
@@ -99,7 +101,8 @@ class Provider(Protocol):
         """The answer to that question; None: refuse it."""
 
     def refusal_of_headers(self, headers: Mapping[str, str]) -> Refusal | None:
-        """Why a request with these headers can't be genuine, whatever its body is; None: the body decides.
+        """Why a request with these headers can't be genuine, whatever its body is; None: the body
+        decides.
 
         It keeps strangers from making us read and decode what they send.
         """
@@ -114,7 +117,11 @@ class Provider(Protocol):
         """All that a delivery says. Yields Unreadable for what can't be read; never raises."""
 
     def lines(self, raw: Mapping[str, Any]) -> list[Line]:
-        """What a message says beside its text, for staff; of the message as it was kept. Never raises."""
+        """What a message says beside its text, for staff; of the message as it was kept. Never
+        raises.
+        """
 
     def send(self, message: OutgoingMessage) -> str:
-        """Send it once; the vendor's id of it. Raises SendError subclasses (``sending``), which say if it went out."""
+        """Send it once; the vendor's id of it. Raises SendError subclasses (``sending``), which say
+        if it went out.
+        """

@@ -25,7 +25,8 @@ class AttachedMedia:
     filename: str = ""
     #: The link that came with the announcement, or "".
     url: str = ""
-    #: Why the provider can't pass the file on, or "". Then it has no id, and nothing can be fetched.
+    #: Why the provider can't pass the file on, or "". Then it has no id, and nothing can be
+    #: fetched.
     lost: str = ""
 
 
@@ -57,7 +58,8 @@ class MessageReceived:
     text: str = ""
     #: A button's or list row's id, or "".
     payload: str = ""
-    #: The provider's id of the message that this one is about (reply, reaction, edit, revoke), or "".
+    #: The provider's id of the message that this one is about (reply, reaction, edit, revoke), or
+    #: "".
     refers_to: str = ""
     media: tuple[AttachedMedia, ...] = ()
     #: When the provider forgets the media; None: as long after the message as it keeps any.
@@ -84,8 +86,8 @@ class StatusChanged:
     #: Meta's names: sent, delivered, read, played, failed; others as the vendor says them.
     status: str
     occurred_at: datetime
-    #: The owner that it was sent to; of a group the one participant that the status is about. As the provider writes
-    #: it where that is no owner; "" where nobody is named.
+    #: The owner that it was sent to; of a group the one participant that the status is about. As
+    #: the provider writes it where that is no owner; "" where nobody is named.
     recipient: str = ""
     #: The provider's id of the group that it was sent to, or "".
     group_id: str = ""
@@ -116,7 +118,9 @@ class ContactNamed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Noticed:
-    """Something that becomes no message: a field or list that nothing reads, or an error of the account."""
+    """Something that becomes no message: a field or list that nothing reads, or an error of the
+    account.
+    """
 
     #: The field's name, ``field.list`` for a list in it, or ``errors``.
     name: str
@@ -140,4 +144,6 @@ class Unreadable:
     parts: int = 1
 
 
-Event = MessageReceived | StatusChanged | OwnersLinked | ContactNamed | Noticed | Unreadable
+Event = (
+    MessageReceived | StatusChanged | OwnersLinked | ContactNamed | Noticed | Unreadable
+)

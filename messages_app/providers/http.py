@@ -57,7 +57,8 @@ class Answer:
 
     status: int
     retry_after: timedelta | None = None
-    #: The JSON object of the body; an empty one where none can be read: then the status has to tell.
+    #: The JSON object of the body; an empty one where none can be read: then the status has to
+    #: tell.
     said: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -65,16 +66,26 @@ class Answer:
         return 200 <= self.status < 300
 
     def error(self, who: str, code: int | None, codes: Codes) -> SendError:
-        """What an answer without the message's id means. Only a 4xx is certain to have done nothing."""
-        what = f"{who} answered {self.status}" + ("" if code is None else f", code {code}")
+        """What an answer without the message's id means. Only a 4xx is certain to have done
+        nothing.
+        """
+        what = f"{who} answered {self.status}" + (
+            "" if code is None else f", code {code}"
+        )
         if not 400 <= self.status < 500:
-            return UnknownOutcomeError(f"{what}, which does not say what became of the message.")
+            return UnknownOutcomeError(
+                f"{what}, which does not say what became of the message."
+            )
         if self.status == 401 or code in codes.credentials:
             return CredentialsRefusedError(f"{what}: our credentials are refused.")
         # Before the refusals: these codes come with a 400 or 403 too.
         if self.status in {408, 429} or code in codes.busy:
-            return NotSentError(f"{what}: it wants the message later.", self.retry_after)
-        return RefusedError(f"{what}: {codes.refusals.get(code or 0, 'it does not take this message')}.")
+            return NotSentError(
+                f"{what}: it wants the message later.", self.retry_after
+            )
+        return RefusedError(
+            f"{what}: {codes.refusals.get(code or 0, 'it does not take this message')}."
+        )
 
 
 def post(url: str, *, headers: Mapping[str, str], body: bytes) -> Answer:
@@ -85,7 +96,11 @@ def post(url: str, *, headers: Mapping[str, str], body: bytes) -> Answer:
     # From None throughout: the texts of some of these errors have the credentials.
     with contextlib.closing(_connection(url)) as connection:
         host = connection.host
-        _write_head(connection, url, {**headers, "User-Agent": "mediahub", "Content-Length": str(len(body))})
+        _write_head(
+            connection,
+            url,
+            {**headers, "User-Agent": "mediahub", "Content-Length": str(len(body))},
+        )
         try:
             connection.connect()
         except OSError as error:
@@ -111,7 +126,9 @@ def _connection(url: str) -> HTTPConnection:
     try:
         scheme, host, port = address_of(url)
     except RefusedAddressError as error:
-        raise NotSentError(f"The address in the settings can't be called: {error}") from None
+        raise NotSentError(
+            f"The address in the settings can't be called: {error}"
+        ) from None
     if scheme == "http":
         return HTTPConnection(host, port, timeout=CONNECT_SECONDS)
     return HTTPSConnection(host, port, timeout=CONNECT_SECONDS, context=_trust())
@@ -123,7 +140,9 @@ def _trust() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH)
 
 
-def _write_head(connection: HTTPConnection, url: str, headers: Mapping[str, str]) -> None:
+def _write_head(
+    connection: HTTPConnection, url: str, headers: Mapping[str, str]
+) -> None:
     """Note down the request's head; nothing leaves before ``endheaders``."""
     parts = urlsplit(url)
     query = f"?{parts.query}" if parts.query else ""
@@ -135,7 +154,9 @@ def _write_head(connection: HTTPConnection, url: str, headers: Mapping[str, str]
         for name, value in headers.items():
             connection.putheader(name, value)
     except ValueError:
-        raise CredentialsRefusedError("The credentials have characters that can't be sent.") from None
+        raise CredentialsRefusedError(
+            "The credentials have characters that can't be sent."
+        ) from None
 
 
 def _read(response: HTTPResponse) -> Answer:
@@ -145,14 +166,18 @@ def _read(response: HTTPResponse) -> Answer:
         said = json.loads(response.read(MAX_ANSWER))
     return Answer(
         status=response.status,
-        retry_after=retry_after({"Retry-After": response.headers.get("Retry-After", "")}),
+        retry_after=retry_after(
+            {"Retry-After": response.headers.get("Retry-After", "")}
+        ),
         said=said if isinstance(said, dict) else {},
     )
 
 
 def _failure(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
-        return "has no TLS certificate that can be trusted, or broke off the TLS handshake"
+        return (
+            "has no TLS certificate that can be trusted, or broke off the TLS handshake"
+        )
     if isinstance(error, TimeoutError):
         return "did not take the connection in time"
     return "could not be reached"

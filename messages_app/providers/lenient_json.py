@@ -1,7 +1,9 @@
-"""JSON with malformed values: each of them is kept as text, so that what stands beside it can be read.
+"""JSON with malformed values: each of them is kept as text, so that what stands beside it can be
+read.
 
-Pure. Read as it comes: invalid UTF-8, raw control characters, ``NaN``, numbers of thousands of digits, unknown
-escapes, bare words. What is nested too deep is cut off. Brackets and quotes must be right.
+Pure. Read as it comes: invalid UTF-8, raw control characters, ``NaN``, numbers of thousands of
+digits, unknown escapes, bare words. What is nested too deep is cut off. Brackets and quotes must be
+right.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ _NAMED = {"true": True, "false": False, "null": None}
 
 
 def loads(body: bytes) -> Any:
-    """The value that a JSON text stands for. Raises ValueError where brackets or quotes do not match."""
+    """The value that a JSON text stands for. Raises ValueError where brackets or quotes do not
+    match.
+    """
     text = body.decode(json.detect_encoding(body), errors="replace")
     text = text.removeprefix("\ufeff")
     try:
@@ -43,7 +47,9 @@ def loads(body: bytes) -> Any:
 
 
 def _tree(text: str) -> Any:
-    """Read token by token, without recursion. Slow (about half a second for a megabyte), so only as a second try."""
+    """Read token by token, without recursion. Slow (about half a second for a megabyte), so only as
+    a second try.
+    """
     root = _Open([])
     path = [root]
     too_deep = 0

@@ -1,4 +1,6 @@
-"""What a message says beside its text, as labelled lines for staff. Pure functions, which never raise."""
+"""What a message says beside its text, as labelled lines for staff. Pure functions, which never
+raise.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def limited(lines: Iterator[Line]) -> list[Line]:
     left_out = len(said) - MAX_LINES
     if left_out <= 0:
         return said
-    more = Line("More", f"{left_out} more lines are in the message as the provider sent it")
+    more = Line(
+        "More", f"{left_out} more lines are in the message as the provider sent it"
+    )
     return [*said[:MAX_LINES], more]
 
 
@@ -49,8 +53,12 @@ def words(value: object) -> str:
     return keepable(value, MAX_TEXT + 1)
 
 
-def other_lines(value: object, label: str = "", known: Collection[str] = ()) -> Iterator[Line]:
-    """A line for each plain value within, labelled by its path. ``known`` names what is left out at the top."""
+def other_lines(
+    value: object, label: str = "", known: Collection[str] = ()
+) -> Iterator[Line]:
+    """A line for each plain value within, labelled by its path. ``known`` names what is left out at
+    the top.
+    """
     if isinstance(value, Mapping) and (amount := _amount(value)):
         yield Line(label, amount)
     elif isinstance(value, Mapping):
@@ -62,7 +70,9 @@ def other_lines(value: object, label: str = "", known: Collection[str] = ()) -> 
                 yield Line(path, at)
             else:
                 yield from other_lines(part, path)
-    elif isinstance(value, list) and any(isinstance(part, dict | list) for part in value):
+    elif isinstance(value, list) and any(
+        isinstance(part, dict | list) for part in value
+    ):
         for number, part in enumerate(value, 1):
             yield from other_lines(part, f"{label} {number}".strip())
     else:
@@ -70,7 +80,9 @@ def other_lines(value: object, label: str = "", known: Collection[str] = ()) -> 
 
 
 def answers(text: object) -> Iterator[Line]:
-    """The answers that a form sent, as JSON in a string. The token only names the form to its maker."""
+    """The answers that a form sent, as JSON in a string. The token only names the form to its
+    maker.
+    """
     given = text
     if isinstance(text, str):
         try:

@@ -16,8 +16,20 @@ from typing import Any
 from django.conf import settings
 
 from messages_app.providers import lenient_json, meta_sending
-from messages_app.providers.base import Cause, IncomingRequest, OutgoingMessage, RawDelivery, Refusal
-from messages_app.providers.events import Event, Noticed, Origin, StatusChanged, Unreadable
+from messages_app.providers.base import (
+    Cause,
+    IncomingRequest,
+    OutgoingMessage,
+    RawDelivery,
+    Refusal,
+)
+from messages_app.providers.events import (
+    Event,
+    Noticed,
+    Origin,
+    StatusChanged,
+    Unreadable,
+)
 from messages_app.providers.lines import Line, limited
 from messages_app.providers.meta_contacts import read_contact, read_user_id_update
 from messages_app.providers.meta_lines import meta_lines
@@ -75,38 +87,56 @@ class MetaProvider:
         if not any(settings.META_APP_SECRET):
             return Refusal(cause=Cause.NOT_SET, reason="META_APP_SECRET is not set.")
         if not _SIGNATURE.fullmatch(headers.get("x-hub-signature-256", "")):
-            reason = "The request has no X-Hub-Signature-256 like sha256=<64 hex digits>."
+            reason = (
+                "The request has no X-Hub-Signature-256 like sha256=<64 hex digits>."
+            )
             return Refusal(cause=Cause.UNSIGNED, reason=reason)
         return None
 
     def is_genuine(self, request: IncomingRequest) -> bool:
-        """``X-Hub-Signature-256: sha256=<hex>``, an HMAC-SHA256 of the raw body with the app's secret."""
+        """``X-Hub-Signature-256: sha256=<hex>``, an HMAC-SHA256 of the raw body with the app's
+        secret.
+        """
         # As bytes: compare_digest raises on text that is not ASCII.
-        claimed = request.headers.get("x-hub-signature-256", "").encode(errors="replace")
+        claimed = request.headers.get("x-hub-signature-256", "").encode(
+            errors="replace"
+        )
         secrets = [secret.encode() for secret in settings.META_APP_SECRET if secret]
-        return any(hmac.compare_digest(_signature(secret, request.body), claimed) for secret in secrets)
+        return any(
+            hmac.compare_digest(_signature(secret, request.body), claimed)
+            for secret in secrets
+        )
 
     def refusal(self, request: IncomingRequest) -> Refusal:
         if refusal := self.refusal_of_headers(request.headers):
             return refusal
-        reason = "The signature is wrong: META_APP_SECRET is not the secret of the app that sent this."
+        reason = (
+            "The signature is wrong: META_APP_SECRET is not the secret of the app that "
+            "sent this."
+        )
         return Refusal(cause=Cause.WRONG_SIGNATURE, reason=reason)
 
     def challenge(self, query: Mapping[str, str]) -> str | None:
         """The answer to the handshake that Meta makes before it sends anything; None: refuse it."""
         claimed = query.get("hub.verify_token", "").encode(errors="replace")
         tokens = [token.encode() for token in settings.META_VERIFY_TOKEN if token]
-        if query.get("hub.mode") != "subscribe" or not any(hmac.compare_digest(token, claimed) for token in tokens):
+        if query.get("hub.mode") != "subscribe" or not any(
+            hmac.compare_digest(token, claimed) for token in tokens
+        ):
             return None
         return query.get("hub.challenge")
 
     def read(self, delivery: RawDelivery) -> Iterator[Event]:
-        """Every entry, every change, every message and status: Meta sends up to a thousand at once."""
+        """Every entry, every change, every message and status: Meta sends up to a thousand at
+        once.
+        """
         try:
             body = lenient_json.loads(delivery.body)
         except ValueError as error:
             text = delivery.body.decode(errors="replace")
-            yield Unreadable(path="", error=f"not JSON: {error}", payload=keepable(text, TEXT_LIMIT))
+            yield Unreadable(
+                path="", error=f"not JSON: {error}", payload=keepable(text, TEXT_LIMIT)
+            )
             return
         if not isinstance(body, dict):
             yield _unreadable("", "not an object", body)
@@ -128,7 +158,9 @@ def _signature(secret: bytes, body: bytes) -> bytes:
     return b"sha256=" + hmac.new(secret, body, sha256).hexdigest().encode()
 
 
-def _change(change: Json, path: str, received_at: datetime, broken: _Broken) -> Iterator[Event]:
+def _change(
+    change: Json, path: str, received_at: datetime, broken: _Broken
+) -> Iterator[Event]:
     field, value = change.get("field"), change.get("value")
     if not isinstance(field, str):
         broken.add(f"{path}.field", "not a name", change)
@@ -146,7 +178,10 @@ def _change(change: Json, path: str, received_at: datetime, broken: _Broken) -> 
         yield Noticed(name="errors", error=errors)
     for name in value.keys() - _READ:
         if isinstance(value[name], dict | list):
-            yield Noticed(name=keepable(f"{field}.{name}", TYPE_LIMIT), has_media=brings_media(value[name]))
+            yield Noticed(
+                name=keepable(f"{field}.{name}", TYPE_LIMIT),
+                has_media=brings_media(value[name]),
+            )
     standby = value.get("standby")
     if isinstance(standby, dict):
         # The same lists again, one level deeper, beside the metadata of the value.
@@ -156,7 +191,9 @@ def _change(change: Json, path: str, received_at: datetime, broken: _Broken) -> 
         broken.add(f"{path}.standby", "not an object", standby)
 
 
-def _lists(value: Json, envelope: Envelope, path: str, broken: _Broken) -> Iterator[Event]:
+def _lists(
+    value: Json, envelope: Envelope, path: str, broken: _Broken
+) -> Iterator[Event]:
     """Each list that we can read, under whatever field it stands."""
     for name, read in _READERS.items():
         if value.get(name) is not None:
@@ -167,11 +204,20 @@ def _lists(value: Json, envelope: Envelope, path: str, broken: _Broken) -> Itera
             yield from _history(chunk, envelope, at, broken)
 
 
-def _history(chunk: Json, envelope: Envelope, path: str, broken: _Broken) -> Iterator[Event]:
-    """A part of what was said on the business's phone before the hub was there: conversations with their messages."""
+def _history(
+    chunk: Json, envelope: Envelope, path: str, broken: _Broken
+) -> Iterator[Event]:
+    """A part of what was said on the business's phone before the hub was there: conversations with
+    their messages.
+    """
     if errors := error_words(chunk.get("errors")):
-        # Mostly 2593109: the business does not share it. Shown to staff beside what could not be read.
-        yield _unreadable(f"{path}.errors", f"The history is not shared: {errors}", chunk.get("errors"))
+        # Mostly 2593109: the business does not share it. Shown to staff beside what could not be
+        # read.
+        yield _unreadable(
+            f"{path}.errors",
+            f"The history is not shared: {errors}",
+            chunk.get("errors"),
+        )
         if chunk.get("threads") is None:
             return
     for thread_path, thread in _objects(chunk, "threads", path, broken):
@@ -184,9 +230,15 @@ def _read_status(status: Json, envelope: Envelope) -> list[StatusChanged]:
     """https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/status"""
     id, name = keepable_id(status.get("id")), keepable(status.get("status"), KIND_LIMIT)
     if not id or not name:
-        raise UnreadableError("the status has no id" if not id else "the status has no name")
+        raise UnreadableError(
+            "the status has no id" if not id else "the status has no name"
+        )
     moment, _ = moment_of(status.get("timestamp"), envelope.received_at)
-    group_id = keepable_id(status.get("recipient_id")) if status.get("recipient_type") == "group" else ""
+    group_id = (
+        keepable_id(status.get("recipient_id"))
+        if status.get("recipient_type") == "group"
+        else ""
+    )
     # Of a group each participant has statuses of their own.
     to = "recipient_participant" if group_id else "recipient"
     named = [status.get(f"{to}_id"), status.get(f"{to}_user_id")]
@@ -222,7 +274,9 @@ _READERS: Mapping[str, _Reader] = {
 _READ = {*_READERS, "contacts", "errors", "history", "metadata", "standby"}
 
 
-def _attempt(read: _Reader, part: Json, envelope: Envelope, path: str) -> Sequence[Event]:
+def _attempt(
+    read: _Reader, part: Json, envelope: Envelope, path: str
+) -> Sequence[Event]:
     """What one message or status says. Whatever goes wrong in it, its neighbours live."""
     try:
         return read(part, envelope)
@@ -233,7 +287,9 @@ def _attempt(read: _Reader, part: Json, envelope: Envelope, path: str) -> Sequen
         return [_unreadable(path, f"a fault of ours: {type(error).__name__}", part)]
 
 
-def _objects(parent: Json, name: str, path: str, broken: _Broken) -> Iterator[tuple[str, Json]]:
+def _objects(
+    parent: Json, name: str, path: str, broken: _Broken
+) -> Iterator[tuple[str, Json]]:
     """The objects of a list, each with its path. What has another shape goes to ``broken``."""
     at = f"{path}.{name}" if path else name
     parts = parent.get(name)
@@ -248,7 +304,9 @@ def _objects(parent: Json, name: str, path: str, broken: _Broken) -> Iterator[tu
 
 
 class _Broken:
-    """What could not be read. The first ones are kept, the rest is counted: a list may have millions of them."""
+    """What could not be read. The first ones are kept, the rest is counted: a list may have
+    millions of them.
+    """
 
     def __init__(self) -> None:
         self._kept: list[Unreadable] = []
@@ -263,8 +321,12 @@ class _Broken:
     def events(self) -> Iterator[Unreadable]:
         yield from self._kept
         if self._more:
-            yield Unreadable(path="more", error="not counted one by one", parts=self._more)
+            yield Unreadable(
+                path="more", error="not counted one by one", parts=self._more
+            )
 
 
 def _unreadable(path: str, error: str, part: object) -> Unreadable:
-    return Unreadable(path=path, error=keepable(error, TEXT_LIMIT), payload=keepable_json(part))
+    return Unreadable(
+        path=path, error=keepable(error, TEXT_LIMIT), payload=keepable_json(part)
+    )

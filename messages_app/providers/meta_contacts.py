@@ -1,4 +1,5 @@
-"""What Meta says of people beside their messages: names in the business's contact book, and new hidden ids.
+"""What Meta says of people beside their messages: names in the business's contact book, and new
+hidden ids.
 
 https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/smb_app_state_sync
 https://developers.facebook.com/documentation/business-messaging/whatsapp/business-scoped-user-ids
@@ -20,10 +21,14 @@ from messages_app.providers.text import NAME_LIMIT, keepable
 
 
 def read_contact(entry: Json, envelope: Envelope) -> list[ContactNamed]:
-    """One entry of ``state_sync``. A contact that was removed keeps the name that it was last known by."""
+    """One entry of ``state_sync``. A contact that was removed keeps the name that it was last known
+    by.
+    """
     contact = object_in(entry, "contact")
     owners = owners_among(contact.get("phone_number"), contact.get("user_id"))
-    name = keepable(contact.get("full_name"), NAME_LIMIT) or keepable(contact.get("first_name"), NAME_LIMIT)
+    name = keepable(contact.get("full_name"), NAME_LIMIT) or keepable(
+        contact.get("first_name"), NAME_LIMIT
+    )
     if not owners:
         raise UnreadableError("the contact has no number")
     if not name or entry.get("action") == "remove":

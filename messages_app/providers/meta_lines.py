@@ -1,6 +1,8 @@
-"""What one message of Meta's says beside its text, in words. Whatever is not known here is shown by its own name.
+"""What one message of Meta's says beside its text, in words. Whatever is not known here is shown by
+its own name.
 
-Fields: https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages
+Fields:
+https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages
 """
 
 from __future__ import annotations
@@ -8,17 +10,52 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from messages_app.providers.lines import Line, answers, decimal, label_of, line, moment, other_lines, words
-from messages_app.providers.meta_message import MEDIA_TYPES, error_words, object_in, objects_in
+from messages_app.providers.lines import (
+    Line,
+    answers,
+    decimal,
+    label_of,
+    line,
+    moment,
+    other_lines,
+    words,
+)
+from messages_app.providers.meta_message import (
+    MEDIA_TYPES,
+    error_words,
+    object_in,
+    objects_in,
+)
 
 Json = Mapping[str, Any]
 
 # Shown elsewhere on the page, or only of use to machines.
 _BESIDE = frozenset(
-    {"from", "from_user_id", "from_parent_user_id", "to", "to_user_id", "id", "timestamp", "type", "group_id"}
+    {
+        "from",
+        "from_user_id",
+        "from_parent_user_id",
+        "to",
+        "to_user_id",
+        "id",
+        "timestamp",
+        "type",
+        "group_id",
+    }
     | {"recipient_type", "message_creation_type"}
 )
-_FILE = ("id", "mime_type", "sha256", "url", "caption", "body", "filename", "file_size", "voice", "animated")
+_FILE = (
+    "id",
+    "mime_type",
+    "sha256",
+    "url",
+    "caption",
+    "body",
+    "filename",
+    "file_size",
+    "voice",
+    "animated",
+)
 _AD = {
     "headline": "Ad headline",
     "body": "Ad text",
@@ -56,7 +93,11 @@ def _content(name: str, part: object) -> Iterator[Line]:
     match name, part:
         case "contacts", list():
             for contact in part:
-                yield from _contact(contact) if isinstance(contact, dict) else other_lines(contact, "Contact")
+                yield from (
+                    _contact(contact)
+                    if isinstance(contact, dict)
+                    else other_lines(contact, "Contact")
+                )
         case "errors", list():
             yield Line("Problem", error_words(part))
         case _, dict() if name in MEDIA_TYPES:
@@ -81,7 +122,9 @@ def _text(body: Json) -> Iterator[Line]:
 
 def _location(body: Json) -> Iterator[Line]:
     yield line("Link", body.get("url"))
-    yield from other_lines(body, known=("name", "address", "latitude", "longitude", "url"))
+    yield from other_lines(
+        body, known=("name", "address", "latitude", "longitude", "url")
+    )
 
 
 def _reaction(body: Json) -> Iterator[Line]:
@@ -105,7 +148,9 @@ def _interactive(body: Json) -> Iterator[Line]:
             case "call_permission_reply", dict():
                 yield Line("Calls", _call_permission(part))
             case _:
-                yield from other_lines(part, label_of(name) if isinstance(part, dict) else "Interactive")
+                yield from other_lines(
+                    part, label_of(name) if isinstance(part, dict) else "Interactive"
+                )
 
 
 def _form(form: Json) -> Iterator[Line]:
@@ -119,8 +164,16 @@ def _form(form: Json) -> Iterator[Line]:
 def _call_permission(reply: Json) -> str:
     if reply.get("response") != "accept":
         return "the customer may not be called"
-    until = "" if reply.get("is_permanent") is True else moment(reply.get("expiration_timestamp"))
-    return f"the customer may be called, until {until}" if until else "the customer may be called"
+    until = (
+        ""
+        if reply.get("is_permanent") is True
+        else moment(reply.get("expiration_timestamp"))
+    )
+    return (
+        f"the customer may be called, until {until}"
+        if until
+        else "the customer may be called"
+    )
 
 
 def _contact(contact: Json) -> Iterator[Line]:
@@ -129,17 +182,37 @@ def _contact(contact: Json) -> Iterator[Line]:
     yield Line("Contact", words(name.get("formatted_name")) or _joined(" ", *names))
     for phone in objects_in(contact, "phones"):
         number = words(phone.get("phone")) or words(phone.get("wa_id"))
-        yield Line(_of_type("Phone", phone), f"{number}, on WhatsApp" if number and phone.get("wa_id") else number)
+        yield Line(
+            _of_type("Phone", phone),
+            f"{number}, on WhatsApp" if number and phone.get("wa_id") else number,
+        )
     for mail in objects_in(contact, "emails"):
         yield line(_of_type("E-mail", mail), mail.get("email"))
-    yield Line("Organisation", _joined(", ", *(organisation.get(part) for part in _ORGANISATION)))
+    yield Line(
+        "Organisation",
+        _joined(", ", *(organisation.get(part) for part in _ORGANISATION)),
+    )
     for address in objects_in(contact, "addresses"):
-        yield Line(_of_type("Address", address), _joined(", ", *(address.get(part) for part in _ADDRESS)))
+        yield Line(
+            _of_type("Address", address),
+            _joined(", ", *(address.get(part) for part in _ADDRESS)),
+        )
     for url in objects_in(contact, "urls"):
         yield line(_of_type("Website", url), url.get("url"))
     yield line("Birthday", contact.get("birthday"))
     yield from other_lines(
-        contact, known=("name", "phones", "emails", "org", "addresses", "urls", "birthday", "origin", "vcard")
+        contact,
+        known=(
+            "name",
+            "phones",
+            "emails",
+            "org",
+            "addresses",
+            "urls",
+            "birthday",
+            "origin",
+            "vcard",
+        ),
     )
 
 
@@ -157,11 +230,20 @@ def _order(order: Json) -> Iterator[Line]:
 def _total(items: list[Json]) -> str:
     """The sum, where all prices are of one known currency."""
     currencies = {words(item.get("currency")) for item in items}
-    prices = [(decimal(item.get("quantity")), decimal(item.get("item_price"))) for item in items]
+    prices = [
+        (decimal(item.get("quantity")), decimal(item.get("item_price")))
+        for item in items
+    ]
     if len(currencies) != 1 or "" in currencies:
         return ""
-    amounts = [count * price for count, price in prices if count is not None and price is not None]
-    return f"{sum(amounts):.2f} {currencies.pop()}" if len(amounts) == len(items) else ""
+    amounts = [
+        count * price
+        for count, price in prices
+        if count is not None and price is not None
+    ]
+    return (
+        f"{sum(amounts):.2f} {currencies.pop()}" if len(amounts) == len(items) else ""
+    )
 
 
 def _system(body: Json) -> Iterator[Line]:
@@ -178,7 +260,11 @@ def _unsupported(body: Json) -> Iterator[Line]:
 
 def _edit(body: Json) -> Iterator[Line]:
     # Nobody edits an edit.
-    inner = {name: part for name, part in object_in(body, "message").items() if name != "edit"}
+    inner = {
+        name: part
+        for name, part in object_in(body, "message").items()
+        if name != "edit"
+    }
     yield from meta_lines(inner)
 
 
@@ -194,8 +280,19 @@ def _context(context: Json) -> Iterator[Line]:
     product = object_in(context, "referred_product")
     catalogue = words(product.get("catalog_id"))
     name = words(product.get("product_retailer_id"))
-    yield Line("About product", f"{name} (catalogue {catalogue})" if name and catalogue else name or catalogue)
-    known = ("from", "id", "forwarded", "frequently_forwarded", "referred_product", "from_user_id", "group_id")
+    yield Line(
+        "About product",
+        f"{name} (catalogue {catalogue})" if name and catalogue else name or catalogue,
+    )
+    known = (
+        "from",
+        "id",
+        "forwarded",
+        "frequently_forwarded",
+        "referred_product",
+        "from_user_id",
+        "group_id",
+    )
     yield from other_lines(context, known=known)
 
 

@@ -1,6 +1,7 @@
 """One message of Meta's Cloud API, read.
 
-Fields and types: https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages
+Fields and types:
+https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages
 """
 
 from __future__ import annotations
@@ -15,7 +16,12 @@ from django.conf import settings
 
 from media_app.digests import digest_hex
 from media_app.identity import OLDEST_BELIEVED, occurred_at, owner_of
-from messages_app.providers.events import AttachedMedia, MessageReceived, Origin, OwnersLinked
+from messages_app.providers.events import (
+    AttachedMedia,
+    MessageReceived,
+    Origin,
+    OwnersLinked,
+)
 from messages_app.providers.owners import is_number, owners_among
 from messages_app.providers.text import (
     KIND_LIMIT,
@@ -36,21 +42,51 @@ MEDIA_TYPES = ("image", "video", "audio", "document", "sticker", "voice")
 # What shows of a message without a type which one it is. The first that it carries counts.
 CARRIED_TYPES = (
     *MEDIA_TYPES,
-    *("text", "location", "contacts", "interactive", "button", "reaction", "order", "system", "edit", "revoke"),
+    *(
+        "text",
+        "location",
+        "contacts",
+        "interactive",
+        "button",
+        "reaction",
+        "order",
+        "system",
+        "edit",
+        "revoke",
+    ),
 )
 KINDS = {"voice": "audio"}
 # The system messages whose ids all belong to the one who sent them. The words of a
 # system message also name ids, beside a name that the customer chooses: not to be trusted.
-LINKING = ("user_changed_number", "customer_changed_number", "user_changed_user_id", "customer_identity_changed")
-LINKED = ("customer", "wa_id", "new_wa_id", "previous_user_id", "user_id", "new_user_id")
+LINKING = (
+    "user_changed_number",
+    "customer_changed_number",
+    "user_changed_user_id",
+    "customer_identity_changed",
+)
+LINKED = (
+    "customer",
+    "wa_id",
+    "new_wa_id",
+    "previous_user_id",
+    "user_id",
+    "new_user_id",
+)
 
-# The history goes back 180 days from when the number was connected; Meta delivers it for up to seven days.
+# The history goes back 180 days from when the number was connected; Meta delivers it for up to
+# seven days.
 HISTORY_BELIEVED = timedelta(days=187)
 # "14 days after onboarding": the history comes soon after that.
 HISTORY_MEDIA_KEPT = timedelta(days=14)
 
 # What is known of a file without a type of its own.
-WHOLE_TYPES = {"image": "image/*", "video": "video/*", "audio": "audio/*", "voice": "audio/*", "sticker": "image/webp"}
+WHOLE_TYPES = {
+    "image": "image/*",
+    "video": "video/*",
+    "audio": "audio/*",
+    "voice": "audio/*",
+    "sticker": "image/webp",
+}
 # The error of a file that Meta could not fetch from its sender.
 MEDIA_FAILED = "131052"
 
@@ -111,12 +147,18 @@ class Content:
 
 
 def envelope_of(value: Json, received_at: datetime, origin: Origin) -> Envelope:
-    """Read what stands beside the messages. Nothing of it is needed to keep a photo, so nothing of it can fail."""
+    """Read what stands beside the messages. Nothing of it is needed to keep a photo, so nothing of
+    it can fail.
+    """
     metadata = object_in(value, "metadata")
     customers = {sender_of(message) for message in objects_in(value, "messages")}
-    customers |= {recipient_of(message) for message in objects_in(value, "message_echoes")}
+    customers |= {
+        recipient_of(message) for message in objects_in(value, "message_echoes")
+    }
     # A burst repeats its sender's card for each photo.
-    cards = list(dict.fromkeys(_card(contact) for contact in objects_in(value, "contacts")))
+    cards = list(
+        dict.fromkeys(_card(contact) for contact in objects_in(value, "contacts"))
+    )
     by_owner: dict[str, list[Card]] = {}
     for card in cards:
         for owner in card.owners:
@@ -132,25 +174,35 @@ def envelope_of(value: Json, received_at: datetime, origin: Origin) -> Envelope:
 
 
 def envelope_of_thread(thread: Json, envelope: Envelope) -> Envelope:
-    """The envelope of a conversation in the history: all its messages are one customer's, or sent to them."""
+    """The envelope of a conversation in the history: all its messages are one customer's, or sent
+    to them.
+    """
     context = object_in(thread, "context")
     customer = Card(
-        owners=owners_among(thread.get("id"), context.get("wa_id"), context.get("user_id")),
+        owners=owners_among(
+            thread.get("id"), context.get("wa_id"), context.get("user_id")
+        ),
         name=keepable(context.get("username"), NAME_LIMIT),
     )
     cards = {owner: [customer] for owner in customer.owners}
     return replace(envelope, cards=cards, only_card=customer, origin="history")
 
 
-def read_message(message: Json, envelope: Envelope) -> list[MessageReceived | OwnersLinked]:
+def read_message(
+    message: Json, envelope: Envelope
+) -> list[MessageReceived | OwnersLinked]:
     """All that one entry of ``messages`` says. Raises UnreadableError."""
     # Only the history has both sides of a conversation in one list.
     is_sent = envelope.origin == "history" and _is_from_business(message, envelope)
     return _read(message, envelope, is_sent=is_sent)
 
 
-def read_echo(message: Json, envelope: Envelope) -> list[MessageReceived | OwnersLinked]:
-    """All that one entry of ``message_echoes`` says: staff wrote it on their phone. Raises UnreadableError."""
+def read_echo(
+    message: Json, envelope: Envelope
+) -> list[MessageReceived | OwnersLinked]:
+    """All that one entry of ``message_echoes`` says: staff wrote it on their phone. Raises
+    UnreadableError.
+    """
     return _read(message, envelope, is_sent=True)
 
 
@@ -166,7 +218,9 @@ def _sent_from(message: Json, envelope: Envelope) -> str:
     return envelope.business_owner or next(iter(sender_of(message)), "")
 
 
-def _read(message: Json, envelope: Envelope, *, is_sent: bool) -> list[MessageReceived | OwnersLinked]:
+def _read(
+    message: Json, envelope: Envelope, *, is_sent: bool
+) -> list[MessageReceived | OwnersLinked]:
     id = keepable_id(message.get("id"))
     if not id:
         raise UnreadableError("the message has no id")
@@ -180,8 +234,12 @@ def _read(message: Json, envelope: Envelope, *, is_sent: bool) -> list[MessageRe
     linked = _linked(message) if type == "system" else ()
     customer = recipient_of(message) if is_sent else sender_of(message)
     cards = _cards_of(customer, envelope)
-    owners = owners_among(*customer, *(owner for card in cards for owner in card.owners))
-    moment, assumed = moment_of(message.get("timestamp"), envelope.received_at, envelope.oldest_believed)
+    owners = owners_among(
+        *customer, *(owner for card in cards for owner in card.owners)
+    )
+    moment, assumed = moment_of(
+        message.get("timestamp"), envelope.received_at, envelope.oldest_believed
+    )
     received = MessageReceived(
         account=envelope.account,
         provider_message_id=id,
@@ -197,7 +255,8 @@ def _read(message: Json, envelope: Envelope, *, is_sent: bool) -> list[MessageRe
         business=envelope.business,
         text=content.text or errors,
         payload=content.payload,
-        refers_to=content.refers_to or keepable_id(object_in(message, "context").get("id")),
+        refers_to=content.refers_to
+        or keepable_id(object_in(message, "context").get("id")),
         media=media,
         media_expires_at=envelope.media_expires_at,
         errors=errors,
@@ -217,11 +276,15 @@ def recipient_of(message: Json) -> tuple[str, ...]:
 
 
 def moment_of(
-    timestamp: object, received_at: datetime, oldest_believed: timedelta = OLDEST_BELIEVED
+    timestamp: object,
+    received_at: datetime,
+    oldest_believed: timedelta = OLDEST_BELIEVED,
 ) -> tuple[datetime, bool]:
     """When it happened, and whether that had to be assumed."""
     try:
-        return occurred_at(keepable(timestamp, TYPE_LIMIT), received_at, oldest_believed)
+        return occurred_at(
+            keepable(timestamp, TYPE_LIMIT), received_at, oldest_believed
+        )
     except (ValueError, OverflowError, OSError):
         # A year that no calendar has.
         return received_at, True
@@ -234,7 +297,10 @@ def error_words(errors: object) -> str:
     """
     if not isinstance(errors, list):
         return ""
-    return keepable("; ".join(_error(error) for error in errors if isinstance(error, dict)), TEXT_LIMIT)
+    return keepable(
+        "; ".join(_error(error) for error in errors if isinstance(error, dict)),
+        TEXT_LIMIT,
+    )
 
 
 def brings_media(value: object) -> bool:
@@ -262,17 +328,27 @@ def object_in(parent: Json, name: str) -> Json:
 def objects_in(parent: Json, name: str) -> list[Json]:
     """The objects in the list of this name; none where there is no list."""
     value = parent.get(name)
-    return [part for part in value if isinstance(part, dict)] if isinstance(value, list) else []
+    return (
+        [part for part in value if isinstance(part, dict)]
+        if isinstance(value, list)
+        else []
+    )
 
 
 def _type_of(message: Json) -> str:
-    """The type that the message names; where it names none, or brings nothing of that type, the one it carries."""
+    """The type that the message names; where it names none, or brings nothing of that type, the one
+    it carries.
+    """
     sent = message.get("type")
     named = sent if isinstance(sent, str) else ""
     if named and message.get(named):
         return named
     files = (type for type in MEDIA_TYPES if object_in(message, type).get("id"))
-    carried = (type for type in CARRIED_TYPES if isinstance(message.get(type), dict | list) and message[type])
+    carried = (
+        type
+        for type in CARRIED_TYPES
+        if isinstance(message.get(type), dict | list) and message[type]
+    )
     return next(files, "") or named or next(carried, "unknown")
 
 
@@ -283,19 +359,36 @@ def _content(type: str, message: Json) -> Content:
             return Content(text=_words(body, "body"))
         case "location":
             name, address = _words(body, "name"), _words(body, "address")
-            return Content(text=place(name, address, _words(body, "latitude"), _words(body, "longitude")))
+            return Content(
+                text=place(
+                    name, address, _words(body, "latitude"), _words(body, "longitude")
+                )
+            )
         case "contacts":
-            return Content(text=_joined(", ", *(_contact_name(contact) for contact in objects_in(message, type))))
+            return Content(
+                text=_joined(
+                    ", ",
+                    *(_contact_name(contact) for contact in objects_in(message, type)),
+                )
+            )
         case "reaction":
-            return Content(text=_words(body, "emoji"), refers_to=keepable_id(body.get("message_id")))
+            return Content(
+                text=_words(body, "emoji"),
+                refers_to=keepable_id(body.get("message_id")),
+            )
         case "interactive":
             reply = object_in(body, "button_reply") or object_in(body, "list_reply")
             form = object_in(body, "nfm_reply")
-            return Content(text=_words(reply, "title") or _words(form, "body"), payload=_words(reply, "id"))
+            return Content(
+                text=_words(reply, "title") or _words(form, "body"),
+                payload=_words(reply, "id"),
+            )
         case "button":
             return Content(text=_words(body, "text"), payload=_words(body, "payload"))
         case "order":
-            items = _joined(", ", *(_order_item(item) for item in objects_in(body, "product_items")))
+            items = _joined(
+                ", ", *(_order_item(item) for item in objects_in(body, "product_items"))
+            )
             return Content(text=_joined(": ", _words(body, "text"), items))
         case "system":
             return Content(text=_words(body, "body"))
@@ -304,7 +397,10 @@ def _content(type: str, message: Json) -> Content:
         case "revoke":
             return Content(refers_to=keepable_id(body.get("original_message_id")))
         case _:
-            return Content(text=_words(body, "caption") or _words(body, "body"), media=_media(type, body))
+            return Content(
+                text=_words(body, "caption") or _words(body, "body"),
+                media=_media(type, body),
+            )
 
 
 def _edited(edit: Json) -> Content:
@@ -313,11 +409,18 @@ def _edited(edit: Json) -> Content:
     # Nobody edits an edit; whoever nests them a thousand deep must not exhaust the stack.
     content = _content(type, inner) if type != "edit" else Content()
     original = keepable_id(edit.get("original_message_id"))
-    return Content(text=content.text, payload=content.payload, refers_to=original, media=content.media)
+    return Content(
+        text=content.text,
+        payload=content.payload,
+        refers_to=original,
+        media=content.media,
+    )
 
 
 def _media(type: str, body: Json) -> tuple[AttachedMedia, ...]:
-    """The file that the object announces: always under a media type, by its fields under one we don't know yet."""
+    """The file that the object announces: always under a media type, by its fields under one we
+    don't know yet.
+    """
     id = keepable_id(body.get("id"))
     if not id or (type not in MEDIA_TYPES and not body.get("mime_type")):
         return ()
@@ -334,13 +437,17 @@ def _media(type: str, body: Json) -> tuple[AttachedMedia, ...]:
 
 def _lost(type: str, message: Json, errors: str) -> tuple[AttachedMedia, ...]:
     """The file that the message had, and that Meta says it can't pass on."""
-    inner = object_in(object_in(message, "edit"), "message") if type == "edit" else message
+    inner = (
+        object_in(object_in(message, "edit"), "message") if type == "edit" else message
+    )
     shown = _type_of(inner)
     codes = {_words(error, "code") for error in objects_in(message, "errors")}
     if not errors or not (shown in MEDIA_TYPES or MEDIA_FAILED in codes):
         return ()
     body = object_in(inner, shown)
-    announced = keepable(body.get("mime_type"), TYPE_LIMIT) or WHOLE_TYPES.get(shown, "")
+    announced = keepable(body.get("mime_type"), TYPE_LIMIT) or WHOLE_TYPES.get(
+        shown, ""
+    )
     return (AttachedMedia(provider_media_id="", content_type=announced, lost=errors),)
 
 
@@ -354,17 +461,22 @@ def _card(contact: Json) -> Card:
     profile = object_in(contact, "profile")
     return Card(
         owners=owners_among(contact.get("wa_id"), contact.get("user_id")),
-        name=keepable(profile.get("name"), NAME_LIMIT) or keepable(profile.get("username"), NAME_LIMIT),
+        name=keepable(profile.get("name"), NAME_LIMIT)
+        or keepable(profile.get("username"), NAME_LIMIT),
     )
 
 
 def _cards_of(sender: tuple[str, ...], envelope: Envelope) -> list[Card]:
-    """The cards that share an owner with the sender; else the only card, where nothing speaks against it."""
+    """The cards that share an owner with the sender; else the only card, where nothing speaks
+    against it.
+    """
     shared = [card for owner in sender for card in envelope.cards.get(owner, ())]
     if shared or not envelope.only_card:
         return shared
     # Two different numbers, or two different hidden ids, are two people until Meta says otherwise.
-    differs = {is_number(owner) for owner in sender} & {is_number(owner) for owner in envelope.only_card.owners}
+    differs = {is_number(owner) for owner in sender} & {
+        is_number(owner) for owner in envelope.only_card.owners
+    }
     return [] if differs else [envelope.only_card]
 
 
@@ -383,7 +495,9 @@ def _error(error: Json) -> str:
 
 def _contact_name(contact: Json) -> str:
     name = object_in(contact, "name")
-    return _words(name, "formatted_name") or _joined(" ", _words(name, "first_name"), _words(name, "last_name"))
+    return _words(name, "formatted_name") or _joined(
+        " ", _words(name, "first_name"), _words(name, "last_name")
+    )
 
 
 def _order_item(item: Json) -> str:

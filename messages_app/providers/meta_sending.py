@@ -45,12 +45,19 @@ CODES = Codes(
 
 
 def send(message: OutgoingMessage) -> str:
-    """Send once, by the first token that is taken; Meta's id of the message. Raises SendError subclasses."""
-    url = f"{settings.META_GRAPH_URL}/{settings.META_GRAPH_VERSION}/{quote(message.account, safe='')}/messages"
+    """Send once, by the first token that is taken; Meta's id of the message. Raises SendError
+    subclasses.
+    """
+    number_id = quote(message.account, safe="")
+    api = f"{settings.META_GRAPH_URL}/{settings.META_GRAPH_VERSION}"
+    url = f"{api}/{number_id}/messages"
     body = json.dumps(_body(message)).encode()
     refusal = CredentialsRefusedError("META_ACCESS_TOKEN is not set.")
     for token in settings.META_ACCESS_TOKEN:
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        headers = {
+            "Authorization": f"Bearer {token}",
+            "Content-Type": "application/json",
+        }
         try:
             return _id(post(url, headers=headers, body=body))
         except CredentialsRefusedError as error:
@@ -73,7 +80,11 @@ def _body(message: OutgoingMessage) -> Mapping[str, Any]:
         "messaging_product": "whatsapp",
         "recipient_type": "individual",
         # A hidden id has a field of its own.
-        **({"to": address.removeprefix("+")} if is_number(message.to) else {"recipient": address}),
+        **(
+            {"to": address.removeprefix("+")}
+            if is_number(message.to)
+            else {"recipient": address}
+        ),
         **_content(message),
         "biz_opaque_callback_data": message.reference,
     }
@@ -82,7 +93,16 @@ def _body(message: OutgoingMessage) -> Mapping[str, Any]:
 def _content(message: OutgoingMessage) -> Mapping[str, Any]:
     if not message.buttons:
         # A preview is made by opening the link, and ours are not for Meta to open.
-        return {"type": "text", "text": {"body": cut(message.text, MAX_TEXT), "preview_url": False}}
-    buttons = [{"type": "reply", "reply": {"id": button.id, "title": button.title}} for button in message.buttons]
+        return {
+            "type": "text",
+            "text": {"body": cut(message.text, MAX_TEXT), "preview_url": False},
+        }
+    buttons = [
+        {"type": "reply", "reply": {"id": button.id, "title": button.title}}
+        for button in message.buttons
+    ]
     body = {"text": cut(message.text, MAX_TEXT_WITH_BUTTONS)}
-    return {"type": "interactive", "interactive": {"type": "button", "body": body, "action": {"buttons": buttons}}}
+    return {
+        "type": "interactive",
+        "interactive": {"type": "button", "body": body, "action": {"buttons": buttons}},
+    }

@@ -1,6 +1,7 @@
 """What can go wrong in sending, by what it means for the message.
 
-Messages are shown to staff: what happened, without secrets, links, or the vendor's own words, which may quote a token.
+Messages are shown to staff: what happened, without secrets, links, or the vendor's own words, which
+may quote a token.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ class SendError(Exception):
 
 
 class NotSentError(SendError):
-    """Certainly not sent; the same message may be tried again, in ``retry_after`` if the vendor says when."""
+    """Certainly not sent; the same message may be tried again, in ``retry_after`` if the vendor
+    says when.
+    """
 
     def __init__(self, message: str, retry_after: timedelta | None = None) -> None:
         super().__init__(message)
@@ -21,7 +24,9 @@ class NotSentError(SendError):
 
 
 class CredentialsRefusedError(NotSentError):
-    """Not sent because all our credentials are refused: nothing of this account will be, until staff change them."""
+    """Not sent because all our credentials are refused: nothing of this account will be, until
+    staff change them.
+    """
 
 
 class RefusedError(SendError):
@@ -29,4 +34,6 @@ class RefusedError(SendError):
 
 
 class UnknownOutcomeError(SendError):
-    """It may have been sent: it went out, and no answer says what became of it. Trying again might send it twice."""
+    """It may have been sent: it went out, and no answer says what became of it. Trying again might
+    send it twice.
+    """

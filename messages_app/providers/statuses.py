@@ -1,4 +1,6 @@
-"""How far a message of the business has come. Statuses arrive in any order; only forwards counts."""
+"""How far a message of the business has come. Statuses arrive in any order; only forwards
+counts.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A provider's words, made fit to be kept: what PostgreSQL refuses is mended, never a reason to lose a photo.
+"""A provider's words, made fit to be kept: what PostgreSQL refuses is mended, never a reason to
+lose a photo.
 
 Pure functions. PostgreSQL takes neither NUL nor lone surrogates, in text as in jsonb,
 and no infinite number in jsonb (https://www.postgresql.org/docs/current/datatype-json.html).
@@ -60,7 +61,9 @@ def keepable_link(value: object) -> str:
 
 
 def keepable_json(value: object, depth: int = DEPTH_LIMIT) -> Any:
-    """A JSON value that a database keeps: all its strings and numbers mended, ``depth`` levels of it."""
+    """A JSON value that a database keeps: all its strings and numbers mended, ``depth`` levels of
+    it.
+    """
     if isinstance(value, str):
         return _REFUSED.sub("\ufffd", value)
     if isinstance(value, float) and not math.isfinite(value):
@@ -68,14 +71,18 @@ def keepable_json(value: object, depth: int = DEPTH_LIMIT) -> Any:
     if isinstance(value, dict | list) and depth == 0:
         return "…"
     if isinstance(value, dict):
-        return {_REFUSED.sub("\ufffd", name): keepable_json(part, depth - 1) for name, part in value.items()}
+        return {
+            _REFUSED.sub("\ufffd", name): keepable_json(part, depth - 1)
+            for name, part in value.items()
+        }
     if isinstance(value, list):
         return [keepable_json(part, depth - 1) for part in value]
     return value
 
 
 def cut(text: str, limit: int) -> str:
-    """The text as a vendor's server takes it, in at most ``limit`` characters; "…" stands for what was left out.
+    """The text as a vendor's server takes it, in at most ``limit`` characters; "…" stands for what
+    was left out.
 
     It ends at a space if the latter half has one: no word, link or emoji is broken. An
     emoji counts as the two that some servers see in it.

@@ -1,4 +1,5 @@
-"""Twilio: its signature, and its forms of messages and statuses on WhatsApp, SMS, RCS and Messenger.
+"""Twilio: its signature, and its forms of messages and statuses on WhatsApp, SMS, RCS and
+Messenger.
 
 https://www.twilio.com/docs/messaging/guides/webhook-request
 https://www.twilio.com/docs/usage/security#validating-requests
@@ -18,8 +19,20 @@ from django.conf import settings
 
 from media_app.identity import SCHEMES, SMS, WHATSAPP, scheme_of
 from messages_app.providers import twilio_sending
-from messages_app.providers.base import Cause, IncomingRequest, OutgoingMessage, RawDelivery, Refusal
-from messages_app.providers.events import AttachedMedia, Event, MessageReceived, StatusChanged, Unreadable
+from messages_app.providers.base import (
+    Cause,
+    IncomingRequest,
+    OutgoingMessage,
+    RawDelivery,
+    Refusal,
+)
+from messages_app.providers.events import (
+    AttachedMedia,
+    Event,
+    MessageReceived,
+    StatusChanged,
+    Unreadable,
+)
 from messages_app.providers.lines import Line, limited
 from messages_app.providers.owners import owners_among
 from messages_app.providers.text import (
@@ -35,7 +48,8 @@ from messages_app.providers.text import (
 from messages_app.providers.twilio_lines import twilio_lines
 
 MAX_MEDIA = 10
-# Twilio sends some forty fields. Splitting millions of them would cost a gigabyte before the signature is known.
+# Twilio sends some forty fields. Splitting millions of them would cost a gigabyte before the
+# signature is known.
 MAX_FIELDS = 1_000
 _SIGNATURE = re.compile("[A-Za-z0-9+/]{27}(?:[A-Za-z0-9+/]{16})?=")
 # The algorithms of Twilio's signatures; the first one is meant where none is named.
@@ -45,21 +59,45 @@ _LEGACY = "HMAC_SHA1"
 # Twilio's MessageType, where it is not Meta's name already.
 KINDS = {"voice": "audio", "contact": "contacts", "vcard": "contacts"}
 META_KINDS = frozenset(
-    {"text", "image", "video", "audio", "document", "sticker", "location", "contacts", "reaction"}
+    {
+        "text",
+        "image",
+        "video",
+        "audio",
+        "document",
+        "sticker",
+        "location",
+        "contacts",
+        "reaction",
+    }
     | {"interactive", "button", "order", "system", "unsupported"}
 )
 # Twilio's MessageStatus, where it is not Meta's name already.
 STATUSES = {"undelivered": "failed", "canceled": "failed"}
 OUTBOUND = frozenset(
-    {"accepted", "scheduled", "queued", "sending", "sent", "delivered", "partially_delivered", "undelivered"}
+    {
+        "accepted",
+        "scheduled",
+        "queued",
+        "sending",
+        "sent",
+        "delivered",
+        "partially_delivered",
+        "undelivered",
+    }
     | {"read", "failed", "canceled"}
 )
 INBOUND = frozenset({"receiving", "received"})
 
-_ADDRESS = re.compile(r"(?P<scheme>https?)://(?P<host>[^/?#]*?)(?P<port>:[0-9]+)?(?P<rest>[/?#].*)?", re.DOTALL)
+_ADDRESS = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[^/?#]*?)(?P<port>:[0-9]+)?(?P<rest>[/?#].*)?",
+    re.DOTALL,
+)
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _ESCAPED = re.compile(rb"%([0-9A-Fa-f]{2})")
-_MEDIA_PATH = re.compile(r".*/Accounts/AC[0-9A-Za-z]+/Messages/[0-9A-Za-z]+/Media/(?P<sid>ME[0-9A-Za-z]+)")
+_MEDIA_PATH = re.compile(
+    r".*/Accounts/AC[0-9A-Za-z]+/Messages/[0-9A-Za-z]+/Media/(?P<sid>ME[0-9A-Za-z]+)"
+)
 
 Form = Mapping[str, Sequence[str]]
 
@@ -83,32 +121,43 @@ class TwilioProvider:
         if not secrets:
             return Refusal(cause=Cause.NOT_SET, reason=f"{name} is not set.")
         if not _SIGNATURE.fullmatch(headers.get("x-twilio-signature", "")):
-            reason = "The request has no X-Twilio-Signature of 28 or 44 characters (Base64)."
+            reason = (
+                "The request has no X-Twilio-Signature of 28 or 44 characters (Base64)."
+            )
             return Refusal(cause=Cause.UNSIGNED, reason=reason)
         return None
 
     def is_genuine(self, request: IncomingRequest) -> bool:
         """``X-Twilio-Signature``: the base64 HMAC of the address and the sorted fields.
 
-        SHA-1 with the auth token; with a shared key what ``X-Twilio-Webhooks-Signature-Settings`` names.
+        SHA-1 with the auth token; with a shared key what ``X-Twilio-Webhooks-Signature-Settings``
+        names.
         """
         signed = _signed_fields(request)
         if signed is None:
             return False
-        return _is_signed(request, _addresses(settings.PUBLIC_URL + request.path), signed)
+        return _is_signed(
+            request, _addresses(settings.PUBLIC_URL + request.path), signed
+        )
 
     def refusal(self, request: IncomingRequest) -> Refusal:
-        """A signature for the address that the request names itself tells that only PUBLIC_URL is wrong."""
+        """A signature for the address that the request names itself tells that only PUBLIC_URL is
+        wrong.
+        """
         if refusal := self.refusal_of_headers(request.headers):
             return refusal
         checked = _without_query(settings.PUBLIC_URL + request.path)
         signed = _signed_fields(request)
         for address in _addresses_by_host(request):
             if signed is not None and _is_signed(request, _addresses(address), signed):
-                reason = f"PUBLIC_URL is wrong: Twilio called {_without_query(address)}, and {checked} was checked."
+                reason = (
+                    f"PUBLIC_URL is wrong: Twilio called {_without_query(address)}, and "
+                    f"{checked} was checked."
+                )
                 return Refusal(cause=Cause.WRONG_ADDRESS, reason=reason)
         reason = (
-            f"The signature is wrong for {checked}: {_method(request.headers)[0]} is not this account's, "
+            f"The signature is wrong for {checked}: {_method(request.headers)[0]} is not this "
+            "account's, "
             "or PUBLIC_URL is not the address that Twilio calls."
         )
         return Refusal(cause=Cause.WRONG_SIGNATURE, reason=reason)
@@ -138,17 +187,22 @@ class TwilioProvider:
 
 
 def _method(headers: Mapping[str, str]) -> tuple[str, list[bytes], str]:
-    """How a request says that it is signed: the setting with the secret, the secrets, and a name in _HASHES or another.
+    """How a request says that it is signed: the setting with the secret, the secrets, and a name in
+    _HASHES or another.
 
-    Twilio's package (9.13, request_validator.py) reads the header in the same way. Where it is missing, no shared
-    key is in use.
+    Twilio's package (9.13, request_validator.py) reads the header in the same way. Where it is
+    missing, no shared key is in use.
     """
     named = headers.get("x-twilio-webhooks-signature-settings", "")
     if not named:
         return "TWILIO_AUTH_TOKEN", _bytes_of(settings.TWILIO_AUTH_TOKEN), _LEGACY
     parts = dict(part.strip().partition("=")[::2] for part in named.split(","))
     algorithm = parts.get("algorithm", "").strip().upper() or _LEGACY
-    return "TWILIO_SHARED_KEY_SECRET", _bytes_of(settings.TWILIO_SHARED_KEY_SECRET), algorithm
+    return (
+        "TWILIO_SHARED_KEY_SECRET",
+        _bytes_of(settings.TWILIO_SHARED_KEY_SECRET),
+        algorithm,
+    )
 
 
 def _bytes_of(secrets: Iterable[str]) -> list[bytes]:
@@ -156,7 +210,8 @@ def _bytes_of(secrets: Iterable[str]) -> list[bytes]:
 
 
 def _signed_fields(request: IncomingRequest) -> bytes | None:
-    """The fields as they are signed: each name once, in order, each of its values once, in order, after it.
+    """The fields as they are signed: each name once, in order, each of its values once, in order,
+    after it.
 
     Another body than a form is signed by its digest in the address, and adds nothing here.
     None where the body is not what was signed.
@@ -164,30 +219,52 @@ def _signed_fields(request: IncomingRequest) -> bytes | None:
     if not request.content_type.lower().startswith("application/x-www-form-urlencoded"):
         digest = sha256(request.body).hexdigest()
         claimed = _queried(request.path.partition("?")[2], "bodySHA256")
-        return b"" if hmac.compare_digest(digest.encode(), claimed.encode(errors="replace")) else None
+        return (
+            b""
+            if hmac.compare_digest(digest.encode(), claimed.encode(errors="replace"))
+            else None
+        )
     fields = _fields(request.body)
     if fields is None:
         return None
     return b"".join(name + value for name, value in sorted(set(fields)))
 
 
-def _is_signed(request: IncomingRequest, addresses: Iterable[str], signed: bytes) -> bool:
-    """Whether the request's signature is one of these addresses and fields, with one of our secrets."""
+def _is_signed(
+    request: IncomingRequest, addresses: Iterable[str], signed: bytes
+) -> bool:
+    """Whether the request's signature is one of these addresses and fields, with one of our
+    secrets.
+    """
     claimed = request.headers.get("x-twilio-signature", "").encode(errors="replace")
     texts = [address.encode(errors="replace") + signed for address in addresses]
     _, secrets, algorithm = _method(request.headers)
     if algorithm not in _HASHES:
         return False
-    signatures = (hmac.digest(secret, text, _HASHES[algorithm]) for secret in secrets for text in texts)
-    return any(hmac.compare_digest(base64.b64encode(signature), claimed) for signature in signatures)
+    signatures = (
+        hmac.digest(secret, text, _HASHES[algorithm])
+        for secret in secrets
+        for text in texts
+    )
+    return any(
+        hmac.compare_digest(base64.b64encode(signature), claimed)
+        for signature in signatures
+    )
 
 
 def _addresses_by_host(request: IncomingRequest) -> list[str]:
-    """Where the request itself says that it was sent to: by the hosts that it and its proxies name."""
-    hosts = {request.headers.get(name, "") for name in ("host", "x-forwarded-host")} - {""}
+    """Where the request itself says that it was sent to: by the hosts that it and its proxies
+    name.
+    """
+    hosts = {request.headers.get(name, "") for name in ("host", "x-forwarded-host")} - {
+        ""
+    }
     origins = {f"{scheme}://{host}" for scheme in ("https", "http") for host in hosts}
     parts = urlsplit(settings.PUBLIC_URL)
-    return [f"{origin}{request.path}" for origin in sorted(origins | {f"{parts.scheme}://{parts.netloc}"})]
+    return [
+        f"{origin}{request.path}"
+        for origin in sorted(origins | {f"{parts.scheme}://{parts.netloc}"})
+    ]
 
 
 def _without_query(address: str) -> str:
@@ -195,12 +272,17 @@ def _without_query(address: str) -> str:
 
 
 def _addresses(address: str) -> list[str]:
-    """The address that Twilio called, with its port and without: Twilio is not consistent about it."""
+    """The address that Twilio called, with its port and without: Twilio is not consistent about
+    it.
+    """
     match = _ADDRESS.fullmatch(address)
     if match is None:
         return [address]
     start, rest = f"{match['scheme']}://{match['host']}", match["rest"] or ""
-    return [f"{start}{match['port'] or _DEFAULT_PORTS[match['scheme']]}{rest}", f"{start}{rest}"]
+    return [
+        f"{start}{match['port'] or _DEFAULT_PORTS[match['scheme']]}{rest}",
+        f"{start}{rest}",
+    ]
 
 
 def _queried(query: str, name: str) -> str:
@@ -209,7 +291,9 @@ def _queried(query: str, name: str) -> str:
 
 
 def _fields(body: bytes) -> list[tuple[bytes, bytes]] | None:
-    """The fields of a form byte for byte, empty ones too; None where they are too many for one of Twilio's."""
+    """The fields of a form byte for byte, empty ones too; None where they are too many for one of
+    Twilio's.
+    """
     parts = body.split(b"&", MAX_FIELDS)
     if len(parts) > MAX_FIELDS:
         return None
@@ -241,12 +325,19 @@ def _first(form: Form, *names: str) -> str:
 
 
 def _raw(form: Form) -> dict[str, Any]:
-    return {name: values[0] if len(values) == 1 else list(values) for name, values in form.items()}
+    return {
+        name: values[0] if len(values) == 1 else list(values)
+        for name, values in form.items()
+    }
 
 
 def _is_inbound(form: Form, endpoint: str) -> bool:
-    """Whether a customer wrote it. The form tells: a message sent to the wrong address is still a message."""
-    if not INBOUND.isdisjoint({_first(form, "MessageStatus"), _first(form, "SmsStatus")}):
+    """Whether a customer wrote it. The form tells: a message sent to the wrong address is still a
+    message.
+    """
+    if not INBOUND.isdisjoint(
+        {_first(form, "MessageStatus"), _first(form, "SmsStatus")}
+    ):
         return True
     if endpoint == "twilio-status" or _first(form, "MessageStatus"):
         return False
@@ -271,7 +362,9 @@ def _status(form: Form, id: str, delivery: RawDelivery) -> Event:
         occurred_at=delivery.received_at,
         recipient=next(iter(recipients), ""),
         error=keepable(error, TEXT_LIMIT),
-        reference=keepable(_queried(delivery.query, twilio_sending.REFERENCE), TEXT_LIMIT),
+        reference=keepable(
+            _queried(delivery.query, twilio_sending.REFERENCE), TEXT_LIMIT
+        ),
         raw=_raw(form),
     )
 
@@ -291,15 +384,25 @@ def _message(form: Form, id: str, delivery: RawDelivery) -> Iterator[Event]:
         owners=owners_among(*(_first(form, name) for name in names), scheme=channel),
         name=keepable(_first(form, "ProfileName"), NAME_LIMIT),
         business=keepable(_first(form, "To").removeprefix(f"{channel}:"), TYPE_LIMIT),
-        text=keepable(_first(form, "Body", "ButtonText", "ListTitle") or _place(form), TEXT_LIMIT),
+        text=keepable(
+            _first(form, "Body", "ButtonText", "ListTitle") or _place(form), TEXT_LIMIT
+        ),
         payload=keepable(_first(form, "ButtonPayload", "ListId"), TEXT_LIMIT),
         refers_to=keepable_id(_first(form, "OriginalRepliedMessageSid")),
-        media=tuple(_media(form, index, url) for index, url in enumerate(urls) if keepable_link(url)),
+        media=tuple(
+            _media(form, index, url)
+            for index, url in enumerate(urls)
+            if keepable_link(url)
+        ),
         raw=_raw(form),
     )
     for index, url in enumerate(urls):
         if not keepable_link(url) and (url or index < _announced(form)):
-            yield Unreadable(path=f"MediaUrl{index}", error="a file is announced without its link", payload=_raw(form))
+            yield Unreadable(
+                path=f"MediaUrl{index}",
+                error="a file is announced without its link",
+                payload=_raw(form),
+            )
 
 
 def _channel(form: Form) -> str:
@@ -343,9 +446,15 @@ def _media(form: Form, index: int, url: str) -> AttachedMedia:
 
 
 def _place(form: Form) -> str:
-    return place(*(_first(form, name) for name in ("Label", "Address", "Latitude", "Longitude")))
+    return place(
+        *(_first(form, name) for name in ("Label", "Address", "Latitude", "Longitude"))
+    )
 
 
 def _unreadable(error: str, body: bytes) -> Unreadable:
     """The whole form, for the eye."""
-    return Unreadable(path="", error=error, payload=keepable(body.decode(errors="replace"), TEXT_LIMIT))
+    return Unreadable(
+        path="",
+        error=error,
+        payload=keepable(body.decode(errors="replace"), TEXT_LIMIT),
+    )

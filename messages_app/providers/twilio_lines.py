@@ -1,4 +1,5 @@
-"""What one of Twilio's forms says beside its text, in words. Whatever is not known here is shown by its own name.
+"""What one of Twilio's forms says beside its text, in words. Whatever is not known here is shown by
+its own name.
 
 Fields: https://www.twilio.com/docs/messaging/guides/webhook-request
 """
@@ -9,14 +10,23 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from messages_app.providers.lines import Line, answers, label_of, line, other_lines, words
+from messages_app.providers.lines import (
+    Line,
+    answers,
+    label_of,
+    line,
+    other_lines,
+    words,
+)
 
 # Shown elsewhere on the page, or only of use to machines.
 _BESIDE = re.compile(
-    "MessageSid|SmsMessageSid|SmsSid|AccountSid|MessagingServiceSid|From|To|Body|NumMedia|NumSegments|"
-    "Media(Url|ContentType|Sid)[0-9]+|SmsStatus|MessageStatus|ApiVersion|ProfileName|WaId|ExternalUserId|"
+    "MessageSid|SmsMessageSid|SmsSid|AccountSid|MessagingServiceSid|From|To|Body|"
+    "NumMedia|NumSegments|Media(Url|ContentType|Sid)[0-9]+|SmsStatus|MessageStatus|"
+    "ApiVersion|ProfileName|WaId|ExternalUserId|"
     "MessageType|ButtonText|ButtonPayload|ListId|ListTitle|Latitude|Longitude|Address|Label|"
-    "OriginalRepliedMessageSid|OriginalRepliedMessageSender|ChannelMetadata|To(City|State|Zip|Country)|"
+    "OriginalRepliedMessageSid|OriginalRepliedMessageSender|ChannelMetadata|"
+    "To(City|State|Zip|Country)|"
     "FromZip|AddOns|OptOutType|ReferralMedia(Id|ContentType)|ReferralNumMedia|ReferralCtwaClid"
 )
 _AD = {
@@ -31,7 +41,15 @@ _PLACE = ("FromCity", "FromState", "FromCountry")
 _ERROR = ("ErrorCode", "ErrorMessage")
 _FORMS = ("InteractiveData", "FlowData")
 _SOURCES = {"ad": "an ad", "post": "a post"}
-_READ = {*_AD, *_FORWARDED, *_PLACE, *_ERROR, *_FORMS, "ReferralSourceType", "ListDescription"}
+_READ = {
+    *_AD,
+    *_FORWARDED,
+    *_PLACE,
+    *_ERROR,
+    *_FORMS,
+    "ReferralSourceType",
+    "ListDescription",
+}
 
 
 def twilio_lines(form: Mapping[str, Any]) -> Iterator[Line]:
@@ -51,5 +69,10 @@ def twilio_lines(form: Mapping[str, Any]) -> Iterator[Line]:
     yield Line("Came from", _SOURCES.get(source, source))
     for name, label in _AD.items():
         yield line(label, form.get(name))
-    yield Line("Number from", ", ".join(part for part in map(words, map(form.get, _PLACE)) if part))
-    yield Line("Problem", ": ".join(part for part in map(words, map(form.get, _ERROR)) if part))
+    yield Line(
+        "Number from",
+        ", ".join(part for part in map(words, map(form.get, _PLACE)) if part),
+    )
+    yield Line(
+        "Problem", ": ".join(part for part in map(words, map(form.get, _ERROR)) if part)
+    )

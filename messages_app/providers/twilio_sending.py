@@ -59,17 +59,27 @@ FAILURES = {
 def words(code: str) -> str:
     """What Twilio's code of an error means, or ""."""
     known = {**CODES.refusals, **FAILURES}
-    return known.get(int(code), "") if re.fullmatch("[0-9]{1,9}", code, re.ASCII) else ""
+    return (
+        known.get(int(code), "") if re.fullmatch("[0-9]{1,9}", code, re.ASCII) else ""
+    )
 
 
 def send(message: OutgoingMessage) -> str:
-    """Send once, by the first credentials that are taken; Twilio's id of the message. Raises SendError subclasses."""
+    """Send once, by the first credentials that are taken; Twilio's id of the message. Raises
+    SendError subclasses.
+    """
     _require_own(message.account)
-    url = f"{settings.TWILIO_API_URL}/2010-04-01/Accounts/{quote(message.account, safe='')}/Messages.json"
+    account_sid = quote(message.account, safe="")
+    url = f"{settings.TWILIO_API_URL}/2010-04-01/Accounts/{account_sid}/Messages.json"
     body = urlencode(_form(message)).encode()
-    refusal = CredentialsRefusedError("Neither TWILIO_AUTH_TOKEN nor TWILIO_API_KEY with TWILIO_API_SECRET is set.")
+    refusal = CredentialsRefusedError(
+        "Neither TWILIO_AUTH_TOKEN nor TWILIO_API_KEY with TWILIO_API_SECRET is set."
+    )
     for authorization in credentials():
-        headers = {"Authorization": authorization, "Content-Type": "application/x-www-form-urlencoded"}
+        headers = {
+            "Authorization": authorization,
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
         try:
             return _id(post(url, headers=headers, body=body))
         except CredentialsRefusedError as error:
@@ -82,7 +92,8 @@ def _require_own(account: str) -> None:
         raise CredentialsRefusedError("TWILIO_ACCOUNT_SID is not set.")
     if account != settings.TWILIO_ACCOUNT_SID:
         raise RefusedError(
-            f"The message belongs to the Twilio account AC…{account[-4:]}; TWILIO_ACCOUNT_SID is another one."
+            f"The message belongs to the Twilio account AC…{account[-4:]}; TWILIO_ACCOUNT_SID "
+            "is another one."
         )
 
 
@@ -100,8 +111,11 @@ def _form(message: OutgoingMessage) -> dict[str, str]:
     return {
         "From": _address(channel, message.business),
         "To": _address(channel, message.to.removeprefix(f"{channel}:")),
-        "Body": _text(message.text, message.buttons, bold="*" if channel == WHATSAPP else ""),
-        # Twilio keeps nothing of ours beside a message, but calls back whatever address it is given.
+        "Body": _text(
+            message.text, message.buttons, bold="*" if channel == WHATSAPP else ""
+        ),
+        # Twilio keeps nothing of ours beside a message, but calls back whatever address it is
+        # given.
         "StatusCallback": f"{callback}?{urlencode({REFERENCE: message.reference})}",
     }
 

@@ -43,7 +43,9 @@ def staff(db: None) -> Staff:
         user = User.objects.create_user(f"staff-{User.objects.count()}", is_staff=True)
         for permission in permissions:
             app, codename = permission.split(".")
-            user.user_permissions.add(Permission.objects.get(content_type__app_label=app, codename=codename))
+            user.user_permissions.add(
+                Permission.objects.get(content_type__app_label=app, codename=codename)
+            )
         client = Client()
         client.force_login(user)
         return client
@@ -54,8 +56,18 @@ def staff(db: None) -> Staff:
 @pytest.fixture
 def viewer(staff: Staff) -> Client:
     """May look at everything, and nothing more."""
-    models = ("message", "contact", "delivery", "quarantineditem", "messagestatus", "photosession", "outboxitem")
-    return staff("media_app.view_media", *(f"messages_app.view_{model}" for model in models))
+    models = (
+        "message",
+        "contact",
+        "delivery",
+        "quarantineditem",
+        "messagestatus",
+        "photosession",
+        "outboxitem",
+    )
+    return staff(
+        "media_app.view_media", *(f"messages_app.view_{model}" for model in models)
+    )
 
 
 @pytest.fixture
@@ -66,7 +78,9 @@ def superuser(db: None) -> Client:
 
 
 @pytest.fixture
-def redis(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
+def redis(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Redis]:
     """A real queue server, known to the hub, which waits for it as long as a busy machine takes."""
     monkeypatch.setattr(hints, "PATIENCE_SECONDS", 60)
     port = free_port()
@@ -74,7 +88,9 @@ def redis(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -
     server.start()
     url = f"redis://127.0.0.1:{port}/0"
     settings.REDIS_URL = url
-    settings.RQ_QUEUES = {name: {**queue, "URL": url} for name, queue in settings.RQ_QUEUES.items()}
+    settings.RQ_QUEUES = {
+        name: {**queue, "URL": url} for name, queue in settings.RQ_QUEUES.items()
+    }
     forget_connections()
     connection = Redis.from_url(url)
     yield connection
@@ -95,11 +111,19 @@ def forget_connections() -> None:
 def chromium() -> Iterator[Browser]:
     """The browser of the system, found by name or in CHROMIUM."""
     path = program("chromium")
-    options = ("no-sandbox", "disable-gpu", "disable-background-networking", "disable-component-update", "disable-sync")
+    options = (
+        "no-sandbox",
+        "disable-gpu",
+        "disable-background-networking",
+        "disable-component-update",
+        "disable-sync",
+    )
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         # Playwright keeps an event loop in this thread, which Django takes for asynchronous code.
         patch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-        browser = playwright.chromium.launch(executable_path=path, args=[f"--{option}" for option in options])
+        browser = playwright.chromium.launch(
+            executable_path=path, args=[f"--{option}" for option in options]
+        )
         yield browser
         browser.close()
 

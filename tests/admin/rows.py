@@ -37,7 +37,9 @@ def photo(colour: str = "teal") -> bytes:
     return out.getvalue()
 
 
-def make_media(data: bytes | None = None, *, owner: str = ANA, state: str = "", **fields: Any) -> Media:
+def make_media(
+    data: bytes | None = None, *, owner: str = ANA, state: str = "", **fields: Any
+) -> Media:
     """A file: stored, with its bytes in the bucket, where ``data`` is given; else in ``state``."""
     id, number = uuid4(), next(_serial)
     now = timezone.now()
@@ -47,8 +49,19 @@ def make_media(data: bytes | None = None, *, owner: str = ANA, state: str = "", 
     kept: dict[str, Any] = {}
     if data is not None:
         sha256 = hashlib.sha256(data).hexdigest()
-        media_storage().put(key, io.BytesIO(data), size=len(data), content_type=content_type, metadata={})
-        kept = {"sha256": sha256, "size": len(data), "content_type": content_type, "stored_at": now}
+        media_storage().put(
+            key,
+            io.BytesIO(data),
+            size=len(data),
+            content_type=content_type,
+            metadata={},
+        )
+        kept = {
+            "sha256": sha256,
+            "size": len(data),
+            "content_type": content_type,
+            "stored_at": now,
+        }
     return Media.objects.create(
         id=id,
         source="meta",
@@ -71,7 +84,13 @@ def make_media(data: bytes | None = None, *, owner: str = ANA, state: str = "", 
 
 def attempt(media: Media, **fields: Any) -> FetchAttempt:
     """An attempt at the file that failed, unless told otherwise."""
-    values = {"number": media.attempts or 1, "seconds": 0.4, "outcome": "failed", "answer": "503", **fields}
+    values = {
+        "number": media.attempts or 1,
+        "seconds": 0.4,
+        "outcome": "failed",
+        "answer": "503",
+        **fields,
+    }
     return FetchAttempt.objects.create(media=media, **values)
 
 
@@ -84,12 +103,16 @@ def pause(
     length: timedelta = timedelta(minutes=5),
 ) -> AccountPause:
     """The account is left alone for so long from now; a negative length has run out."""
-    AccountPause.objects.pause(source=source, account=account, cause=cause, reason=reason, length=length)
+    AccountPause.objects.pause(
+        source=source, account=account, cause=cause, reason=reason, length=length
+    )
     return AccountPause.objects.get(source=source, account=account)
 
 
 def make_contact(name: str = "Ana", *owners: str) -> Contact:
-    contact = Contact.objects.create(id=uuid4(), name=name, named_at=timezone.now(), last_message_at=timezone.now())
+    contact = Contact.objects.create(
+        id=uuid4(), name=name, named_at=timezone.now(), last_message_at=timezone.now()
+    )
     for owner in owners or (ANA,):
         ContactOwner.objects.create(owner=owner, contact=contact)
     return contact
@@ -97,13 +120,27 @@ def make_contact(name: str = "Ana", *owners: str) -> Contact:
 
 def make_delivery(body: bytes = b'{"entry": []}', **fields: Any) -> Delivery:
     id = hashlib.sha256(b"meta|" + body + str(next(_serial)).encode()).hexdigest()
-    values = {"endpoint": "meta", "content_type": "application/json", "state": "processed", "attempts": 1, **fields}
+    values = {
+        "endpoint": "meta",
+        "content_type": "application/json",
+        "state": "processed",
+        "attempts": 1,
+        **fields,
+    }
     return Delivery.objects.create(id=id, body=body, **values)
 
 
-def make_message(contact: Contact | None, *files: Media, text: str = "", **fields: Any) -> Message:
+def make_message(
+    contact: Contact | None, *files: Media, text: str = "", **fields: Any
+) -> Message:
     now = timezone.now()
-    values = {"kind": "image" if files else "text", "owner": ANA, "delivery": make_delivery(), "raw": {}, **fields}
+    values = {
+        "kind": "image" if files else "text",
+        "owner": ANA,
+        "delivery": make_delivery(),
+        "raw": {},
+        **fields,
+    }
     message = Message.objects.create(
         id=uuid4(),
         provider="meta",
@@ -135,19 +172,39 @@ def make_session(contact: Contact, *photos: Media, **fields: Any) -> PhotoSessio
         "media_ids": [str(media.id) for media in photos],
         **fields,
     }
-    return PhotoSession.objects.create(id=uuid4(), anchor_id=uuid4(), contact=contact, **values)
+    return PhotoSession.objects.create(
+        id=uuid4(), anchor_id=uuid4(), contact=contact, **values
+    )
 
 
-def make_reply(session: PhotoSession, kind: str = "ack", state: str = "sent", **fields: Any) -> OutboxItem:
+def make_reply(
+    session: PhotoSession, kind: str = "ack", state: str = "sent", **fields: Any
+) -> OutboxItem:
     """A reply or hand-over of the session, tried once."""
     tried = {} if state == "queued" else {"attempts": 1, "sending_at": session.last_at}
     sent = {"sent_at": session.last_at} if state == "sent" else {}
-    values = {"place": session.outbox.count(), "caused_at": session.last_received_at, **tried, **sent, **fields}
-    return OutboxItem.objects.create(id=uuid4(), session=session, kind=kind, state=state, **values)
+    values = {
+        "place": session.outbox.count(),
+        "caused_at": session.last_received_at,
+        **tried,
+        **sent,
+        **fields,
+    }
+    return OutboxItem.objects.create(
+        id=uuid4(), session=session, kind=kind, state=state, **values
+    )
 
 
-def quarantine(delivery: Delivery, *, path: str = "entry[0]", error: str = "no id", payload: Any = None) -> UUID:
-    item = QuarantinedItem.objects.create(id=uuid4(), delivery=delivery, path=path, error=error, payload=payload)
+def quarantine(
+    delivery: Delivery,
+    *,
+    path: str = "entry[0]",
+    error: str = "no id",
+    payload: Any = None,
+) -> UUID:
+    item = QuarantinedItem.objects.create(
+        id=uuid4(), delivery=delivery, path=path, error=error, payload=payload
+    )
     return item.id
 
 
@@ -157,4 +214,6 @@ def json_body(value: Any) -> bytes:
 
 def notice(name: str, **fields: Any) -> DeliveryNotice:
     delivery = make_delivery()
-    return DeliveryNotice.objects.create(id=uuid4(), delivery=delivery, name=name, **fields)
+    return DeliveryNotice.objects.create(
+        id=uuid4(), delivery=delivery, name=name, **fields
+    )

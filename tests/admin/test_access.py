@@ -40,7 +40,9 @@ MODELS: tuple[type[Model], ...] = (
     *(Media, Message, Contact, PhotoSession, OutboxItem),
     *(Delivery, QuarantinedItem, MessageStatus, AccountPause),
 )
-LISTS = {model: f"/admin/{model._meta.label_lower.replace('.', '/')}/" for model in MODELS}
+LISTS = {
+    model: f"/admin/{model._meta.label_lower.replace('.', '/')}/" for model in MODELS
+}
 EVIL = "<script>alert('x')</script>"
 each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 
@@ -48,19 +50,27 @@ each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__
 def make_rows(count: int, text: str = "harmless") -> None:
     """So many rows of each kind, with words of strangers wherever they may write."""
     for number in range(count):
-        contact = make_contact(text, f"whatsapp:+1433{User.objects.count()}{uuid4().int % 10**9}{number}")
+        contact = make_contact(
+            text, f"whatsapp:+1433{User.objects.count()}{uuid4().int % 10**9}{number}"
+        )
         files = [
             make_media(photo(), filename=text, announced_type=text, url=text),
-            make_media(state="rejected", last_error=text, filename=text, provider_media_id=text),
+            make_media(
+                state="rejected", last_error=text, filename=text, provider_media_id=text
+            ),
         ]
         attempt(files[1], answer=text)
         pause(f"{text}{number}", reason=text)
-        message = make_message(contact, *files, text=text, owner=text, raw={text: text}, payload=text)
+        message = make_message(
+            contact, *files, text=text, owner=text, raw={text: text}, payload=text
+        )
         session = make_session(contact, *files, details=text, business=text)
         make_reply(session, "ack", "failed", said={"text": text}, last_error=text)
         make_reply(session, "hand_over", "sent", said={"text": text})
         assert message.delivery
-        Delivery.objects.filter(id=message.delivery_id).update(last_error=text, query=text, body=text.encode())
+        Delivery.objects.filter(id=message.delivery_id).update(
+            last_error=text, query=text, body=text.encode()
+        )
         quarantine(message.delivery, path=text, error=text, payload=[text])
         MessageStatus.objects.create(
             id=uuid4(),
@@ -78,11 +88,16 @@ def make_rows(count: int, text: str = "harmless") -> None:
 
 
 def pages(model: type[Model]) -> list[str]:
-    return [LISTS[model], *(f"{LISTS[model]}{row.pk}/change/" for row in model._default_manager.all())]
+    return [
+        LISTS[model],
+        *(f"{LISTS[model]}{row.pk}/change/" for row in model._default_manager.all()),
+    ]
 
 
 @each_model
-def test_the_view_permission_is_enough_to_see_and_needed(model: type[Model], staff: Staff) -> None:
+def test_the_view_permission_is_enough_to_see_and_needed(
+    model: type[Model], staff: Staff
+) -> None:
     make_rows(1)
     permission = f"{model._meta.app_label}.view_{model._meta.model_name}"
     allowed, others = staff(permission), staff("auth.view_group")
@@ -93,14 +108,24 @@ def test_the_view_permission_is_enough_to_see_and_needed(model: type[Model], sta
 
 
 @each_model
-def test_nothing_can_be_added_changed_or_deleted_not_even_by_a_superuser(model: type[Model], superuser: Client) -> None:
+def test_nothing_can_be_added_changed_or_deleted_not_even_by_a_superuser(
+    model: type[Model], superuser: Client
+) -> None:
     make_rows(1)
     before = list(model._default_manager.values())
     for row in model._default_manager.all():
         page = f"{LISTS[model]}{row.pk}"
-        assert superuser.post(f"{page}/change/", {"key": "x", "text": "x", "name": "x"}).status_code == 403
+        assert (
+            superuser.post(
+                f"{page}/change/", {"key": "x", "text": "x", "name": "x"}
+            ).status_code
+            == 403
+        )
         assert superuser.post(f"{page}/delete/", {"post": "yes"}).status_code == 403
-        superuser.post(LISTS[model], {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"})
+        superuser.post(
+            LISTS[model],
+            {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"},
+        )
     assert superuser.get(f"{LISTS[model]}add/").status_code == 403
     assert superuser.post(f"{LISTS[model]}add/", {}).status_code == 403
     assert list(model._default_manager.values()) == before
@@ -111,12 +136,19 @@ def test_no_page_offers_to_edit(model: type[Model], superuser: Client) -> None:
     make_rows(1)
     for address in pages(model):
         html = superuser.get(address).content.decode()
-        for offer in ("delete_selected", 'name="_save"', "/delete/", f"{LISTS[model]}add/"):
+        for offer in (
+            "delete_selected",
+            'name="_save"',
+            "/delete/",
+            f"{LISTS[model]}add/",
+        ):
             assert offer not in html, address
 
 
 @each_model
-def test_what_strangers_wrote_is_shown_as_text(model: type[Model], superuser: Client) -> None:
+def test_what_strangers_wrote_is_shown_as_text(
+    model: type[Model], superuser: Client
+) -> None:
     make_rows(1, EVIL)
     for address in [*pages(model), "/admin/"]:
         html = superuser.get(address).content.decode()
@@ -125,7 +157,9 @@ def test_what_strangers_wrote_is_shown_as_text(model: type[Model], superuser: Cl
 
 
 @each_model
-def test_a_list_of_fifty_takes_no_more_queries_than_one_of_five(model: type[Model], superuser: Client) -> None:
+def test_a_list_of_fifty_takes_no_more_queries_than_one_of_five(
+    model: type[Model], superuser: Client
+) -> None:
     def queries() -> int:
         with CaptureQueriesContext(connection) as captured:
             assert superuser.get(LISTS[model]).status_code == 200
@@ -143,7 +177,10 @@ def test_a_contacts_page_takes_a_bounded_number_of_queries(superuser: Client) ->
 
     def queries() -> int:
         with CaptureQueriesContext(connection) as captured:
-            assert superuser.get(f"{LISTS[Contact]}{contact.pk}/change/").status_code == 200
+            assert (
+                superuser.get(f"{LISTS[Contact]}{contact.pk}/change/").status_code
+                == 200
+            )
         return len(captured)
 
     for _ in range(3):
@@ -161,7 +198,9 @@ def test_the_front_page_leads_where_one_may_go(viewer: Client, staff: Staff) -> 
     media = make_media(photo())
     html = viewer.get("/admin/").content.decode()
     for address in LISTS.values():
-        assert address in html or "messagestatus" in address or "accountpause" in address
+        assert (
+            address in html or "messagestatus" in address or "accountpause" in address
+        )
     assert str(media.id) in html
     html = staff("messages_app.view_contact").get("/admin/").content.decode()
     assert LISTS[Contact] in html
@@ -170,7 +209,9 @@ def test_the_front_page_leads_where_one_may_go(viewer: Client, staff: Staff) -> 
 
 
 def test_staff_without_permissions_find_a_page_that_says_so(staff: Staff) -> None:
-    assert "You may not see anything here yet." in staff().get("/admin/").content.decode()
+    assert (
+        "You may not see anything here yet." in staff().get("/admin/").content.decode()
+    )
 
 
 def test_logging_in_at_the_door_leads_to_the_front_page(db: None) -> None:
@@ -180,13 +221,21 @@ def test_logging_in_at_the_door_leads_to_the_front_page(db: None) -> None:
     assert '<input type="hidden" form="login-form" name="next" value="/admin/">' in html
     # As a browser sends it; files of strangers are not taken in.
     form = urlencode({"username": "root", "password": "root", "next": "/admin/"})
-    answer = client.post("/admin/login/", form, content_type="application/x-www-form-urlencoded")
+    answer = client.post(
+        "/admin/login/", form, content_type="application/x-www-form-urlencoded"
+    )
     assert answer.headers["Location"] == "/admin/"
 
 
 def test_accounts_of_staff_can_be_managed(superuser: Client) -> None:
     user = User.objects.get()
-    for address in ("user/", "user/add/", f"user/{user.pk}/change/", "group/", "group/add/"):
+    for address in (
+        "user/",
+        "user/add/",
+        f"user/{user.pk}/change/",
+        "group/",
+        "group/add/",
+    ):
         assert superuser.get(f"/admin/auth/{address}").status_code == 200
 
 
@@ -196,7 +245,9 @@ def test_a_rows_own_name_is_shown_as_it_is(superuser: Client) -> None:
     html = superuser.get(f"{LISTS[Media]}{media.id}/change/").content.decode()
     assert f">{media.key}<" in re.sub(r"\s*\n\s*", "", html)
     assert "Whatsapp:US" not in html
-    html = superuser.get(f"{LISTS[QuarantinedItem]}{quarantined}/change/").content.decode()
+    html = superuser.get(
+        f"{LISTS[QuarantinedItem]}{quarantined}/change/"
+    ).content.decode()
     assert "entry[0].changes[0]" in html
     assert "Entry[0]" not in html
     assert "Quarantined items" in html

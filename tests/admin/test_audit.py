@@ -15,27 +15,41 @@ pytestmark = pytest.mark.django_db
 
 
 def entries() -> set[tuple[str, str]]:
-    return {(entry.object_id or "", entry.get_change_message()) for entry in LogEntry.objects.all()}
+    return {
+        (entry.object_id or "", entry.get_change_message())
+        for entry in LogEntry.objects.all()
+    }
 
 
 def test_an_action_on_a_list_is_logged_for_each_row(staff: Staff) -> None:
     files = [make_media(photo()) for _ in range(2)]
     data = {"action": "revoke_links", "_selected_action": [media.id for media in files]}
-    staff("media_app.change_media").post(reverse("admin:media_app_media_changelist"), data)
+    staff("media_app.change_media").post(
+        reverse("admin:media_app_media_changelist"), data
+    )
     assert entries() == {(str(media.id), "Revoke links") for media in files}
 
 
-def test_a_button_of_a_page_is_logged_also_when_it_settles_the_matter(staff: Staff) -> None:
+def test_a_button_of_a_page_is_logged_also_when_it_settles_the_matter(
+    staff: Staff,
+) -> None:
     item = make_reply(make_session(make_contact()), "hand_over", "failed")
     page = reverse("admin:messages_app_outboxitem_change", args=[item.id])
-    staff("messages_app.change_outboxitem").post(f"{page.removesuffix('change/')}verb/send_again/")
+    staff("messages_app.change_outboxitem").post(
+        f"{page.removesuffix('change/')}verb/send_again/"
+    )
     assert entries() == {(str(item.id), "Send again")}
     assert OutboxItem.objects.get().state == "queued"
 
 
 def test_what_is_refused_is_not_logged(viewer: object, staff: Staff) -> None:
     media = make_media(photo())
-    page = reverse("admin:media_app_media_change", args=[media.id]).removesuffix("change/")
-    assert staff("media_app.view_media").post(f"{page}verb/revoke_links/").status_code == 403
+    page = reverse("admin:media_app_media_change", args=[media.id]).removesuffix(
+        "change/"
+    )
+    assert (
+        staff("media_app.view_media").post(f"{page}verb/revoke_links/").status_code
+        == 403
+    )
     assert entries() == set()
     assert Media.objects.get().link_version == 0

@@ -19,7 +19,9 @@ def test_staff_log_in_and_see_a_thumbnail_and_the_picture(page: Page) -> None:
     page.get_by_label("Username").fill("root")
     page.get_by_label("Password").fill("root")
     page.get_by_role("button", name="Log in").click()
-    page.get_by_role("listitem").get_by_role("link", name="perm_media Media", exact=True).click()
+    page.get_by_role("listitem").get_by_role(
+        "link", name="perm_media Media", exact=True
+    ).click()
     thumbnail = page.get_by_role("row").get_by_alt_text("photo from Ana")
     expect(thumbnail).to_have_js_property("naturalWidth", 320, timeout=60_000)
     thumbnail.click()

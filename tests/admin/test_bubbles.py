@@ -1,4 +1,6 @@
-"""What happened to a message is shown with it, and what it says beside its text is shown in words."""
+"""What happened to a message is shown with it, and what it says beside its text is shown in
+words.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,14 @@ from django.utils import timezone
 
 from messages_app.models import Contact, Message, MessageStatus
 from tests.admin.conftest import Staff
-from tests.admin.rows import make_contact, make_media, make_message, make_reply, make_session, photo
+from tests.admin.rows import (
+    make_contact,
+    make_media,
+    make_message,
+    make_reply,
+    make_session,
+    photo,
+)
 
 MESSAGES = "/admin/messages_app/message/"
 CONTACTS = "/admin/messages_app/contact/"
@@ -28,10 +37,23 @@ def conversation(client: Client, contact: Contact | None) -> str:
     return client.get(f"{CONTACTS}{contact.id}/change/").content.decode()
 
 
-def about(message: Message, kind: str, text: str = "", *files: Any, minutes: int = 1, **fields: Any) -> Message:
+def about(
+    message: Message,
+    kind: str,
+    text: str = "",
+    *files: Any,
+    minutes: int = 1,
+    **fields: Any,
+) -> Message:
     """A message about another one, so many minutes after it."""
     contact = fields.pop("contact", message.contact)
-    row = make_message(contact, *files, text=text, refers_to=message.provider_message_id, **{"kind": kind, **fields})
+    row = make_message(
+        contact,
+        *files,
+        text=text,
+        refers_to=message.provider_message_id,
+        **{"kind": kind, **fields},
+    )
     row.occurred_at = message.occurred_at + timedelta(minutes=minutes)
     row.save()
     return row
@@ -42,7 +64,9 @@ def said(db: None) -> Message:
     return make_message(make_contact("Ana"), text="at nine")
 
 
-def test_an_edit_replaces_what_is_shown_and_keeps_what_was(viewer: Client, said: Message) -> None:
+def test_an_edit_replaces_what_is_shown_and_keeps_what_was(
+    viewer: Client, said: Message
+) -> None:
     about(said, "edit", "at eleven", minutes=2)
     about(said, "edit", "at ten", minutes=1)
     for html in (page_of(viewer, said), conversation(viewer, said.contact)):
@@ -59,7 +83,11 @@ def test_an_edited_photo_replaces_the_former(viewer: Client) -> None:
     about(message, "edit", "the roof", current)
     html = page_of(viewer, message)
     bubble = html[html.index('class="bubble') :]
-    assert bubble.index(str(current.id)) < bubble.index("Former versions") < bubble.index(str(former.id))
+    assert (
+        bubble.index(str(current.id))
+        < bubble.index("Former versions")
+        < bubble.index(str(former.id))
+    )
 
 
 def test_reactions_stand_with_their_message(viewer: Client, said: Message) -> None:
@@ -89,7 +117,11 @@ def test_a_revoked_photo_is_kept_and_marked(viewer: Client) -> None:
     message = make_message(make_contact(), media, text="oops")
     about(message, "revoke")
     file = viewer.get(f"/admin/media_app/media/{media.id}/change/").content.decode()
-    for html in (page_of(viewer, message), conversation(viewer, message.contact), viewer.get(MESSAGES)):
+    for html in (
+        page_of(viewer, message),
+        conversation(viewer, message.contact),
+        viewer.get(MESSAGES),
+    ):
         text = html if isinstance(html, str) else html.content.decode()
         assert "deleted by its sender" in text
         assert str(media.id) in text
@@ -97,13 +129,17 @@ def test_a_revoked_photo_is_kept_and_marked(viewer: Client) -> None:
 
 
 def test_what_is_about_an_unknown_message_stands_alone(viewer: Client) -> None:
-    message = make_message(make_contact(), text="❤️", kind="reaction", refers_to="wamid.gone")
+    message = make_message(
+        make_contact(), text="❤️", kind="reaction", refers_to="wamid.gone"
+    )
     for html in (page_of(viewer, message), conversation(viewer, message.contact)):
         assert "❤️" in html
         assert "a message that is not here" in html
 
 
-def test_another_accounts_message_of_the_same_id_is_another(viewer: Client, said: Message) -> None:
+def test_another_accounts_message_of_the_same_id_is_another(
+    viewer: Client, said: Message
+) -> None:
     other = about(said, "edit", "not yours")
     Message.objects.filter(id=other.id).update(account="556")
     assert "not yours" not in page_of(viewer, said)
@@ -118,7 +154,12 @@ def test_a_reply_quotes_what_it_is_about(viewer: Client, said: Message) -> None:
 
 def test_what_a_message_says_beside_its_text_is_in_words(viewer: Client) -> None:
     answers = '{"city": "<script>alert(1)</script>"}'
-    raw = {"interactive": {"type": "nfm_reply", "nfm_reply": {"name": "flow", "response_json": answers}}}
+    raw = {
+        "interactive": {
+            "type": "nfm_reply",
+            "nfm_reply": {"name": "flow", "response_json": answers},
+        }
+    }
     message = make_message(make_contact(), kind="interactive", text="Sent", raw=raw)
     for html in (page_of(viewer, message), conversation(viewer, message.contact)):
         assert ">City</dt>" in html
@@ -134,7 +175,9 @@ def test_what_people_write_keeps_its_own_direction(viewer: Client) -> None:
     assert "<bdi>\u202eעדה</bdi>" in viewer.get(MESSAGES).content.decode()
 
 
-def test_a_long_message_is_whole_on_its_page_and_begun_in_the_conversation(viewer: Client) -> None:
+def test_a_long_message_is_whole_on_its_page_and_begun_in_the_conversation(
+    viewer: Client,
+) -> None:
     message = make_message(make_contact(), text="👨‍👩‍👧" * 2_000)
     assert page_of(viewer, message).count("👨‍👩‍👧") >= 2_000
     assert conversation(viewer, message.contact).count("👨‍👩‍👧") < 500
@@ -157,48 +200,88 @@ def test_times_name_their_zone(viewer: Client, said: Message) -> None:
 
 def test_an_error_beside_content_is_told_beside_it(viewer: Client) -> None:
     error = "131052: Media download error"
-    raw = {"image": {"caption": "roof"}, "errors": [{"code": 131052, "title": "Media download error"}]}
-    message = make_message(make_contact(), kind="image", text="roof", errors=error, raw=raw)
+    raw = {
+        "image": {"caption": "roof"},
+        "errors": [{"code": 131052, "title": "Media download error"}],
+    }
+    message = make_message(
+        make_contact(), kind="image", text="roof", errors=error, raw=raw
+    )
     for html in (page_of(viewer, message), conversation(viewer, message.contact)):
         assert f"<dt>Problem</dt><dd><bdi>{error}</bdi></dd>" in html
-    assert f'<span class="reason">{error}</span>' in viewer.get(MESSAGES).content.decode()
+    assert (
+        f'<span class="reason">{error}</span>' in viewer.get(MESSAGES).content.decode()
+    )
 
 
 def test_what_is_about_a_reply_of_the_hub_quotes_the_reply(viewer: Client) -> None:
     contact = make_contact()
-    make_reply(make_session(contact), said={"text": "Thank you, 3 photos."}, provider_message_id="wamid.ours")
+    make_reply(
+        make_session(contact),
+        said={"text": "Thank you, 3 photos."},
+        provider_message_id="wamid.ours",
+    )
     reaction = make_message(contact, text="👍", kind="reaction", refers_to="wamid.ours")
-    for html in (page_of(viewer, reaction), conversation(viewer, contact), viewer.get(MESSAGES).content.decode()):
+    for html in (
+        page_of(viewer, reaction),
+        conversation(viewer, contact),
+        viewer.get(MESSAGES).content.decode(),
+    ):
         assert "Thank you, 3 photos." in html
 
 
 def test_a_reply_is_quoted_for_those_who_may_read_replies(staff: Staff) -> None:
     contact = make_contact()
-    make_reply(make_session(contact), said={"text": "Thank you."}, provider_message_id="wamid.ours")
+    make_reply(
+        make_session(contact),
+        said={"text": "Thank you."},
+        provider_message_id="wamid.ours",
+    )
     reaction = make_message(contact, text="👍", kind="reaction", refers_to="wamid.ours")
     assert "Thank you." not in page_of(staff("messages_app.view_message"), reaction)
 
 
 def test_nobody_reads_a_reply_to_another_contact(viewer: Client) -> None:
     other = make_session(make_contact("Tom", "whatsapp:+442079460958"))
-    make_reply(other, said={"text": "Thank you, Tom."}, provider_message_id="wamid.ours")
-    reaction = make_message(make_contact(), text="👍", kind="reaction", refers_to="wamid.ours")
+    make_reply(
+        other, said={"text": "Thank you, Tom."}, provider_message_id="wamid.ours"
+    )
+    reaction = make_message(
+        make_contact(), text="👍", kind="reaction", refers_to="wamid.ours"
+    )
     assert "Thank you, Tom." not in page_of(viewer, reaction)
 
 
 def test_without_words_the_kind_and_the_lines_tell(viewer: Client) -> None:
-    message = make_message(make_contact(), kind="poll", raw={"poll": {"question": "Tea?"}})
+    message = make_message(
+        make_contact(), kind="poll", raw={"poll": {"question": "Tea?"}}
+    )
     html = page_of(viewer, message)
     assert "no words" not in html
     assert ">Poll</p>" in html
     assert "<bdi>Tea?</bdi>" in html
 
 
-def test_what_the_business_sent_tells_how_far_it_came(viewer: Client, staff: Staff) -> None:
-    message = make_message(make_contact(), text="We open at nine", direction="sent", origin="echo")
-    for rank, (status, error) in enumerate([("sent", ""), ("failed", "131047: Re-engagement message")], 2):
-        step = {"status": status, "rank": rank, "error": error, "occurred_at": timezone.now()}
+def test_what_the_business_sent_tells_how_far_it_came(
+    viewer: Client, staff: Staff
+) -> None:
+    message = make_message(
+        make_contact(), text="We open at nine", direction="sent", origin="echo"
+    )
+    for rank, (status, error) in enumerate(
+        [("sent", ""), ("failed", "131047: Re-engagement message")], 2
+    ):
+        step = {
+            "status": status,
+            "rank": rank,
+            "error": error,
+            "occurred_at": timezone.now(),
+        }
         MessageStatus.objects.create(id=uuid4(), message_id=message.id, **step)
     html = page_of(viewer, message)
-    assert html.index(">sent</span>") < html.index(">failed</span>") < html.index("131047: Re-engagement message")
+    assert (
+        html.index(">sent</span>")
+        < html.index(">failed</span>")
+        < html.index("131047: Re-engagement message")
+    )
     assert "131047" not in page_of(staff("messages_app.view_message"), message)

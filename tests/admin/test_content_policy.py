@@ -40,7 +40,8 @@ from tests.admin.rows import (
 from tests.servers import S3_KEY_ID, S3_SECRET, moto_server
 
 POLICY = "Content-Security-Policy"
-#: RQ's lists of jobs have a script in the page. It calls what Django's actions.js has no more, so nothing is lost.
+#: RQ's lists of jobs have a script in the page. It calls what Django's actions.js has no more, so
+#: nothing is lost.
 QUEUE = "/admin/django_rq/dashboard/queues/0/"
 OTHER_PAGES = (
     "/admin/",
@@ -67,14 +68,18 @@ def signed_in(page: Page, live_server: LiveServer) -> Page:
     client = Client()
     client.force_login(User.objects.create_superuser("root", id=1))
     cookie = client.cookies["sessionid"].value
-    page.context.add_cookies([{"name": "sessionid", "value": cookie, "url": live_server.url}])
+    page.context.add_cookies(
+        [{"name": "sessionid", "value": cookie, "url": live_server.url}]
+    )
     page.add_init_script(_LISTEN)
     return page
 
 
 def violations(page: Page) -> list[list[str]]:
     """Each as path, directive, and what was refused."""
-    found: list[list[str]] = json.loads(page.evaluate("localStorage.getItem('violations')") or "[]")
+    found: list[list[str]] = json.loads(
+        page.evaluate("localStorage.getItem('violations')") or "[]"
+    )
     return found
 
 
@@ -82,14 +87,21 @@ def make_a_row_of_each_model() -> None:
     contact = make_contact()
     picture = make_media(photo())
     message = make_message(contact, picture, text="the kitchen")
-    step = {"message_id": message.id, "status": "read", "rank": 3, "occurred_at": message.occurred_at}
+    step = {
+        "message_id": message.id,
+        "status": "read",
+        "rank": 3,
+        "occurred_at": message.occurred_at,
+    }
     MessageStatus.objects.create(id=uuid4(), **step)
     make_reply(make_session(contact, picture))
     attempt(picture)
     pause()
     quarantine(make_delivery())
     notice("account_update")
-    SessionRebuild.objects.create(contact=contact, provider="meta", since=message.occurred_at, error="no")
+    SessionRebuild.objects.create(
+        contact=contact, provider="meta", since=message.occurred_at, error="no"
+    )
     Group.objects.create(name="Viewers")
 
 
@@ -105,10 +117,15 @@ def pages_of_models() -> Iterator[str]:
             yield reverse(f"{name}_change", args=[row.pk])
 
 
-def test_no_page_needs_more_than_its_policy_allows(signed_in: Page, redis: Redis) -> None:
+def test_no_page_needs_more_than_its_policy_allows(
+    signed_in: Page, redis: Redis
+) -> None:
     make_a_row_of_each_model()
     hints.give("inbox", "messages_app.jobs.drain", times=1)
-    film = reverse("admin:media_app_media_change", args=[make_media(b"no film", content_type="video/mp4").id])
+    film = reverse(
+        "admin:media_app_media_change",
+        args=[make_media(b"no film", content_type="video/mp4").id],
+    )
     for address in (*OTHER_PAGES, film, *pages_of_models()):
         # By then Alpine has compiled what stands in the page; fonts are not waited for.
         response = signed_in.goto(address, wait_until="domcontentloaded")
@@ -120,7 +137,9 @@ def test_no_page_needs_more_than_its_policy_allows(signed_in: Page, redis: Redis
 
 
 @pytest.mark.parametrize("is_guarded", [True, False])
-def test_a_script_in_a_customers_words_does_not_run(signed_in: Page, is_guarded: bool) -> None:
+def test_a_script_in_a_customers_words_does_not_run(
+    signed_in: Page, is_guarded: bool
+) -> None:
     """Pages escape what customers write. The policy is for the one that forgets to."""
     message = make_message(make_contact(), text="KITCHEN")
     run = "window.ran = (window.ran || 0) + 1"
@@ -128,9 +147,17 @@ def test_a_script_in_a_customers_words_does_not_run(signed_in: Page, is_guarded:
 
     def serve(route: Route) -> None:
         response = route.fetch()
-        headers = {name: value for name, value in response.headers.items() if is_guarded or name != POLICY.lower()}
+        headers = {
+            name: value
+            for name, value in response.headers.items()
+            if is_guarded or name != POLICY.lower()
+        }
         assert "KITCHEN" in response.text()
-        route.fulfill(response=response, headers=headers, body=response.text().replace("KITCHEN", injected))
+        route.fulfill(
+            response=response,
+            headers=headers,
+            body=response.text().replace("KITCHEN", injected),
+        )
 
     path = reverse("admin:messages_app_message_change", args=[message.id])
     signed_in.route(f"**{path}", serve)
@@ -142,9 +169,17 @@ def test_a_script_in_a_customers_words_does_not_run(signed_in: Page, is_guarded:
 
 @pytest.fixture
 def bucket(settings: Settings) -> str:
-    """The storage is a bucket that sends its objects itself: its origin. Nobody listens there yet."""
+    """The storage is a bucket that sends its objects itself: its origin. Nobody listens there
+    yet.
+    """
     endpoint = f"http://127.0.0.1:{free_port()}"
-    stored = _s3_storage(bucket="media", key_id=S3_KEY_ID, secret=S3_SECRET, region="us-east-1", endpoint=endpoint)
+    stored = _s3_storage(
+        bucket="media",
+        key_id=S3_KEY_ID,
+        secret=S3_SECRET,
+        region="us-east-1",
+        endpoint=endpoint,
+    )
     settings.STORAGES = {**settings.STORAGES, "media": stored}
     settings.MEDIA_DELIVERY = "redirect"
     return endpoint
@@ -160,25 +195,38 @@ def running_bucket(bucket: str, tmp_path: Path) -> Iterator[str]:
     server.stop()
 
 
-def test_a_page_shows_a_picture_that_the_bucket_sends(signed_in: Page, running_bucket: str) -> None:
+def test_a_page_shows_a_picture_that_the_bucket_sends(
+    signed_in: Page, running_bucket: str
+) -> None:
     drawn = io.BytesIO()
     Image.new("P", (64, 48)).save(drawn, "GIF")
     media = make_media(drawn.getvalue(), content_type="image/gif")
     sent_by: list[str] = []
     signed_in.on("response", lambda response: sent_by.append(response.url))
     signed_in.goto(reverse("admin:media_app_media_change", args=[media.id]))
-    expect(signed_in.locator(".media-stage img")).to_have_js_property("naturalWidth", 64, timeout=60_000)
+    expect(signed_in.locator(".media-stage img")).to_have_js_property(
+        "naturalWidth", 64, timeout=60_000
+    )
     assert any(address.startswith(f"{running_bucket}/") for address in sent_by)
 
 
-def test_the_public_domain_may_send_films(client: Client, settings: Settings, bucket: str) -> None:
+def test_the_public_domain_may_send_films(
+    client: Client, settings: Settings, bucket: str
+) -> None:
     settings.R2_PUBLIC_URL = "https://cdn.example/files"
     policy = client.get("/nowhere")[POLICY]
     assert f"media-src 'self' {bucket} https://cdn.example;" in f"{policy};"
 
 
 @pytest.mark.parametrize(
-    "path", ["/nowhere", "/healthz", "/admin/login/", "/admin/media_app/media/", "/webhooks/meta/"]
+    "path",
+    [
+        "/nowhere",
+        "/healthz",
+        "/admin/login/",
+        "/admin/media_app/media/",
+        "/webhooks/meta/",
+    ],
 )
 def test_every_answer_has_a_policy(client: Client, db: None, path: str) -> None:
     assert "default-src 'none'" in client.get(path)[POLICY]
@@ -187,4 +235,7 @@ def test_every_answer_has_a_policy(client: Client, db: None, path: str) -> None:
 
 def test_a_refusal_of_an_unknown_host_has_a_policy(client: Client) -> None:
     response = client.get("/admin/login/", headers={"host": "elsewhere.example"})
-    assert (response.status_code, "default-src 'none'" in response[POLICY]) == (400, True)
+    assert (response.status_code, "default-src 'none'" in response[POLICY]) == (
+        400,
+        True,
+    )

@@ -15,21 +15,39 @@ STATUSES = "/admin/messages_app/messagestatus/"
 CONTACTS = "/admin/messages_app/contact/"
 
 
-def test_the_list_of_messages_shows_files_text_sender_and_delivery(viewer: Client) -> None:
+def test_the_list_of_messages_shows_files_text_sender_and_delivery(
+    viewer: Client,
+) -> None:
     contact, media = make_contact("Ana Lucía"), make_media(photo())
     message = make_message(contact, media, text="the kitchen")
     html = viewer.get(MESSAGES).content.decode()
     assert f"{reverse('media-preview', args=[media.id])}?size=320" in html
     assert "the kitchen" in html
     assert reverse("admin:messages_app_contact_change", args=[contact.id]) in html
-    assert reverse("admin:messages_app_delivery_change", args=[message.delivery_id]) in html
+    assert (
+        reverse("admin:messages_app_delivery_change", args=[message.delivery_id])
+        in html
+    )
 
 
-def test_a_message_shows_its_files_in_order_and_why_one_is_absent(viewer: Client) -> None:
-    kept, absent = make_media(photo()), make_media(state="retrying", last_error="The line broke.", attempts=2)
-    message = make_message(make_contact(), absent, kept, text="two of them", raw={"from": "1433", "kind": "größer"})
+def test_a_message_shows_its_files_in_order_and_why_one_is_absent(
+    viewer: Client,
+) -> None:
+    kept, absent = (
+        make_media(photo()),
+        make_media(state="retrying", last_error="The line broke.", attempts=2),
+    )
+    message = make_message(
+        make_contact(),
+        absent,
+        kept,
+        text="two of them",
+        raw={"from": "1433", "kind": "größer"},
+    )
     html = viewer.get(f"{MESSAGES}{message.id}/change/").content.decode()
-    assert html.index(f"/media/{absent.id}/change/") < html.index(f"/media/{kept.id}/change/")
+    assert html.index(f"/media/{absent.id}/change/") < html.index(
+        f"/media/{kept.id}/change/"
+    )
     assert "The line broke." in html
     assert "2 attempts" in html
     assert "&quot;kind&quot;: &quot;größer&quot;" in html
@@ -39,7 +57,14 @@ def test_two_contents_under_one_id_are_flagged_and_both_shown(viewer: Client) ->
     message = make_message(make_contact(), text="at noon")
     for text in ("at noon", "at <b>one"):
         now = message.received_at
-        message.versions.create(id=uuid4(), digest=text, origin="live", kind="text", text=text, received_at=now)
+        message.versions.create(
+            id=uuid4(),
+            digest=text,
+            origin="live",
+            kind="text",
+            text=text,
+            received_at=now,
+        )
     assert "It came with several contents." in viewer.get(MESSAGES).content.decode()
     html = viewer.get(f"{MESSAGES}{message.id}/change/").content.decode()
     assert "at &lt;b&gt;one" in html
@@ -57,19 +82,31 @@ def test_without_the_media_permission_a_message_shows_no_files(staff: Staff) -> 
 
 def test_messages_are_found_by_words_numbers_and_kind(viewer: Client) -> None:
     message = make_message(make_contact(), text="where is the kitchen")
-    make_message(None, make_media(photo()), text="other", owner="whatsapp:+2348031234567")
+    make_message(
+        None, make_media(photo()), text="other", owner="whatsapp:+2348031234567"
+    )
     for query in ({"q": "kitchen"}, {"q": "433-555"}, {"kind": "text"}, {"q": "Ana"}):
-        assert list(viewer.get(MESSAGES, query).context["cl"].result_list) == [message], query
+        assert list(viewer.get(MESSAGES, query).context["cl"].result_list) == [
+            message
+        ], query
 
 
 def test_a_message_without_a_sender_is_shown(viewer: Client) -> None:
     message = make_message(None, text="from nowhere", owner="", delivery=None)
-    assert "unknown sender" in viewer.get(f"{MESSAGES}{message.id}/change/").content.decode()
+    assert (
+        "unknown sender"
+        in viewer.get(f"{MESSAGES}{message.id}/change/").content.decode()
+    )
     assert "from nowhere" in viewer.get(MESSAGES).content.decode()
 
 
-def test_the_list_of_contacts_shows_all_addresses_and_counts_each_file_once(viewer: Client) -> None:
-    contact, media = make_contact("Ana", "whatsapp:+14335551212", "whatsapp:US.999"), make_media(photo())
+def test_the_list_of_contacts_shows_all_addresses_and_counts_each_file_once(
+    viewer: Client,
+) -> None:
+    contact, media = (
+        make_contact("Ana", "whatsapp:+14335551212", "whatsapp:US.999"),
+        make_media(photo()),
+    )
     make_message(contact, media, make_media(state="pending"))
     make_message(contact, media)
     response = viewer.get(CONTACTS)
@@ -89,7 +126,9 @@ def test_contacts_are_found_by_any_of_their_numbers_once(viewer: Client) -> None
     contact = make_contact("Ana", "whatsapp:+14335551212", "whatsapp:+14335551213")
     make_contact("Tom", "whatsapp:+442079460958")
     for term in ("433 555", "5551213", "ana"):
-        assert list(viewer.get(CONTACTS, {"q": term}).context["cl"].result_list) == [contact], term
+        assert list(viewer.get(CONTACTS, {"q": term}).context["cl"].result_list) == [
+            contact
+        ], term
 
 
 def test_a_contacts_page_shows_messages_and_files(viewer: Client) -> None:
@@ -106,7 +145,11 @@ def test_a_contacts_page_shows_messages_and_files(viewer: Client) -> None:
 def test_a_contacts_page_keeps_to_the_permissions(staff: Staff) -> None:
     contact, media = make_contact("Ana"), make_media(photo())
     make_message(contact, media, text="between us")
-    html = staff("messages_app.view_contact").get(f"{CONTACTS}{contact.id}/change/").content.decode()
+    html = (
+        staff("messages_app.view_contact")
+        .get(f"{CONTACTS}{contact.id}/change/")
+        .content.decode()
+    )
     assert "between us" not in html
     assert str(media.id) not in html
 
@@ -119,13 +162,23 @@ def test_what_the_business_sent_is_shown_as_such(viewer: Client) -> None:
     page = viewer.get(f"{MESSAGES}{message.id}/change/").content.decode()
     assert "Sent by the business to" in page
     assert ">+14335551212</bdi></a>" in page
-    assert viewer.get(f"{CONTACTS}{contact.id}/change/").content.decode().count("Sent by the business") == 1
-    assert list(viewer.get(MESSAGES, {"direction__exact": "sent"}).context["cl"].result_list) == [message]
+    assert (
+        viewer.get(f"{CONTACTS}{contact.id}/change/")
+        .content.decode()
+        .count("Sent by the business")
+        == 1
+    )
+    assert list(
+        viewer.get(MESSAGES, {"direction__exact": "sent"}).context["cl"].result_list
+    ) == [message]
 
 
 def test_a_group_is_shown_with_the_sender_of_each_message(viewer: Client) -> None:
     ana, ben = make_contact("Ana"), make_contact("Ben", "whatsapp:+2348031234567")
-    said = [make_message(who, text=who.name, group_id="Y2FwaTox", owner=str(who.id)) for who in (ana, ben)]
+    said = [
+        make_message(who, text=who.name, group_id="Y2FwaTox", owner=str(who.id))
+        for who in (ana, ben)
+    ]
     make_message(ana, text="between us")
     group = f"{MESSAGES}?group=Y2FwaTox"
     page = viewer.get(f"{MESSAGES}{said[0].id}/change/").content.decode()
@@ -136,10 +189,21 @@ def test_a_group_is_shown_with_the_sender_of_each_message(viewer: Client) -> Non
     assert viewer.get(MESSAGES).content.decode().count("In a group") == 2
 
 
-def test_a_status_is_found_by_message_and_number_and_told_in_words(viewer: Client) -> None:
-    row = {"message_id": uuid4(), "status": "failed", "rank": 3, "occurred_at": timezone.now()}
+def test_a_status_is_found_by_message_and_number_and_told_in_words(
+    viewer: Client,
+) -> None:
+    row = {
+        "message_id": uuid4(),
+        "status": "failed",
+        "rank": 3,
+        "occurred_at": timezone.now(),
+    }
     words = {"error": "131047: Re-engagement message", "category": "marketing"}
-    known = {"provider_message_id": "wamid.OUR1", "recipient": "sms:+14335551212", **words}
+    known = {
+        "provider_message_id": "wamid.OUR1",
+        "recipient": "sms:+14335551212",
+        **words,
+    }
     status = MessageStatus.objects.create(id=uuid4(), **row, **known)
     MessageStatus.objects.create(id=uuid4(), **{**row, "message_id": uuid4()})
     for term in ("wamid.OUR1", "(433) 555-1212", "14335551212", str(row["message_id"])):

@@ -14,8 +14,12 @@ LIST = "/admin/messages_app/delivery/"
 QUARANTINE = "/admin/messages_app/quarantineditem/"
 
 
-def test_a_delivery_shows_its_body_its_state_and_what_could_not_be_read(viewer: Client) -> None:
-    delivery = make_delivery(json_body({"entry": [{"id": "1029"}]}), state="partial", times_seen=4)
+def test_a_delivery_shows_its_body_its_state_and_what_could_not_be_read(
+    viewer: Client,
+) -> None:
+    delivery = make_delivery(
+        json_body({"entry": [{"id": "1029"}]}), state="partial", times_seen=4
+    )
     item = quarantine(delivery, path="entry[0].changes[0]", error="no id there")
     html = viewer.get(f"{LIST}{delivery.id}/change/").content.decode()
     assert "      &quot;id&quot;: &quot;1029&quot;" in html
@@ -29,20 +33,29 @@ def test_a_deliverys_page_keeps_to_the_permissions(staff: Staff) -> None:
     message = make_message(None, text="between us")
     assert message.delivery
     quarantine(message.delivery, error="no id there")
-    html = staff("messages_app.view_delivery").get(f"{LIST}{message.delivery_id}/change/").content.decode()
+    html = (
+        staff("messages_app.view_delivery")
+        .get(f"{LIST}{message.delivery_id}/change/")
+        .content.decode()
+    )
     assert "between us" not in html
     assert "no id there" not in html
 
 
 def test_the_list_shows_state_repeats_and_unreadable_parts(viewer: Client) -> None:
-    delivery = make_delivery(b"{", state="failed", times_seen=7, last_error="It is not JSON.")
+    delivery = make_delivery(
+        b"{", state="failed", times_seen=7, last_error="It is not JSON."
+    )
     quarantine(delivery, path="a")
     quarantine(delivery, path="b")
     response = viewer.get(LIST)
     html = response.content.decode()
     assert '<span class="badge badge-bad">unreadable</span>' in html
     assert "It is not JSON." in html
-    assert [(row.times_seen, row.items_unread, row.bytes) for row in response.context["cl"].result_list] == [(7, 2, 1)]
+    assert [
+        (row.times_seen, row.items_unread, row.bytes)
+        for row in response.context["cl"].result_list
+    ] == [(7, 2, 1)]
 
 
 def test_the_list_does_not_read_the_bodies(viewer: Client) -> None:
@@ -58,7 +71,9 @@ def test_a_form_is_shown_field_by_field() -> None:
     )
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe\x00", b"[" * 100_000, b'"\\ud83d"', b"NaN"])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"\xff\xfe\x00", b"[" * 100_000, b'"\\ud83d"', b"NaN"]
+)
 def test_any_body_can_be_shown(viewer: Client, body: bytes) -> None:
     delivery = make_delivery(body)
     assert viewer.get(f"{LIST}{delivery.id}/change/").status_code == 200
@@ -76,10 +91,17 @@ def test_a_huge_body_is_cut_and_the_rest_is_counted(viewer: Client) -> None:
     assert len(html) < 400_000
 
 
-def test_replaying_deliveries_makes_them_due_and_wakes_the_inbox(staff: Staff, redis: Redis) -> None:
-    delivery, other = make_delivery(state="failed", last_error="x", attempts=5), make_delivery(state="failed")
+def test_replaying_deliveries_makes_them_due_and_wakes_the_inbox(
+    staff: Staff, redis: Redis
+) -> None:
+    delivery, other = (
+        make_delivery(state="failed", last_error="x", attempts=5),
+        make_delivery(state="failed"),
+    )
     client = staff("messages_app.change_delivery")
-    response = client.post(LIST, {"action": "replay", "_selected_action": [delivery.id]}, follow=True)
+    response = client.post(
+        LIST, {"action": "replay", "_selected_action": [delivery.id]}, follow=True
+    )
     assert "1 delivery is read again now." in response.content.decode()
     assert list(Delivery.objects.due()) == [delivery]
     assert Delivery.objects.get(id=delivery.id).attempts == 0
@@ -89,14 +111,18 @@ def test_replaying_deliveries_makes_them_due_and_wakes_the_inbox(staff: Staff, r
 
 def test_replaying_while_the_queue_is_down_is_not_lost(staff: Staff) -> None:
     delivery = make_delivery(state="failed")
-    response = staff("messages_app.change_delivery").post(f"{LIST}{delivery.id}/verb/replay/", follow=True)
+    response = staff("messages_app.change_delivery").post(
+        f"{LIST}{delivery.id}/verb/replay/", follow=True
+    )
     assert "as soon as the queue answers again" in response.content.decode()
     assert list(Delivery.objects.due()) == [delivery]
 
 
 def test_a_quarantined_part_shows_itself_and_its_delivery(viewer: Client) -> None:
     delivery = make_delivery(state="partial")
-    item = quarantine(delivery, path="entry[0]", error="no id there", payload={"type": "image"})
+    item = quarantine(
+        delivery, path="entry[0]", error="no id there", payload={"type": "image"}
+    )
     for address in (QUARANTINE, f"{QUARANTINE}{item}/change/"):
         html = viewer.get(address).content.decode()
         assert "no id there" in html
@@ -108,7 +134,9 @@ def test_replaying_a_quarantined_part_replays_its_delivery_alone(staff: Staff) -
     delivery, other = make_delivery(state="partial"), make_delivery(state="partial")
     item = quarantine(delivery)
     quarantine(other)
-    staff("messages_app.change_quarantineditem").post(f"{QUARANTINE}{item}/verb/replay/")
+    staff("messages_app.change_quarantineditem").post(
+        f"{QUARANTINE}{item}/verb/replay/"
+    )
     assert list(Delivery.objects.due()) == [delivery]
 
 
@@ -122,6 +150,12 @@ def test_replay_takes_the_change_permission(viewer: Client) -> None:
 
 
 def test_the_sidebar_leads_to_notices_and_rebuilds(staff: Staff) -> None:
-    page = staff("messages_app.view_deliverynotice", "messages_app.view_sessionrebuild").get("/admin/")
-    shown = [item["title"] for item in page.context["sidebar_navigation"][0]["items"] if item["has_permission"]]
+    page = staff(
+        "messages_app.view_deliverynotice", "messages_app.view_sessionrebuild"
+    ).get("/admin/")
+    shown = [
+        item["title"]
+        for item in page.context["sidebar_navigation"][0]["items"]
+        if item["has_permission"]
+    ]
     assert shown == ["Notices", "Rebuilds"]

@@ -1,4 +1,6 @@
-"""Whatever stands in an address, the answer is a page, or says that the address is wrong: no fault of the server's."""
+"""Whatever stands in an address, the answer is a page, or says that the address is wrong: no fault
+of the server's.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,16 @@ from tests.admin.rows import make_contact, make_media, make_message
 
 pytestmark = [pytest.mark.both_databases, pytest.mark.django_db(transaction=True)]
 
-# As they stand in an address: for readers of numbers, days, ids, choices and words. Raw bytes as a server passes them.
-VALUES = ("a%00b", "\xe9\xff", "%F0%9F%93%B7%E2%80%AE", "9999-12-31", "0001-01-01", "9" * 3900)
+# As they stand in an address: for readers of numbers, days, ids, choices and words. Raw bytes as a
+# server passes them.
+VALUES = (
+    "a%00b",
+    "\xe9\xff",
+    "%F0%9F%93%B7%E2%80%AE",
+    "9999-12-31",
+    "0001-01-01",
+    "9" * 3900,
+)
 IN_PATHS = ("%00", "%FF", "%F0%9F%93%B7", "9999-12-31", "99999999999999999999", "_00")
 # Of all lists, so that one is asked for all of them; the last two are none's.
 ENDINGS = ("", "__exact", "__isnull", "__id__exact", "_from", "_to")
@@ -48,25 +58,51 @@ def parameters(model: type[Model]) -> list[str]:
     own: Any = admin.site.get_model_admin(model)
     found = ["q", *getattr(own, "linked_lookups", ())]
     for item in own.list_filter:
-        name = item[0] if isinstance(item, tuple) else getattr(item, "parameter_name", item)
-        found += [lookup for end in ENDINGS if own.lookup_allowed(lookup := f"{name}{end}", "", None)]
+        name = (
+            item[0]
+            if isinstance(item, tuple)
+            else getattr(item, "parameter_name", item)
+        )
+        found += [
+            lookup
+            for end in ENDINGS
+            if own.lookup_allowed(lookup := f"{name}{end}", "", None)
+        ]
     if own.date_hierarchy:
-        found += [f"{own.date_hierarchy}__{part}" for part in ("year", "month", "day", "gte", "lt")]
+        found += [
+            f"{own.date_hierarchy}__{part}"
+            for part in ("year", "month", "day", "gte", "lt")
+        ]
     return found
 
 
 def choices_only(response: SimpleTemplateResponse) -> str:
-    """What a list's filters offer, without the page around it: drawing it takes most of the time."""
+    """What a list's filters offer, without the page around it: drawing it takes most of the
+    time.
+    """
     changes = (response.context_data or {}).get("cl")
-    offered = [list(spec.choices(changes)) for spec in changes.filter_specs] if changes else []
+    offered = (
+        [list(spec.choices(changes)) for spec in changes.filter_specs]
+        if changes
+        else []
+    )
     return str(offered)
 
 
-def failing(browser: Client, addresses: Iterator[tuple[str, str]]) -> set[tuple[str, str]]:
+def failing(
+    browser: Client, addresses: Iterator[tuple[str, str]]
+) -> set[tuple[str, str]]:
     """Those of the paths and queries that are answered with a fault of the server's."""
-    asked = {(path, query): browser.get(path, QUERY_STRING=query).status_code for path, query in addresses}
+    asked = {
+        (path, query): browser.get(path, QUERY_STRING=query).status_code
+        for path, query in addresses
+    }
     assert len(asked) > 400
-    return {(path[:120], query[:60]) for (path, query), status in asked.items() if status >= 500}
+    return {
+        (path[:120], query[:60])
+        for (path, query), status in asked.items()
+        if status >= 500
+    }
 
 
 @pytest.fixture
@@ -86,11 +122,18 @@ def test_no_value_in_a_path_breaks_a_page(browser: Client) -> None:
     assert failing(browser, addresses) == set()
 
 
-def test_no_value_of_a_filter_breaks_a_list(browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SimpleTemplateResponse, "rendered_content", property(choices_only))
+def test_no_value_of_a_filter_breaks_a_list(
+    browser: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        SimpleTemplateResponse, "rendered_content", property(choices_only)
+    )
     named = {model: parameters(model) for model in admin.site._registry}
     named[Media] += PARAMETERS
     addresses = (
-        (list_url(model), f"{name}={value}") for model, names in named.items() for name in names for value in VALUES
+        (list_url(model), f"{name}={value}")
+        for model, names in named.items()
+        for name in names
+        for value in VALUES
     )
     assert failing(browser, addresses) == set()

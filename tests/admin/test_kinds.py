@@ -1,4 +1,6 @@
-"""Deliveries of every kind, posted and read as they come from both vendors: staff see words, never JSON alone."""
+"""Deliveries of every kind, posted and read as they come from both vendors: staff see words, never
+JSON alone.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +11,29 @@ from django.test import Client
 
 from messages_app import inbox
 from messages_app.models import Contact, Message
-from tests.messages.mail import ACCOUNTS, ADA, SENT, Json, arrive, card, field, meta, twilio_form
+from tests.messages.mail import (
+    ACCOUNTS,
+    ADA,
+    SENT,
+    Json,
+    arrive,
+    card,
+    field,
+    meta,
+    twilio_form,
+)
 
 NUALA = "whatsapp:+353871234567"
 
 
 def sent(id: str, type: str, **more: object) -> Json:
-    return {"from": ADA.removeprefix("whatsapp:+"), "id": id, "timestamp": str(SENT), "type": type, **more}
+    return {
+        "from": ADA.removeprefix("whatsapp:+"),
+        "id": id,
+        "timestamp": str(SENT),
+        "type": type,
+        **more,
+    }
 
 
 def interactive(id: str, type: str, /, **reply: object) -> Json:
@@ -23,59 +41,126 @@ def interactive(id: str, type: str, /, **reply: object) -> Json:
 
 
 META: dict[str, tuple[Json, list[str]]] = {
-    "escaped": (sent("1", "text", text={"body": "<script>alert(1)</script>"}), ["<script>alert(1)</script>"]),
-    "forwarded": (sent("2", "text", text={"body": "look"}, context={"frequently_forwarded": True}), ["many times"]),
+    "escaped": (
+        sent("1", "text", text={"body": "<script>alert(1)</script>"}),
+        ["<script>alert(1)</script>"],
+    ),
+    "forwarded": (
+        sent(
+            "2", "text", text={"body": "look"}, context={"frequently_forwarded": True}
+        ),
+        ["many times"],
+    ),
     "flow": (
-        interactive("3", "nfm_reply", name="flow", response_json='{"first_name": "<b>Ana</b>"}'),
+        interactive(
+            "3", "nfm_reply", name="flow", response_json='{"first_name": "<b>Ana</b>"}'
+        ),
         ["First name", "<b>Ana</b>"],
     ),
-    "list": (interactive("4", "list_reply", id="r", title="Tuesday", description="9 to 5"), ["Tuesday", "9 to 5"]),
-    "button": (interactive("5", "button_reply", id="r", title="Yes, please"), ["Yes, please"]),
-    "call": (interactive("6", "call_permission_reply", response="reject"), ["the customer may not be called"]),
+    "list": (
+        interactive("4", "list_reply", id="r", title="Tuesday", description="9 to 5"),
+        ["Tuesday", "9 to 5"],
+    ),
+    "button": (
+        interactive("5", "button_reply", id="r", title="Yes, please"),
+        ["Yes, please"],
+    ),
+    "call": (
+        interactive("6", "call_permission_reply", response="reject"),
+        ["the customer may not be called"],
+    ),
     "contacts": (
-        sent("7", "contacts", contacts=[{"name": {"formatted_name": "Bo Li"}, "phones": [{"phone": "+1 433"}]}]),
+        sent(
+            "7",
+            "contacts",
+            contacts=[
+                {"name": {"formatted_name": "Bo Li"}, "phones": [{"phone": "+1 433"}]}
+            ],
+        ),
         ["Bo Li", "Phone", "+1 433"],
     ),
-    "location": (sent("8", "location", location={"latitude": 52.37, "longitude": 4.89}), ["52.37, 4.89"]),
+    "location": (
+        sent("8", "location", location={"latitude": 52.37, "longitude": 4.89}),
+        ["52.37, 4.89"],
+    ),
     "order": (
-        sent("9", "order", order={"product_items": [{"product_retailer_id": "SOFA-1", "quantity": 2}]}),
+        sent(
+            "9",
+            "order",
+            order={"product_items": [{"product_retailer_id": "SOFA-1", "quantity": 2}]},
+        ),
         ["Item", "2 × SOFA-1"],
     ),
-    "ad": (sent("10", "text", text={"body": "hi"}, referral={"headline": "Sell it"}), ["Ad headline", "Sell it"]),
+    "ad": (
+        sent("10", "text", text={"body": "hi"}, referral={"headline": "Sell it"}),
+        ["Ad headline", "Sell it"],
+    ),
     "product": (
-        sent("11", "text", text={"body": "size?"}, context={"referred_product": {"product_retailer_id": "LAMP"}}),
+        sent(
+            "11",
+            "text",
+            text={"body": "size?"},
+            context={"referred_product": {"product_retailer_id": "LAMP"}},
+        ),
         ["About product", "LAMP"],
     ),
-    "payment": (sent("12", "payment", payment={"reference_id": "A7"}), ["Payment › Reference id", "A7"]),
+    "payment": (
+        sent("12", "payment", payment={"reference_id": "A7"}),
+        ["Payment › Reference id", "A7"],
+    ),
     "too large": (
-        sent("13", "image", image={"caption": "roof"}, errors=[{"code": 131052, "title": "Media download error"}]),
+        sent(
+            "13",
+            "image",
+            image={"caption": "roof"},
+            errors=[{"code": 131052, "title": "Media download error"}],
+        ),
         ["roof", "131052: Media download error"],
     ),
     "unsupported": (
-        sent("14", "unsupported", unsupported={"type": "poll_creation"}, errors=[{"code": 131051, "title": "No"}]),
+        sent(
+            "14",
+            "unsupported",
+            unsupported={"type": "poll_creation"},
+            errors=[{"code": 131051, "title": "No"}],
+        ),
         ["poll creation", "131051: No"],
     ),
-    "unknown": (sent("15", "poll", poll={"question": "Tea?"}), ["Poll › Question", "Tea?"]),
+    "unknown": (
+        sent("15", "poll", poll={"question": "Tea?"}),
+        ["Poll › Question", "Tea?"],
+    ),
     "right to left": (sent("16", "text", text={"body": "שלום"}), ["שלום"]),
 }
 
 
 @pytest.mark.both_databases
 def test_metas_kinds_are_shown_in_words(viewer: Client) -> None:
-    arrive(meta(*(message for message, _ in META.values()), contacts=[card("Ada", ADA)]))
+    arrive(
+        meta(*(message for message, _ in META.values()), contacts=[card("Ada", ADA)])
+    )
     inbox.drain()
     html = conversation_with(ADA, viewer)
     for kind, (_, words) in META.items():
         assert all(word in unescape(html) for word in words), kind
     assert "<script>alert" not in html
-    assert "{" not in "".join(part.partition("</li>")[0] for part in html.split('<li class="bubble')[1:])
+    assert "{" not in "".join(
+        part.partition("</li>")[0] for part in html.split('<li class="bubble')[1:]
+    )
 
 
 @pytest.mark.both_databases
 def test_what_happens_to_a_message_is_shown_with_it(viewer: Client) -> None:
     at = sent("wamid.1", "text", text={"body": "at nine"})
     after: list[Json] = [
-        sent("wamid.2", "edit", edit={"original_message_id": "wamid.1", "message": {"type": "text", **body("at ten")}}),
+        sent(
+            "wamid.2",
+            "edit",
+            edit={
+                "original_message_id": "wamid.1",
+                "message": {"type": "text", **body("at ten")},
+            },
+        ),
         sent("wamid.3", "reaction", reaction={"message_id": "wamid.1", "emoji": "👍"}),
         sent("wamid.4", "revoke", revoke={"original_message_id": "wamid.1"}),
     ]
@@ -85,12 +170,21 @@ def test_what_happens_to_a_message_is_shown_with_it(viewer: Client) -> None:
     inbox.drain()
     html = conversation_with(ADA, viewer)
     assert html.count('<li class="bubble') == 1
-    assert html.index("at ten") < html.index("👍") < html.index("deleted by its sender") < html.index("at nine")
+    assert (
+        html.index("at ten")
+        < html.index("👍")
+        < html.index("deleted by its sender")
+        < html.index("at nine")
+    )
 
 
 @pytest.mark.both_databases
 def test_the_businesss_own_words_stand_apart(viewer: Client) -> None:
-    echo = {**sent("wamid.1", "text", **body("We open at nine")), "from": ACCOUNTS.meta_number, "to": ADA[10:]}
+    echo = {
+        **sent("wamid.1", "text", **body("We open at nine")),
+        "from": ACCOUNTS.meta_number,
+        "to": ADA[10:],
+    }
     arrive(field("smb_message_echoes", message_echoes=[echo]))
     inbox.drain()
     assert "bubble-sent" in conversation_with(ADA, viewer)
@@ -98,15 +192,35 @@ def test_the_businesss_own_words_stand_apart(viewer: Client) -> None:
 
 @pytest.mark.both_databases
 def test_twilios_kinds_are_shown_in_words(viewer: Client) -> None:
-    form = {"AccountSid": ACCOUNTS.twilio_account_sid, "From": NUALA, "To": "whatsapp:+15550100300", "NumMedia": "0"}
-    forwarded = {"Body": "look", "Forwarded": "true", "ReferralHeadline": "Sell it", "ErrorCode": "63019"}
+    form = {
+        "AccountSid": ACCOUNTS.twilio_account_sid,
+        "From": NUALA,
+        "To": "whatsapp:+15550100300",
+        "NumMedia": "0",
+    }
+    forwarded = {
+        "Body": "look",
+        "Forwarded": "true",
+        "ReferralHeadline": "Sell it",
+        "ErrorCode": "63019",
+    }
     arrive(
         twilio_form({**form, "MessageSid": f"SM{1:032}", **forwarded}),
-        twilio_form({**form, "MessageSid": f"SM{2:032}", "InteractiveData": '{"city": "Cork"}'}),
+        twilio_form(
+            {**form, "MessageSid": f"SM{2:032}", "InteractiveData": '{"city": "Cork"}'}
+        ),
     )
     inbox.drain()
     html = conversation_with(NUALA, viewer)
-    for word in ("look", "Forwarded", "Ad headline", "Sell it", "63019", "City", "Cork"):
+    for word in (
+        "look",
+        "Forwarded",
+        "Ad headline",
+        "Sell it",
+        "63019",
+        "City",
+        "Cork",
+    ):
         assert word in html
 
 
@@ -117,4 +231,6 @@ def body(text: str) -> Json:
 def conversation_with(owner: str, client: Client) -> str:
     contact = Contact.objects.get(owners__owner=owner)
     assert Message.objects.exists()
-    return client.get(f"/admin/messages_app/contact/{contact.id}/change/").content.decode()
+    return client.get(
+        f"/admin/messages_app/contact/{contact.id}/change/"
+    ).content.decode()

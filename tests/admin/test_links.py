@@ -32,17 +32,28 @@ def page(media: Media) -> str:
 def press(client: Client, media: Media, verb: str) -> str:
     """The page after a press of the verb's button."""
     assert f"/verb/{verb}/" in client.get(page(media)).content.decode()
-    return client.post(f"{page(media).removesuffix('change/')}verb/{verb}/", follow=True).content.decode()
+    return client.post(
+        f"{page(media).removesuffix('change/')}verb/{verb}/", follow=True
+    ).content.decode()
 
 
 def given(html: str) -> list[str]:
     """The links on a page, without the hub's address."""
-    return [unescape(link) for link in re.findall(r'class="given-link" href="http://[^/]+([^"]+)"', html)]
+    return [
+        unescape(link)
+        for link in re.findall(r'class="given-link" href="http://[^/]+([^"]+)"', html)
+    ]
 
 
-def test_a_link_that_staff_make_opens_the_file_without_a_login(staff: Staff, settings: Settings) -> None:
+def test_a_link_that_staff_make_opens_the_file_without_a_login(
+    staff: Staff, settings: Settings
+) -> None:
     settings.LINK_TTL_SECONDS = 900
-    html = press(staff("media_app.change_media"), make_media(photo(), filename="<b>sofa</b>.jpeg"), "make_link")
+    html = press(
+        staff("media_app.change_media"),
+        make_media(photo(), filename="<b>sofa</b>.jpeg"),
+        "make_link",
+    )
     assert "without a login for 15 min" in html
     assert "&lt;b&gt;sofa&lt;/b&gt;.jpeg" in html
     (link,) = given(html)
@@ -52,13 +63,19 @@ def test_a_link_that_staff_make_opens_the_file_without_a_login(staff: Staff, set
 def test_links_to_several_files_are_made_at_once(staff: Staff) -> None:
     files = [make_media(photo()) for _ in range(3)]
     data = {"action": "make_link", "_selected_action": [media.id for media in files]}
-    html = staff("media_app.change_media").post(LIST, data, follow=True).content.decode()
-    assert {link.split("/")[2] for link in given(html)} == {str(media.id) for media in files}
+    html = (
+        staff("media_app.change_media").post(LIST, data, follow=True).content.decode()
+    )
+    assert {link.split("/")[2] for link in given(html)} == {
+        str(media.id) for media in files
+    }
 
 
 def test_a_file_that_is_not_here_has_no_link(staff: Staff) -> None:
     data = {"action": "make_link", "_selected_action": [make_media().id]}
-    html = staff("media_app.change_media").post(LIST, data, follow=True).content.decode()
+    html = (
+        staff("media_app.change_media").post(LIST, data, follow=True).content.decode()
+    )
     assert "only a stored file can be given out" in html
 
 
@@ -77,7 +94,9 @@ def test_those_who_only_look_give_nothing_out(viewer: Client) -> None:
 
 
 @pytest.mark.parametrize("missing", ["R2_PUBLIC_BUCKET", "R2_PUBLIC_URL"])
-def test_files_are_public_only_where_there_is_a_public_bucket(staff: Staff, settings: Settings, missing: str) -> None:
+def test_files_are_public_only_where_there_is_a_public_bucket(
+    staff: Staff, settings: Settings, missing: str
+) -> None:
     client, media = staff("media_app.change_media"), make_media(photo())
     name_buckets(settings)
     assert "mark_public" in client.get(page(media)).content.decode()
@@ -85,19 +104,28 @@ def test_files_are_public_only_where_there_is_a_public_bucket(staff: Staff, sett
     assert "mark_public" not in client.get(page(media)).content.decode()
 
 
-def test_the_page_tells_what_becomes_of_the_public_copy(staff: Staff, settings: Settings) -> None:
+def test_the_page_tells_what_becomes_of_the_public_copy(
+    staff: Staff, settings: Settings
+) -> None:
     client, media = staff("media_app.change_media"), make_media(photo())
     name_buckets(settings)
     assert "It is being made." in press(client, media, "mark_public")
-    Media.objects.update(public_bucket="public", public_key="0000.jpeg", published_at=timezone.now())
-    assert 'href="https://cdn.example/0000.jpeg"' in client.get(page(media)).content.decode()
+    Media.objects.update(
+        public_bucket="public", public_key="0000.jpeg", published_at=timezone.now()
+    )
+    assert (
+        'href="https://cdn.example/0000.jpeg"'
+        in client.get(page(media)).content.decode()
+    )
     Media.objects.update(public_error="the bucket, delete: AccessDenied (403)")
     html = press(client, media, "mark_private")
     assert "It is being removed. the bucket, delete: AccessDenied (403)" in html
     assert "0000.jpeg" not in html
 
 
-def test_a_worker_is_told_of_a_file_that_was_marked(staff: Staff, settings: Settings, redis: Redis) -> None:
+def test_a_worker_is_told_of_a_file_that_was_marked(
+    staff: Staff, settings: Settings, redis: Redis
+) -> None:
     client, media = staff("media_app.change_media"), make_media(photo())
     name_buckets(settings)
     press(client, media, "mark_public")
@@ -106,12 +134,22 @@ def test_a_worker_is_told_of_a_file_that_was_marked(staff: Staff, settings: Sett
 
 def test_the_page_tells_who_has_seen_the_file(staff: Staff) -> None:
     media = make_media(photo())
-    Viewing.objects.record(media.id, User.objects.create_user("vera"), Viewing.Kind.DOWNLOAD)
-    html = staff("media_app.view_media", "media_app.view_viewing").get(page(media)).content.decode()
+    Viewing.objects.record(
+        media.id, User.objects.create_user("vera"), Viewing.Kind.DOWNLOAD
+    )
+    html = (
+        staff("media_app.view_media", "media_app.view_viewing")
+        .get(page(media))
+        .content.decode()
+    )
     assert re.search(r"<td>vera</td><td>downloaded</td>", html)
 
 
 def test_that_takes_a_permission_of_its_own(staff: Staff) -> None:
     media = make_media(photo())
-    Viewing.objects.record(media.id, User.objects.create_user("vera"), Viewing.Kind.VIEW)
-    assert "Seen by" not in staff("media_app.view_media").get(page(media)).content.decode()
+    Viewing.objects.record(
+        media.id, User.objects.create_user("vera"), Viewing.Kind.VIEW
+    )
+    assert (
+        "Seen by" not in staff("media_app.view_media").get(page(media)).content.decode()
+    )

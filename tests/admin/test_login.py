@@ -31,19 +31,28 @@ def vera(db: None, settings: Settings) -> User:
     return User.objects.create_user("vera", password=PASSWORD, is_staff=True)
 
 
-def log_in(password: str, account: str = "vera", address: str = "203.0.113.7") -> HttpResponse:
+def log_in(
+    password: str, account: str = "vera", address: str = "203.0.113.7"
+) -> HttpResponse:
     form = {"username": account, "password": password}
     return post(Client(), form, address)
 
 
-def post(client: Client, form: dict[str, str], address: str = "203.0.113.7") -> HttpResponse:
+def post(
+    client: Client, form: dict[str, str], address: str = "203.0.113.7"
+) -> HttpResponse:
     """As a browser sends it; the test client's own way is for files, which nobody may send here."""
-    answer: Any = client.post(LOGIN, urlencode(form), "application/x-www-form-urlencoded", REMOTE_ADDR=address)
+    answer: Any = client.post(
+        LOGIN, urlencode(form), "application/x-www-form-urlencoded", REMOTE_ADDR=address
+    )
     return cast(HttpResponse, answer)
 
 
 def guess(times: int, account: str = "vera", address: str = "203.0.113.7") -> list[int]:
-    return [log_in(f"wrong {number}", account, address).status_code for number in range(times)]
+    return [
+        log_in(f"wrong {number}", account, address).status_code
+        for number in range(times)
+    ]
 
 
 def window_passes() -> None:
@@ -66,10 +75,17 @@ def test_wrong_passwords_from_elsewhere_lock_nobody_out() -> None:
     assert log_in(PASSWORD, address="198.51.100.9").status_code == 302
 
 
-@pytest.mark.parametrize("addresses", [["203.0.113.7"], ["2001:db8::1", "2001:db8::2", "2001:db8:0:0:ffff::9"]])
-def test_one_address_cannot_try_one_password_on_many_accounts(addresses: list[str]) -> None:
+@pytest.mark.parametrize(
+    "addresses",
+    [["203.0.113.7"], ["2001:db8::1", "2001:db8::2", "2001:db8:0:0:ffff::9"]],
+)
+def test_one_address_cannot_try_one_password_on_many_accounts(
+    addresses: list[str],
+) -> None:
     tries = [
-        log_in("summer", f"account {number}", addresses[number % len(addresses)]).status_code
+        log_in(
+            "summer", f"account {number}", addresses[number % len(addresses)]
+        ).status_code
         for number in range(ADDRESS_TRIES + 2)
     ]
     assert tries == [200] * ADDRESS_TRIES + [429] * 2
@@ -80,13 +96,18 @@ def test_who_logs_in_uses_up_nothing() -> None:
         assert guess(ACCOUNT_TRIES - 1) == [200] * (ACCOUNT_TRIES - 1)
         assert log_in(PASSWORD).status_code == 302
     LoginTries.objects.all().delete()
-    assert [log_in(PASSWORD).status_code for _ in range(ADDRESS_TRIES + 2)] == [302] * (ADDRESS_TRIES + 2)
+    assert [log_in(PASSWORD).status_code for _ in range(ADDRESS_TRIES + 2)] == [302] * (
+        ADDRESS_TRIES + 2
+    )
 
 
 def test_who_is_logged_in_guesses_no_more_than_others(vera: User) -> None:
     client = Client()
     client.force_login(vera)
-    answers = [post(client, {"username": "root", "password": f"{n}"}).status_code for n in range(12)]
+    answers = [
+        post(client, {"username": "root", "password": f"{n}"}).status_code
+        for n in range(12)
+    ]
     assert answers[ACCOUNT_TRIES:] == [429, 429]
 
 
@@ -141,13 +162,19 @@ def test_rows_of_the_past_go_away() -> None:
         ("::ffff:203.0.113.7", "", "203.0.113.7"),
     ],
 )
-def test_the_address_is_that_of_the_client(settings: Settings, peer: str, forwarded: str, client: str) -> None:
+def test_the_address_is_that_of_the_client(
+    settings: Settings, peer: str, forwarded: str, client: str
+) -> None:
     settings.TRUSTED_PROXIES = ["127.0.0.1", "::1", "10.0.0.0/8"]
-    request = RequestFactory().get("/", REMOTE_ADDR=peer, HTTP_X_FORWARDED_FOR=forwarded)
+    request = RequestFactory().get(
+        "/", REMOTE_ADDR=peer, HTTP_X_FORWARDED_FOR=forwarded
+    )
     assert client_address(request) == client
 
 
-@pytest.mark.parametrize("password", ["short", "12345678901234", "password1234", "vera-vera-vera"])
+@pytest.mark.parametrize(
+    "password", ["short", "12345678901234", "password1234", "vera-vera-vera"]
+)
 def test_a_password_that_is_easily_guessed_is_not_taken(password: str) -> None:
     with pytest.raises(ValidationError):
         validate_password(password, User(username="vera-vera-vera"))

@@ -21,7 +21,10 @@ def address(paused: AccountPause) -> str:
 
 @pytest.mark.parametrize(
     "permissions",
-    [("media_app.view_accountpause", "media_app.change_accountpause"), ("media_app.change_media",)],
+    [
+        ("media_app.view_accountpause", "media_app.change_accountpause"),
+        ("media_app.change_media",),
+    ],
 )
 def test_resume_lifts_the_pause_and_has_its_files_fetched_at_once(
     permissions: tuple[str, ...], staff: Staff, redis: Redis
@@ -31,17 +34,24 @@ def test_resume_lifts_the_pause_and_has_its_files_fetched_at_once(
     make_media(state="retrying", next_attempt_at=later)
     make_media(state="retrying", account="666", next_attempt_at=later)
     client = staff(*permissions)
-    assert f'action="{address(paused)}"' in client.get(change_url(paused)).content.decode()
+    assert (
+        f'action="{address(paused)}"' in client.get(change_url(paused)).content.decode()
+    )
     response = client.post(address(paused), follow=True)
     assert response.redirect_chain == [(LIST, 302)]
-    assert "Files of Meta&#x27;s number 555 are fetched again." in response.content.decode()
+    assert (
+        "Files of Meta&#x27;s number 555 are fetched again."
+        in response.content.decode()
+    )
     assert list(AccountPause.objects.all()) == [other]
     assert redis.llen("rq:queue:ingest") == 1
 
 
 def test_resume_in_the_list_lifts_those_that_are_chosen(staff: Staff) -> None:
     chosen, other = pause(), pause("666")
-    staff("media_app.change_media").post(LIST, {"action": "resume", "_selected_action": [chosen.pk]})
+    staff("media_app.change_media").post(
+        LIST, {"action": "resume", "_selected_action": [chosen.pk]}
+    )
     assert list(AccountPause.objects.all()) == [other]
 
 
@@ -67,13 +77,17 @@ def test_who_may_see_files_sees_why_they_wait(staff: Staff) -> None:
 
 
 def test_a_twilio_account_is_told_what_twilio_wants(viewer: Client) -> None:
-    html = viewer.get(change_url(pause("AC1", source="twilio", reason="401"))).content.decode()
+    html = viewer.get(
+        change_url(pause("AC1", source="twilio", reason="401"))
+    ).content.decode()
     assert "Twilio refuses the credentials for account AC1." in html
     assert "Set TWILIO_AUTH_TOKEN" in html
 
 
 def test_a_source_that_nobody_foresaw_has_a_page_as_well(viewer: Client) -> None:
-    html = viewer.get(change_url(pause("x", source="pigeon", reason="401"))).content.decode()
+    html = viewer.get(
+        change_url(pause("x", source="pigeon", reason="401"))
+    ).content.decode()
     assert "pigeon refuses the credentials for account x." in html
 
 

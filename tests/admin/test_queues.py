@@ -32,10 +32,16 @@ PATTERNS = [*get_api_urlpatterns("django_rq_"), *get_admin_urlpatterns("django_r
 
 
 def address(name: str, arguments: set[str]) -> str:
-    return reverse(f"admin:{name}", kwargs={argument: ARGUMENTS[argument] for argument in arguments})
+    return reverse(
+        f"admin:{name}",
+        kwargs={argument: ARGUMENTS[argument] for argument in arguments},
+    )
 
 
-ADDRESSES = [(pattern.name or "", set(pattern.pattern.regex.groupindex) - {"token"}) for pattern in PATTERNS]
+ADDRESSES = [
+    (pattern.name or "", set(pattern.pattern.regex.groupindex) - {"token"})
+    for pattern in PATTERNS
+]
 
 
 def test_every_address_of_the_dashboard_is_known_here() -> None:
@@ -48,20 +54,32 @@ def test_every_address_of_the_dashboard_is_known_here() -> None:
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
-@pytest.mark.parametrize(("name", "arguments"), ADDRESSES, ids=lambda value: value if isinstance(value, str) else "")
-def test_staff_without_the_permission_are_refused(name: str, arguments: set[str], method: str, staff: Staff) -> None:
-    response = getattr(staff("media_app.view_media"), method)(address(name, arguments), HTTP_AUTHORIZATION="Bearer x")
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    ADDRESSES,
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_staff_without_the_permission_are_refused(
+    name: str, arguments: set[str], method: str, staff: Staff
+) -> None:
+    response = getattr(staff("media_app.view_media"), method)(
+        address(name, arguments), HTTP_AUTHORIZATION="Bearer x"
+    )
     assert response.status_code == 403
 
 
-def test_staff_without_the_permission_cannot_empty_a_queue(staff: Staff, redis: Redis) -> None:
+def test_staff_without_the_permission_cannot_empty_a_queue(
+    staff: Staff, redis: Redis
+) -> None:
     assert hints.give("inbox", "messages_app.jobs.drain", times=3)
     for index in range(3):
         staff().post(f"{ROOT}queues/{index}/empty/", {"post": "yes"})
     assert redis.llen("rq:queue:inbox") == 3
 
 
-def test_with_the_permission_the_dashboard_opens_and_empties_queues(staff: Staff, redis: Redis) -> None:
+def test_with_the_permission_the_dashboard_opens_and_empties_queues(
+    staff: Staff, redis: Redis
+) -> None:
     assert hints.give("inbox", "messages_app.jobs.drain", times=3)
     client = staff("django_rq.admin")
     for index in range(3):
@@ -88,8 +106,16 @@ def test_the_anonymous_are_sent_to_the_login_page_or_need_the_token(
     settings.RQ_API_TOKEN = "the-token"
     assert client.get(ROOT).headers["Location"].startswith("/admin/login/")
     assert client.get(f"{ROOT}stats.json").status_code == 401
-    assert client.get(f"{ROOT}stats.json", HTTP_AUTHORIZATION="Bearer wrong").status_code == 401
-    assert client.get(f"{ROOT}stats.json", HTTP_AUTHORIZATION="Bearer the-token").status_code == 200
+    assert (
+        client.get(f"{ROOT}stats.json", HTTP_AUTHORIZATION="Bearer wrong").status_code
+        == 401
+    )
+    assert (
+        client.get(
+            f"{ROOT}stats.json", HTTP_AUTHORIZATION="Bearer the-token"
+        ).status_code
+        == 200
+    )
 
 
 def test_who_is_logged_in_but_not_staff_is_refused(client: Client, db: None) -> None:
@@ -98,7 +124,9 @@ def test_who_is_logged_in_but_not_staff_is_refused(client: Client, db: None) -> 
     assert client.post(f"{ROOT}queues/0/empty/").status_code == 403
 
 
-def test_the_sidebar_names_the_queues_only_to_those_who_may_open_them(staff: Staff) -> None:
+def test_the_sidebar_names_the_queues_only_to_those_who_may_open_them(
+    staff: Staff,
+) -> None:
     assert ROOT not in staff("media_app.view_media").get("/admin/").content.decode()
     assert ROOT in staff("django_rq.admin").get("/admin/").content.decode()
 
@@ -112,11 +140,20 @@ class Pickled:
         return setattr, (Pickled, "ran", True)
 
 
-@pytest.mark.parametrize("page", ["workers/1/rq:worker:forged/", "queues/1/failed/clear/", "queues/1/forged/"])
-def test_a_page_unpickles_nothing_that_redis_holds(superuser: Client, redis: Redis, page: str) -> None:
-    Queue("ingest", connection=redis, serializer=JSONSerializer).create_job("any", job_id="forged").save()
+@pytest.mark.parametrize(
+    "page",
+    ["workers/1/rq:worker:forged/", "queues/1/failed/clear/", "queues/1/forged/"],
+)
+def test_a_page_unpickles_nothing_that_redis_holds(
+    superuser: Client, redis: Redis, page: str
+) -> None:
+    Queue("ingest", connection=redis, serializer=JSONSerializer).create_job(
+        "any", job_id="forged"
+    ).save()
     redis.hset("rq:job:forged", "meta", pickle.dumps(Pickled()))
-    redis.hset("rq:worker:forged", mapping={"current_job": "forged", "queues": "ingest"})
+    redis.hset(
+        "rq:worker:forged", mapping={"current_job": "forged", "queues": "ingest"}
+    )
     for queue in RQ_QUEUES:
         redis.zadd(f"rq:failed:{queue}", {"forged": 9e9})
     superuser.raise_request_exception = Pickled.ran = False

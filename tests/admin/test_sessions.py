@@ -18,7 +18,14 @@ from mediahub.alerts import alerts
 from messages_app.models import Contact, OutboxItem, PhotoSession, SessionRebuild
 from messages_app.summaries import summarize, with_links
 from tests.admin.conftest import Staff
-from tests.admin.rows import make_contact, make_media, make_message, make_reply, make_session, photo
+from tests.admin.rows import (
+    make_contact,
+    make_media,
+    make_message,
+    make_reply,
+    make_session,
+    photo,
+)
 
 SESSIONS = "/admin/messages_app/photosession/"
 REPLIES = "/admin/messages_app/outboxitem/"
@@ -48,10 +55,19 @@ def offered(client: Client, row: Any) -> list[str]:
 
 def open_session(contact: Contact, **fields: Any) -> PhotoSession:
     """A session as its first message has made it."""
-    message = make_message(contact, make_media(photo()), text="SELL", business="+15550001111")
+    message = make_message(
+        contact, make_media(photo()), text="SELL", business="+15550001111"
+    )
     at = message.occurred_at
-    times = {"started_at": at, "last_at": at, "last_received_at": at, "message_ids": [str(message.id)]}
-    session = make_session(contact, *message.media.all(), state="collecting", **{**times, **fields})
+    times = {
+        "started_at": at,
+        "last_at": at,
+        "last_received_at": at,
+        "message_ids": [str(message.id)],
+    }
+    session = make_session(
+        contact, *message.media.all(), state="collecting", **{**times, **fields}
+    )
     PhotoSession.objects.filter(id=session.id).update(anchor_id=message.id)
     return session
 
@@ -63,9 +79,13 @@ def ago(**span: float) -> datetime:
 # --- the list -----------------------------------------------------------------
 
 
-def test_the_list_tells_who_how_many_photos_and_what_became_of_the_replies(viewer: Client) -> None:
+def test_the_list_tells_who_how_many_photos_and_what_became_of_the_replies(
+    viewer: Client,
+) -> None:
     contact, kept = make_contact("Ana Lucía"), make_media(photo())
-    session = make_session(contact, kept, make_media(state="pending"), make_media(state="rejected"))
+    session = make_session(
+        contact, kept, make_media(state="pending"), make_media(state="rejected")
+    )
     for state in ("sent", "failed", "unknown", "sent"):
         make_reply(session, state=state)
     page = html(viewer, SESSIONS)
@@ -76,7 +96,9 @@ def test_the_list_tells_who_how_many_photos_and_what_became_of_the_replies(viewe
     assert f"{reverse('media-preview', args=[kept.id])}?size=320" in page
 
 
-def test_the_same_photo_sent_twice_is_one_and_said_to_be_sent_again(viewer: Client) -> None:
+def test_the_same_photo_sent_twice_is_one_and_said_to_be_sent_again(
+    viewer: Client,
+) -> None:
     media = make_media(photo())
     session = make_session(make_contact(), media, media)
     assert "1 photo, 1 sent again" in html(viewer, change_url(session))
@@ -87,16 +109,29 @@ def test_sessions_are_found_by_name_any_number_id_state_and_day(viewer: Client) 
     mine = make_session(contact)
     tom = make_contact("Tom", "whatsapp:+442079460958")
     make_session(tom, state="expired", started_at=ago(days=9))
-    queries = ({"q": "ana"}, {"q": "433 555-1213"}, {"q": str(mine.id)}, {"state__exact": "submitted"})
-    for query in (*queries, {"started_at_from": str(ago(days=2).date())}, {"contact": str(contact.id)}):
+    queries = (
+        {"q": "ana"},
+        {"q": "433 555-1213"},
+        {"q": str(mine.id)},
+        {"state__exact": "submitted"},
+    )
+    for query in (
+        *queries,
+        {"started_at_from": str(ago(days=2).date())},
+        {"contact": str(contact.id)},
+    ):
         assert listed(viewer, SESSIONS, **query) == [mine], query
 
 
 # --- the page -----------------------------------------------------------------
 
 
-def test_a_session_shows_its_photos_by_the_providers_time_and_its_details(viewer: Client) -> None:
-    late, early = (make_media(photo(), occurred_at=ago(minutes=minutes)) for minutes in (1, 9))
+def test_a_session_shows_its_photos_by_the_providers_time_and_its_details(
+    viewer: Client,
+) -> None:
+    late, early = (
+        make_media(photo(), occurred_at=ago(minutes=minutes)) for minutes in (1, 9)
+    )
     session = make_session(make_contact(), late, early, details="A scratch on the top.")
     page = html(viewer, change_url(session))
     strip = page[page.index('class="strip"') :]
@@ -110,28 +145,56 @@ def test_a_session_says_that_its_contact_never_answered(viewer: Client) -> None:
     assert "did not answer the question" in html(viewer, change_url(session))
 
 
-def test_a_session_shows_each_reply_with_words_fate_reason_and_its_page(viewer: Client) -> None:
+def test_a_session_shows_each_reply_with_words_fate_reason_and_its_page(
+    viewer: Client,
+) -> None:
     session = make_session(make_contact())
-    failed = make_reply(session, "ack", "failed", said={"text": "Got it!"}, last_error="The Graph API answered 400.")
-    make_reply(session, "hand_over", "sent", revision=2, said={"counts": {"photos": 14}})
+    failed = make_reply(
+        session,
+        "ack",
+        "failed",
+        said={"text": "Got it!"},
+        last_error="The Graph API answered 400.",
+    )
+    make_reply(
+        session, "hand_over", "sent", revision=2, said={"counts": {"photos": 14}}
+    )
     page = html(viewer, change_url(session))
-    for shown in ("Got it!", "not sent", "The Graph API answered 400.", "Revision 2, 14 photos", change_url(failed)):
+    for shown in (
+        "Got it!",
+        "not sent",
+        "The Graph API answered 400.",
+        "Revision 2, 14 photos",
+        change_url(failed),
+    ):
         assert shown in page
 
 
-def test_links_that_open_photos_without_a_login_are_for_those_who_may_make_them(viewer: Client, staff: Staff) -> None:
+def test_links_that_open_photos_without_a_login_are_for_those_who_may_make_them(
+    viewer: Client, staff: Staff
+) -> None:
     session = make_session(make_contact(), make_media(photo()))
-    maker = staff("messages_app.view_photosession", "messages_app.view_outboxitem", "media_app.change_media")
+    maker = staff(
+        "messages_app.view_photosession",
+        "messages_app.view_outboxitem",
+        "media_app.change_media",
+    )
     assert "token=" in html(maker, change_url(session))
     assert "token=" not in html(viewer, change_url(session))
-    assert "Photos Provided: http://testserver/media/" in html(viewer, change_url(session))
+    assert "Photos Provided: http://testserver/media/" in html(
+        viewer, change_url(session)
+    )
 
 
 @pytest.mark.parametrize("is_of_a_former_version", [True, False])
-def test_the_page_of_a_hand_over_shows_no_link(is_of_a_former_version: bool, staff: Staff) -> None:
+def test_the_page_of_a_hand_over_shows_no_link(
+    is_of_a_former_version: bool, staff: Staff
+) -> None:
     session = make_session(make_contact(), make_media(photo()), details="A scratch")
     said = summarize(session).as_data(1)
-    item = make_reply(session, "hand_over", said=with_links(said) if is_of_a_former_version else said)
+    item = make_reply(
+        session, "hand_over", said=with_links(said) if is_of_a_former_version else said
+    )
     maker = staff("messages_app.view_outboxitem", "media_app.change_media")
     page = html(maker, change_url(item))
     assert "A scratch" in page
@@ -160,8 +223,12 @@ def test_a_message_leads_to_the_session_that_it_is_a_part_of(viewer: Client) -> 
 # --- verbs of a session ---------------------------------------------------------
 
 
-@pytest.mark.parametrize(("verb", "state"), [("close", "submitted"), ("cancel", "cancelled")])
-def test_staff_end_an_open_session(verb: str, state: str, superuser: Client, redis: Redis) -> None:
+@pytest.mark.parametrize(
+    ("verb", "state"), [("close", "submitted"), ("cancel", "cancelled")]
+)
+def test_staff_end_an_open_session(
+    verb: str, state: str, superuser: Client, redis: Redis
+) -> None:
     session = open_session(make_contact())
     assert offered(superuser, session) == ["Close session", "Cancel session"]
     assert "Nothing is said to its contact." in press(superuser, session, verb)
@@ -188,7 +255,9 @@ def test_a_session_that_is_over_stays_as_it_is(superuser: Client) -> None:
     assert session.state == "submitted"
 
 
-def test_a_summary_that_was_handed_over_goes_again(superuser: Client, redis: Redis) -> None:
+def test_a_summary_that_was_handed_over_goes_again(
+    superuser: Client, redis: Redis
+) -> None:
     session = make_session(make_contact())
     item = make_reply(session, "hand_over", "sent", revision=1)
     assert offered(superuser, session) == ["Resend summary"]
@@ -198,7 +267,9 @@ def test_a_summary_that_was_handed_over_goes_again(superuser: Client, redis: Red
     assert offered(superuser, session) == []
 
 
-def test_a_session_without_a_hand_over_has_no_summary_to_send_again(superuser: Client) -> None:
+def test_a_session_without_a_hand_over_has_no_summary_to_send_again(
+    superuser: Client,
+) -> None:
     session = make_session(make_contact())
     make_reply(session, "ack", "sent")
     assert offered(superuser, session) == []
@@ -209,8 +280,18 @@ def test_verbs_take_the_change_permission(viewer: Client) -> None:
     contact = make_contact()
     session = open_session(contact)
     item = make_reply(session, state="failed")
-    for row, verb in ((session, "close"), (session, "cancel"), (item, "send_again"), (contact, "hold")):
-        assert viewer.post(f"{change_url(row).removesuffix('change/')}verb/{verb}/").status_code == 403
+    for row, verb in (
+        (session, "close"),
+        (session, "cancel"),
+        (item, "send_again"),
+        (contact, "hold"),
+    ):
+        assert (
+            viewer.post(
+                f"{change_url(row).removesuffix('change/')}verb/{verb}/"
+            ).status_code
+            == 403
+        )
         assert offered(viewer, row) == []
 
 
@@ -218,7 +299,9 @@ def test_verbs_take_the_change_permission(viewer: Client) -> None:
 
 
 @pytest.mark.parametrize("state", ["failed", "unknown"])
-def test_a_reply_that_was_not_sent_for_certain_is_sent_again(state: str, superuser: Client, redis: Redis) -> None:
+def test_a_reply_that_was_not_sent_for_certain_is_sent_again(
+    state: str, superuser: Client, redis: Redis
+) -> None:
     item = make_reply(make_session(make_contact()), state=state)
     assert offered(superuser, item) == ["Send again"]
     assert "1 reply is sent again now." in press(superuser, item, "send_again")
@@ -227,12 +310,16 @@ def test_a_reply_that_was_not_sent_for_certain_is_sent_again(state: str, superus
     assert redis.llen("rq:queue:outbox") == 1
 
 
-def test_with_the_queue_down_staff_are_told_that_sending_waits(superuser: Client) -> None:
+def test_with_the_queue_down_staff_are_told_that_sending_waits(
+    superuser: Client,
+) -> None:
     item = make_reply(make_session(make_contact()), state="failed")
     assert "as soon as the queue answers again" in press(superuser, item, "send_again")
 
 
-def test_a_reply_that_was_sent_or_comes_too_late_is_not_sent_again(superuser: Client) -> None:
+def test_a_reply_that_was_sent_or_comes_too_late_is_not_sent_again(
+    superuser: Client,
+) -> None:
     contact = make_contact()
     sent = make_reply(make_session(contact), state="sent")
     late = make_reply(make_session(contact, last_at=LONG_AGO), state="failed")
@@ -245,12 +332,16 @@ def test_a_reply_that_was_sent_or_comes_too_late_is_not_sent_again(superuser: Cl
 
 
 def test_a_hand_over_may_go_again_however_old_it_is(superuser: Client) -> None:
-    item = make_reply(make_session(make_contact(), last_at=LONG_AGO), "hand_over", "failed")
+    item = make_reply(
+        make_session(make_contact(), last_at=LONG_AGO), "hand_over", "failed"
+    )
     assert offered(superuser, item) == ["Send again"]
 
 
 def test_a_reply_that_perhaps_arrived_warns_of_saying_it_twice(viewer: Client) -> None:
-    item = make_reply(make_session(make_contact()), state="unknown", last_error="It was cut off.")
+    item = make_reply(
+        make_session(make_contact()), state="unknown", last_error="It was cut off."
+    )
     page = html(viewer, change_url(item))
     assert "It was cut off." in page
     assert "Send again may say it to them twice." in page
@@ -259,9 +350,16 @@ def test_a_reply_that_perhaps_arrived_warns_of_saying_it_twice(viewer: Client) -
 def test_replies_are_found_by_state_kind_name_and_session(viewer: Client) -> None:
     session = make_session(make_contact("Ana"))
     mine = make_reply(session, "ack", "failed")
-    other = make_session(make_contact("Tom", "whatsapp:+442079460958"), owner="whatsapp:+442079460958")
+    other = make_session(
+        make_contact("Tom", "whatsapp:+442079460958"), owner="whatsapp:+442079460958"
+    )
     make_reply(other, "hand_over", "sent")
-    queries = ({"state__exact": "failed"}, {"kind__exact": "ack"}, {"q": "ana"}, {"q": "433-555"})
+    queries = (
+        {"state__exact": "failed"},
+        {"kind__exact": "ack"},
+        {"q": "ana"},
+        {"q": "433-555"},
+    )
     for query in (*queries, {"q": str(session.id)}):
         assert listed(viewer, REPLIES, **query) == [mine], query
 
@@ -275,21 +373,27 @@ def test_staff_hold_a_contact_and_release_the_hold(superuser: Client) -> None:
     assert "nothing that they sent is deleted" in press(superuser, contact, "hold")
     assert Contact.objects.get().is_held
     for address in (CONTACTS, change_url(contact)):
-        assert '<span class="badge badge-warn">on hold</span>' in html(superuser, address)
+        assert '<span class="badge badge-warn">on hold</span>' in html(
+            superuser, address
+        )
     assert offered(superuser, contact) == ["Release hold"]
     assert "no longer on hold" in press(superuser, contact, "release_hold")
     assert not Contact.objects.get().is_held
     assert "badge-warn" not in html(superuser, change_url(contact))
 
 
-def test_a_contacts_page_shows_the_sessions_to_those_who_may_see_them(viewer: Client, staff: Staff) -> None:
+def test_a_contacts_page_shows_the_sessions_to_those_who_may_see_them(
+    viewer: Client, staff: Staff
+) -> None:
     contact = make_contact()
     session = make_session(contact, make_media(photo()))
     theirs = make_session(make_contact("Tom", "whatsapp:+442079460958"))
     page = html(viewer, change_url(contact))
     assert change_url(session) in page
     assert change_url(theirs) not in page
-    assert change_url(session) not in html(staff("messages_app.view_contact"), change_url(contact))
+    assert change_url(session) not in html(
+        staff("messages_app.view_contact"), change_url(contact)
+    )
 
 
 # --- what staff are told ----------------------------------------------------------
@@ -299,7 +403,9 @@ def told() -> dict[str, str]:
     return {alert.headline: alert.advice for alert in alerts(status.collect())}
 
 
-def test_replies_that_can_still_be_sent_again_are_told_and_counted(viewer: Client, redis: Redis) -> None:
+def test_replies_that_can_still_be_sent_again_are_told_and_counted(
+    viewer: Client, redis: Redis
+) -> None:
     contact = make_contact()
     session, old = make_session(contact), make_session(contact, last_at=LONG_AGO)
     for state in ("failed", "unknown", "sent", "queued"):
@@ -313,9 +419,17 @@ def test_replies_that_can_still_be_sent_again_are_told_and_counted(viewer: Clien
     assert told() == {}
 
 
-def test_a_hand_over_that_keeps_failing_is_told_with_what_was_answered(viewer: Client, redis: Redis) -> None:
+def test_a_hand_over_that_keeps_failing_is_told_with_what_was_answered(
+    viewer: Client, redis: Redis
+) -> None:
     session = make_session(make_contact())
-    item = make_reply(session, "hand_over", "queued", attempts=2, last_error="The business's address answered 503.")
+    item = make_reply(
+        session,
+        "hand_over",
+        "queued",
+        attempts=2,
+        last_error="The business's address answered 503.",
+    )
     assert told() == {}
     OutboxItem.objects.filter(id=item.id).update(attempts=3)
     advice = told()["The business does not take 1 summary."]
@@ -327,14 +441,28 @@ def test_a_hand_over_that_keeps_failing_is_told_with_what_was_answered(viewer: C
 # --- sessions that could not be rebuilt ---------------------------------------
 
 
-def test_a_conversation_that_fails_is_an_alert_until_it_is_rebuilt(superuser: Client, redis: Redis) -> None:
+def test_a_conversation_that_fails_is_an_alert_until_it_is_rebuilt(
+    superuser: Client, redis: Redis
+) -> None:
     session = open_session(make_contact("Ana"))
-    line = {"provider": session.provider, "account": session.account, "business": session.business}
-    row = SessionRebuild.objects.create(contact=session.contact, since=session.started_at, error="no luck", **line)
-    assert "The sessions of 1 conversation could not be rebuilt." in [a.headline for a in alerts(status.collect())]
+    line = {
+        "provider": session.provider,
+        "account": session.account,
+        "business": session.business,
+    }
+    row = SessionRebuild.objects.create(
+        contact=session.contact, since=session.started_at, error="no luck", **line
+    )
+    assert "The sessions of 1 conversation could not be rebuilt." in [
+        a.headline for a in alerts(status.collect())
+    ]
     for page in (list_url(SessionRebuild), change_url(row)):
         assert "no luck" in html(superuser, page)
         assert "Ana" in html(superuser, page)
-    superuser.post(list_url(SessionRebuild), {"action": "retry", "_selected_action": row.pk})
+    superuser.post(
+        list_url(SessionRebuild), {"action": "retry", "_selected_action": row.pk}
+    )
     assert not SessionRebuild.objects.exists()
-    assert "rebuilt" not in " ".join(alert.headline for alert in alerts(status.collect()))
+    assert "rebuilt" not in " ".join(
+        alert.headline for alert in alerts(status.collect())
+    )

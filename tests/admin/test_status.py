@@ -19,7 +19,15 @@ from mediahub import health, status
 from mediahub.alerts import Alert, alerts
 from messages_app.models import Delivery, QuarantinedItem
 from tests.admin.conftest import Staff
-from tests.admin.rows import attempt, make_delivery, make_media, notice, pause, photo, quarantine
+from tests.admin.rows import (
+    attempt,
+    make_delivery,
+    make_media,
+    notice,
+    pause,
+    photo,
+    quarantine,
+)
 from tests.media.bucket import name_buckets
 
 FRONT = "/admin/"
@@ -49,22 +57,40 @@ def headlines() -> list[str]:
 # --- all is well --------------------------------------------------------------
 
 
-def test_all_is_well_when_the_queue_answers_and_nothing_waits_too_long(viewer: Client, redis: Redis) -> None:
+def test_all_is_well_when_the_queue_answers_and_nothing_waits_too_long(
+    viewer: Client, redis: Redis
+) -> None:
     make_media(photo())
-    make_media(state="pending", announced_at=ago(minutes=4), next_attempt_at=ago(minutes=4))
+    make_media(
+        state="pending", announced_at=ago(minutes=4), next_attempt_at=ago(minutes=4)
+    )
     assert told() == []
     assert "All is well." in html(viewer)
     assert 'class="banner ' not in html(viewer, LIST)
 
 
-def test_a_file_that_has_its_next_attempt_before_it_waits_for_nobody(redis: Redis, db: None) -> None:
-    make_media(state="retrying", announced_at=ago(hours=3), next_attempt_at=timezone.now() + timedelta(minutes=9))
-    make_media(state="fetching", next_attempt_at=ago(hours=1), lease_until=timezone.now() + timedelta(seconds=20))
-    make_media(state="fetching", next_attempt_at=ago(hours=1), lease_until=ago(seconds=20))
+def test_a_file_that_has_its_next_attempt_before_it_waits_for_nobody(
+    redis: Redis, db: None
+) -> None:
+    make_media(
+        state="retrying",
+        announced_at=ago(hours=3),
+        next_attempt_at=timezone.now() + timedelta(minutes=9),
+    )
+    make_media(
+        state="fetching",
+        next_attempt_at=ago(hours=1),
+        lease_until=timezone.now() + timedelta(seconds=20),
+    )
+    make_media(
+        state="fetching", next_attempt_at=ago(hours=1), lease_until=ago(seconds=20)
+    )
     assert headlines() == []
 
 
-def test_a_pause_of_which_the_trial_is_just_due_lets_no_file_look_forgotten(redis: Redis, db: None) -> None:
+def test_a_pause_of_which_the_trial_is_just_due_lets_no_file_look_forgotten(
+    redis: Redis, db: None
+) -> None:
     make_media(state="retrying", next_attempt_at=ago(hours=1))
     pause(length=timedelta(seconds=-2))
     assert headlines() == [REFUSED]
@@ -73,7 +99,9 @@ def test_a_pause_of_which_the_trial_is_just_due_lets_no_file_look_forgotten(redi
 # --- on every page ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("address", [LIST, "/admin/messages_app/message/", "/admin/password_change/"])
+@pytest.mark.parametrize(
+    "address", [LIST, "/admin/messages_app/message/", "/admin/password_change/"]
+)
 def test_a_queue_that_is_down_shows_on_every_page(address: str, viewer: Client) -> None:
     assert QUEUE_DOWN in html(viewer, address)
 
@@ -95,7 +123,9 @@ def test_nobody_learns_anything_before_logging_in(client: Client, db: None) -> N
     assert REFUSED not in page
 
 
-def test_a_pause_shows_on_every_page_and_leaves_them_once_it_is_lifted(viewer: Client, redis: Redis) -> None:
+def test_a_pause_shows_on_every_page_and_leaves_them_once_it_is_lifted(
+    viewer: Client, redis: Redis
+) -> None:
     paused = pause()
     page = html(viewer, LIST)
     assert REFUSED in page
@@ -114,17 +144,29 @@ def test_a_lifted_pause_leaves_at_once_whatever_is_remembered(
     assert "banner-text" not in html(viewer, LIST)
 
 
-def test_work_that_waits_longer_than_five_minutes_shows_with_its_age(viewer: Client, redis: Redis) -> None:
-    make_media(state="pending", announced_at=ago(hours=2), next_attempt_at=ago(minutes=12, seconds=5))
+def test_work_that_waits_longer_than_five_minutes_shows_with_its_age(
+    viewer: Client, redis: Redis
+) -> None:
+    make_media(
+        state="pending",
+        announced_at=ago(hours=2),
+        next_attempt_at=ago(minutes=12, seconds=5),
+    )
     make_delivery(state="received", received_at=ago(minutes=7, seconds=5))
     page = html(viewer, LIST)
     assert "A file has waited 12 min for a worker." in page
     assert "A delivery has waited 7 min to be read." in page
 
 
-def test_files_that_wait_behind_slow_fetches_show_before_the_fetches_are_cut(redis: Redis, db: None) -> None:
+def test_files_that_wait_behind_slow_fetches_show_before_the_fetches_are_cut(
+    redis: Redis, db: None
+) -> None:
     for _ in range(8):
-        make_media(state="fetching", next_attempt_at=ago(minutes=4), lease_until=timezone.now() + timedelta(seconds=40))
+        make_media(
+            state="fetching",
+            next_attempt_at=ago(minutes=4),
+            lease_until=timezone.now() + timedelta(seconds=40),
+        )
     assert headlines() == []
     for _ in range(3):
         make_media(state="pending", next_attempt_at=ago(minutes=3, seconds=5))
@@ -133,30 +175,43 @@ def test_files_that_wait_behind_slow_fetches_show_before_the_fetches_are_cut(red
     assert alert.advice.startswith("8 others are being fetched.")
 
 
-def test_public_copies_that_fail_are_told_of(viewer: Client, redis: Redis, settings: Settings) -> None:
+def test_public_copies_that_fail_are_told_of(
+    viewer: Client, redis: Redis, settings: Settings
+) -> None:
     tried: dict[str, Any] = {
         "public_key": "0000.jpeg",
         "public_lease_until": timezone.now(),
         "public_error": "AccessDenied (403)",
     }
-    files = [make_media(photo(), is_public=is_public, public_bucket="public", **tried) for is_public in (True, False)]
+    files = [
+        make_media(photo(), is_public=is_public, public_bucket="public", **tried)
+        for is_public in (True, False)
+    ]
     make_media(photo())
     name_buckets(settings)
     removal, copy = told()
-    assert removal.headline == "1 file is no longer public, but the copy is still there."
+    assert (
+        removal.headline == "1 file is no longer public, but the copy is still there."
+    )
     assert copy.headline == "1 public file could not be copied."
     assert removal.advice.startswith("AccessDenied (403). Whoever knows the address")
     page = html(viewer, removal.links[0].url)
-    assert {media.id for media in Media.objects.all() if str(media.id) in page} == {media.id for media in files}
+    assert {media.id for media in Media.objects.all() if str(media.id) in page} == {
+        media.id for media in files
+    }
 
 
-def test_what_can_wait_is_told_on_the_front_page_alone(viewer: Client, redis: Redis) -> None:
+def test_what_can_wait_is_told_on_the_front_page_alone(
+    viewer: Client, redis: Redis
+) -> None:
     quarantine(make_delivery())
     assert "1 part of a delivery could not be read." in html(viewer)
     assert "banner-text" not in html(viewer, LIST)
 
 
-def test_no_page_breaks_when_the_status_cannot_be_read(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_page_breaks_when_the_status_cannot_be_read(
+    viewer: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken() -> object:
         raise DatabaseError("canceling statement due to statement timeout")
 
@@ -165,7 +220,9 @@ def test_no_page_breaks_when_the_status_cannot_be_read(viewer: Client, monkeypat
         assert "How the hub fares could not be found out." in html(viewer, address)
 
 
-def test_no_page_breaks_when_only_the_pauses_cannot_be_read(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_page_breaks_when_only_the_pauses_cannot_be_read(
+    viewer: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken() -> object:
         raise DatabaseError("no such table")
 
@@ -214,7 +271,9 @@ def test_within_a_moment_a_second_page_asks_for_the_pauses_alone(
 # --- on the front page --------------------------------------------------------
 
 
-def test_the_queue_being_down_is_told_with_how_long_work_has_waited(viewer: Client) -> None:
+def test_the_queue_being_down_is_told_with_how_long_work_has_waited(
+    viewer: Client,
+) -> None:
     make_media(state="pending", next_attempt_at=ago(minutes=3, seconds=5))
     page = html(viewer)
     assert QUEUE_DOWN in page
@@ -227,7 +286,9 @@ def test_with_the_queue_down_idle_workers_are_not_told_of_as_well(db: None) -> N
     assert headlines() == [QUEUE_DOWN]
 
 
-def test_a_refused_account_is_told_with_its_files_and_what_to_do(viewer: Client) -> None:
+def test_a_refused_account_is_told_with_its_files_and_what_to_do(
+    viewer: Client,
+) -> None:
     make_media(state="retrying")
     make_media(state="pending")
     make_media(state="retrying", account="666")
@@ -240,7 +301,9 @@ def test_a_refused_account_is_told_with_its_files_and_what_to_do(viewer: Client)
     assert change_url(paused) in page
 
 
-def test_an_account_asked_to_slow_down_is_told_only_while_that_lasts(db: None, redis: Redis) -> None:
+def test_an_account_asked_to_slow_down_is_told_only_while_that_lasts(
+    db: None, redis: Redis
+) -> None:
     throttled = AccountPause.Cause.THROTTLED
     pause(cause=throttled, reason="429", length=timedelta(seconds=60))
     assert headlines() == ["Meta asks number 555 to slow down."]
@@ -248,7 +311,9 @@ def test_an_account_asked_to_slow_down_is_told_only_while_that_lasts(db: None, r
     assert headlines() == []
 
 
-def test_a_refused_account_is_told_also_between_its_pauses(db: None, redis: Redis) -> None:
+def test_a_refused_account_is_told_also_between_its_pauses(
+    db: None, redis: Redis
+) -> None:
     pause(length=timedelta(seconds=-60))
     assert headlines() == [REFUSED]
 
@@ -257,7 +322,12 @@ def test_a_refused_account_is_told_also_between_its_pauses(db: None, redis: Redi
     ("state", "hours", "is_told"),
     [
         *(("retrying", 23, True), ("missing", 1, True), ("rejected", 1, True)),
-        *(("retrying", 25, False), ("retrying", -1, False), ("expired", 1, False), ("deleted", 1, False)),
+        *(
+            ("retrying", 25, False),
+            ("retrying", -1, False),
+            ("expired", 1, False),
+            ("deleted", 1, False),
+        ),
     ],
 )
 def test_files_that_the_provider_forgets_within_a_day_are_told(
@@ -267,12 +337,16 @@ def test_files_that_the_provider_forgets_within_a_day_are_told(
     later = timezone.now() + timedelta(days=9)
     make_media(state=state, expires_at=soon, next_attempt_at=later)
     found = [alert for alert in told() if "The provider forgets" in alert.headline]
-    assert [alert.headline for alert in found] == ["The provider forgets 1 file within 24 hours."] * is_told
+    assert [alert.headline for alert in found] == [
+        "The provider forgets 1 file within 24 hours."
+    ] * is_told
     assert all(f"Time runs out in {hours} h 0 min." in alert.advice for alert in found)
 
 
 def test_the_link_to_files_that_run_out_lists_just_those(viewer: Client) -> None:
-    running_out = make_media(state="retrying", expires_at=timezone.now() + timedelta(hours=3))
+    running_out = make_media(
+        state="retrying", expires_at=timezone.now() + timedelta(hours=3)
+    )
     make_media(state="retrying")
     make_media(photo(), expires_at=timezone.now() + timedelta(hours=3))
     (alert,) = (alert for alert in told() if "forgets" in alert.headline)
@@ -294,18 +368,26 @@ def test_files_given_up_are_told_for_a_day(db: None, redis: Redis) -> None:
     attempt(make_media(state="expired"))
     attempt(make_media(state="rejected"))
     attempt(make_media(state="rejected"), ended_at=ago(hours=25))
-    attempt(make_media(state="retrying", next_attempt_at=timezone.now() + timedelta(hours=1)))
+    attempt(
+        make_media(
+            state="retrying", next_attempt_at=timezone.now() + timedelta(hours=1)
+        )
+    )
     assert headlines() == ["2 files were given up in the last 24 hours."]
 
 
-def test_files_that_the_provider_lost_are_told_for_a_day(db: None, redis: Redis) -> None:
+def test_files_that_the_provider_lost_are_told_for_a_day(
+    db: None, redis: Redis
+) -> None:
     nothing_to_fetch: dict[str, Any] = {"provider_media_id": "", "url": ""}
     make_media(state="rejected", **nothing_to_fetch, announced_at=ago(hours=1))
     make_media(state="rejected", **nothing_to_fetch, announced_at=ago(hours=25))
     assert headlines() == ["1 file was given up in the last 24 hours."]
 
 
-def test_fields_that_nothing_reads_are_told_by_name_and_media_in_them_is_an_alert(db: None, redis: Redis) -> None:
+def test_fields_that_nothing_reads_are_told_by_name_and_media_in_them_is_an_alert(
+    db: None, redis: Redis
+) -> None:
     notice("account_update", times=12)
     notice("errors", error="131000: Something went wrong")
     notice("flows", has_media=True)
@@ -316,7 +398,9 @@ def test_fields_that_nothing_reads_are_told_by_name_and_media_in_them_is_an_aler
     ]
 
 
-def test_files_that_the_bucket_lost_are_told_until_they_are_back(db: None, redis: Redis) -> None:
+def test_files_that_the_bucket_lost_are_told_until_they_are_back(
+    db: None, redis: Redis
+) -> None:
     lost = make_media(state="missing")
     assert headlines() == ["1 file was lost by the bucket."]
     Media.objects.filter(id=lost.id).retry_now()
@@ -324,11 +408,16 @@ def test_files_that_the_bucket_lost_are_told_until_they_are_back(db: None, redis
 
 
 def test_the_table_counts_each_state_and_leads_to_it(viewer: Client) -> None:
-    for number, state in enumerate(("pending", "fetching", "retrying", "expired", "rejected", "missing"), 1):
+    for number, state in enumerate(
+        ("pending", "fetching", "retrying", "expired", "rejected", "missing"), 1
+    ):
         for _ in range(number):
             make_media(state=state, announced_at=ago(minutes=9 * number, seconds=5))
     make_delivery(state="received", received_at=ago(minutes=7, seconds=5))
-    counts = {each["url"]: (each["count"], each["age"]) for each in viewer.get(FRONT).context["counts"]}
+    counts = {
+        each["url"]: (each["count"], each["age"])
+        for each in viewer.get(FRONT).context["counts"]
+    }
     assert counts == {
         list_url(Media, state__exact="pending"): (1, "9 min"),
         list_url(Media, state__exact="fetching"): (2, "18 min"),
@@ -348,17 +437,31 @@ def test_links_lead_only_where_one_may_go(staff: Staff) -> None:
     assert "/admin/messages_app/" not in page
 
 
-def test_what_was_given_up_has_its_number_in_the_sidebar(viewer: Client, staff: Staff) -> None:
+def test_what_was_given_up_has_its_number_in_the_sidebar(
+    viewer: Client, staff: Staff
+) -> None:
     for state in ("expired", "rejected", "missing", "retrying"):
         make_media(state=state)
     quarantine(make_delivery())
-    assert [item.get("badge") and item["badge"]() for item in _sidebar(viewer)] == [3, 0, 0, 0, 0, 0, 1, 0, 0]
+    assert [item.get("badge") and item["badge"]() for item in _sidebar(viewer)] == [
+        3,
+        0,
+        0,
+        0,
+        0,
+        0,
+        1,
+        0,
+        0,
+    ]
     Media.objects.all().delete()
     assert "uppercase min-w-[18px]" not in html(staff("media_app.view_media"), LIST)
 
 
 def _sidebar(client: Client) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = client.get(LIST).context["sidebar_navigation"][0]["items"]
+    items: list[dict[str, Any]] = client.get(LIST).context["sidebar_navigation"][0][
+        "items"
+    ]
     return items
 
 

@@ -19,10 +19,14 @@ LIST = reverse("admin:media_app_media_changelist")
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.both_databases
-def test_a_verb_behind_a_lock_is_answered_503_with_what_to_do(staff: Staff, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_verb_behind_a_lock_is_answered_503_with_what_to_do(
+    staff: Staff, caplog: pytest.LogCaptureFixture
+) -> None:
     media, client = make_media(photo()), staff("media_app.change_media")
     with locked("media_app_media"):
-        answer = client.post(LIST, {"action": "revoke_links", "_selected_action": [media.id]})
+        answer = client.post(
+            LIST, {"action": "revoke_links", "_selected_action": [media.id]}
+        )
     page = answer.content.decode()
     assert answer.status_code == 503
     assert "Something else is changing the same data. Wait a minute" in page
@@ -39,8 +43,12 @@ def answered(error: Exception, cause: Exception | None = None) -> str | None:
 
 
 def test_a_page_says_why_it_is_not_there() -> None:
-    assert "took too long" in str(answered(OperationalError("x"), psycopg.errors.QueryCanceled("x")))
-    assert "does not answer" in str(answered(OperationalError("couldn't get a connection after 5.00 sec")))
+    assert "took too long" in str(
+        answered(OperationalError("x"), psycopg.errors.QueryCanceled("x"))
+    )
+    assert "does not answer" in str(
+        answered(OperationalError("couldn't get a connection after 5.00 sec"))
+    )
     assert "may not be saved" not in str(answered(OperationalError("x")))
 
 

@@ -1,4 +1,6 @@
-"""A hub between a hostile provider and a storage that fails, and its clocks, which are moved instead of waited for."""
+"""A hub between a hostile provider and a storage that fails, and its clocks, which are moved
+instead of waited for.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ def viewer(db: None) -> Browser:
 
 @pytest.fixture
 def rclone(tmp_path: Path) -> Iterator[Process]:
-    """An S3 server of the test's own, to be stopped and killed; its bucket "media" is the folder buckets/media."""
+    """An S3 server of the test's own, to be stopped and killed; its bucket "media" is the folder
+    buckets/media.
+    """
     server = rclone_server(tmp_path, free_port())
     (tmp_path / "buckets" / "media").mkdir()
     server.start()

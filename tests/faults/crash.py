@@ -60,7 +60,9 @@ def dies_at(point: str, step: Callable[[], object]) -> None:
         _run_until(point, step)
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status), f"{point} was not reached"
-    assert os.WTERMSIG(status) == signal.SIGKILL, f"{signal.Signals(os.WTERMSIG(status)).name} on the way to {point}"
+    assert os.WTERMSIG(status) == signal.SIGKILL, (
+        f"{signal.Signals(os.WTERMSIG(status)).name} on the way to {point}"
+    )
 
 
 def _hang_up() -> None:
@@ -113,13 +115,19 @@ def recover() -> None:
         inbox.drain()
         for _ in Media.objects.take_unqueued(1000):
             ingest_next()
-        if not (Delivery.objects.due().exists() or Media.objects.filter(state__in=Media.WAITING).exists()):
+        if not (
+            Delivery.objects.due().exists()
+            or Media.objects.filter(state__in=Media.WAITING).exists()
+        ):
             return
-    raise AssertionError(f"still waiting: {list(Media.objects.values('key', 'state', 'last_error'))}")
+    raise AssertionError(
+        f"still waiting: {list(Media.objects.values('key', 'state', 'last_error'))}"
+    )
 
 
 def end_state() -> dict[str, Any]:
-    """All that must be the same however often somebody died: rows, objects, and how often each file was stored.
+    """All that must be the same however often somebody died: rows, objects, and how often each file
+    was stored.
 
     Without clocks, and without the count of attempts.
     """
@@ -127,11 +135,17 @@ def end_state() -> dict[str, Any]:
     for row in rows["Media"]:
         del row["attempts"], row["stored_at"]
         row["preview_due_at"] = row["preview_due_at"] is not None
-    stored = FetchAttempt.objects.filter(outcome=FetchAttempt.Outcome.STORED).values_list("media", flat=True)
+    stored = FetchAttempt.objects.filter(
+        outcome=FetchAttempt.Outcome.STORED
+    ).values_list("media", flat=True)
     return {
         **rows,
-        "Delivery": sorted(Delivery.objects.values_list("id", "body", "state", "last_error")),
-        "AccountPause": list(AccountPause.objects.values_list("source", "account", "cause")),
+        "Delivery": sorted(
+            Delivery.objects.values_list("id", "body", "state", "last_error")
+        ),
+        "AccountPause": list(
+            AccountPause.objects.values_list("source", "account", "cause")
+        ),
         "DrainLease": set(DrainLease.objects.values_list("token", "until")),
         "times stored": Counter(stored),
         "objects": objects(),
@@ -146,7 +160,11 @@ def objects() -> dict[str, tuple[str, str, dict[str, str]]]:
         assert head is not None and opened is not None
         digest = sha256(b"".join(opened.chunks())).hexdigest()
         opened.close()
-        named = {name: value for name, value in (head.metadata or {}).items() if name != "record"}
+        named = {
+            name: value
+            for name, value in (head.metadata or {}).items()
+            if name != "record"
+        }
         found[listed.key] = (digest, head.content_type, named)
     return found
 
@@ -154,7 +172,15 @@ def objects() -> dict[str, tuple[str, str, dict[str, str]]]:
 def forget_everything() -> None:
     """Empty tables and an empty bucket."""
     with transaction.atomic():
-        for model in (Attachment, Message, MessageStatus, QuarantinedItem, Delivery, ContactOwner, Contact):
+        for model in (
+            Attachment,
+            Message,
+            MessageStatus,
+            QuarantinedItem,
+            Delivery,
+            ContactOwner,
+            Contact,
+        ):
             model._base_manager.all().delete()
         for rows in (FetchAttempt, Media, AccountPause, DrainLease):
             rows._base_manager.all().delete()
@@ -168,7 +194,11 @@ def photo(number: int, vendor: str = "meta") -> AnnouncedMessage:
     """The photo with this number, which the simulated provider really has."""
     message = mail.photo(number, provider=vendor)
     assert message.file is not None
-    account = ACCOUNTS.twilio_account_sid if vendor == "twilio" else ACCOUNTS.meta_phone_number_id
+    account = (
+        ACCOUNTS.twilio_account_sid
+        if vendor == "twilio"
+        else ACCOUNTS.meta_phone_number_id
+    )
     real = content(Kind.PHOTO, number)
     file = replace(message.file, account=account, sha256=real.sha256, size=real.size)
     return replace(message, account=account, file=file)
@@ -180,4 +210,9 @@ def album(*photos: AnnouncedMessage) -> SignedRequest:
 
 
 def twilio(message: AnnouncedMessage) -> SignedRequest:
-    return twilio_delivery(ACCOUNTS, message, public_url=settings.PUBLIC_URL, api_url=settings.TWILIO_API_URL)
+    return twilio_delivery(
+        ACCOUNTS,
+        message,
+        public_url=settings.PUBLIC_URL,
+        api_url=settings.TWILIO_API_URL,
+    )

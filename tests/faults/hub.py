@@ -19,16 +19,25 @@ EARLIER = timedelta(minutes=10)
 
 
 class Hub:
-    """One hub, its bucket, and the provider that it fetches from: an API, and a host for the links."""
+    """One hub, its bucket, and the provider that it fetches from: an API, and a host for the
+    links.
+    """
 
     def __init__(self, api: HostileProvider, cdn: HostileProvider) -> None:
         self.api = api
         self.cdn = cdn
 
     def announce(self, source: str, behaviour: str, **words: Any) -> Media:
-        """A file that behaves so, announced ten minutes ago: nothing is too early, a link of Meta's too old."""
+        """A file that behaves so, announced ten minutes ago: nothing is too early, a link of Meta's
+        too old.
+        """
         earlier = datetime.now(UTC) - EARLIER
-        said = {"source": source, "occurred_at": earlier, "announced_at": earlier, **self.place(source, behaviour)}
+        said = {
+            "source": source,
+            "occurred_at": earlier,
+            "announced_at": earlier,
+            **self.place(source, behaviour),
+        }
         given = announcement(**{**said, **words})
         keep(given)
         return Media.objects.get(id=given.id)
@@ -56,7 +65,9 @@ class Hub:
 
     def requests(self) -> list[str]:
         """The paths that the provider was asked for."""
-        return [request.path for request in (*self.api.received(), *self.cdn.received())]
+        return [
+            request.path for request in (*self.api.received(), *self.cdn.received())
+        ]
 
     def objects(self) -> dict[str, bytes]:
         """All that lies in the bucket."""
@@ -71,4 +82,6 @@ class Hub:
 
     def answers(self) -> list[str]:
         """What each attempt came to, the first one first; "" where it stored the file."""
-        return list(FetchAttempt.objects.order_by("id").values_list("answer", flat=True))
+        return list(
+            FetchAttempt.objects.order_by("id").values_list("answer", flat=True)
+        )

@@ -33,9 +33,10 @@ def _without_answer(data: bytes) -> tuple[bytes, bytes]:
 class FaultProxy:
     """Forwards to a port of 127.0.0.1; ``fault`` and ``methods`` may change at any time.
 
-    ``fault`` is "" (none), a status to answer with, "reset" (at the request), or "lost answer"
-    (the server does what it was asked, and nobody hears of it). ``at_bytes`` calls a function
-    when a request's body has come that far. ``pause`` is the seconds after each piece of 64 KB, either way.
+    ``fault`` is "" (none), a status to answer with, "reset" (at the request), or "lost answer" (the
+    server does what it was asked, and nobody hears of it). ``at_bytes`` calls a function when a
+    request's body has come that far. ``pause`` is the seconds after each piece of 64 KB, either
+    way.
     """
 
     def __init__(self, upstream: int) -> None:
@@ -56,7 +57,10 @@ class FaultProxy:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         for sock in (self._listener, *self._open):
             with suppress(OSError):
@@ -87,7 +91,11 @@ class _Connection:
 
     def serve(self) -> None:
         upstream = ("127.0.0.1", self.proxy.upstream)
-        with suppress(OSError), self.client, socket.create_connection(upstream) as server:
+        with (
+            suppress(OSError),
+            self.client,
+            socket.create_connection(upstream) as server,
+        ):
             back = threading.Thread(target=self._back, args=(server,), daemon=True)
             back.start()
             with suppress(OSError):
@@ -111,7 +119,9 @@ class _Connection:
             _reset(self.client)
             return False
         if fault.isdigit():
-            self.client.sendall(f"HTTP/1.1 {fault} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+            self.client.sendall(
+                f"HTTP/1.1 {fault} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
+            )
             return False
         return True
 

@@ -1,4 +1,6 @@
-"""A process dies between any two steps of a conversation: nothing is said twice, nothing is stuck, no photo is lost."""
+"""A process dies between any two steps of a conversation: nothing is said twice, nothing is stuck,
+no photo is lost.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,12 @@ INBOX = (
     "rebuild_after_take",
     "rebuild_before_commit",
 )
-OUTBOX = ("outbox_in_claim", "outbox_after_claim", "outbox_after_send", "outbox_after_mark")
+OUTBOX = (
+    "outbox_in_claim",
+    "outbox_after_claim",
+    "outbox_after_send",
+    "outbox_after_mark",
+)
 PHOTOS = 3
 NUMBER = "+14335580001"
 
@@ -42,20 +49,29 @@ NUMBER = "+14335580001"
 def said(provider: SimulatedProvider) -> Callable[[], list[str]]:
     """The first words of each reply to the customer."""
     provider.sends.clear()
-    return lambda: [text.split("!")[0].split(" ")[0] for text in replies(provider, NUMBER)]
+    return lambda: [
+        text.split("!")[0].split(" ")[0] for text in replies(provider, NUMBER)
+    ]
 
 
 def conversation() -> list[SignedRequest]:
     customer, at = Customer(number=NUMBER), time.time() - 60
     photos = [customer.photo(at + 1 + number) for number in range(PHOTOS)]
-    return [customer.say("SELL", at), *photos, customer.say("DONE", at + 10), customer.say("A scratch", at + 20)]
+    return [
+        customer.say("SELL", at),
+        *photos,
+        customer.say("DONE", at + 10),
+        customer.say("A scratch", at + 20),
+    ]
 
 
 def time_passes() -> None:
     """Every lease and pause has had its time, and what was cut off is overdue."""
     an_hour_passes()
     OutboxItem.objects.update(sending_at=F("sending_at") - timedelta(hours=1))
-    OutboxItem.objects.filter(state=State.QUEUED).update(not_before=F("not_before") - timedelta(hours=1))
+    OutboxItem.objects.filter(state=State.QUEUED).update(
+        not_before=F("not_before") - timedelta(hours=1)
+    )
     SessionRebuild.objects.update(not_before=F("not_before") - timedelta(hours=1))
     outbox.overdue()
 
@@ -78,11 +94,18 @@ def recover() -> None:
 def check(shop: Shop, said: list[str]) -> None:
     """All is as without deaths, save for replies whose fate is unknown."""
     session = PhotoSession.objects.get()
-    assert (session.state, session.details) == (PhotoSession.State.SUBMITTED, "A scratch")
+    assert (session.state, session.details) == (
+        PhotoSession.State.SUBMITTED,
+        "A scratch",
+    )
     assert Media.objects.filter(state=Media.State.STORED).count() == PHOTOS
-    unknown = OutboxItem.objects.filter(state=State.UNKNOWN).exclude(kind=OutboxItem.Kind.HAND_OVER)
+    unknown = OutboxItem.objects.filter(state=State.UNKNOWN).exclude(
+        kind=OutboxItem.Kind.HAND_OVER
+    )
     assert max(Counter(said).values(), default=1) == 1
-    assert {"Welcome", "Got", "Great", "Thank"} - set(said) <= {_begins(item) for item in unknown}
+    assert {"Welcome", "Got", "Great", "Thank"} - set(said) <= {
+        _begins(item) for item in unknown
+    }
     handed = shop.of(NUMBER)
     assert {each.key for each in handed} == {f"{session.id}:1"}
     assert all(each.is_genuine and each.summary == handed[0].summary for each in handed)
@@ -93,7 +116,9 @@ def _begins(item: OutboxItem) -> str:
     return str(item.said["text"]).split("!")[0].split(" ")[0]
 
 
-def test_without_deaths_each_reply_is_sent_once(shop: Shop, said: Callable[[], list[str]]) -> None:
+def test_without_deaths_each_reply_is_sent_once(
+    shop: Shop, said: Callable[[], list[str]]
+) -> None:
     arrive(*conversation())
     recover()
     check(shop, said())

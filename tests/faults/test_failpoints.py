@@ -1,4 +1,6 @@
-"""A process dies at each point, in each state that it is reached in: the end is that of a run without faults."""
+"""A process dies at each point, in each state that it is reached in: the end is that of a run
+without faults.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,10 @@ from tests.faults.test_conversation_deaths import OUTBOX
 from tests.media.test_public_copies import COPYING, REMOVING
 from tests.messages.mail import BOB, SENT, arrive, meta_bytes, post
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("provider")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("provider"),
+]
 
 State = Media.State
 Stage = Callable[[], object]
@@ -62,7 +67,8 @@ def converges(
     trouble: Trouble = nullcontext,
     redelivered: Sequence[SignedRequest] = (),
 ) -> dict[str, Any]:
-    """From the stage on, with deaths at these points of the step one after the other, all ends as without them.
+    """From the stage on, with deaths at these points of the step one after the other, all ends as
+    without them.
 
     Returns that end. Only the step meets the trouble.
     """
@@ -134,7 +140,12 @@ def other_deliveries_had_part_of_it() -> None:
     inbox.drain()
 
 
-BEFORE_THE_WEBHOOK: list[Stage] = [nothing_came_before, it_is_posted, it_is_read, other_deliveries_had_part_of_it]
+BEFORE_THE_WEBHOOK: list[Stage] = [
+    nothing_came_before,
+    it_is_posted,
+    it_is_read,
+    other_deliveries_had_part_of_it,
+]
 AFTER_THE_COMMIT = ["webhook_after_commit", "webhook_after_hint"]
 
 
@@ -146,16 +157,24 @@ AFTER_THE_COMMIT = ["webhook_after_commit", "webhook_after_hint"]
     ),
     ids=named,
 )
-def test_a_webhook_that_died_is_sent_again_by_the_vendor(stage: Stage, point: str) -> None:
+def test_a_webhook_that_died_is_sent_again_by_the_vendor(
+    stage: Stage, point: str
+) -> None:
     converges(stage, it_is_posted, point, redelivered=[a_delivery()])
 
 
 @pytest.mark.parametrize(
     ("stage", "point"),
-    cases(*product([nothing_came_before, other_deliveries_had_part_of_it], AFTER_THE_COMMIT)),
+    cases(
+        *product(
+            [nothing_came_before, other_deliveries_had_part_of_it], AFTER_THE_COMMIT
+        )
+    ),
     ids=named,
 )
-def test_what_was_committed_needs_no_vendor_to_send_it_again(stage: Stage, point: str) -> None:
+def test_what_was_committed_needs_no_vendor_to_send_it_again(
+    stage: Stage, point: str
+) -> None:
     converges(stage, it_is_posted, point)
 
 
@@ -188,7 +207,11 @@ def part_of_it_is_known_and_it_is_read_alone() -> None:
 
 
 def others_wait_with_it() -> None:
-    arrive(album(photo(5, "meta"), replace(photo(6), owner=BOB)), a_delivery(), album(photo(3), photo(4)))
+    arrive(
+        album(photo(5, "meta"), replace(photo(6), owner=BOB)),
+        a_delivery(),
+        album(photo(3), photo(4)),
+    )
 
 
 def one_message_cannot_be_read() -> None:
@@ -203,7 +226,9 @@ def nothing_of_it_can_be_read() -> None:
 
 def it_brings_back_a_file_that_was_given_up() -> None:
     it_is_read()
-    Media.objects.update(state=State.EXPIRED, last_error="The provider does not have the file.")
+    Media.objects.update(
+        state=State.EXPIRED, last_error="The provider does not have the file."
+    )
     arrive(album(replace(photo(1), message_id="wamid.forwarded")))
 
 
@@ -236,12 +261,20 @@ OTHERS = [stage for stage in BEFORE_THE_INBOX if stage not in WAYS]
 
 @pytest.mark.parametrize(
     ("stage", "point"),
-    cases(*product(WAYS, INBOX), *product(OTHERS, ["inbox_before_commit", "inbox_after_commit"])),
+    cases(
+        *product(WAYS, INBOX),
+        *product(OTHERS, ["inbox_before_commit", "inbox_after_commit"]),
+    ),
     ids=named,
 )
-def test_a_reader_that_died_leaves_the_rest_to_the_next(stage: Stage, point: str) -> None:
+def test_a_reader_that_died_leaves_the_rest_to_the_next(
+    stage: Stage, point: str
+) -> None:
     end = converges(stage, inbox.drain, point)
-    assert sum(row["state"] == State.STORED for row in end["Media"]) == BEFORE_THE_INBOX[stage]
+    assert (
+        sum(row["state"] == State.STORED for row in end["Media"])
+        == BEFORE_THE_INBOX[stage]
+    )
 
 
 # --- fetching: the states of a file ---------------------------------------------------
@@ -267,7 +300,9 @@ def claimed() -> Lease:
 
 def retrying() -> None:
     pending()
-    Media.objects.mark_retrying(claimed(), "The provider answered 503.", timedelta(minutes=5))
+    Media.objects.mark_retrying(
+        claimed(), "The provider answered 503.", timedelta(minutes=5)
+    )
     an_hour_passes()
 
 
@@ -280,7 +315,12 @@ def fetching_by_a_worker_that_was_lost() -> None:
 def on_trial_for_a_paused_account() -> None:
     pending()
     cause = AccountPause.Cause.UNAUTHORIZED
-    Media.objects.mark_paused(claimed(), "The provider answered 401.", cause=cause, length=timedelta(minutes=5))
+    Media.objects.mark_paused(
+        claimed(),
+        "The provider answered 401.",
+        cause=cause,
+        length=timedelta(minutes=5),
+    )
     an_hour_passes()
 
 
@@ -322,10 +362,16 @@ def wrong_bytes_under_another_name() -> None:
 
 
 def lay(body: bytes, name: str = "", **metadata: str) -> None:
-    """An object of the file, as an earlier run left it: under the file's own key or another name."""
+    """An object of the file, as an earlier run left it: under the file's own key or another
+    name.
+    """
     row = Media.objects.get()
-    key = f"{owner_prefix(row.owner)}{name.format(row.id.hex[:12])}" if name else row.key
-    media_storage().put(key, BytesIO(body), size=len(body), content_type="image/jpeg", metadata=metadata)
+    key = (
+        f"{owner_prefix(row.owner)}{name.format(row.id.hex[:12])}" if name else row.key
+    )
+    media_storage().put(
+        key, BytesIO(body), size=len(body), content_type="image/jpeg", metadata=metadata
+    )
 
 
 def in_the_bucket() -> None:
@@ -399,17 +445,27 @@ DEATHS = [
 
 
 @pytest.mark.parametrize(("stage", "point"), cases(*DEATHS), ids=named)
-def test_a_worker_that_died_leaves_a_file_that_others_store_once(stage: Stage, point: str) -> None:
+def test_a_worker_that_died_leaves_a_file_that_others_store_once(
+    stage: Stage, point: str
+) -> None:
     end = converges(stage, ingest_next, point)
     (row,), (key,) = end["Media"], end["objects"]
-    assert (row["state"], row["key"], row["sha256"]) == (State.STORED, key, content(Kind.PHOTO, 1).sha256)
+    assert (row["state"], row["key"], row["sha256"]) == (
+        State.STORED,
+        key,
+        content(Kind.PHOTO, 1).sha256,
+    )
     assert end["objects"][key][0] == row["sha256"]
 
 
 @pytest.mark.parametrize(
-    ("stage", "point"), cases(*product(FETCHED, ["ingest_after_put"]), *product(ADOPTED, CLAIM)), ids=named
+    ("stage", "point"),
+    cases(*product(FETCHED, ["ingest_after_put"]), *product(ADOPTED, CLAIM)),
+    ids=named,
 )
-def test_what_is_in_the_bucket_is_not_asked_for_again(stage: Stage, point: str, provider: SimulatedProvider) -> None:
+def test_what_is_in_the_bucket_is_not_asked_for_again(
+    stage: Stage, point: str, provider: SimulatedProvider
+) -> None:
     stage()
     dies_at(point, ingest_next)
     downloads, written = provider.downloads.total(), objects()
@@ -418,18 +474,22 @@ def test_what_is_in_the_bucket_is_not_asked_for_again(stage: Stage, point: str, 
     assert (provider.downloads.total(), objects()) == (downloads, written)
 
 
-def test_a_worker_that_died_between_the_wrong_bytes_and_the_right_ones_leaves_the_file_its_own_key() -> None:
+def test_a_death_between_wrong_and_right_bytes_leaves_the_file_its_key() -> None:
     wrong_bytes_under_another_name()
     dies_at("storage_mid_put", ingest_next)
     assert objects() == {}
     recover()
     row = Media.objects.get()
-    assert [(key, digest) for key, (digest, *_) in objects().items()] == [(row.key, content(Kind.PHOTO, 1).sha256)]
+    assert [(key, digest) for key, (digest, *_) in objects().items()] == [
+        (row.key, content(Kind.PHOTO, 1).sha256)
+    ]
     assert row.is_stored and "/1600000000-7-" not in row.key
 
 
 @pytest.mark.parametrize("stage", [pending, wrong_bytes_under_another_name], ids=named)
-def test_what_a_worker_that_died_left_on_the_disk_goes_with_the_senders_files(stage: Stage, media_root: Path) -> None:
+def test_what_a_worker_that_died_left_on_the_disk_goes_with_the_senders_files(
+    stage: Stage, media_root: Path
+) -> None:
     stage()
     dies_at("storage_mid_put", ingest_next)
     recover()
@@ -438,8 +498,12 @@ def test_what_a_worker_that_died_left_on_the_disk_goes_with_the_senders_files(st
     assert list(media_root.iterdir()) == [media_root / MARKER]
 
 
-@pytest.mark.parametrize(("stage", "point"), cases(*product(STATES, ["queue_after_take"])), ids=named)
-def test_files_that_were_taken_for_queued_are_found_again(stage: Stage, point: str) -> None:
+@pytest.mark.parametrize(
+    ("stage", "point"), cases(*product(STATES, ["queue_after_take"])), ids=named
+)
+def test_files_that_were_taken_for_queued_are_found_again(
+    stage: Stage, point: str
+) -> None:
     converges(stage, media_jobs.queue_due, point)
 
 
@@ -448,10 +512,15 @@ def test_files_that_were_taken_for_queued_are_found_again(stage: Stage, point: s
 
 @pytest.mark.parametrize(
     ("stage", "drill"),
-    cases(*product(STATES, ["down"]), *product([pending, on_trial_for_a_paused_account], ["unauthorised"])),
+    cases(
+        *product(STATES, ["down"]),
+        *product([pending, on_trial_for_a_paused_account], ["unauthorised"]),
+    ),
     ids=named,
 )
-def test_a_worker_that_dies_of_a_failure_loses_no_file(stage: Stage, drill: str, provider: SimulatedProvider) -> None:
+def test_a_worker_that_dies_of_a_failure_loses_no_file(
+    stage: Stage, drill: str, provider: SimulatedProvider
+) -> None:
     @contextmanager
     def trouble() -> Iterator[None]:
         setattr(provider, drill, True)
@@ -464,16 +533,22 @@ def test_a_worker_that_dies_of_a_failure_loses_no_file(stage: Stage, drill: str,
     assert [row["state"] for row in end["Media"]] == [State.STORED]
 
 
-def test_a_worker_that_dies_of_a_file_too_large_does_not_hide_the_reason(settings: Settings) -> None:
+def test_a_worker_that_dies_of_a_file_too_large_does_not_hide_the_reason(
+    settings: Settings,
+) -> None:
     def too_large() -> None:
         pending()
 
     settings.MEDIA_MAX_BYTES = 1000
     end = converges(too_large, ingest_next, "ingest_before_fail")
-    assert [(row["state"], "1,000 bytes" in row["last_error"]) for row in end["Media"]] == [(State.REJECTED, True)]
+    assert [
+        (row["state"], "1,000 bytes" in row["last_error"]) for row in end["Media"]
+    ] == [(State.REJECTED, True)]
 
 
-def test_a_worker_that_dies_of_a_file_long_gone_does_not_hide_the_reason(provider: SimulatedProvider) -> None:
+def test_a_worker_that_dies_of_a_file_long_gone_does_not_hide_the_reason(
+    provider: SimulatedProvider,
+) -> None:
     def gone() -> None:
         pending()
         Media.objects.update(attempts=FEW, expires_at=datetime.fromtimestamp(SENT, UTC))
@@ -495,7 +570,11 @@ def test_a_worker_that_dies_of_a_file_long_gone_does_not_hide_the_reason(provide
 @pytest.mark.both_databases
 def test_a_file_whose_workers_die_again_and_again_is_stored_once(point: str) -> None:
     # After its object is there, nobody gets to the points before it any more.
-    converges(pending, ingest_next, *[point] * (1 if point == "ingest_after_mark" else FEW + 1))
+    converges(
+        pending,
+        ingest_next,
+        *[point] * (1 if point == "ingest_after_mark" else FEW + 1),
+    )
 
 
 @pytest.mark.both_databases
@@ -505,17 +584,34 @@ def test_a_file_whose_workers_die_at_each_point_in_turn_is_stored_once() -> None
 
 @pytest.mark.parametrize("point", INBOX)
 @pytest.mark.both_databases
-def test_a_delivery_whose_readers_die_as_often_as_they_may_is_read_whole(point: str) -> None:
+def test_a_delivery_whose_readers_die_as_often_as_they_may_is_read_whole(
+    point: str,
+) -> None:
     ends_it = point in {"queue_after_take", "inbox_after_commit"}
-    converges(it_is_posted, inbox.drain, *[point] * (1 if ends_it else inbox.QUARANTINED_FROM - 1))
+    converges(
+        it_is_posted,
+        inbox.drain,
+        *[point] * (1 if ends_it else inbox.QUARANTINED_FROM - 1),
+    )
 
 
 # --- and nowhere else ------------------------------------------------------------------
 
 
 def test_every_point_where_a_process_can_be_made_to_die_is_tried() -> None:
-    sources = [file for app in ("media_app", "messages_app") for file in (BASE_DIR / app).rglob("*.py")]
-    there = {name for file in sources for name in re.findall(r'reached\("(\w+)"\)', file.read_text())}
-    reading, fetching = {*AFTER_THE_COMMIT, *INBOX, *CONVERSATIONS}, {*FETCHING, "ingest_before_fail", *PURGE}
+    sources = [
+        file
+        for app in ("media_app", "messages_app")
+        for file in (BASE_DIR / app).rglob("*.py")
+    ]
+    there = {
+        name
+        for file in sources
+        for name in re.findall(r'reached\("(\w+)"\)', file.read_text())
+    }
+    reading, fetching = (
+        {*AFTER_THE_COMMIT, *INBOX, *CONVERSATIONS},
+        {*FETCHING, "ingest_before_fail", *PURGE},
+    )
     tried = {"webhook_before_commit", *reading, *fetching, *OUTBOX, *COPYING, *REMOVING}
     assert there == tried

@@ -15,7 +15,11 @@ from messages_app import inbox
 from tests.faults.crash import album, dies_at, photo
 from tests.messages.mail import arrive
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases, pytest.mark.usefixtures("provider")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.both_databases,
+    pytest.mark.usefixtures("provider"),
+]
 
 State = Media.State
 
@@ -44,19 +48,31 @@ def test_a_file_that_kills_its_worker_waits_behind_the_others() -> None:
     ingest_next()
     deadly.refresh_from_db()
     other.refresh_from_db()
-    assert (deadly.state, deadly.attempts, "lost" in deadly.last_error) == (State.RETRYING, 1, True)
+    assert (deadly.state, deadly.attempts, "lost" in deadly.last_error) == (
+        State.RETRYING,
+        1,
+        True,
+    )
     assert deadly.next_attempt_at > datetime.now(UTC) - timedelta(seconds=5)
     assert other.is_stored
 
 
-def test_a_file_that_kills_every_worker_is_given_up(provider: SimulatedProvider) -> None:
+def test_a_file_that_kills_every_worker_is_given_up(
+    provider: SimulatedProvider,
+) -> None:
     (deadly,) = announced(1)
     Media.objects.update(give_up_at=Now())
     for _ in range(FEW):
         its_worker_is_killed(deadly)
         ingest_next()
     deadly.refresh_from_db()
-    assert (deadly.state, deadly.attempts, "lost" in deadly.last_error) == (State.REJECTED, FEW, True)
+    assert (deadly.state, deadly.attempts, "lost" in deadly.last_error) == (
+        State.REJECTED,
+        FEW,
+        True,
+    )
     outcomes = FetchAttempt.objects.order_by("number").values_list("number", "outcome")
-    assert list(outcomes) == [(number, FetchAttempt.Outcome.LOST) for number in range(1, FEW + 1)]
+    assert list(outcomes) == [
+        (number, FetchAttempt.Outcome.LOST) for number in range(1, FEW + 1)
+    ]
     assert ingest_next() is None

@@ -1,4 +1,5 @@
-"""What providers do to a hub, from the announcement to the bucket: each kind of behaviour, and where it leads.
+"""What providers do to a hub, from the announcement to the bucket: each kind of behaviour, and
+where it leads.
 
 How each behaviour is read is in tests/sources; here is one of each meaning.
 """
@@ -24,7 +25,12 @@ from tests.sources.hostile import BODY, HostileProvider
 pytestmark = [pytest.mark.django_db]
 
 State = Media.State
-RETRYING, REJECTED, EXPIRED, STORED = State.RETRYING, State.REJECTED, State.EXPIRED, State.STORED
+RETRYING, REJECTED, EXPIRED, STORED = (
+    State.RETRYING,
+    State.REJECTED,
+    State.EXPIRED,
+    State.STORED,
+)
 
 # For what never ends; everything else has all the time that a slow machine needs.
 DEADLINE = 0.2
@@ -61,8 +67,12 @@ class Case:
         return "-".join([self.source, self.behaviour, *self.words, *self.facts])
 
 
-def case(source: str, behaviour: str, first: State, reason: str, end: State, **more: Any) -> Case:
-    return Case(source=source, behaviour=behaviour, first=first, reason=reason, end=end, **more)
+def case(
+    source: str, behaviour: str, first: State, reason: str, end: State, **more: Any
+) -> Case:
+    return Case(
+        source=source, behaviour=behaviour, first=first, reason=reason, end=end, **more
+    )
 
 
 NO_DIGEST = {"file_size": "", "sha256": ""}
@@ -77,17 +87,52 @@ CASES = [
     case("twilio", "photo", STORED, "", STORED),
     case("url", "redirect-here", STORED, "", STORED),
     case("meta", "photo", STORED, "", STORED, words={"sha256": RIGHT.hexdigest()}),
-    case("url", "photo", STORED, "", STORED, words={"content_type": "image/png", "sha256": RIGHT.hexdigest()}),
+    case(
+        "url",
+        "photo",
+        STORED,
+        "",
+        STORED,
+        words={"content_type": "image/png", "sha256": RIGHT.hexdigest()},
+    ),
     case("meta", "close-delimited", STORED, "", STORED),
     case("url", "close-delimited", RETRYING, "fetched again to compare", STORED),
-    case("meta", "close-delimited", RETRYING, "fetched again to compare", STORED, facts=NO_DIGEST),
+    case(
+        "meta",
+        "close-delimited",
+        RETRYING,
+        "fetched again to compare",
+        STORED,
+        facts=NO_DIGEST,
+    ),
     # The file, not whole or not right.
     case("url", "truncated", RETRYING, "broke off", RETRYING),
     case("meta", "truncated-close-delimited", RETRYING, "SHA-256 differs", REJECTED),
     case("url", "garbage", RETRYING, "could not be reached", RETRYING),
-    case("url", "photo", RETRYING, "bytes were announced", REJECTED, words={"size": len(BODY) + 1}),
-    case("url", "photo", RETRYING, "SHA-256 differs", REJECTED, words={"sha256": WRONG.hexdigest()}),
-    case("meta", "photo", RETRYING, "SHA-256 differs", REJECTED, facts={"sha256": WRONG.hexdigest()}),
+    case(
+        "url",
+        "photo",
+        RETRYING,
+        "bytes were announced",
+        REJECTED,
+        words={"size": len(BODY) + 1},
+    ),
+    case(
+        "url",
+        "photo",
+        RETRYING,
+        "SHA-256 differs",
+        REJECTED,
+        words={"sha256": WRONG.hexdigest()},
+    ),
+    case(
+        "meta",
+        "photo",
+        RETRYING,
+        "SHA-256 differs",
+        REJECTED,
+        facts={"sha256": WRONG.hexdigest()},
+    ),
     case("meta", "other-bytes", RETRYING, "SHA-256 differs", REJECTED),
     case("url", "gzip", RETRYING, "compressed", REJECTED),
     case("url", "html", RETRYING, "text/html", RETRYING),
@@ -97,7 +142,14 @@ CASES = [
     case("url", "drip-body", RETRYING, "longer than 0.2 s", RETRYING),
     case("url", "slow-headers", RETRYING, "longer than 0.2 s", RETRYING),
     case("meta", "api-drip", RETRYING, "longer than 0.2 s", RETRYING),
-    case("url", "endless", REJECTED, "MEDIA_MAX_BYTES", REJECTED, settings={"MEDIA_MAX_BYTES": 4 * 1024 * 1024}),
+    case(
+        "url",
+        "endless",
+        REJECTED,
+        "MEDIA_MAX_BYTES",
+        REJECTED,
+        settings={"MEDIA_MAX_BYTES": 4 * 1024 * 1024},
+    ),
     # Elsewhere.
     case("url", "redirect-metadata", RETRYING, "169.254.169.254", RETRYING),
     case("meta", "redirect-metadata", RETRYING, "169.254.169.254", RETRYING),
@@ -105,16 +157,31 @@ CASES = [
     case("url", "redirect-loop", RETRYING, "redirect", RETRYING),
     case("url", "redirect-nowhere", RETRYING, "302", RETRYING),
     # Refused by a link: it is resolved again, whatever the link says.
-    *(case("meta", status, RETRYING, status, RETRYING) for status in ("401", "404", "503")),
-    *(case("twilio", status, RETRYING, status, RETRYING) for status in ("401", "404", "500")),
+    *(
+        case("meta", status, RETRYING, status, RETRYING)
+        for status in ("401", "404", "503")
+    ),
+    *(
+        case("twilio", status, RETRYING, status, RETRYING)
+        for status in ("401", "404", "500")
+    ),
     # Refused by the API.
     case("meta", "api-401", RETRYING, "META_ACCESS_TOKEN is refused", RETRYING),
     case("meta", "api-permission", RETRYING, "code 10", RETRYING),
     case("meta", "api-gone", RETRYING, "does not have the file", RETRYING),
-    case("meta", "api-gone", RETRYING, "does not have the file", EXPIRED, words=LONG_AGO),
+    case(
+        "meta", "api-gone", RETRYING, "does not have the file", EXPIRED, words=LONG_AGO
+    ),
     case("meta", "api-410", RETRYING, "410", RETRYING),
     case("twilio", "api-404", RETRYING, "does not have the file", RETRYING),
-    case("twilio", "photo", RETRYING, "TWILIO_ACCOUNT_SID is another one", RETRYING, words={"account": "AC02"}),
+    case(
+        "twilio",
+        "photo",
+        RETRYING,
+        "TWILIO_ACCOUNT_SID is another one",
+        RETRYING,
+        words={"account": "AC02"},
+    ),
     case("meta", "api-429", RETRYING, "429", RETRYING),
     case("meta", "api-503", RETRYING, "503", RETRYING),
     case("meta", "api-html", RETRYING, "can't be read", RETRYING),
@@ -141,18 +208,26 @@ def each_way_on_both() -> list[Any]:
     made, seen = [], set[tuple[State, State]]()
     for case in CASES:
         way = (case.first, case.end)
-        made.append(pytest.param(case, marks=[] if way in seen else [pytest.mark.both_databases]))
+        made.append(
+            pytest.param(
+                case, marks=[] if way in seen else [pytest.mark.both_databases]
+            )
+        )
         seen.add(way)
     return made
 
 
 @pytest.mark.parametrize("case", each_way_on_both(), ids=str)
-def test_where_a_behaviour_leads(hub: Hub, settings: Settings, monkeypatch: pytest.MonkeyPatch, case: Case) -> None:
+def test_where_a_behaviour_leads(
+    hub: Hub, settings: Settings, monkeypatch: pytest.MonkeyPatch, case: Case
+) -> None:
     for name, value in case.settings.items():
         setattr(settings, name, value)
     hub.api.facts = case.facts
     hub.announce(case.source, case.behaviour, **case.words)
-    monkeypatch.setattr(ingest, "DEADLINE_SECONDS", DEADLINE if case.never_ends else PATIENT)
+    monkeypatch.setattr(
+        ingest, "DEADLINE_SECONDS", DEADLINE if case.never_ends else PATIENT
+    )
     row = hub.fetch()
     assert row.state == case.first
     assert case.reason in row.last_error
@@ -193,20 +268,30 @@ def test_a_provider_that_comes_to_its_senses_is_never_too_late(
 
 @pytest.mark.parametrize("source", ["meta", "twilio"])
 @pytest.mark.parametrize("status", ["400", "401", "403", "404", "410"])
-def test_a_link_that_is_refused_is_resolved_again_and_pauses_nobody(hub: Hub, source: str, status: str) -> None:
+def test_a_link_that_is_refused_is_resolved_again_and_pauses_nobody(
+    hub: Hub, source: str, status: str
+) -> None:
     hub.announce(source, status)
     for _ in range(FEW + 1):
         assert hub.fetch().state == RETRYING
     assert AccountPause.objects.count() == 0
-    assert len(hub.api.received(f"/{status}")) == len(hub.cdn.received(f"/{status}")) == FEW + 1
+    assert (
+        len(hub.api.received(f"/{status}"))
+        == len(hub.cdn.received(f"/{status}"))
+        == FEW + 1
+    )
 
 
 @pytest.mark.both_databases
 @pytest.mark.parametrize("behaviour", ["api-401", "api-token", "api-error-200"])
-def test_the_api_that_refuses_the_token_pauses_its_account(hub: Hub, behaviour: str) -> None:
+def test_the_api_that_refuses_the_token_pauses_its_account(
+    hub: Hub, behaviour: str
+) -> None:
     hub.announce("meta", behaviour)
     assert hub.fetch().attempts == 0
-    assert AccountPause.objects.in_force().get().cause == AccountPause.Cause.UNAUTHORIZED
+    assert (
+        AccountPause.objects.in_force().get().cause == AccountPause.Cause.UNAUTHORIZED
+    )
 
 
 def test_twilios_api_that_refuses_the_password_pauses_its_account(hub: Hub) -> None:
@@ -218,17 +303,26 @@ def test_twilios_api_that_refuses_the_password_pauses_its_account(hub: Hub) -> N
 # --- links ------------------------------------------------------------------------------
 
 
-def test_a_link_that_died_costs_no_attempt_where_the_id_leads_to_a_fresh_one(hub: Hub) -> None:
+def test_a_link_that_died_costs_no_attempt_where_the_id_leads_to_a_fresh_one(
+    hub: Hub,
+) -> None:
     now = datetime.now(UTC)
     hub.announce("meta", "photo", url=hub.cdn.url("404"), announced_at=now)
     row = hub.fetch()
     assert (row.state, row.attempts, hub.objects()) == (STORED, 1, {row.key: BODY})
     assert len(hub.api.received("/photo")) == 1
-    assert [request.path for request in hub.cdn.received()] == ["/link/404", "/link/photo"]
+    assert [request.path for request in hub.cdn.received()] == [
+        "/link/404",
+        "/link/photo",
+    ]
 
 
 def test_credentials_do_not_follow_a_redirect_to_another_host(
-    hub: Hub, elsewhere: HostileProvider, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    hub: Hub,
+    elsewhere: HostileProvider,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     netrc = tmp_path / ".netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
@@ -242,13 +336,18 @@ def test_credentials_do_not_follow_a_redirect_to_another_host(
     for _ in range(2):
         ingest.ingest_next()
     assert set(Media.objects.values_list("state", flat=True)) == {STORED}
-    assert [request.headers["authorization"][:5] for request in hub.api.received()] == ["Beare", "Basic"]
+    assert [request.headers["authorization"][:5] for request in hub.api.received()] == [
+        "Beare",
+        "Basic",
+    ]
     (by_twilio,) = hub.cdn.received("/photo")
     (by_meta,) = elsewhere.received("/photo")
     assert "authorization" not in {**by_twilio.headers, **by_meta.headers}
 
 
-def test_a_redirect_into_our_own_network_is_never_followed(hub: Hub, elsewhere: HostileProvider) -> None:
+def test_a_redirect_into_our_own_network_is_never_followed(
+    hub: Hub, elsewhere: HostileProvider
+) -> None:
     hub.cdn.target = elsewhere.url("photo")
     for source in ("url", "meta", "twilio"):
         hub.announce(source, "redirect")
@@ -267,13 +366,17 @@ def test_twilio_announces_a_file_before_it_has_it(hub: Hub) -> None:
     hub.announce("twilio", "api-404", announced_at=now, occurred_at=now)
     for _ in range(FEW + 1):
         assert hub.fetch().state == RETRYING
-    assert Media.objects.get().next_attempt_at < datetime.now(UTC) + timedelta(seconds=5)
+    assert Media.objects.get().next_attempt_at < datetime.now(UTC) + timedelta(
+        seconds=5
+    )
     hub.move("photo")
     assert hub.fetch().state == STORED
 
 
 @pytest.mark.both_databases
-def test_an_id_that_is_gone_is_asked_for_until_seven_days_are_over_and_then_given_up(hub: Hub) -> None:
+def test_an_id_that_is_gone_is_asked_for_until_seven_days_are_over_and_then_given_up(
+    hub: Hub,
+) -> None:
     hub.announce("meta", "api-gone")
     for _ in range(FEW + 1):
         assert hub.fetch().state == RETRYING
@@ -292,7 +395,9 @@ def test_an_id_that_is_gone_is_asked_for_until_seven_days_are_over_and_then_give
         ("twilio", "redirect-metadata", REJECTED),
     ],
 )
-def test_a_refusal_ends_a_file_only_after_its_last_day(hub: Hub, source: str, behaviour: str, end: State) -> None:
+def test_a_refusal_ends_a_file_only_after_its_last_day(
+    hub: Hub, source: str, behaviour: str, end: State
+) -> None:
     hub.announce(source, behaviour)
     for _ in range(FEW + 1):
         assert hub.fetch().state == RETRYING
@@ -319,7 +424,16 @@ def test_each_attempt_of_a_hard_way_is_told(hub: Hub) -> None:
     for behaviour in ("503", "truncated", "html", "photo"):
         hub.move(behaviour)
         hub.fetch()
-    told = FetchAttempt.objects.order_by("id").values_list("number", "outcome", "answer")
-    assert [each[:2] for each in told] == [(1, "failed"), (2, "failed"), (3, "failed"), (4, "stored")]
-    for (*_, answer), word in zip(told, ("503", "broke off", "text/html", ""), strict=True):
+    told = FetchAttempt.objects.order_by("id").values_list(
+        "number", "outcome", "answer"
+    )
+    assert [each[:2] for each in told] == [
+        (1, "failed"),
+        (2, "failed"),
+        (3, "failed"),
+        (4, "stored"),
+    ]
+    for (*_, answer), word in zip(
+        told, ("503", "broke off", "text/html", ""), strict=True
+    ):
         assert word in answer

@@ -44,7 +44,9 @@ def proxy(rclone: Process) -> Iterator[FaultProxy]:
 
 
 @pytest.fixture
-def bucket(db: None, proxy: FaultProxy, settings: Settings, tmp_path: Path) -> Iterator[Path]:
+def bucket(
+    db: None, proxy: FaultProxy, settings: Settings, tmp_path: Path
+) -> Iterator[Path]:
     """The hub's bucket, behind the proxy; the folder that its server keeps it in."""
     with connected(settings, proxy, seconds=60):
         installation.check(media_storage())
@@ -52,7 +54,9 @@ def bucket(db: None, proxy: FaultProxy, settings: Settings, tmp_path: Path) -> I
 
 
 @contextmanager
-def connected(settings: Settings, proxy: FaultProxy, *, seconds: float) -> Iterator[None]:
+def connected(
+    settings: Settings, proxy: FaultProxy, *, seconds: float
+) -> Iterator[None]:
     """The hub waits so long for each answer of its bucket, and asks once."""
     before = settings.STORAGES
     storages = copy.deepcopy(before)
@@ -87,13 +91,24 @@ def connected(settings: Settings, proxy: FaultProxy, *, seconds: float) -> Itera
 
 def photo(hub: Hub) -> Media:
     """A photo that Meta announced with its digest, as it does."""
-    return hub.announce("meta", "photo", sha256=sha256(hub.cdn.body).hexdigest(), provider_message_id="wamid.1")
+    return hub.announce(
+        "meta",
+        "photo",
+        sha256=sha256(hub.cdn.body).hexdigest(),
+        provider_message_id="wamid.1",
+    )
 
 
 def kept(bucket: Path) -> dict[str, bytes]:
-    """All objects, as the server's own disk has them; what it left of a put that it died in is none."""
+    """All objects, as the server's own disk has them; what it left of a put that it died in is
+    none.
+    """
     hidden = (".rclone_temp_put_", MARKER)
-    files = (path for path in bucket.rglob("*") if path.is_file() and not path.name.startswith(hidden))
+    files = (
+        path
+        for path in bucket.rglob("*")
+        if path.is_file() and not path.name.startswith(hidden)
+    )
     return {str(path.relative_to(bucket)): path.read_bytes() for path in files}
 
 
@@ -135,7 +150,17 @@ def without_bucket(bucket: Path) -> Iterator[None]:
     bucket.with_name("elsewhere").rename(bucket)
 
 
-OUTAGES = ["500", "503", "403", "404", "reset", "lost answer", "stopped", "killed", "without bucket"]
+OUTAGES = [
+    "500",
+    "503",
+    "403",
+    "404",
+    "reset",
+    "lost answer",
+    "stopped",
+    "killed",
+    "without bucket",
+]
 
 
 @pytest.mark.parametrize("outage", OUTAGES)
@@ -175,7 +200,9 @@ def test_a_storage_that_is_down_is_waited_for_and_never_taken_for_empty(
 
 
 @pytest.mark.parametrize("fault", ["500", "503", "403", "reset"])
-def test_a_put_that_fails_is_made_again(hub: Hub, bucket: Path, proxy: FaultProxy, fault: str) -> None:
+def test_a_put_that_fails_is_made_again(
+    hub: Hub, bucket: Path, proxy: FaultProxy, fault: str
+) -> None:
     media = photo(hub)
     proxy.methods = {"PUT"}
     with faulty(proxy, fault):
@@ -184,7 +211,11 @@ def test_a_put_that_fails_is_made_again(hub: Hub, bucket: Path, proxy: FaultProx
             assert (row.state, kept(bucket)) == (State.RETRYING, {})
             assert row.last_error.startswith("the bucket, put: ")
     row = hub.fetch()
-    assert (row.id, row.state, kept(bucket)) == (media.id, State.STORED, {media.key: BODY})
+    assert (row.id, row.state, kept(bucket)) == (
+        media.id,
+        State.STORED,
+        {media.key: BODY},
+    )
 
 
 def test_a_put_whose_answer_is_lost_is_found_and_neither_fetched_nor_put_again(
@@ -236,7 +267,9 @@ def test_a_put_that_is_too_slow_ends_at_the_deadline_and_is_made_again(
 
 
 @pytest.mark.parametrize("wrong", [b"", b"wrong", BODY[:-1], BODY + b"\0"])
-def test_an_object_with_wrong_bytes_is_replaced_in_its_place(hub: Hub, bucket: Path, wrong: bytes) -> None:
+def test_an_object_with_wrong_bytes_is_replaced_in_its_place(
+    hub: Hub, bucket: Path, wrong: bytes
+) -> None:
     media = photo(hub)
     (bucket / media.key).parent.mkdir()
     (bucket / media.key).write_bytes(wrong)
@@ -253,7 +286,11 @@ def test_an_object_that_was_lost_is_seen_by_the_first_viewer_and_fetched_again(
     (bucket / media.key).unlink()
     assert viewer.get(f"/media/{media.id}/").body == BODY
     row = Media.objects.get()
-    assert (row.state, row.key, kept(bucket)) == (State.STORED, media.key, {media.key: BODY})
+    assert (row.state, row.key, kept(bucket)) == (
+        State.STORED,
+        media.key,
+        {media.key: BODY},
+    )
 
 
 def test_an_object_that_cannot_be_read_is_neither_adopted_nor_fetched_over(
@@ -286,7 +323,10 @@ def test_an_object_that_comes_too_slowly_is_read_no_longer_than_the_deadline(
         patch.setattr(ingest, "DEADLINE_SECONDS", 1)
         row = hub.fetch()
     assert (row.state, hub.requests()) == (State.RETRYING, asked)
-    assert row.last_error == "Keeping the file was cut short: Fetching took longer than 1 s."
+    assert (
+        row.last_error
+        == "Keeping the file was cut short: Fetching took longer than 1 s."
+    )
     proxy.pause = 0
     assert hub.fetch().state == State.STORED
     assert hub.requests() == asked
@@ -307,10 +347,15 @@ def full_disk() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("in_memory", "reason"), [(spool.IN_MEMORY, "The disk for files on their way: "), (4 * LIMIT, "the disk: ")]
+    ("in_memory", "reason"),
+    [(spool.IN_MEMORY, "The disk for files on their way: "), (4 * LIMIT, "the disk: ")],
 )
 def test_a_full_disk_is_ours_to_mend(
-    hub: Hub, monkeypatch: pytest.MonkeyPatch, media_root: Path, in_memory: int, reason: str
+    hub: Hub,
+    monkeypatch: pytest.MonkeyPatch,
+    media_root: Path,
+    in_memory: int,
+    reason: str,
 ) -> None:
     monkeypatch.setattr(spool, "IN_MEMORY", in_memory)
     hub.api.body = hub.cdn.body = BODY + bytes(LIMIT)
@@ -326,18 +371,27 @@ def test_a_full_disk_is_ours_to_mend(
 
 
 @pytest.mark.parametrize("in_memory", [spool.IN_MEMORY, 4 * LIMIT])
-def test_a_full_disk_costs_one_download(hub: Hub, monkeypatch: pytest.MonkeyPatch, in_memory: int) -> None:
+def test_a_full_disk_costs_one_download(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, in_memory: int
+) -> None:
     monkeypatch.setattr(spool, "IN_MEMORY", in_memory)
     hub.api.body = hub.cdn.body = BODY + bytes(LIMIT)
     photo(hub)
     with full_disk():
         hub.fetch()
         asked = hub.requests()
-        assert (hub.fetch().state, hub.fetch().state) == (State.RETRYING, State.RETRYING)
+        assert (hub.fetch().state, hub.fetch().state) == (
+            State.RETRYING,
+            State.RETRYING,
+        )
         assert hub.requests() == asked
     assert hub.fetch().state == State.STORED
 
 
 def test_a_disk_that_is_full_at_the_last_byte_is_full() -> None:
-    with full_disk(), pytest.raises(StorageError, match="disk"), Spool(2 * LIMIT) as kept:
+    with (
+        full_disk(),
+        pytest.raises(StorageError, match="disk"),
+        Spool(2 * LIMIT) as kept,
+    ):
         kept.fill([bytes(LIMIT), b"the last bytes wait in a buffer"])

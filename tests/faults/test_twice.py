@@ -29,7 +29,11 @@ from tests.media.bucket import Bucket
 from tests.media.racing import race
 from tests.messages.mail import ADA, arrive
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases, pytest.mark.usefixtures("provider")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.both_databases,
+    pytest.mark.usefixtures("provider"),
+]
 
 State = Media.State
 PATIENCE_SECONDS = 180
@@ -66,7 +70,9 @@ def bucket(media_root: Path, monkeypatch: pytest.MonkeyPatch) -> Bucket:
 
 
 class Job(threading.Thread):
-    """A worker that takes the most urgent file as far as the failpoint, and goes on when it is let go."""
+    """A worker that takes the most urgent file as far as the failpoint, and goes on when it is let
+    go.
+    """
 
     def __init__(self, point: str) -> None:
         super().__init__(name=f"job at {point}", daemon=True)
@@ -120,8 +126,15 @@ def taken_over() -> Lease:
 
 def assert_stored(bucket: Bucket, *, puts: int = 1) -> None:
     row = Media.objects.get()
-    assert (row.state, row.lease_token, row.lease_until, row.last_error) == (State.STORED, None, None, "")
-    assert [(key, digest) for key, (digest, *_) in objects().items()] == [(row.key, content(Kind.PHOTO, 1).sha256)]
+    assert (row.state, row.lease_token, row.lease_until, row.last_error) == (
+        State.STORED,
+        None,
+        None,
+        "",
+    )
+    assert [(key, digest) for key, (digest, *_) in objects().items()] == [
+        (row.key, content(Kind.PHOTO, 1).sha256)
+    ]
     assert bucket.puts == [row.key] * puts
 
 
@@ -129,7 +142,9 @@ def assert_stored(bucket: Bucket, *, puts: int = 1) -> None:
 
 
 @pytest.mark.parametrize("point", ANYWHERE)
-def test_a_job_that_was_overtaken_puts_no_second_object(point: str, bucket: Bucket) -> None:
+def test_a_job_that_was_overtaken_puts_no_second_object(
+    point: str, bucket: Bucket
+) -> None:
     sent(1)
     job = Job(point)
     the_lost_are_noticed()
@@ -162,7 +177,9 @@ def stored() -> None:
 
 
 def retrying() -> None:
-    Media.objects.mark_retrying(taken_over(), "The provider answered 503.", timedelta(hours=1))
+    Media.objects.mark_retrying(
+        taken_over(), "The provider answered 503.", timedelta(hours=1)
+    )
 
 
 def expired() -> None:
@@ -194,7 +211,14 @@ def deleted_and_sent_again() -> None:
 
 
 Meanwhile = Callable[[], None]
-MEANWHILE: list[Meanwhile] = [stored, retrying, expired, rejected, revived, fetched_by_another]
+MEANWHILE: list[Meanwhile] = [
+    stored,
+    retrying,
+    expired,
+    rejected,
+    revived,
+    fetched_by_another,
+]
 
 
 def named(case: object) -> str | None:
@@ -203,7 +227,9 @@ def named(case: object) -> str | None:
 
 @pytest.mark.parametrize("point", EITHER)
 @pytest.mark.parametrize("meanwhile", MEANWHILE, ids=named)
-def test_success_that_comes_late_is_success(point: str, meanwhile: Meanwhile, bucket: Bucket) -> None:
+def test_success_that_comes_late_is_success(
+    point: str, meanwhile: Meanwhile, bucket: Bucket
+) -> None:
     sent(1)
     job = Job(point)
     meanwhile()
@@ -213,11 +239,17 @@ def test_success_that_comes_late_is_success(point: str, meanwhile: Meanwhile, bu
 
 @pytest.mark.parametrize(
     ("meanwhile", "drill"),
-    [*product([*MEANWHILE, deleted, deleted_and_sent_again], ["down"]), *product([stored, deleted], ["unauthorised"])],
+    [
+        *product([*MEANWHILE, deleted, deleted_and_sent_again], ["down"]),
+        *product([stored, deleted], ["unauthorised"]),
+    ],
     ids=named,
 )
 def test_failure_that_comes_late_changes_nothing(
-    meanwhile: Meanwhile, drill: str, provider: SimulatedProvider, monkeypatch: pytest.MonkeyPatch
+    meanwhile: Meanwhile,
+    drill: str,
+    provider: SimulatedProvider,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sent(1)
     with monkeypatch.context() as patch:
@@ -230,7 +262,9 @@ def test_failure_that_comes_late_changes_nothing(
 
 
 @pytest.mark.parametrize("point", EITHER)
-def test_a_file_that_was_deleted_while_it_was_fetched_leaves_no_object(point: str) -> None:
+def test_a_file_that_was_deleted_while_it_was_fetched_leaves_no_object(
+    point: str,
+) -> None:
     sent(1)
     job = Job(point)
     deleted()
@@ -239,7 +273,9 @@ def test_a_file_that_was_deleted_while_it_was_fetched_leaves_no_object(point: st
 
 
 @pytest.mark.parametrize("point", EITHER)
-def test_a_file_that_was_deleted_and_sent_again_while_it_was_fetched_is_kept(point: str, bucket: Bucket) -> None:
+def test_a_file_that_was_deleted_and_sent_again_while_it_was_fetched_is_kept(
+    point: str, bucket: Bucket
+) -> None:
     sent(1)
     job = Job(point)
     deleted_and_sent_again()
@@ -271,14 +307,22 @@ def test_the_object_of_a_deleted_file_that_is_back_already_is_not_removed(
     assert_stored(bucket)
 
 
-def test_a_file_that_is_just_being_written_outlives_the_deletion_of_its_neighbours(bucket: Bucket) -> None:
+def test_a_file_that_is_just_being_written_outlives_the_deletion_of_its_neighbours(
+    bucket: Bucket,
+) -> None:
     class Interrupted(BytesIO):
         def read(self, size: int | None = -1) -> bytes:
             bucket.delete([f"{ADA}/neighbour.jpeg"])
             return super().read(size)
 
     body = Interrupted(b"whole")
-    bucket.put(f"{ADA}/file.jpeg", body, size=5, content_type="image/jpeg", metadata={"sha256": "0"})
+    bucket.put(
+        f"{ADA}/file.jpeg",
+        body,
+        size=5,
+        content_type="image/jpeg",
+        metadata={"sha256": "0"},
+    )
     assert bucket.read(f"{ADA}/file.jpeg") == b"whole"
     head = bucket.head(f"{ADA}/file.jpeg")
     assert head is not None and head.metadata == {"sha256": "0"}

@@ -30,12 +30,18 @@ def _page(name: str) -> bytes:
 def _svg(name: str) -> bytes:
     """Both ways: a script, and what happens on loading."""
     script = _script(name)
-    return f'<svg xmlns="http://www.w3.org/2000/svg" onload="{script}"><script>{script}</script></svg>'.encode()
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" '
+        f'onload="{script}"><script>{script}</script></svg>'
+    ).encode()
 
 
 def _gif_and_script(name: str) -> bytes:
     """A GIF that is 10,799 pixels wide, because that is how a comment begins."""
-    return b"GIF89a/*\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff*/=1;" + _script(name).encode()
+    return (
+        b"GIF89a/*\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff*/=1;"
+        + _script(name).encode()
+    )
 
 
 def _photo_and_page(name: str) -> bytes:
@@ -50,8 +56,17 @@ HOSTILE = {
     "page": Hostile(Sent(_page("page"), "text/html", "offer.html"), "text/html"),
     "page-as-photo": Hostile(Sent(_page("page-as-photo"), "image/jpeg"), "text/html"),
     "svg-as-photo": Hostile(Sent(_svg("svg-as-photo"), "image/png"), "image/svg+xml"),
-    "gif-and-script": Hostile(Sent(_gif_and_script("gif-and-script"), "image/gif"), "text/javascript"),
-    "photo-and-page": Hostile(Sent(_photo_and_page("photo-and-page"), "image/jpeg"), "text/html"),
-    "notes": Hostile(Sent(_script("notes").encode(), "text/plain", "notes.txt"), "text/javascript"),
-    "script": Hostile(Sent(_script("script").encode(), "text/javascript", "menu.js"), "text/javascript"),
+    "gif-and-script": Hostile(
+        Sent(_gif_and_script("gif-and-script"), "image/gif"), "text/javascript"
+    ),
+    "photo-and-page": Hostile(
+        Sent(_photo_and_page("photo-and-page"), "image/jpeg"), "text/html"
+    ),
+    "notes": Hostile(
+        Sent(_script("notes").encode(), "text/plain", "notes.txt"), "text/javascript"
+    ),
+    "script": Hostile(
+        Sent(_script("script").encode(), "text/javascript", "menu.js"),
+        "text/javascript",
+    ),
 }

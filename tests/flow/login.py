@@ -10,8 +10,12 @@ _LOGIN = "/admin/login/"
 
 
 def guess(port: int, *, address: str, forwarded: str) -> int:
-    """Send a wrong password from an address of this machine, and say that one comes from elsewhere; the status."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=60, source_address=(address, 0))
+    """Send a wrong password from an address of this machine, and say that one comes from elsewhere;
+    the status.
+    """
+    connection = HTTPConnection(
+        "127.0.0.1", port, timeout=60, source_address=(address, 0)
+    )
     try:
         connection.request("GET", _LOGIN)
         page = connection.getresponse()

@@ -1,4 +1,6 @@
-"""The rows that the HTTP table is asked of, made within a hub: ``manage.py shell -c "... sow(...)"``."""
+"""The rows that the HTTP table is asked of, made within a hub: ``manage.py shell -c "...
+sow(...)"``.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +32,16 @@ _accounts = count(1)
 
 
 def sow(waiting: int, waiting_empty: int) -> None:
-    """Print where the files are found, as JSON. So many wait to be fetched; the others count as stored."""
+    """Print where the files are found, as JSON. So many wait to be fetched; the others count as
+    stored.
+    """
     photo = _stored(BODY)
-    files = {"photo": photo, "empty": _stored(b""), "large": _stored(LARGE), "cut": _stored(LARGE)}
+    files = {
+        "photo": photo,
+        "empty": _stored(b""),
+        "large": _stored(LARGE),
+        "cut": _stored(LARGE),
+    }
     lost = [_stored(BODY) for _ in range(3)]
     gone = [_given_up_next() for _ in range(2)]
     client = Client()
@@ -45,20 +54,29 @@ def sow(waiting: int, waiting_empty: int) -> None:
                 "lost": [_told(media) for media in lost],
                 "gone": [_told(media) for media in gone],
                 "waiting": [_path(_announced(BODY)) for _ in range(waiting)],
-                "waiting empty": [_path(_announced(b"", behaviour="empty")) for _ in range(waiting_empty)],
+                "waiting empty": [
+                    _path(_announced(b"", behaviour="empty"))
+                    for _ in range(waiting_empty)
+                ],
                 "message": _message(photo),
                 "cookie": f"sessionid={client.cookies['sessionid'].value}",
                 "tag": f'"{photo.sha256}"',
                 "dates": {
                     name: http_date(_WHEN.timestamp() + seconds)
-                    for name, seconds in (("date", 0), ("earlier", -3600), ("later", 3600))
+                    for name, seconds in (
+                        ("date", 0),
+                        ("earlier", -3600),
+                        ("later", 3600),
+                    )
                 },
             }
         )
     )
 
 
-def _announced(body: bytes, *, behaviour: str = "photo", when: datetime = _WHEN) -> Media:
+def _announced(
+    body: bytes, *, behaviour: str = "photo", when: datetime = _WHEN
+) -> Media:
     """A file that the provider has under the name of how it behaves, in an account of its own."""
     given = announcement(
         provider_media_id=behaviour,
@@ -76,7 +94,12 @@ def _stored(body: bytes, *, behaviour: str = "photo") -> Media:
     assert lease is not None
     digest = sha256(body).hexdigest()
     Media.objects.mark_stored(
-        lease, key=media.key, sha256=digest, size=len(body), content_type="image/jpeg", type_differs=False
+        lease,
+        key=media.key,
+        sha256=digest,
+        size=len(body),
+        content_type="image/jpeg",
+        type_differs=False,
     )
     media.refresh_from_db()
     return media
@@ -108,7 +131,12 @@ def _path(media: Media) -> str:
 def _message(media: Media) -> str:
     """Where the file is found as the first one of a message."""
     message = Message.objects.create(
-        id=uuid4(), provider="meta", provider_message_id="wamid.1", kind="image", occurred_at=_WHEN, received_at=_WHEN
+        id=uuid4(),
+        provider="meta",
+        provider_message_id="wamid.1",
+        kind="image",
+        occurred_at=_WHEN,
+        received_at=_WHEN,
     )
     Attachment.objects.create(message=message, position=0, media=media)
     return f"/api/media/messages/{message.id}/?{_path(media).partition('?')[2]}"

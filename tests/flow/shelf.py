@@ -69,7 +69,11 @@ class Asked:
         with self._log.open("rb") as log:
             log.seek(self._since)
             text = log.read().decode(errors="replace")
-        return [Answer(int(status), range) for status, found, range in _LOGGED.findall(text) if found == path]
+        return [
+            Answer(int(status), range)
+            for status, found, range in _LOGGED.findall(text)
+            if found == path
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +91,12 @@ class Shelf:
 
 
 @contextmanager
-def shelf(directory: Path, files: dict[str, Sent], *, storage: str = "local") -> Iterator[Shelf]:
-    """A hub that has stored these files as it would have on their way in. ``storage`` is local or rclone (S3)."""
+def shelf(
+    directory: Path, files: dict[str, Sent], *, storage: str = "local"
+) -> Iterator[Shelf]:
+    """A hub that has stored these files as it would have on their way in. ``storage`` is local or
+    rclone (S3).
+    """
     env = {"GUNICORN_CMD_ARGS": f"--access-logfile - --access-logformat '{_FORMAT}'"}
     with running_hub(directory, storage=storage, env=env) as hub:
         # Nobody else shall want to fetch what is put here.
@@ -97,7 +105,11 @@ def shelf(directory: Path, files: dict[str, Sent], *, storage: str = "local") ->
         for name, file in files.items():
             (directory / name).write_bytes(file.body)
         manifest = directory / "manifest.json"
-        manifest.write_text(json.dumps({name: [file.announced, file.filename] for name, file in files.items()}))
+        manifest.write_text(
+            json.dumps(
+                {name: [file.announced, file.filename] for name, file in files.items()}
+            )
+        )
         put = f"from tests.flow.shelf import put; put({str(manifest)!r})"
         printed = json.loads(hub.manage("shell", "--no-imports", "-c", put))
         kept = {name: Kept(**words) for name, words in printed["files"].items()}
@@ -105,7 +117,9 @@ def shelf(directory: Path, files: dict[str, Sent], *, storage: str = "local") ->
 
 
 def put(manifest: str) -> None:
-    """Inside the hub's environment: store the manifest's files, and print where they are and a superuser's session."""
+    """Inside the hub's environment: store the manifest's files, and print where they are and a
+    superuser's session.
+    """
     names: dict[str, tuple[str, str]] = json.loads(Path(manifest).read_text())
     files = {
         name: _put(Path(manifest).with_name(name).read_bytes(), announced, filename)
@@ -123,7 +137,13 @@ def _put(body: bytes, announced: str, filename: str) -> dict[str, str]:
     assert lease is not None and lease.media.id == said.id
     media = lease.media
     content_type, differs = settle_type(announced, sniff(body[:HEAD]))
-    media_storage().put(media.key, BytesIO(body), size=len(body), content_type=base_type(content_type), metadata={})
+    media_storage().put(
+        media.key,
+        BytesIO(body),
+        size=len(body),
+        content_type=base_type(content_type),
+        metadata={},
+    )
     Media.objects.mark_stored(
         lease,
         key=media.key,

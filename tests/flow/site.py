@@ -32,7 +32,14 @@ class File:
 class Place:
     """A storage that has the files."""
 
-    def __init__(self, storage: Storage, env: dict[str, str], *, server: Process | None = None, port: int = 0) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        env: dict[str, str],
+        *,
+        server: Process | None = None,
+        port: int = 0,
+    ) -> None:
         self.storage = storage
         self.env = env
         #: The program and its port, where it is one.
@@ -42,7 +49,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A web server over one of the places, and the port where it is asked: nginx's, where that sends the bytes."""
+    """A web server over one of the places, and the port where it is asked: nginx's, where that
+    sends the bytes.
+    """
 
     hub: Hub
     place: Place
@@ -50,12 +59,16 @@ class Column:
 
 
 class Site:
-    """The files, the provider that has them too, and the columns, each started when it is asked for.
+    """The files, the provider that has them too, and the columns, each started when it is asked
+    for.
 
-    There is nobody but the web: no worker, no sweeper, so what is fetched was fetched for its viewer.
+    There is nobody but the web: no worker, no sweeper, so what is fetched was fetched for its
+    viewer.
     """
 
-    def __init__(self, directory: Path, provider: HostileProvider, stack: ExitStack) -> None:
+    def __init__(
+        self, directory: Path, provider: HostileProvider, stack: ExitStack
+    ) -> None:
         self.directory = directory
         self.provider = provider
         self._stack = stack
@@ -71,7 +84,9 @@ class Site:
         self._stack.callback(self.redis.stop)
         self._first = hub
         code = f"from tests.flow.seeds import sow; sow({waiting}, {waiting_empty})"
-        self._sown: dict[str, Any] = json.loads(hub.manage("shell", "--no-imports", "-c", code))
+        self._sown: dict[str, Any] = json.loads(
+            hub.manage("shell", "--no-imports", "-c", code)
+        )
         self.waiting: list[str] = self._sown["waiting"]
         self.waiting_empty: list[str] = self._sown["waiting empty"]
         #: What the braces of the table stand for.
@@ -90,15 +105,26 @@ class Site:
         if name not in self._columns:
             storage, _, way = name.partition("-")
             place = self.place(storage)
-            hub = self._hub(name, {**place.env, "MEDIA_DELIVERY": way, "REDIS_URL": self._first.env["REDIS_URL"]})
+            hub = self._hub(
+                name,
+                {
+                    **place.env,
+                    "MEDIA_DELIVERY": way,
+                    "REDIS_URL": self._first.env["REDIS_URL"],
+                },
+            )
             self._stack.callback(hub.web.kill)
             hub.web.start()
-            self._columns[name] = Column(hub, place, hub.port if way == "stream" else self._nginx(hub, place))
+            self._columns[name] = Column(
+                hub, place, hub.port if way == "stream" else self._nginx(hub, place)
+            )
         return self._columns[name]
 
     def place(self, name: str) -> Place:
         if name not in self._places:
-            place = self._places[name] = self._local() if name == "local" else self._bucket(name)
+            place = self._places[name] = (
+                self._local() if name == "local" else self._bucket(name)
+            )
             # One database for several storages: each is ours.
             place.storage.mark(self._sown["installation"])
             for file, body in (("photo", BODY), ("empty", b""), ("large", LARGE)):
@@ -107,11 +133,16 @@ class Site:
 
     def downloads(self) -> int:
         """How often the provider was asked for a file's bytes."""
-        return sum(request.path.startswith("/link/") for request in self.provider.received())
+        return sum(
+            request.path.startswith("/link/") for request in self.provider.received()
+        )
 
     @cached_property
     def _shared(self) -> dict[str, str]:
-        return {"SECRET_KEY": "one-for-all", "DATABASE_URL": f"sqlite:///{self.directory / 'db.sqlite3'}"}
+        return {
+            "SECRET_KEY": "one-for-all",
+            "DATABASE_URL": f"sqlite:///{self.directory / 'db.sqlite3'}",
+        }
 
     def _hub(self, name: str, env: dict[str, str]) -> Hub:
         return Hub(
@@ -129,7 +160,11 @@ class Site:
     def _bucket(self, name: str) -> Place:
         port, directory = free_port(), self.directory / name
         directory.mkdir()
-        server = moto_server(directory, port) if name == "moto" else rclone_server(directory, port)
+        server = (
+            moto_server(directory, port)
+            if name == "moto"
+            else rclone_server(directory, port)
+        )
         self._stack.callback(server.kill)
         server.start()
         storage: S3Storage = self._stack.enter_context(connect(port, BUCKET))
@@ -146,14 +181,18 @@ class Site:
     def _nginx(self, hub: Hub, place: Place) -> int:
         port = free_port()
         root = Path(place.env["MEDIA_ROOT"]) if "MEDIA_ROOT" in place.env else None
-        nginx = nginx_server(hub.directory, port, hub=hub.port, media_root=root, bucket=place.port)
+        nginx = nginx_server(
+            hub.directory, port, hub=hub.port, media_root=root, bucket=place.port
+        )
         self._stack.callback(nginx.stop)
         nginx.start()
         return port
 
 
 @contextmanager
-def running_site(directory: Path, *, waiting: int, waiting_empty: int) -> Iterator[Site]:
+def running_site(
+    directory: Path, *, waiting: int, waiting_empty: int
+) -> Iterator[Site]:
     with ExitStack() as stack:
         provider = stack.enter_context(HostileProvider(body=BODY))
         site = Site(directory, provider, stack)

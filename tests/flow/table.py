@@ -1,7 +1,8 @@
-"""What RFC 9110 wants of a file of 1,000 bytes: one row for each request, with the exact numbers of its answer.
+"""What RFC 9110 wants of a file of 1,000 bytes: one row for each request, with the exact numbers of
+its answer.
 
-Where the RFC leaves a choice, the row is what this hub has chosen: one range or the whole, never a list of ranges.
-Tag and dates stand in braces, as ``{tag}``: they are the file's own.
+Where the RFC leaves a choice, the row is what this hub has chosen: one range or the whole, never a
+list of ranges. Tag and dates stand in braces, as ``{tag}``: they are the file's own.
 """
 
 from __future__ import annotations
@@ -52,8 +53,16 @@ class Row:
         return self.part[1] - self.part[0] + 1 if self.part else self.size
 
 
-def _asked(number: int, title: str, asked: str, wanted: tuple[int, int] | int, **conditions: str) -> Row:
-    """A GET with a Range; ``wanted`` is the part to come, or the status of an answer without one."""
+def _asked(
+    number: int,
+    title: str,
+    asked: str,
+    wanted: tuple[int, int] | int,
+    **conditions: str,
+) -> Row:
+    """A GET with a Range; ``wanted`` is the part to come, or the status of an answer without
+    one.
+    """
     headers = (("Range", asked), *_named(conditions))
     if isinstance(wanted, int):
         return Row(number, title, headers, status=wanted)
@@ -121,39 +130,90 @@ ROWS = (
     _asked(30, "if-range: the date", "bytes=0-9", (0, 9), If_Range="{date}"),
     _asked(30, "if-range: an earlier date", "bytes=0-9", 200, If_Range="{earlier}"),
     _asked(30, "if-range: a later date", "bytes=0-9", 200, If_Range="{later}"),
-    _asked(31, "if-range: another tag, behind the end", "bytes=1000-", 200, If_Range='"nope"'),
+    _asked(
+        31,
+        "if-range: another tag, behind the end",
+        "bytes=1000-",
+        200,
+        If_Range='"nope"',
+    ),
     _plain(32, "if-range without a range", 200, If_Range="{tag}"),
     _plain(33, "if-none-match: the tag", 304, If_None_Match="{tag}"),
     _plain(33, "if-none-match: the tag, but weak", 304, If_None_Match="W/{tag}"),
     _plain(33, "if-none-match: any", 304, If_None_Match="*"),
-    _plain(33, "if-none-match: a list with the tag", 304, If_None_Match='"nope", {tag}'),
+    _plain(
+        33, "if-none-match: a list with the tag", 304, If_None_Match='"nope", {tag}'
+    ),
     Row(33, "head if-none-match: the tag", (("If-None-Match", "{tag}"),), "HEAD", 304),
     _plain(
-        34, "if-none-match: another tag, whatever the date", 200, If_None_Match='"nope"', If_Modified_Since="{date}"
+        34,
+        "if-none-match: another tag, whatever the date",
+        200,
+        If_None_Match='"nope"',
+        If_Modified_Since="{date}",
     ),
     _plain(35, "if-modified-since: the date", 304, If_Modified_Since="{date}"),
     _plain(35, "if-modified-since: a later date", 304, If_Modified_Since="{later}"),
-    _plain(36, "if-modified-since: an earlier date", 200, If_Modified_Since="{earlier}"),
+    _plain(
+        36, "if-modified-since: an earlier date", 200, If_Modified_Since="{earlier}"
+    ),
     _plain(36, "if-modified-since: garbage", 200, If_Modified_Since="garbage"),
     _plain(37, "if-match: another tag", 412, If_Match='"nope"'),
     _plain(37, "if-match: the tag, but weak", 412, If_Match="W/{tag}"),
     _plain(37, "if-match: the tag", 200, If_Match="{tag}"),
-    _plain(38, "if-unmodified-since: an earlier date", 412, If_Unmodified_Since="{earlier}"),
+    _plain(
+        38, "if-unmodified-since: an earlier date", 412, If_Unmodified_Since="{earlier}"
+    ),
     _plain(38, "if-unmodified-since: the date", 200, If_Unmodified_Since="{date}"),
-    _asked(39, "if-none-match: the tag, and a range", "bytes=0-9", 304, If_None_Match="{tag}"),
-    _asked(40, "if-none-match: the tag, behind the end", "bytes=1000-", 304, If_None_Match="{tag}"),
-    _asked(41, "if-none-match: another tag, and a range", "bytes=0-9", (0, 9), If_None_Match='"nope"'),
-    _asked(41, "if-modified-since: an earlier date, and a range", "bytes=0-9", (0, 9), If_Modified_Since="{earlier}"),
-    _asked(42, "if-match: another tag, and a range", "bytes=0-9", 412, If_Match='"nope"'),
+    _asked(
+        39,
+        "if-none-match: the tag, and a range",
+        "bytes=0-9",
+        304,
+        If_None_Match="{tag}",
+    ),
+    _asked(
+        40,
+        "if-none-match: the tag, behind the end",
+        "bytes=1000-",
+        304,
+        If_None_Match="{tag}",
+    ),
+    _asked(
+        41,
+        "if-none-match: another tag, and a range",
+        "bytes=0-9",
+        (0, 9),
+        If_None_Match='"nope"',
+    ),
+    _asked(
+        41,
+        "if-modified-since: an earlier date, and a range",
+        "bytes=0-9",
+        (0, 9),
+        If_Modified_Since="{earlier}",
+    ),
+    _asked(
+        42, "if-match: another tag, and a range", "bytes=0-9", 412, If_Match='"nope"'
+    ),
     _asked(43, "if-match: the tag, and a range", "bytes=0-9", (0, 9), If_Match="{tag}"),
     Row(44, "nothing, whole", size=0),
     Row(44, "nothing, head", method="HEAD", size=0),
     Row(45, "nothing from the start", (("Range", "bytes=0-"),), status=416, size=0),
     Row(45, "the first byte of nothing", (("Range", "bytes=0-0"),), status=416, size=0),
     Row(46, "the end of nothing", (("Range", "bytes=-5"),), size=0),
-    *(Row(47, method.lower(), method=method, status=405) for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS")),
+    *(
+        Row(47, method.lower(), method=method, status=405)
+        for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS")
+    ),
     _plain(48, "gzip is welcome", 200, Accept_Encoding="gzip, br"),
-    _asked(48, "gzip is welcome, and a range", "bytes=0-9", (0, 9), Accept_Encoding="gzip, br"),
+    _asked(
+        48,
+        "gzip is welcome, and a range",
+        "bytes=0-9",
+        (0, 9),
+        Accept_Encoding="gzip, br",
+    ),
     Row(49, "two range headers", (("Range", "bytes=0-9"), ("Range", "bytes=20-29"))),
     _asked(49, "an empty range in the list", "bytes=0-9, ", 200),
 )

@@ -23,12 +23,27 @@ from tests.waiting import until
 # Decoded in this order. The first takes seconds; the worker is held up in the midst of it.
 PICTURES = {
     "chunks.png": (Sent(bombs.chunked_png(1_500_000), "image/png"), None),
-    "scans.jpeg": (Sent(bombs.many_scans(2000, 34_000), "image/jpeg"), "it has more than 64 scans"),
+    "scans.jpeg": (
+        Sent(bombs.many_scans(2000, 34_000), "image/jpeg"),
+        "it has more than 64 scans",
+    ),
     "pixels.png": (Sent(bombs.wide_png(20_000), "image/png"), "it has too many pixels"),
-    "forty-bytes.webp": (Sent(bombs.wide_webp(7000), "image/webp"), "it takes too much memory to decode"),
-    "canvas.webp": (Sent(bombs.claiming_webp(16_000), "image/webp"), "it has too many pixels"),
-    "texts.png": (Sent(bombs.text_png(1_000_000, 200), "image/png"), "not a readable picture: ValueError"),
-    "half.jpeg": (Sent(bombs.truncated_jpeg(), "image/jpeg"), "not a readable picture: OSError"),
+    "forty-bytes.webp": (
+        Sent(bombs.wide_webp(7000), "image/webp"),
+        "it takes too much memory to decode",
+    ),
+    "canvas.webp": (
+        Sent(bombs.claiming_webp(16_000), "image/webp"),
+        "it has too many pixels",
+    ),
+    "texts.png": (
+        Sent(bombs.text_png(1_000_000, 200), "image/png"),
+        "not a readable picture: ValueError",
+    ),
+    "half.jpeg": (
+        Sent(bombs.truncated_jpeg(), "image/jpeg"),
+        "not a readable picture: OSError",
+    ),
 }
 OTHERS = {
     "nested.mp4": Sent(bombs.nested_mp4(10_000), "video/mp4"),
@@ -40,9 +55,19 @@ PHOTO, NEW = (Sent(content(Kind.PHOTO, seed).body, "image/jpeg") for seed in (1,
 
 
 def test_nobody_waits_for_a_bomb(tmp_path: Path) -> None:
-    files = {"seen": PHOTO, **{name: sent for name, (sent, _) in PICTURES.items()}, **OTHERS, "new": NEW}
+    files = {
+        "seen": PHOTO,
+        **{name: sent for name, (sent, _) in PICTURES.items()},
+        **OTHERS,
+        "new": NEW,
+    }
     with shelf(tmp_path, files) as kept, previews_worker(kept.hub) as worker:
-        kept.hub.manage("shell", "--no-imports", "-c", "from media_app import jobs; jobs.queue_previews()")
+        kept.hub.manage(
+            "shell",
+            "--no-imports",
+            "-c",
+            "from media_app import jobs; jobs.queue_previews()",
+        )
         until(lambda: look(kept, "seen", preview=True).status_code == 200)
         decoder = until(lambda: decoder_of(worker))
         assert decoder is not None
@@ -67,8 +92,19 @@ def test_nobody_waits_for_a_bomb(tmp_path: Path) -> None:
 @contextmanager
 def previews_worker(hub: Hub) -> Iterator[Process]:
     options = [f"--{queue}={int(queue == 'previews')}" for queue in QUEUES]
-    command: list[str | Path] = [sys.executable, BASE_DIR / "manage.py", "worker", *options]
-    worker = Process("previews", command, log=hub.directory / "previews.log", env=hub.env, cwd=BASE_DIR)
+    command: list[str | Path] = [
+        sys.executable,
+        BASE_DIR / "manage.py",
+        "worker",
+        *options,
+    ]
+    worker = Process(
+        "previews",
+        command,
+        log=hub.directory / "previews.log",
+        env=hub.env,
+        cwd=BASE_DIR,
+    )
     worker.start()
     try:
         yield worker
@@ -92,12 +128,16 @@ def look(kept: Shelf, name: str, *, preview: bool = False) -> requests.Response:
 
 
 def get(kept: Shelf, path: str) -> requests.Response:
-    return requests.get(kept.hub.url + path, cookies={"sessionid": kept.session}, timeout=60)
+    return requests.get(
+        kept.hub.url + path, cookies={"sessionid": kept.session}, timeout=60
+    )
 
 
 def outcomes(kept: Shelf) -> dict[str, str | None]:
     """Why each bomb's preview was given up; None for one that is tried again later."""
     with closing(sqlite3.connect(kept.hub.directory / "db.sqlite3")) as database:
-        rows = database.execute("SELECT id, preview_error, preview_due_at FROM media_app_media").fetchall()
+        rows = database.execute(
+            "SELECT id, preview_error, preview_due_at FROM media_app_media"
+        ).fetchall()
     found = {id: None if due else error for id, error, due in rows}
     return {name: found[kept[name].id.replace("-", "")] for name in PICTURES}

@@ -1,4 +1,6 @@
-"""Every row of the table, byte for byte, from every place that keeps files and by every way that they are sent."""
+"""Every row of the table, byte for byte, from every place that keeps files and by every way that
+they are sent.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,16 @@ from tests.waiting import until
 # All on one set of servers.
 pytestmark = pytest.mark.xdist_group("http table")
 
-STORED = ("local-stream", "local-accel", "rclone-stream", "rclone-accel", "moto-stream", "moto-accel")
-# The decisions are the same everywhere: one column has them all, the others have the rows that can differ there.
+STORED = (
+    "local-stream",
+    "local-accel",
+    "rclone-stream",
+    "rclone-accel",
+    "moto-stream",
+    "moto-accel",
+)
+# The decisions are the same everywhere: one column has them all, the others have the rows that can
+# differ there.
 READ = {1, 2, 3, 5, 7, 13, 26, 44}
 SENT_BY_NGINX = {*READ, 4, 6, 8, 9, 10, 11, 12, 14, 18, 20}
 # What nginx would decide itself if it were left to it, and must pass on as it is.
@@ -52,13 +62,26 @@ SHOWN = {
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     empty = sum(row.size == 0 for _, row in FETCHED)
-    with running_site(tmp_path_factory.mktemp("site"), waiting=len(FETCHED) - empty, waiting_empty=empty) as site:
+    with running_site(
+        tmp_path_factory.mktemp("site"),
+        waiting=len(FETCHED) - empty,
+        waiting_empty=empty,
+    ) as site:
         yield site
 
 
-def follow(column: Column, path: str, row: Row, words: dict[str, str], *headers: tuple[str, str]) -> None:
+def follow(
+    column: Column,
+    path: str,
+    row: Row,
+    words: dict[str, str],
+    *headers: tuple[str, str],
+) -> None:
     """Send the row's request, compare the answer, and use the same connection once more."""
-    asked = tuple((name, value.format_map(words) if "{" in value else value) for name, value in row.headers)
+    asked = tuple(
+        (name, value.format_map(words) if "{" in value else value)
+        for name, value in row.headers
+    )
     with Reader(column.port) as reader:
         compare(row, reader.ask(row.method, path, (*asked, *headers)), words)
         again = reader.ask("HEAD", path, headers)
@@ -100,7 +123,9 @@ def compare(row: Row, answer: Answer, words: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "row"), [(name, row) for name in STORED for row in ROWS if row.number in ASKED[name]], ids=str
+    ("name", "row"),
+    [(name, row) for name in STORED for row in ROWS if row.number in ASKED[name]],
+    ids=str,
 )
 def test_a_stored_file(site: Site, name: str, row: Row) -> None:
     file = site.files["photo" if row.size else "empty"]
@@ -109,7 +134,9 @@ def test_a_stored_file(site: Site, name: str, row: Row) -> None:
     assert site.downloads() == before
 
 
-@pytest.mark.parametrize(("name", "row"), FETCHED, ids=lambda part: str(part).replace("local", "provider"))
+@pytest.mark.parametrize(
+    ("name", "row"), FETCHED, ids=lambda part: str(part).replace("local", "provider")
+)
 def test_a_file_that_is_fetched_for_its_viewer(site: Site, name: str, row: Row) -> None:
     path = (site.waiting if row.size else site.waiting_empty).pop()
     column, before = site.column(name), site.downloads()
@@ -143,26 +170,41 @@ def test_staff_get_what_a_link_gets(site: Site, name: str) -> None:
         ("bytes=0-0", 0, 0),
         ("bytes=5000000-5000999", 5_000_000, 5_000_999),
         (f"bytes={len(LARGE) - 10}-", len(LARGE) - 10, len(LARGE) - 1),
-        (f"bytes={len(LARGE) - 10}-99999999999999999999999", len(LARGE) - 10, len(LARGE) - 1),
+        (
+            f"bytes={len(LARGE) - 10}-99999999999999999999999",
+            len(LARGE) - 10,
+            len(LARGE) - 1,
+        ),
         ("bytes=-10", len(LARGE) - 10, len(LARGE) - 1),
     ],
 )
-# nginx asks the bucket for the range; rclone answers a range with 200, which is not for nginx to put right.
+# nginx asks the bucket for the range; rclone answers a range with 200, which is not for nginx to
+# put right.
 @pytest.mark.parametrize("name", [name for name in STORED if name != "rclone-accel"])
-def test_a_part_of_a_large_file(site: Site, name: str, asked: str, first: int, last: int) -> None:
+def test_a_part_of_a_large_file(
+    site: Site, name: str, asked: str, first: int, last: int
+) -> None:
     with Reader(site.column(name).port) as reader:
         for _ in range(2):
             answer = reader.ask("GET", site.files["large"].path, (("Range", asked),))
-            assert (answer.status, answer.headers["Content-Range"]) == (206, f"bytes {first}-{last}/{len(LARGE)}")
+            assert (answer.status, answer.headers["Content-Range"]) == (
+                206,
+                f"bytes {first}-{last}/{len(LARGE)}",
+            )
             assert answer.body == LARGE[first : last + 1]
             assert answer.headers.get_all("Content-Length") == [str(last - first + 1)]
 
 
 @pytest.mark.parametrize("name", ["local-stream", "local-accel"])
-def test_who_guesses_passwords_is_counted_by_their_own_address(site: Site, name: str) -> None:
+def test_who_guesses_passwords_is_counted_by_their_own_address(
+    site: Site, name: str
+) -> None:
     """Nobody outside says whose request it is: not to nginx, and not to the web server itself."""
     port, number = site.column(name).port, STORED.index(name) + 2
-    tries = [guess(port, address=f"127.0.0.{number}", forwarded=f"203.0.113.{n}") for n in range(11)]
+    tries = [
+        guess(port, address=f"127.0.0.{number}", forwarded=f"203.0.113.{n}")
+        for n in range(11)
+    ]
     assert tries == [200] * 10 + [429]
     assert guess(port, address=f"127.0.1.{number}", forwarded="203.0.113.1") == 200
 
@@ -170,7 +212,9 @@ def test_who_guesses_passwords_is_counted_by_their_own_address(site: Site, name:
 # --- what goes wrong -----------------------------------------------------------------------
 
 
-def test_a_reader_that_leaves_leaves_nothing_behind(site: Site, streaming: Column) -> None:
+def test_a_reader_that_leaves_leaves_nothing_behind(
+    site: Site, streaming: Column
+) -> None:
     log, path = streaming.hub.web.log, site.files["large"].path
     with Reader(streaming.port) as reader:
         reader.ask("GET", path, START)
@@ -202,7 +246,9 @@ def open_files(column: Column) -> int:
 
 
 @pytest.mark.parametrize("name", ["local-stream", "local-accel", "rclone-stream"])
-def test_a_file_that_the_storage_has_lost_comes_from_its_provider_once(site: Site, name: str) -> None:
+def test_a_file_that_the_storage_has_lost_comes_from_its_provider_once(
+    site: Site, name: str
+) -> None:
     column, file, before = site.column(name), site.lost.pop(), site.downloads()
     for row in ROWS[:14]:
         follow(column, file.path, row, site.words)
@@ -218,17 +264,27 @@ def test_a_file_that_is_gone_from_everywhere_is_404(site: Site, name: str) -> No
     for headers in (START, ()):
         with Reader(column.port) as reader:
             answer = reader.ask("GET", file.path, headers)
-        assert (answer.status, answer.headers.get_all("Cache-Control")) == (404, ["no-store"])
+        assert (answer.status, answer.headers.get_all("Cache-Control")) == (
+            404,
+            ["no-store"],
+        )
         assert answer.headers["Content-Type"].startswith("text/plain")
 
 
-@pytest.mark.parametrize("name", ["local-stream", "local-accel", "rclone-stream", "rclone-accel"])
-def test_a_storage_that_is_down_is_503_and_nobody_asks_the_provider(site: Site, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["local-stream", "local-accel", "rclone-stream", "rclone-accel"]
+)
+def test_a_storage_that_is_down_is_503_and_nobody_asks_the_provider(
+    site: Site, name: str
+) -> None:
     column, before = site.column(name), site.provider.received()
     with down(column), Reader(column.port) as reader:
         for headers in ((), START):
             answer = reader.ask("GET", site.files["large"].path, headers)
-            assert (answer.status, answer.headers.get_all("Cache-Control")) == (503, ["no-store"])
+            assert (answer.status, answer.headers.get_all("Cache-Control")) == (
+                503,
+                ["no-store"],
+            )
             assert int(answer.headers["Retry-After"]) > 0
     assert site.provider.received() == before
     with Reader(column.port) as reader:
@@ -268,7 +324,9 @@ def test_a_bucket_that_breaks_off_ends_the_connection(site: Site, name: str) -> 
 
 
 @pytest.mark.parametrize("name", ["local-stream", "local-accel"])
-def test_a_file_that_is_cut_while_it_is_sent_ends_the_connection(site: Site, name: str) -> None:
+def test_a_file_that_is_cut_while_it_is_sent_ends_the_connection(
+    site: Site, name: str
+) -> None:
     column, file = site.column(name), site.files["cut"]
     put(column.place.storage, file.key, LARGE, replace=True)
     with Reader(column.port, buffer=4096) as reader:

@@ -1,4 +1,6 @@
-"""No log of any process holds a query, a token or a full number, least of all while something is down."""
+"""No log of any process holds a query, a token or a full number, least of all while something is
+down.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +14,28 @@ from tests.flow.reader import Reader
 from tests.flow.site import Column, running_site
 from tests.waiting import until
 
-CLIENT = (("X-Twilio-Signature", "c2lnbmF0dXJl"), ("Content-Type", "application/x-www-form-urlencoded"))
+CLIENT = (
+    ("X-Twilio-Signature", "c2lnbmF0dXJl"),
+    ("Content-Type", "application/x-www-form-urlencoded"),
+)
 
 
 def ask(column: Column, file_path: str) -> list[int]:
-    """Everything that has a secret in it, asked for at the port of this column; how it was answered."""
+    """Everything that has a secret in it, asked for at the port of this column; how it was
+    answered.
+    """
     asked: list[tuple[str, str, tuple[tuple[str, str], ...]]] = [
         ("GET", file_path, ()),
-        ("GET", file_path, (("Range", "bytes=0-9"), ("Referer", f"http://127.0.0.1{file_path}"))),
-        ("GET", "/webhooks/meta/?hub.mode=subscribe&hub.verify_token=guessed-token&hub.challenge=1", ()),
+        (
+            "GET",
+            file_path,
+            (("Range", "bytes=0-9"), ("Referer", f"http://127.0.0.1{file_path}")),
+        ),
+        (
+            "GET",
+            "/webhooks/meta/?hub.mode=subscribe&hub.verify_token=guessed-token&hub.challenge=1",
+            (),
+        ),
         ("POST", "/webhooks/twilio/?secret=guessed-token", CLIENT),
         ("GET", "/nothing?q=%2B14335551212&token=guessed-token", ()),
     ]
@@ -39,7 +54,8 @@ def leaks(directory: Path, secrets: set[str]) -> list[str]:
         # S3 servers of the tests, which write what they like.
         if log.name not in ("rclone.log", "moto.log")
         for line in log.read_text().splitlines()
-        if "?" in line.replace("?[removed]", "") or any(secret in line for secret in secrets)
+        if "?" in line.replace("?[removed]", "")
+        or any(secret in line for secret in secrets)
     ]
 
 
@@ -73,4 +89,8 @@ def test_an_outage_leaves_no_secret_in_any_log(tmp_path: Path) -> None:
         for line in bucket.hub.web.log.read_text().splitlines():
             assert {"time", "level", "logger", "message"} <= json.loads(line).keys()
         lines = bucket.hub.web.log.read_text()
-        assert "nginx could not send" not in lines and "webhook refused" in lines and "handshake refused" in lines
+        assert (
+            "nginx could not send" not in lines
+            and "webhook refused" in lines
+            and "handshake refused" in lines
+        )

@@ -1,4 +1,6 @@
-"""What readers use: a linter of HTTP, downloaders, a player, and a browser, before a running hub."""
+"""What readers use: a linter of HTTP, downloaders, a player, and a browser, before a running
+hub.
+"""
 
 from __future__ import annotations
 
@@ -30,17 +32,43 @@ VIDEO_SECONDS = 10
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Sent]:
     return {
         "photo": Sent(content(Kind.PHOTO, 1).body, "image/jpeg"),
-        "invoice": Sent(content(Kind.DOCUMENT, 1).body, "application/pdf", "invoice.pdf"),
-        "album": Sent(content(Kind.DOCUMENT, 1, ALBUM_BYTES).body, "application/pdf", "album.pdf"),
-        "video": Sent(_video(tmp_path_factory.mktemp("video") / "video.mp4"), "video/mp4"),
+        "invoice": Sent(
+            content(Kind.DOCUMENT, 1).body, "application/pdf", "invoice.pdf"
+        ),
+        "album": Sent(
+            content(Kind.DOCUMENT, 1, ALBUM_BYTES).body, "application/pdf", "album.pdf"
+        ),
+        "video": Sent(
+            _video(tmp_path_factory.mktemp("video") / "video.mp4"), "video/mp4"
+        ),
     }
 
 
 def _video(path: Path) -> bytes:
     """A video of some megabytes whose index (moov) comes last, as cameras write it."""
     picture = "testsrc2=size=640x360:rate=25,noise=alls=20:allf=t"
-    form = ("-c:v", "libx264", "-preset", "ultrafast", "-crf", "30", "-pix_fmt", "yuv420p")
-    made = ("-v", "error", "-f", "lavfi", "-i", picture, "-t", str(VIDEO_SECONDS), *form, path)
+    form = (
+        "-c:v",
+        "libx264",
+        "-preset",
+        "ultrafast",
+        "-crf",
+        "30",
+        "-pix_fmt",
+        "yuv420p",
+    )
+    made = (
+        "-v",
+        "error",
+        "-f",
+        "lavfi",
+        "-i",
+        picture,
+        "-t",
+        str(VIDEO_SECONDS),
+        *form,
+        path,
+    )
     subprocess.run([program("ffmpeg"), *made], check=True)
     body = path.read_bytes()
     assert len(body) > 2 * 1024 * 1024
@@ -50,37 +78,61 @@ def _video(path: Path) -> bytes:
 
 @pytest.fixture(scope="module", params=["local", "rclone"])
 def stocked(
-    request: pytest.FixtureRequest, files: dict[str, Sent], tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    files: dict[str, Sent],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Shelf]:
     """Good files on a local disk, and the same in a bucket."""
-    with shelf(tmp_path_factory.mktemp("shelf"), files, storage=request.param) as stocked:
+    with shelf(
+        tmp_path_factory.mktemp("shelf"), files, storage=request.param
+    ) as stocked:
         yield stocked
 
 
 @pytest.mark.parametrize("name", ["photo", "video"])
 def test_a_linter_of_http_has_nothing_bad_to_say(stocked: Shelf, name: str) -> None:
     redbot = Path(sys.executable).with_name("redbot")
-    run = subprocess.run([redbot, "-o", "har", stocked[name].link], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [redbot, "-o", "har", stocked[name].link],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     (entry,) = json.loads(run.stdout)["log"]["entries"]
     notes = {note["note_id"]: note["level"] for note in entry["_red_messages"]}
     assert {"INM_304", "IMS_304", "RANGE_CORRECT"} <= notes.keys()
     # The linter's own look at the bytes knows no MP4 ("looks like undefined/undefined").
     known = {"CONTENT_TYPE_MISMATCH": "WARN"} if name == "video" else {}
-    assert {id: level for id, level in notes.items() if level in {"BAD", "WARN"}} == known
+    assert {
+        id: level for id, level in notes.items() if level in {"BAD", "WARN"}
+    } == known
 
 
 def test_a_downloader_with_eight_connections_gets_the_file_whole(
     stocked: Shelf, files: dict[str, Sent], tmp_path: Path
 ) -> None:
     asked = stocked.asked()
-    options = ("-q", "--no-conf", "-x8", "-s8", "-k1M", "--file-allocation=none", "-d", tmp_path, "-o", "album.pdf")
+    options = (
+        "-q",
+        "--no-conf",
+        "-x8",
+        "-s8",
+        "-k1M",
+        "--file-allocation=none",
+        "-d",
+        tmp_path,
+        "-o",
+        "album.pdf",
+    )
     subprocess.run([program("aria2c"), *options, stocked["album"].link], check=True)
     assert (tmp_path / "album.pdf").read_bytes() == files["album"].body
     answers = settled(asked, stocked["album"].path, 8)
     assert [answer.status for answer in answers].count(206) >= 7
 
 
-def test_a_download_that_was_cut_goes_on_where_it_ended(stocked: Shelf, files: dict[str, Sent], tmp_path: Path) -> None:
+def test_a_download_that_was_cut_goes_on_where_it_ended(
+    stocked: Shelf, files: dict[str, Sent], tmp_path: Path
+) -> None:
     album, body, asked = tmp_path / "album.pdf", files["album"].body, stocked.asked()
     curl = (program("curl"), "-sS", "--fail", "-o", album)
     with subprocess.Popen([*curl, "--limit-rate", "1M", stocked["album"].link]) as cut:
@@ -102,24 +154,64 @@ def test_a_download_goes_on_only_with_the_file_that_it_began_with(
     photo.write_bytes(body[:1000])
     of_another = [*curl, "-C", "-", "-H", 'If-Range: "another"', stocked["photo"].link]
     # The whole file was offered, which curl refuses to append.
-    assert subprocess.run(of_another, check=False, stderr=subprocess.DEVNULL).returncode == 33
+    assert (
+        subprocess.run(of_another, check=False, stderr=subprocess.DEVNULL).returncode
+        == 33
+    )
     assert photo.read_bytes() == body[:1000]
-    subprocess.run([*curl, "-C", "-", "-H", f"If-Range: {tag.read_text().strip()}", stocked["photo"].link], check=True)
+    subprocess.run(
+        [
+            *curl,
+            "-C",
+            "-",
+            "-H",
+            f"If-Range: {tag.read_text().strip()}",
+            stocked["photo"].link,
+        ],
+        check=True,
+    )
     assert photo.read_bytes() == body
 
 
-def test_a_file_that_somebody_has_is_not_sent_again(stocked: Shelf, tmp_path: Path) -> None:
+def test_a_file_that_somebody_has_is_not_sent_again(
+    stocked: Shelf, tmp_path: Path
+) -> None:
     photo, tag, asked = tmp_path / "photo", tmp_path / "tag", stocked.asked()
-    curl = (program("curl"), "-sS", "--fail", "-o", photo, "--etag-save", tag, "--etag-compare", tag)
+    curl = (
+        program("curl"),
+        "-sS",
+        "--fail",
+        "-o",
+        photo,
+        "--etag-save",
+        tag,
+        "--etag-compare",
+        tag,
+    )
     for _ in range(2):
         subprocess.run([*curl, stocked["photo"].link], check=True)
-    assert [answer.status for answer in settled(asked, stocked["photo"].path, 2)] == [200, 304]
+    assert [answer.status for answer in settled(asked, stocked["photo"].path, 2)] == [
+        200,
+        304,
+    ]
 
 
-def test_a_player_finds_the_index_at_the_end_of_a_video(stocked: Shelf, files: dict[str, Sent]) -> None:
+def test_a_player_finds_the_index_at_the_end_of_a_video(
+    stocked: Shelf, files: dict[str, Sent]
+) -> None:
     asked = stocked.asked()
-    look = ("-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", stocked["video"].link)
-    found = subprocess.run([program("ffprobe"), *look], capture_output=True, text=True, check=True)
+    look = (
+        "-v",
+        "error",
+        "-show_entries",
+        "format=duration",
+        "-of",
+        "csv=p=0",
+        stocked["video"].link,
+    )
+    found = subprocess.run(
+        [program("ffprobe"), *look], capture_output=True, text=True, check=True
+    )
     assert float(found.stdout) == VIDEO_SECONDS
     # The second of its requests.
     until_index = settled(asked, stocked["video"].path, 2)
@@ -131,7 +223,8 @@ def _late(answers: list[Answer], size: int) -> list[Answer]:
     return [
         answer
         for answer in answers
-        if answer.status == 206 and int(answer.range.removeprefix("bytes=").partition("-")[0]) > size * 0.9
+        if answer.status == 206
+        and int(answer.range.removeprefix("bytes=").partition("-")[0]) > size * 0.9
     ]
 
 
@@ -140,10 +233,18 @@ def _late(answers: list[Answer], size: int) -> list[Answer]:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    options = ("no-sandbox", "disable-gpu", "disable-background-networking", "disable-component-update", "disable-sync")
+    options = (
+        "no-sandbox",
+        "disable-gpu",
+        "disable-background-networking",
+        "disable-component-update",
+        "disable-sync",
+    )
     path = program("chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=[f"--{option}" for option in options])
+        browser = playwright.chromium.launch(
+            executable_path=path, args=[f"--{option}" for option in options]
+        )
         yield browser
         browser.close()
 
@@ -152,7 +253,9 @@ def chromium() -> Iterator[Browser]:
 def _signed_in(chromium: Browser, shelf: Shelf) -> Iterator[Page]:
     """A page for a superuser."""
     context = chromium.new_context(base_url=shelf.hub.url)
-    context.add_cookies([{"name": "sessionid", "value": shelf.session, "url": shelf.hub.url}])
+    context.add_cookies(
+        [{"name": "sessionid", "value": shelf.session, "url": shelf.hub.url}]
+    )
     page = context.new_page()
     page.set_default_timeout(60_000)
     yield page
@@ -185,20 +288,30 @@ def test_staff_watch_a_video_in_the_admin_and_jump_in_it(
     assert _late(asked(stocked["video"].path), len(files["video"].body))
 
 
-def test_a_photo_is_shown_where_it_is_opened_by_itself(stocked: Shelf, chromium: Browser) -> None:
+def test_a_photo_is_shown_where_it_is_opened_by_itself(
+    stocked: Shelf, chromium: Browser
+) -> None:
     with _signed_in(chromium, stocked) as page:
         page.goto(stocked["photo"].path)
-        until(lambda: page.locator("img").evaluate("image => image.complete && image.naturalWidth > 0"))
+        until(
+            lambda: page.locator("img").evaluate(
+                "image => image.complete && image.naturalWidth > 0"
+            )
+        )
 
 
-def test_a_video_is_shown_and_sought_in_where_it_is_opened_by_itself(stocked: Shelf, chromium: Browser) -> None:
+def test_a_video_is_shown_and_sought_in_where_it_is_opened_by_itself(
+    stocked: Shelf, chromium: Browser
+) -> None:
     with _signed_in(chromium, stocked) as page:
         page.goto(stocked["video"].path)
         video = page.locator("video")
         # No promise is kept in a sandbox: it is asked again and again.
         until(lambda: video.evaluate("video => video.readyState") >= 2)
         video.evaluate("video => { video.currentTime = 9; }")
-        until(lambda: video.evaluate("video => !video.seeking && video.readyState") >= 2)
+        until(
+            lambda: video.evaluate("video => !video.seeking && video.readyState") >= 2
+        )
         assert video.evaluate("video => video.currentTime") == 9
 
 
@@ -269,32 +382,50 @@ def test_nothing_that_strangers_send_runs(mined: Shelf, chromium: Browser) -> No
 
 
 @pytest.mark.parametrize("guard", sorted(GUARDS - {NOSNIFF}))
-def test_nothing_runs_with_one_guard_less(mined: Shelf, chromium: Browser, guard: str) -> None:
+def test_nothing_runs_with_one_guard_less(
+    mined: Shelf, chromium: Browser, guard: str
+) -> None:
     with _signed_in(chromium, mined) as page:
         _serve_without(page, {guard})
         assert _that_ran(page, mined) == set()
 
 
-def test_without_this_guard_bytes_are_scripts_to_a_page_that_asks(mined: Shelf, chromium: Browser) -> None:
+def test_without_this_guard_bytes_are_scripts_to_a_page_that_asks(
+    mined: Shelf, chromium: Browser
+) -> None:
     with _signed_in(chromium, mined) as page:
         _serve_without(page, {NOSNIFF})
         assert _that_ran(page, mined)
 
 
-def test_everything_runs_where_nothing_guards_it_and_its_type_is_believed(mined: Shelf, chromium: Browser) -> None:
+def test_everything_runs_where_nothing_guards_it_and_its_type_is_believed(
+    mined: Shelf, chromium: Browser
+) -> None:
     with _signed_in(chromium, mined) as page:
-        _serve_without(page, GUARDS, types={mined[name].path: file.hoped_for for name, file in HOSTILE.items()})
+        _serve_without(
+            page,
+            GUARDS,
+            types={mined[name].path: file.hoped_for for name, file in HOSTILE.items()},
+        )
         assert _that_ran(page, mined) == HOSTILE.keys()
 
 
 def _serve_without(
-    page: Page, names: set[str], *, types: dict[str, str] | None = None, at: str = "**/media/**"
+    page: Page,
+    names: set[str],
+    *,
+    types: dict[str, str] | None = None,
+    at: str = "**/media/**",
 ) -> None:
-    """The browser gets what is at these addresses without these headers, and as these types by their paths."""
+    """The browser gets what is at these addresses without these headers, and as these types by
+    their paths.
+    """
 
     def serve(route: Route) -> None:
         response = route.fetch()
-        headers = {name: value for name, value in response.headers.items() if name not in names}
+        headers = {
+            name: value for name, value in response.headers.items() if name not in names
+        }
         if (type := (types or {}).get(urlsplit(route.request.url).path)) is not None:
             headers["content-type"] = type
         route.fulfill(response=response, headers=headers)

@@ -1,4 +1,6 @@
-"""Whole conversations: a customer's webhooks in, the hub's replies and hand-overs out, all by real processes."""
+"""Whole conversations: a customer's webhooks in, the hub's replies and hand-overs out, all by real
+processes.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,9 @@ class Talk:
 
     def post(self, *requests: SignedRequest) -> None:
         """One after the other."""
-        assert {answer.status for answer in send(requests, self.place.hub.url, parallel=1)} == {200}
+        assert {
+            answer.status for answer in send(requests, self.place.hub.url, parallel=1)
+        } == {200}
 
     def said(self) -> list[str]:
         return replies(self.place.provider, self.customer.number)
@@ -76,7 +80,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     provider = SimulatedProvider()
     with (
         Shop() as shop,
-        running_hub(tmp_path_factory.mktemp("hub"), provider=provider, sweep_every=2, env=shop.env) as hub,
+        running_hub(
+            tmp_path_factory.mktemp("hub"),
+            provider=provider,
+            sweep_every=2,
+            env=shop.env,
+        ) as hub,
     ):
         yield Place(hub, provider, shop)
 
@@ -89,7 +98,10 @@ def three_in_two_seconds(customer: Customer, at: float) -> list[SignedRequest]:
 
 
 def the_same_twice(customer: Customer, at: float) -> list[SignedRequest]:
-    return [customer.photo(at, seed=7, made_at=at), customer.photo(at + 1, seed=7, made_at=at)]
+    return [
+        customer.photo(at, seed=7, made_at=at),
+        customer.photo(at + 1, seed=7, made_at=at),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -114,23 +126,38 @@ def test_photos_and_done_are_counted_acknowledged_and_handed_over(
     talk.hears("Thank you!")
     session = talk.session()
     number = int(counted.partition(" ")[0])
-    assert (session["revision"], session["details"]) == (1, "A scratch on the left door")
+    assert (session["revision"], session["details"]) == (
+        1,
+        "A scratch on the left door",
+    )
     assert len(session["photos"]) == session["counts"]["photos"] == number
     assert [text.startswith("Got it!") for text in talk.said()].count(True) == 1
     for photo in session["photos"]:
-        assert requests.get(photo["url"], timeout=60).headers["Content-Type"] == "image/jpeg"
-    assert session["text"].startswith("Photos Provided: " + " | ".join(photo["url"] for photo in session["photos"]))
+        assert (
+            requests.get(photo["url"], timeout=60).headers["Content-Type"]
+            == "image/jpeg"
+        )
+    assert session["text"].startswith(
+        "Photos Provided: " + " | ".join(photo["url"] for photo in session["photos"])
+    )
 
 
 def test_ten_minutes_later_it_is_the_same_session(place: Place) -> None:
     talk, at = place.customer("meta"), time.time() - 700
     customer = talk.customer
-    talk.post(customer.say("SELL", at), customer.photo(at + 1), customer.photo(at + 2), customer.photo(at + 602))
+    talk.post(
+        customer.say("SELL", at),
+        customer.photo(at + 1),
+        customer.photo(at + 2),
+        customer.photo(at + 602),
+    )
     talk.post(customer.say("DONE", at + 610))
     talk.hears("Great! Got 3 photos")
 
 
-def test_an_hour_later_it_is_over_and_the_photos_are_asked_for_again(place: Place) -> None:
+def test_an_hour_later_it_is_over_and_the_photos_are_asked_for_again(
+    place: Place,
+) -> None:
     talk, at = place.customer("meta"), time.time() - 3700
     customer = talk.customer
     talk.post(customer.say("SELL", at), customer.photo(at + 1), customer.photo(at + 2))
@@ -142,24 +169,38 @@ from media_app.models import Media
 from messages_app.models import PhotoSession
 sessions = PhotoSession.objects.filter(owner="whatsapp:{customer.number}").order_by("started_at")
 photos = Media.objects.filter(owner="whatsapp:{customer.number}")
-print(json.dumps([[[row.state, len(row.media_ids)] for row in sessions], [photo.state for photo in photos]]))
+counted = [[row.state, len(row.media_ids)] for row in sessions]
+print(json.dumps([counted, [photo.state for photo in photos]]))
 """
     states = [[["expired", 2], ["collecting", 0]], ["stored", "stored"]]
-    until(lambda: json.loads(place.hub.manage("shell", "--no-imports", "-c", look)) == states)
+    until(
+        lambda: (
+            json.loads(place.hub.manage("shell", "--no-imports", "-c", look)) == states
+        )
+    )
 
 
-def test_a_photo_that_comes_after_the_hand_over_is_revision_two_of_it(place: Place) -> None:
+def test_a_photo_that_comes_after_the_hand_over_is_revision_two_of_it(
+    place: Place,
+) -> None:
     talk, at = place.customer("meta"), time.time() - 60
     customer = talk.customer
     late = customer.photo(at + 3)
-    talk.post(customer.say("SELL", at), customer.photo(at + 1), customer.photo(at + 2), customer.say("DONE", at + 5))
+    talk.post(
+        customer.say("SELL", at),
+        customer.photo(at + 1),
+        customer.photo(at + 2),
+        customer.say("DONE", at + 5),
+    )
     talk.hears("Great! Got 2 photos")
     talk.post(customer.say("NO, SKIP", at + 10))
     talk.hears("Thank you! Passed on: 2 photos")
     talk.session()
     talk.post(late)
     talk.hears("Correction: got 3 photos")
-    first, second = until(lambda: (handed := place.shop.of(customer.number))[1:] and handed)
+    first, second = until(
+        lambda: (handed := place.shop.of(customer.number))[1:] and handed
+    )
     assert (first.summary["revision"], second.summary["revision"]) == (1, 2)
     assert first.summary["id"] == second.summary["id"]
     assert first.key != second.key and second.is_genuine
@@ -169,7 +210,9 @@ def test_a_photo_that_comes_after_the_hand_over_is_revision_two_of_it(place: Pla
 def test_a_shop_that_is_closed_gets_it_when_it_opens_again(place: Place) -> None:
     talk, at = place.customer("meta"), time.time() - 60
     customer, place.shop.down = talk.customer, True
-    talk.post(customer.say("SELL", at), customer.photo(at + 1), customer.say("DONE", at + 5))
+    talk.post(
+        customer.say("SELL", at), customer.photo(at + 1), customer.say("DONE", at + 5)
+    )
     talk.hears("Great! Got 1 photo")
     talk.post(customer.say("skip", at + 10))
     talk.hears("Thank you!")
@@ -180,10 +223,22 @@ def test_a_shop_that_is_closed_gets_it_when_it_opens_again(place: Place) -> None
 def test_reset_deletes_what_was_sent_in_the_session(place: Place) -> None:
     talk, at = place.customer("meta"), time.time() - 60
     customer = talk.customer
-    talk.post(customer.say("SELL", at), customer.photo(at + 1), customer.photo(at + 2), customer.say("RESET", at + 5))
+    talk.post(
+        customer.say("SELL", at),
+        customer.photo(at + 1),
+        customer.photo(at + 2),
+        customer.say("RESET", at + 5),
+    )
     talk.hears("The photos of this session are deleted.")
     folder = Path(place.hub.env["MEDIA_ROOT"]) / f"whatsapp:{customer.number}"
-    until(lambda: not folder.exists() or not any(file for file in folder.iterdir() if not file.name.startswith(".")))
+    until(
+        lambda: (
+            not folder.exists()
+            or not any(
+                file for file in folder.iterdir() if not file.name.startswith(".")
+            )
+        )
+    )
 
 
 def test_thirty_photos_and_done_at_once_in_any_order(tmp_path: Path) -> None:

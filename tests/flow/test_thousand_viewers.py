@@ -31,10 +31,14 @@ print(FetchAttempt.objects.count(), Media.objects.get().state)
 """
 
 
-def test_a_thousand_viewers_are_one_download_and_each_gets_the_file(tmp_path: Path) -> None:
+def test_a_thousand_viewers_are_one_download_and_each_gets_the_file(
+    tmp_path: Path,
+) -> None:
     file = content(Kind.DOCUMENT, 1, SIZE)
     provider = SimulatedProvider()
-    with running_hub(tmp_path, database="postgres", storage="rclone", provider=provider) as hub:
+    with running_hub(
+        tmp_path, database="postgres", storage="rclone", provider=provider
+    ) as hub:
         # Only viewers fetch here.
         hub.worker.stop()
         hub.sweeper.stop()
@@ -44,16 +48,26 @@ def test_a_thousand_viewers_are_one_download_and_each_gets_the_file(tmp_path: Pa
         answers = asyncio.run(_views(hub, link))
         assert answers == Counter({(200, file.sha256): VIEWERS})
         assert provider.downloads.total() == 1
-        assert hub.manage("shell", "--no-imports", "-c", COUNT).split() == ["1", "stored"]
+        assert hub.manage("shell", "--no-imports", "-c", COUNT).split() == [
+            "1",
+            "stored",
+        ]
 
 
 async def _views(hub: Hub, link: str) -> Counter[tuple[int, str]]:
     """The status and the body's digest of each answer."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 3 * VIEWERS), hard), hard))
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE, (min(max(soft, 3 * VIEWERS), hard), hard)
+    )
     parts = urlsplit(link)
-    request = f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode()
-    return Counter(await asyncio.gather(*(_view(hub.port, request) for _ in range(VIEWERS))))
+    request = (
+        f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: "
+        "close\r\n\r\n"
+    ).encode()
+    return Counter(
+        await asyncio.gather(*(_view(hub.port, request) for _ in range(VIEWERS)))
+    )
 
 
 async def _view(port: int, request: bytes) -> tuple[int, str]:

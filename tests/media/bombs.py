@@ -1,4 +1,6 @@
-"""Files of a few kilobytes that cost whoever decodes them minutes or gigabytes, or never let him end."""
+"""Files of a few kilobytes that cost whoever decodes them minutes or gigabytes, or never let him
+end.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,18 @@ START_OF_SCAN = b"\xff\xda"
 
 
 def png_chunk(name: bytes, data: bytes = b"") -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    return (
+        struct.pack(">I", len(data))
+        + name
+        + data
+        + struct.pack(">I", zlib.crc32(name + data))
+    )
 
 
 def wide_png(side: int, *, claims_only: bool = False) -> bytes:
-    """A PNG of that width and height, all white, one bit for a pixel; or the header of one, and no more."""
+    """A PNG of that width and height, all white, one bit for a pixel; or the header of one, and no
+    more.
+    """
     header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0))
     rows = 1 if claims_only else side
     data = zlib.compress((b"\0" * (1 + (side + 7) // 8)) * rows, 1)
@@ -29,32 +38,56 @@ def wide_png(side: int, *, claims_only: bool = False) -> bytes:
 
 @cache
 def chunked_png(chunks: int) -> bytes:
-    """A PNG of one pixel behind so many chunks that mean nothing: each is a step of an interpreted loop."""
+    """A PNG of one pixel behind so many chunks that mean nothing: each is a step of an interpreted
+    loop.
+    """
     header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
-    return PNG + header + png_chunk(b"zzZz") * chunks + png_chunk(b"IDAT", zlib.compress(b"\0\0")) + png_chunk(b"IEND")
+    return (
+        PNG
+        + header
+        + png_chunk(b"zzZz") * chunks
+        + png_chunk(b"IDAT", zlib.compress(b"\0\0"))
+        + png_chunk(b"IEND")
+    )
 
 
 def text_png(length: int, texts: int) -> bytes:
     """A PNG of one pixel with compressed texts, each of that length when it is unpacked."""
     header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
     text = png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(length), 9))
-    return PNG + header + text * texts + png_chunk(b"IDAT", zlib.compress(b"\0\0")) + png_chunk(b"IEND")
+    return (
+        PNG
+        + header
+        + text * texts
+        + png_chunk(b"IDAT", zlib.compress(b"\0\0"))
+        + png_chunk(b"IEND")
+    )
 
 
 def many_scans(side: int, scans: int) -> bytes:
-    """A progressive JPEG with so many scans, of a few bytes each. Every scan goes over all of its pixels."""
+    """A progressive JPEG with so many scans, of a few bytes each. Every scan goes over all of its
+    pixels.
+    """
     out = BytesIO()
-    Image.new("RGB", (side, side), (90, 120, 30)).save(out, "JPEG", progressive=True, quality=50)
+    Image.new("RGB", (side, side), (90, 120, 30)).save(
+        out, "JPEG", progressive=True, quality=50
+    )
     whole = out.getvalue()
     last = whole.rfind(START_OF_SCAN)
     more = scans - whole.count(START_OF_SCAN)
-    return whole[: -len(END_OF_JPEG)] + whole[last : -len(END_OF_JPEG)] * more + END_OF_JPEG
+    return (
+        whole[: -len(END_OF_JPEG)]
+        + whole[last : -len(END_OF_JPEG)] * more
+        + END_OF_JPEG
+    )
 
 
 def wide_webp(side: int) -> bytes:
     """A WebP of forty bytes."""
     out = BytesIO()
-    Image.new("RGB", (side, side), (90, 120, 30)).save(out, "WEBP", lossless=True, method=0)
+    Image.new("RGB", (side, side), (90, 120, 30)).save(
+        out, "WEBP", lossless=True, method=0
+    )
     return out.getvalue()
 
 
@@ -70,8 +103,13 @@ def claiming_webp(side: int) -> bytes:
 def animated_webp(side: int, frames: int) -> bytes:
     """A sticker that moves, in so many steps."""
     out = BytesIO()
-    steps = [Image.new("RGB", (side, side), (step % 256, step // 256, 0)) for step in range(frames)]
-    steps[0].save(out, "WEBP", save_all=True, append_images=steps[1:], lossless=True, method=0)
+    steps = [
+        Image.new("RGB", (side, side), (step % 256, step // 256, 0))
+        for step in range(frames)
+    ]
+    steps[0].save(
+        out, "WEBP", save_all=True, append_images=steps[1:], lossless=True, method=0
+    )
     return out.getvalue()
 
 
@@ -93,14 +131,27 @@ def nested_mp4(depth: int) -> bytes:
 
 def endless_mp4() -> bytes:
     """A film that says of itself that it has 2⁶³ bytes."""
-    return struct.pack(">I", 16) + b"ftypisom" + bytes(4) + struct.pack(">I", 1) + b"mdat" + struct.pack(">Q", 1 << 63)
+    return (
+        struct.pack(">I", 16)
+        + b"ftypisom"
+        + bytes(4)
+        + struct.pack(">I", 1)
+        + b"mdat"
+        + struct.pack(">Q", 1 << 63)
+    )
 
 
 def packed_pdf(length: int) -> bytes:
     """A document with a stream that unpacks to so many bytes, packed twice."""
     stream = zlib.compress(zlib.compress(bytes(length), 9), 9)
     head = f"<< /Filter [/FlateDecode /FlateDecode] /Length {len(stream)} >>"
-    return b"%PDF-1.4\n1 0 obj\n" + head.encode() + b"\nstream\n" + stream + b"\nendstream\nendobj\n%%EOF\n"
+    return (
+        b"%PDF-1.4\n1 0 obj\n"
+        + head.encode()
+        + b"\nstream\n"
+        + stream
+        + b"\nendstream\nendobj\n%%EOF\n"
+    )
 
 
 def packed_docx(length: int) -> bytes:

@@ -12,7 +12,11 @@ class Browser(Client):
 
     def request(self, **request: Any) -> Any:
         response: Any = super().request(**request)
-        response.body = b"".join(response.streaming_content) if response.streaming else response.content
+        response.body = (
+            b"".join(response.streaming_content)
+            if response.streaming
+            else response.content
+        )
         return response
 
     def begin(self, path: str) -> Any:

@@ -13,8 +13,16 @@ from mediahub.settings import _s3_storage
 
 
 def name_buckets(settings: Settings) -> None:
-    """Files are kept in one bucket, public copies in another one. There is no server: nothing can be read or put."""
-    media = _s3_storage(bucket="media", key_id="id", secret="secret", region="auto", endpoint="http://127.0.0.1:1")
+    """Files are kept in one bucket, public copies in another one. There is no server: nothing can
+    be read or put.
+    """
+    media = _s3_storage(
+        bucket="media",
+        key_id="id",
+        secret="secret",
+        region="auto",
+        endpoint="http://127.0.0.1:1",
+    )
     settings.STORAGES = {**settings.STORAGES, "media": media}
     settings.R2_PUBLIC_BUCKET, settings.R2_PUBLIC_URL = "public", "https://cdn.example"
 
@@ -24,7 +32,9 @@ def _nothing() -> None:
 
 
 class Bucket(DiskStorage):
-    """The real folder storage. ``before_put`` and ``after_put`` are called once each, at the next put."""
+    """The real folder storage. ``before_put`` and ``after_put`` are called once each, at the next
+    put.
+    """
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)

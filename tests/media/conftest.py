@@ -1,4 +1,6 @@
-"""Files on every stage of their way: announced, fetched from real servers, kept in a real folder."""
+"""Files on every stage of their way: announced, fetched from real servers, kept in a real
+folder.
+"""
 
 from __future__ import annotations
 
@@ -61,9 +63,16 @@ def sent(announced: Announced, provider: SimulatedProvider) -> Sent:
         seed = next(seeds)
         file = content(kind, seed)
         id = provider.media_id_for(kind, seed, source)
-        said: dict[str, object] = {"source": source, "provider_media_id": id, "content_type": file.content_type}
+        said: dict[str, object] = {
+            "source": source,
+            "provider_media_id": id,
+            "content_type": file.content_type,
+        }
         if source == "twilio":
-            said |= {"account": provider.accounts.twilio_account_sid, "url": provider.twilio_media_url(id)}
+            said |= {
+                "account": provider.accounts.twilio_account_sid,
+                "url": provider.twilio_media_url(id),
+            }
         else:
             said |= {"sha256": file.sha256}
         return announced(**{**said, **words})
@@ -97,10 +106,19 @@ def stored(announced: Announced, media_root: Path) -> Stored:
         lease = Media.objects.claim()
         assert lease is not None and lease.media == media
         Bucket(media_root).put(
-            media.key, BytesIO(body), size=len(body), content_type=base_type(content_type), metadata={}
+            media.key,
+            BytesIO(body),
+            size=len(body),
+            content_type=base_type(content_type),
+            metadata={},
         )
         Media.objects.mark_stored(
-            lease, key=media.key, sha256="0" * 64, size=len(body), content_type=content_type, type_differs=False
+            lease,
+            key=media.key,
+            sha256="0" * 64,
+            size=len(body),
+            content_type=content_type,
+            type_differs=False,
         )
         media.refresh_from_db()
         return media
@@ -135,7 +153,11 @@ def in_a_bucket(s3: S3Client, settings: Settings) -> None:
     """The storage is a bucket."""
     s3.create_bucket(Bucket="media")
     bucket = s3_storage(
-        bucket="media", key_id=S3_KEY_ID, secret=S3_SECRET, region="us-east-1", endpoint=s3.meta.endpoint_url
+        bucket="media",
+        key_id=S3_KEY_ID,
+        secret=S3_SECRET,
+        region="us-east-1",
+        endpoint=s3.meta.endpoint_url,
     )
     settings.STORAGES = {**settings.STORAGES, "media": bucket}
 
@@ -187,7 +209,9 @@ def _forget_connection() -> None:
 
 
 @pytest.fixture
-def redis(redis_port: int, redis_at: Callable[[int], None], monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
+def redis(
+    redis_port: int, redis_at: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Redis]:
     """A real server, empty, where the hints go, however long it takes on a busy machine."""
     monkeypatch.setattr(hints, "PATIENCE_SECONDS", 60)
     redis_at(redis_port)

@@ -1,4 +1,5 @@
-"""A process of its own that fetches a small and then a large document, and tells what memory it took.
+"""A process of its own that fetches a small and then a large document, and tells what memory it
+took.
 
 ``python -m tests.media.large_document SMALL LARGE``: ids of the simulated provider. Prints JSON.
 """
@@ -13,7 +14,9 @@ import django
 
 
 def peak() -> int:
-    """The most memory that this process has held, in KB. (A child's ru_maxrss begins with its parent's.)"""
+    """The most memory that this process has held, in KB. (A child's ru_maxrss begins with its
+    parent's.)
+    """
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
@@ -32,7 +35,9 @@ def main(small: str, large: str) -> None:
         keep(announcement(provider_media_id=id, content_type="application/pdf"))
         ingest_next()
         peaks.append(peak())
-    rows = list(Media.objects.order_by("size").values("state", "last_error", "size", "sha256"))
+    rows = list(
+        Media.objects.order_by("size").values("state", "last_error", "size", "sha256")
+    )
     sys.stdout.write(json.dumps({"idle": peaks[0], "peak": peaks[1], "rows": rows}))
 
 

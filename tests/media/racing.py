@@ -13,7 +13,9 @@ T = TypeVar("T")
 
 
 def race(workers: Sequence[Callable[[], T]]) -> list[T]:
-    """Run all of them at once, each in a thread; their results in order. Raises what one of them raised."""
+    """Run all of them at once, each in a thread; their results in order. Raises what one of them
+    raised.
+    """
     start = threading.Barrier(len(workers))
 
     def run(work: Callable[[], T]) -> T:

@@ -38,12 +38,19 @@ def one_allowed_job(settings: Settings) -> None:
 
 def run(redis: Redis, function: str, **job: Any) -> None:
     """Put a job into Redis as anybody could, and let one of our workers take it."""
-    Queue("ingest", connection=redis, serializer=JSONSerializer).enqueue(function, **job)
+    Queue("ingest", connection=redis, serializer=JSONSerializer).enqueue(
+        function, **job
+    )
     _worker("ingest").work(burst=True)
 
 
-@pytest.mark.parametrize("function", [MARK, f"{STRANGE}.check", "os.system", "", "media_app.jobs.os.system", "dict"])
-def test_another_function_is_neither_run_nor_imported(redis: Redis, function: str) -> None:
+@pytest.mark.parametrize(
+    "function",
+    [MARK, f"{STRANGE}.check", "os.system", "", "media_app.jobs.os.system", "dict"],
+)
+def test_another_function_is_neither_run_nor_imported(
+    redis: Redis, function: str
+) -> None:
     run(redis, function, args=["exit 3"])
     assert not ran
     assert STRANGE not in sys.modules
@@ -61,14 +68,27 @@ def test_a_method_of_what_the_job_carries_is_not_run(redis: Redis) -> None:
 
 @pytest.mark.parametrize("function", [ALLOWED, "no.such.job"])
 def test_callbacks_are_not_run(redis: Redis, function: str) -> None:
-    run(redis, function, on_success=Callback(MARK), on_failure=Callback(MARK), on_stopped=Callback(MARK))
+    run(
+        redis,
+        function,
+        on_success=Callback(MARK),
+        on_failure=Callback(MARK),
+        on_stopped=Callback(MARK),
+    )
     assert not ran
 
 
 def test_a_job_calls_no_address(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rq.webhook.urlopen", mark)
     for function in (ALLOWED, "no.such.job"):
-        run(redis, function, webhooks=[Webhook("http://169.254.169.254/", status) for status in ("finished", "failed")])
+        run(
+            redis,
+            function,
+            webhooks=[
+                Webhook("http://169.254.169.254/", status)
+                for status in ("finished", "failed")
+            ],
+        )
     assert not ran
 
 

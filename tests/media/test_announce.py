@@ -24,11 +24,18 @@ LATER = datetime.now(UTC) + timedelta(hours=1)
 
 def test_an_announced_file_is_pending_with_its_key_and_its_expiry() -> None:
     at = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
-    given = announcement(owner="whatsapp:+1433", occurred_at=at, position=2, content_type="audio/ogg; codecs=opus")
+    given = announcement(
+        owner="whatsapp:+1433",
+        occurred_at=at,
+        position=2,
+        content_type="audio/ogg; codecs=opus",
+    )
     keep(given)
     media = Media.objects.get()
     assert (media.id, media.state, media.attempts) == (given.id, State.PENDING, 0)
-    assert media.key == f"whatsapp:+1433/{int(at.timestamp())}-2-{given.id.hex[:12]}.ogg"
+    assert (
+        media.key == f"whatsapp:+1433/{int(at.timestamp())}-2-{given.id.hex[:12]}.ogg"
+    )
     assert media.expires_at == at + timedelta(days=7)
     assert media.give_up_at == at + timedelta(days=8)
 
@@ -37,25 +44,41 @@ def test_a_source_that_never_forgets_is_asked_for_thirty_days() -> None:
     given = announcement(source="twilio", url="https://api.twilio.com/x")
     keep(given)
     media = Media.objects.get()
-    assert (media.expires_at, media.give_up_at) == (None, given.announced_at + timedelta(days=30))
+    assert (media.expires_at, media.give_up_at) == (
+        None,
+        given.announced_at + timedelta(days=30),
+    )
 
 
 def test_the_first_announcement_stays_whatever_later_ones_say() -> None:
     first = announcement(provider_media_id="7", content_type="image/jpeg")
     keep(first)
     before = Media.objects.values().get()
-    keep(announcement(provider_media_id="7", owner="whatsapp:+1999", occurred_at=LATER, content_type="image/png"))
+    keep(
+        announcement(
+            provider_media_id="7",
+            owner="whatsapp:+1999",
+            occurred_at=LATER,
+            content_type="image/png",
+        )
+    )
     assert Media.objects.values().get() == before
 
 
 def test_the_same_file_twice_in_one_announcement_is_one_row() -> None:
-    keep(announcement(provider_media_id="7", position=0), announcement(provider_media_id="7", position=1))
+    keep(
+        announcement(provider_media_id="7", position=0),
+        announcement(provider_media_id="7", position=1),
+    )
     assert Media.objects.get().position == 0
 
 
 @pytest.mark.django_db(transaction=True)
 def test_fifty_announcements_at_once_are_one_row_of_one_of_them() -> None:
-    given = [announcement(provider_media_id="7", owner=f"whatsapp:+1433555{1000 + n}") for n in range(50)]
+    given = [
+        announcement(provider_media_id="7", owner=f"whatsapp:+1433555{1000 + n}")
+        for n in range(50)
+    ]
     race([partial(keep, each) for each in given])
     media = Media.objects.get()
     (first,) = [each for each in given if each.owner == media.owner]
@@ -93,20 +116,31 @@ def test_a_key_that_another_file_has_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("state", State)
-def test_a_new_message_revives_what_was_given_up_and_nothing_else(announced: Announced, state: State) -> None:
+def test_a_new_message_revives_what_was_given_up_and_nothing_else(
+    announced: Announced, state: State
+) -> None:
     media = announced(provider_media_id="7")
     Media.objects.update(state=state, attempts=9, last_error="why")
     keep(announcement(provider_media_id="7"), anew={media.id})
     media.refresh_from_db()
     revived = state in {State.EXPIRED, State.REJECTED, State.MISSING, State.DELETED}
-    assert (media.state, media.attempts) == ((State.PENDING, 0) if revived else (state, 9))
+    assert (media.state, media.attempts) == (
+        (State.PENDING, 0) if revived else (state, 9)
+    )
 
 
-def test_what_is_announced_anew_has_its_own_seven_days_and_its_old_key(announced: Announced) -> None:
+def test_what_is_announced_anew_has_its_own_seven_days_and_its_old_key(
+    announced: Announced,
+) -> None:
     before = announced(provider_media_id="7")
     Media.objects.update(state=State.EXPIRED)
     later = before.occurred_at + timedelta(days=20)
-    again = announcement(provider_media_id="7", occurred_at=later, announced_at=later, url="https://new.example/")
+    again = announcement(
+        provider_media_id="7",
+        occurred_at=later,
+        announced_at=later,
+        url="https://new.example/",
+    )
     keep(again, anew={before.id})
     after = Media.objects.get()
     assert (after.expires_at, after.url, after.announced_at) == (
@@ -117,25 +151,50 @@ def test_what_is_announced_anew_has_its_own_seven_days_and_its_old_key(announced
     assert (after.key, after.occurred_at) == (before.key, before.occurred_at)
 
 
-def test_what_is_announced_anew_is_checked_against_what_it_says_now(announced: Announced) -> None:
-    before = announced(provider_media_id="7", sha256="a" * 64, size=1, content_type="image/jpeg")
+def test_what_is_announced_anew_is_checked_against_what_it_says_now(
+    announced: Announced,
+) -> None:
+    before = announced(
+        provider_media_id="7", sha256="a" * 64, size=1, content_type="image/jpeg"
+    )
     Media.objects.update(state=State.REJECTED)
-    keep(announcement(provider_media_id="7", sha256="b" * 64, size=2, content_type="image/png"), anew={before.id})
+    keep(
+        announcement(
+            provider_media_id="7", sha256="b" * 64, size=2, content_type="image/png"
+        ),
+        anew={before.id},
+    )
     after = Media.objects.get()
-    assert (after.announced_sha256, after.announced_size, after.announced_type) == ("b" * 64, 2, "image/png")
+    assert (after.announced_sha256, after.announced_size, after.announced_type) == (
+        "b" * 64,
+        2,
+        "image/png",
+    )
     assert after.key == before.key
 
 
-def test_what_is_announced_anew_without_a_word_of_it_is_what_it_was(announced: Announced) -> None:
-    before = announced(provider_media_id="7", sha256="a" * 64, size=1, content_type="image/jpeg")
+def test_what_is_announced_anew_without_a_word_of_it_is_what_it_was(
+    announced: Announced,
+) -> None:
+    before = announced(
+        provider_media_id="7", sha256="a" * 64, size=1, content_type="image/jpeg"
+    )
     Media.objects.update(state=State.EXPIRED)
     keep(announcement(provider_media_id="7", content_type=""), anew={before.id})
     after = Media.objects.get()
-    assert (after.announced_sha256, after.announced_size, after.announced_type) == ("a" * 64, 1, "image/jpeg")
+    assert (after.announced_sha256, after.announced_size, after.announced_type) == (
+        "a" * 64,
+        1,
+        "image/jpeg",
+    )
 
 
-@pytest.mark.parametrize("state", [State.EXPIRED, State.REJECTED, State.MISSING, State.DELETED])
-def test_the_same_message_again_revives_nothing(announced: Announced, state: State) -> None:
+@pytest.mark.parametrize(
+    "state", [State.EXPIRED, State.REJECTED, State.MISSING, State.DELETED]
+)
+def test_the_same_message_again_revives_nothing(
+    announced: Announced, state: State
+) -> None:
     announced(provider_media_id="7")
     Media.objects.update(state=state)
     keep(announcement(provider_media_id="7"))
@@ -166,6 +225,8 @@ def test_what_is_announced_goes_with_its_transaction() -> None:
         {"position": 9999},
     ],
 )
-def test_whatever_a_stranger_says_of_a_file_fits_its_row(words: dict[str, object]) -> None:
+def test_whatever_a_stranger_says_of_a_file_fits_its_row(
+    words: dict[str, object],
+) -> None:
     keep(announcement(**words))
     assert Media.objects.get().key.endswith(("jpeg", "bin"))

@@ -58,19 +58,33 @@ def test_a_claim_tells_the_worker_what_it_holds(announced: Announced) -> None:
     announced()
     lease = claimed()
     row = Media.objects.get()
-    assert (lease.media.state, lease.media.attempts) == (row.state, row.attempts) == (State.FETCHING, 1)
+    assert (
+        (lease.media.state, lease.media.attempts)
+        == (row.state, row.attempts)
+        == (State.FETCHING, 1)
+    )
     assert row.lease_token == lease.token
     assert row.lease_until is not None
-    assert timedelta(0) < row.lease_until - datetime.now(UTC) <= LEASE + timedelta(seconds=1)
+    assert (
+        timedelta(0)
+        < row.lease_until - datetime.now(UTC)
+        <= LEASE + timedelta(seconds=1)
+    )
 
 
-def test_a_live_lease_is_not_claimable_and_one_that_ran_out_is(announced: Announced) -> None:
+def test_a_live_lease_is_not_claimable_and_one_that_ran_out_is(
+    announced: Announced,
+) -> None:
     announced()
     assert not claimed().is_lost
     assert Media.objects.claim() is None
     run_out(lease_until=timedelta(seconds=1))
     lease = claimed()
-    assert (lease.is_lost, lease.media.attempts, Media.objects.get().attempts) == (True, 1, 1)
+    assert (lease.is_lost, lease.media.attempts, Media.objects.get().attempts) == (
+        True,
+        1,
+        1,
+    )
 
 
 def test_a_file_is_left_alone_until_its_next_attempt(announced: Announced) -> None:
@@ -81,15 +95,21 @@ def test_a_file_is_left_alone_until_its_next_attempt(announced: Announced) -> No
     assert claimed().media.last_error == "later"
 
 
-@pytest.mark.parametrize("state", [State.STORED, State.EXPIRED, State.REJECTED, State.MISSING, State.DELETED])
-def test_a_file_that_is_done_with_is_never_claimed(announced: Announced, state: State) -> None:
+@pytest.mark.parametrize(
+    "state", [State.STORED, State.EXPIRED, State.REJECTED, State.MISSING, State.DELETED]
+)
+def test_a_file_that_is_done_with_is_never_claimed(
+    announced: Announced, state: State
+) -> None:
     announced()
     Media.objects.update(state=state)
     assert Media.objects.claim() is None
     assert Media.objects.take_unqueued(10) == []
 
 
-def test_a_hint_that_was_given_does_not_keep_a_worker_from_claiming(announced: Announced) -> None:
+def test_a_hint_that_was_given_does_not_keep_a_worker_from_claiming(
+    announced: Announced,
+) -> None:
     media = announced()
     assert Media.objects.take_unqueued(10) == [media.id]
     assert claimed().media == media
@@ -121,7 +141,11 @@ def test_the_most_urgent_are_queued_first(announced: Announced) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_two_sweepers_do_not_queue_the_same_file(announced: Announced) -> None:
     ids = {announced().id for _ in range(30)}
-    taken = [id for each in race([lambda: Media.objects.take_unqueued(10)] * 6) for id in each]
+    taken = [
+        id
+        for each in race([lambda: Media.objects.take_unqueued(10)] * 6)
+        for id in each
+    ]
     assert sorted(taken) == sorted(set(taken)), "queued twice"
     assert set(taken) <= ids
 
@@ -134,7 +158,9 @@ def test_a_lease_is_renewed_by_its_holder(announced: Announced) -> None:
     assert Media.objects.claim() is None
 
 
-def test_a_lease_that_was_taken_over_is_renewed_by_its_new_holder_alone(announced: Announced) -> None:
+def test_a_lease_that_was_taken_over_is_renewed_by_its_new_holder_alone(
+    announced: Announced,
+) -> None:
     announced()
     late = claimed()
     run_out(lease_until=timedelta(seconds=1))
@@ -145,14 +171,19 @@ def test_a_lease_that_was_taken_over_is_renewed_by_its_new_holder_alone(announce
 
 Verb = Callable[[Lease], bool]
 FAILURES: list[tuple[Verb, State]] = [
-    (lambda lease: Media.objects.mark_retrying(lease, "why", timedelta(hours=1)), State.RETRYING),
+    (
+        lambda lease: Media.objects.mark_retrying(lease, "why", timedelta(hours=1)),
+        State.RETRYING,
+    ),
     (lambda lease: Media.objects.mark_expired(lease, "why"), State.EXPIRED),
     (lambda lease: Media.objects.mark_rejected(lease, "why"), State.REJECTED),
 ]
 
 
 @pytest.mark.parametrize(("fail", "state"), FAILURES)
-def test_a_failure_ends_the_lease_and_keeps_the_reason(announced: Announced, fail: Verb, state: State) -> None:
+def test_a_failure_ends_the_lease_and_keeps_the_reason(
+    announced: Announced, fail: Verb, state: State
+) -> None:
     announced()
     Media.objects.take_unqueued(1)
     assert fail(claimed())
@@ -162,7 +193,9 @@ def test_a_failure_ends_the_lease_and_keeps_the_reason(announced: Announced, fai
 
 
 @pytest.mark.parametrize(("fail", "state"), FAILURES)
-def test_a_failure_that_comes_late_is_not_written(announced: Announced, fail: Verb, state: State) -> None:
+def test_a_failure_that_comes_late_is_not_written(
+    announced: Announced, fail: Verb, state: State
+) -> None:
     announced()
     late = claimed()
     run_out(lease_until=timedelta(seconds=1))
@@ -173,7 +206,9 @@ def test_a_failure_that_comes_late_is_not_written(announced: Announced, fail: Ve
 
 
 @pytest.mark.parametrize(("fail", "state"), FAILURES)
-def test_a_failure_does_not_undo_what_happened_meanwhile(announced: Announced, fail: Verb, state: State) -> None:
+def test_a_failure_does_not_undo_what_happened_meanwhile(
+    announced: Announced, fail: Verb, state: State
+) -> None:
     announced()
     lease = claimed()
     for done in (State.STORED, State.DELETED):
@@ -183,10 +218,14 @@ def test_a_failure_does_not_undo_what_happened_meanwhile(announced: Announced, f
 
 
 def old_attempts(media: Media) -> None:
-    FetchAttempt.objects.bulk_create(FetchAttempt(media=media, number=1, outcome="failed") for _ in range(KEPT))
+    FetchAttempt.objects.bulk_create(
+        FetchAttempt(media=media, number=1, outcome="failed") for _ in range(KEPT)
+    )
 
 
-def test_the_newest_attempts_of_each_file_are_kept_however_they_are_numbered(announced: Announced) -> None:
+def test_the_newest_attempts_of_each_file_are_kept_however_they_are_numbered(
+    announced: Announced,
+) -> None:
     files = announced(), announced()
     for media in (*files, *files):
         old_attempts(media)
@@ -197,7 +236,9 @@ def test_the_newest_attempts_of_each_file_are_kept_however_they_are_numbered(ann
     assert FetchAttempt.objects.exclude(media=lease.media).count() == 2 * KEPT
 
 
-def test_attempts_of_workers_that_were_lost_are_forgotten_as_well(announced: Announced) -> None:
+def test_attempts_of_workers_that_were_lost_are_forgotten_as_well(
+    announced: Announced,
+) -> None:
     old_attempts(announced())
     claimed()
     run_out(lease_until=timedelta(seconds=1))

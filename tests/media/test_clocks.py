@@ -35,7 +35,10 @@ def host_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
                 return datetime.now(tz) + off
 
         for name, module in list(sys.modules.items()):
-            if name.startswith("media_app.") and getattr(module, "datetime", None) is datetime:
+            if (
+                name.startswith("media_app.")
+                and getattr(module, "datetime", None) is datetime
+            ):
                 monkeypatch.setattr(module, "datetime", Wrong)
 
     return turn
@@ -68,17 +71,27 @@ def test_a_clock_that_is_days_ahead_expires_nothing(
 
 
 def test_a_clock_that_is_behind_does_not_ask_every_three_seconds(
-    announced: Announced, hostile: HostileProvider, host_clock: Clock, monkeypatch: pytest.MonkeyPatch
+    announced: Announced,
+    hostile: HostileProvider,
+    host_clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("random.random", lambda: 0.999)
-    media = announced(source="url", url=hostile.url("404"), announced_at=datetime.now(UTC) - timedelta(minutes=9))
+    media = announced(
+        source="url",
+        url=hostile.url("404"),
+        announced_at=datetime.now(UTC) - timedelta(minutes=9),
+    )
     host_clock(timedelta(minutes=-10))
     row = fetch_once_more(media)
     assert row.next_attempt_at > database_now() + 2 * EARLY_PAUSE
 
 
 def test_a_clock_that_is_ahead_does_not_age_a_link(
-    announced: Announced, hostile: HostileProvider, settings: Settings, host_clock: Clock
+    announced: Announced,
+    hostile: HostileProvider,
+    settings: Settings,
+    host_clock: Clock,
 ) -> None:
     settings.META_ACCESS_TOKEN, settings.META_GRAPH_URL = ["token"], hostile.base
     announced(url=hostile.url("photo"), provider_media_id="photo")
@@ -87,9 +100,13 @@ def test_a_clock_that_is_ahead_does_not_age_a_link(
     assert [request.path for request in hostile.received()] == ["/link/photo"]
 
 
-def test_a_viewer_is_told_to_wait_as_long_as_the_database_says(announced: Announced, host_clock: Clock) -> None:
+def test_a_viewer_is_told_to_wait_as_long_as_the_database_says(
+    announced: Announced, host_clock: Clock
+) -> None:
     media = announced()
-    Media.objects.update(state=State.RETRYING, next_attempt_at=Now() + timedelta(seconds=30))
+    Media.objects.update(
+        state=State.RETRYING, next_attempt_at=Now() + timedelta(seconds=30)
+    )
     media.refresh_from_db()
     host_clock(timedelta(days=-2))
     assert 25 <= serving._seconds_until_next_attempt(media) <= 30

@@ -57,7 +57,10 @@ def test_an_outage_is_told_from_a_fault(error: Error, lost: bool, outage: bool) 
 
 
 def test_an_error_is_described_without_its_words() -> None:
-    error = caused(OperationalError("+4915112345678"), psycopg.errors.QueryCanceled("+4915112345678"))
+    error = caused(
+        OperationalError("+4915112345678"),
+        psycopg.errors.QueryCanceled("+4915112345678"),
+    )
     assert described(error) == "OperationalError (57014)"
     assert described(sqlite(5)) == "OperationalError (5)"
     assert described(ValueError("+4915112345678")) == "ValueError (no code)"

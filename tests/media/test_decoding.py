@@ -17,7 +17,12 @@ import pytest
 from PIL import Image
 
 from media_app.decoding import child, decoder
-from media_app.decoding.decoder import CutOffError, DecodingError, Limits, decode_picture
+from media_app.decoding.decoder import (
+    CutOffError,
+    DecodingError,
+    Limits,
+    decode_picture,
+)
 from media_app.decoding.scans import count_scans
 from mediahub.env import BASE_DIR
 from mediahub.simulator.content import Kind, content
@@ -67,7 +72,13 @@ def photo(**options: object) -> bytes:
         (many_scans(16, 66), 65),
         # A picture behind the end, and one in front, as cameras put them.
         (photo() + photo(progressive=True), 1),
-        (b"\xff\xd8\xff\xe1" + (2 + len(photo())).to_bytes(2, "big") + photo() + photo()[2:], 1),
+        (
+            b"\xff\xd8\xff\xe1"
+            + (2 + len(photo())).to_bytes(2, "big")
+            + photo()
+            + photo()[2:],
+            1,
+        ),
         (photo()[:-400], 1),
         (b"\xff\xd8", 0),
         (b"\xff\xd8\xff\xe1", 0),
@@ -89,7 +100,9 @@ def test_scans_are_counted(body: bytes, scans: int) -> None:
     ],
     ids=["scans", "pixels", "claimed pixels", "canvas", "texts"],
 )
-def test_a_bomb_is_refused_before_it_is_decoded(bomb: Callable[[], bytes], error: str) -> None:
+def test_a_bomb_is_refused_before_it_is_decoded(
+    bomb: Callable[[], bytes], error: str
+) -> None:
     """With a second of CPU time: what was decoded would be ended instead, with another reason."""
     with refused(error):
         decode(bomb(), cpu_seconds=1)
@@ -106,7 +119,9 @@ def test_of_what_moves_the_first_frame_is_taken() -> None:
 # --- by the kernel --------------------------------------------------------------------
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux limits the memory of a process"
+)
 @pytest.mark.parametrize(
     ("bomb", "error"),
     [
@@ -117,7 +132,9 @@ def test_of_what_moves_the_first_frame_is_taken() -> None:
     ],
     ids=["png", "forty bytes", "canvas"],
 )
-def test_a_picture_that_takes_too_much_memory_is_refused(bomb: bytes, error: str) -> None:
+def test_a_picture_that_takes_too_much_memory_is_refused(
+    bomb: bytes, error: str
+) -> None:
     with refused(error):
         decode(bomb, memory=64 * MIB)
 
@@ -136,7 +153,10 @@ def test_nobody_waits_longer_than_allowed() -> None:
 def test_a_child_ends_without_a_worker_that_ends_it() -> None:
     order = json.dumps({"sizes": [320], "limits": asdict(replace(Limits(), seconds=1))})
     waits_for_its_file = subprocess.Popen(
-        [sys.executable, "-m", child.__name__, order], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=BASE_DIR
+        [sys.executable, "-m", child.__name__, order],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        cwd=BASE_DIR,
     )
     with waits_for_its_file as process:
         assert process.wait(60) == -signal.SIGALRM
@@ -163,7 +183,9 @@ def test_an_answer_that_is_too_long_is_cut_off() -> None:
         (1, CutOffError, "the decoder ended with status 1"),
     ],
 )
-def test_an_end_says_whether_to_try_again(status: int, error: type[Exception], said: str) -> None:
+def test_an_end_says_whether_to_try_again(
+    status: int, error: type[Exception], said: str
+) -> None:
     with refused(said, error):
         decoder._judge(status)
 
@@ -193,9 +215,14 @@ def test_an_answer_that_is_none_is_a_decoding_error(answer: bytes) -> None:
         decoder._pictures(answer, 2)
 
 
-def test_the_child_has_no_secret_and_little_code(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_child_has_no_secret_and_little_code(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("SECRET_KEY", "not for strangers")
-    look = "import os, sys, media_app.decoding.child; print([sorted(os.environ), 'django' in sys.modules])"
+    look = (
+        "import os, sys, media_app.decoding.child; print([sorted(os.environ), 'django' in "
+        "sys.modules])"
+    )
     monkeypatch.setattr(decoder, "_COMMAND", (sys.executable, "-c", look))
     with TemporaryFile() as original, TemporaryFile() as answer:
         assert decoder._run("", original, answer, 60) == 0

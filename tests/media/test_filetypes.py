@@ -22,7 +22,15 @@ from media_app.filetypes import (
 from mediahub.simulator.content import Kind, content
 
 JPEG, PNG, WEBP, MP4, OGG, PDF = (
-    content(kind, 1).body for kind in (Kind.PHOTO, Kind.SCREENSHOT, Kind.STICKER, Kind.VIDEO, Kind.VOICE, Kind.DOCUMENT)
+    content(kind, 1).body
+    for kind in (
+        Kind.PHOTO,
+        Kind.SCREENSHOT,
+        Kind.STICKER,
+        Kind.VIDEO,
+        Kind.VOICE,
+        Kind.DOCUMENT,
+    )
 )
 HTML = b"\xef\xbb\xbf \n<!DOCTYPE html><title>Sorry</title>"
 SVG = b"<?xml version='1.0'?>\n<!-- a -->\n<!-- b -->\n<svg xmlns='http://www.w3.org/2000/svg'/>"
@@ -57,7 +65,12 @@ def archive(*names: str) -> bytes:
         ("audio/aac", M4A, "audio/aac", False),
         ("audio/ogg; codecs=opus", OGG, "audio/ogg", False),
         ("audio/opus", OGG, "audio/opus", False),
-        (DOCX_TYPE, archive("[Content_Types].xml", "word/document.xml"), DOCX_TYPE, False),
+        (
+            DOCX_TYPE,
+            archive("[Content_Types].xml", "word/document.xml"),
+            DOCX_TYPE,
+            False,
+        ),
         (APK_TYPE, archive("AndroidManifest.xml"), APK_TYPE, False),
         # Another file than announced: it is what it is.
         ("image/png", JPEG, "image/jpeg", True),
@@ -94,18 +107,32 @@ def test_a_file_is_what_its_bytes_say_and_else_what_was_announced(
 
 
 @given(st.text(), st.sampled_from([JPEG, HTML, SVG, JSON, b"", b"hello"]))
-def test_whatever_was_announced_the_type_fits_a_header_and_the_row(announced: str, body: bytes) -> None:
+def test_whatever_was_announced_the_type_fits_a_header_and_the_row(
+    announced: str, body: bytes
+) -> None:
     type, _ = settle_type(announced, sniff(body))
     assert type.isascii() and type.isprintable() and 0 < len(type) <= 200
 
 
-@given(st.sampled_from(sorted(INLINE)), st.sampled_from([HTML, SVG, XML, JSON, b"hello", b"", PDF]))
-def test_nothing_is_shown_inline_that_does_not_look_like_it(announced: str, body: bytes) -> None:
+@given(
+    st.sampled_from(sorted(INLINE)),
+    st.sampled_from([HTML, SVG, XML, JSON, b"hello", b"", PDF]),
+)
+def test_nothing_is_shown_inline_that_does_not_look_like_it(
+    announced: str, body: bytes
+) -> None:
     assert settle_type(announced, sniff(body))[0] not in INLINE
 
 
 def test_nothing_that_a_browser_would_run_is_shown_inline() -> None:
-    assert not INLINE & {"text/html", "image/svg+xml", "application/xml", "application/pdf", "text/plain", UNKNOWN}
+    assert not INLINE & {
+        "text/html",
+        "image/svg+xml",
+        "application/xml",
+        "application/pdf",
+        "text/plain",
+        UNKNOWN,
+    }
 
 
 @pytest.mark.parametrize(
@@ -129,7 +156,14 @@ def test_an_announced_type_has_one_extension(announced: str, extension: str) -> 
 
 @pytest.mark.parametrize(
     ("content_type", "base"),
-    [("Audio/OGG ; codecs=opus", "audio/ogg"), ("", ""), (";", ""), ("a/b/c", ""), ("image/", ""), ("a b/c", "")],
+    [
+        ("Audio/OGG ; codecs=opus", "audio/ogg"),
+        ("", ""),
+        (";", ""),
+        ("a/b/c", ""),
+        ("image/", ""),
+        ("a b/c", ""),
+    ],
 )
 def test_a_base_type_has_no_parameters(content_type: str, base: str) -> None:
     assert base_type(content_type) == base
@@ -151,12 +185,24 @@ def test_a_base_type_has_no_parameters(content_type: str, base: str) -> None:
         (b"", "image/jpeg", False),
     ],
 )
-def test_an_error_page_is_a_page_that_nobody_announced(body: bytes, announced: str, suspect: bool) -> None:
+def test_an_error_page_is_a_page_that_nobody_announced(
+    body: bytes, announced: str, suspect: bool
+) -> None:
     assert looks_like_an_error_page(sniff(body), announced) == suspect
 
 
 @pytest.mark.parametrize(
-    "unit", [b"<!---->", b"<!--", b" ", b"<?xml ?>", b"<?xml ", b"<!doctype svg ", b"{ ", b"PK\3\4"]
+    "unit",
+    [
+        b"<!---->",
+        b"<!--",
+        b" ",
+        b"<?xml ?>",
+        b"<?xml ",
+        b"<!doctype svg ",
+        b"{ ",
+        b"PK\3\4",
+    ],
 )
 def test_no_bytes_keep_the_sniffing_busy(unit: bytes) -> None:
     # First a little: what doubles with each unit would never come back from more.
@@ -168,7 +214,14 @@ def test_no_bytes_keep_the_sniffing_busy(unit: bytes) -> None:
 
 @given(st.binary(max_size=200))
 def test_any_bytes_can_be_sniffed(body: bytes) -> None:
-    for magic in (b"", b"PK\3\4", b"\0\0\0\x18ftyp", b"RIFF", b"\x1a\x45\xdf\xa3", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
+    for magic in (
+        b"",
+        b"PK\3\4",
+        b"\0\0\0\x18ftyp",
+        b"RIFF",
+        b"\x1a\x45\xdf\xa3",
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+    ):
         assert sniff(magic + body) is not None
 
 
@@ -198,5 +251,7 @@ def test_any_bytes_can_be_sniffed(body: bytes) -> None:
         ("", "image/jpeg", ""),
     ],
 )
-def test_a_saved_file_has_the_ending_of_what_it_is(filename: str, content_type: str, saved: str) -> None:
+def test_a_saved_file_has_the_ending_of_what_it_is(
+    filename: str, content_type: str, saved: str
+) -> None:
     assert saved_as(filename, content_type) == saved

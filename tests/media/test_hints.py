@@ -19,7 +19,9 @@ DRAIN = "messages_app.jobs.drain"
 
 
 @pytest.fixture(params=["refused", "silent"])
-def no_redis(request: pytest.FixtureRequest, redis_at: Callable[[int], None]) -> Iterator[None]:
+def no_redis(
+    request: pytest.FixtureRequest, redis_at: Callable[[int], None]
+) -> Iterator[None]:
     """Nothing listens there, or what listens never says a word."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         redis_at(1 if request.param == "refused" else server.getsockname()[1])
@@ -28,7 +30,11 @@ def no_redis(request: pytest.FixtureRequest, redis_at: Callable[[int], None]) ->
 
 @pytest.mark.usefixtures("no_redis")
 @pytest.mark.parametrize(
-    "hint", [lambda: hints.give("ingest", INGEST, times=100), lambda: hints.give_once("inbox", DRAIN)]
+    "hint",
+    [
+        lambda: hints.give("ingest", INGEST, times=100),
+        lambda: hints.give_once("inbox", DRAIN),
+    ],
 )
 def test_without_redis_a_hint_is_false_and_no_error(hint: Callable[[], bool]) -> None:
     assert hint() is False
@@ -55,10 +61,17 @@ def test_permits_are_jobs_that_any_worker_reads(redis: Redis) -> None:
     found = jobs(redis, "ingest")
     assert len({job.id for job in found}) == 3
     for job in found:
-        assert (job.func_name, job.args, job.timeout, job.result_ttl) == (INGEST, ["x"], 123, 0)
+        assert (job.func_name, job.args, job.timeout, job.result_ttl) == (
+            INGEST,
+            ["x"],
+            123,
+            0,
+        )
 
 
-def test_a_job_is_json_so_that_who_writes_to_redis_runs_no_code_here(redis: Redis) -> None:
+def test_a_job_is_json_so_that_who_writes_to_redis_runs_no_code_here(
+    redis: Redis,
+) -> None:
     hints.give("ingest", INGEST)
     (job,) = jobs(redis, "ingest")
     data = redis.hget(job.key, "data")
@@ -96,14 +109,18 @@ def test_no_job_outlives_its_use(redis: Redis, settings: Settings) -> None:
     assert hints.give("ingest", "no.such.job")
     (waits, fails) = jobs(redis, "ingest")
     assert 0 < redis.ttl(waits.key) <= hints.JOB_KEPT_SECONDS
-    SimpleWorker(["ingest"], connection=redis, serializer=JSONSerializer).work(burst=True)
+    SimpleWorker(["ingest"], connection=redis, serializer=JSONSerializer).work(
+        burst=True
+    )
     for_ever = {key for key in redis.scan_iter() if redis.ttl(key) < 0}
     assert not redis.exists(waits.key)
     assert 0 < redis.ttl(fails.key) <= hints.JOB_KEPT_SECONDS
     assert for_ever == {b"rq:queues", b"rq:failed:ingest"}
 
 
-def test_wake_ups_that_no_worker_takes_do_not_pile_up(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wake_ups_that_no_worker_takes_do_not_pile_up(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(hints, "MOST_WAITING", 3)
     for _ in range(5):
         assert hints.give_once("inbox", DRAIN)

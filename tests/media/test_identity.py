@@ -12,10 +12,12 @@ NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
 def test_ids_are_those_that_the_outside_computes() -> None:
     namespace = uuid5(NAMESPACE_URL, "mediahub")
-    assert identity.media_id(source="meta", account="1065", provider_media_id="77") == uuid5(namespace, "meta|1065|77")
-    assert identity.media_id(source="twilio", account="AC1", provider_message_id="MM1", position=2) == uuid5(
-        namespace, "twilio|AC1|MM1|2"
-    )
+    assert identity.media_id(
+        source="meta", account="1065", provider_media_id="77"
+    ) == uuid5(namespace, "meta|1065|77")
+    assert identity.media_id(
+        source="twilio", account="AC1", provider_message_id="MM1", position=2
+    ) == uuid5(namespace, "twilio|AC1|MM1|2")
 
 
 def test_parts_cannot_run_into_each_other() -> None:
@@ -34,7 +36,10 @@ def test_a_file_without_any_id_is_an_error() -> None:
         ("14335551212", "whatsapp:+14335551212"),
         ("+14335551212", "whatsapp:+14335551212"),
         ("whatsapp:+14335551212", "whatsapp:+14335551212"),
-        ("whatsapp: 14335551212", "whatsapp:+14335551212"),  # a "+" that was not encoded
+        (
+            "whatsapp: 14335551212",
+            "whatsapp:+14335551212",
+        ),  # a "+" that was not encoded
         ("１４３３５５５１２１２", "whatsapp:+14335551212"),
         ("US.13491208655302741918", "whatsapp:US.13491208655302741918"),
         ("whatsapp:US.1234", "whatsapp:US.1234"),
@@ -88,9 +93,14 @@ def test_an_owner_is_shown_with_its_channel(owner: str, name: str) -> None:
     assert identity.owner_name(owner) == name
 
 
-@pytest.mark.parametrize("owner", ["sms:+14335551212", "sms:72345", "rcs:+14335551212", "messenger:4815162342"])
+@pytest.mark.parametrize(
+    "owner",
+    ["sms:+14335551212", "sms:72345", "rcs:+14335551212", "messenger:4815162342"],
+)
 def test_a_key_of_another_channel_reads_back(owner: str) -> None:
-    key = identity.media_key(owner=owner, occurred_at=NOW, index=0, id=UUID(int=1), extension="jpeg")
+    key = identity.media_key(
+        owner=owner, occurred_at=NOW, index=0, id=UUID(int=1), extension="jpeg"
+    )
     read = identity.parse_key(key)
     assert read is not None
     assert read.owner == owner
@@ -104,7 +114,10 @@ def test_a_key_of_another_channel_reads_back(owner: str) -> None:
         ("1795176000000", (datetime.fromtimestamp(1795176000, UTC), False)),
         (str(int((NOW - timedelta(days=31)).timestamp())), (NOW, True)),
         (str(int((NOW + timedelta(days=2)).timestamp())), (NOW, True)),
-        (str(int((NOW - timedelta(days=29)).timestamp())), (NOW - timedelta(days=29), False)),
+        (
+            str(int((NOW - timedelta(days=29)).timestamp())),
+            (NOW - timedelta(days=29), False),
+        ),
         (None, (NOW, True)),
         ("", (NOW, True)),
         ("soon", (NOW, True)),
@@ -132,7 +145,12 @@ def test_a_key_reads_as_the_contract_says_and_reads_back() -> None:
     assert key == "whatsapp:+14335551212/1716120082-0-3fa9c1d2e4b7.jpeg"
     read = identity.parse_key(key)
     assert read is not None
-    assert (read.owner, read.timestamp, read.index, read.extension) == ("whatsapp:+14335551212", 1716120082, 0, "jpeg")
+    assert (read.owner, read.timestamp, read.index, read.extension) == (
+        "whatsapp:+14335551212",
+        1716120082,
+        0,
+        "jpeg",
+    )
     assert read.names(id)
     assert not read.names(UUID(int=1))
 
@@ -152,4 +170,6 @@ def test_other_peoples_keys_are_not_ours(key: str) -> None:
 
 
 def test_the_prefix_of_an_owner_is_not_the_beginning_of_another() -> None:
-    assert not "whatsapp:+14335551212/x".startswith(identity.owner_prefix("whatsapp:+1433"))
+    assert not "whatsapp:+14335551212/x".startswith(
+        identity.owner_prefix("whatsapp:+1433")
+    )

@@ -31,7 +31,9 @@ class Fetch:
         self._hostile = hostile
 
     def __call__(self, behaviour: str, **words: object) -> Media:
-        self._announced(**{"source": "url", "url": self._hostile.url(behaviour), **words})
+        self._announced(
+            **{"source": "url", "url": self._hostile.url(behaviour), **words}
+        )
         return self.again()
 
     def again(self) -> Media:
@@ -66,14 +68,20 @@ def test_what_is_not_the_file_is_not_stored(
 def test_a_right_digest_makes_a_strange_file_right(fetch: Fetch) -> None:
     page = b"<!doctype html><title>Sorry</title>"
     row = fetch("html", sha256=sha256(page).hexdigest())
-    assert (row.state, row.content_type, row.type_differs) == (State.STORED, "text/html", True)
+    assert (row.state, row.content_type, row.type_differs) == (
+        State.STORED,
+        "text/html",
+        True,
+    )
 
 
 def test_a_page_that_was_announced_as_one_is_a_file(fetch: Fetch) -> None:
     assert fetch("html", content_type="text/html").state == State.STORED
 
 
-def test_an_endless_body_is_cut_at_the_cap(fetch: Fetch, settings: Settings, bucket: Bucket) -> None:
+def test_an_endless_body_is_cut_at_the_cap(
+    fetch: Fetch, settings: Settings, bucket: Bucket
+) -> None:
     settings.MEDIA_MAX_BYTES = 3 * IN_MEMORY
     row = fetch("endless")
     assert row.state == State.REJECTED
@@ -81,7 +89,9 @@ def test_an_endless_body_is_cut_at_the_cap(fetch: Fetch, settings: Settings, buc
     assert bucket.keys() == []
 
 
-def test_a_file_that_says_that_it_is_too_large_is_not_waited_for(fetch: Fetch, settings: Settings) -> None:
+def test_a_file_that_says_that_it_is_too_large_is_not_waited_for(
+    fetch: Fetch, settings: Settings
+) -> None:
     settings.MEDIA_MAX_BYTES = len(BODY) - 1
     assert fetch("stalled-body").state == State.REJECTED
 
@@ -96,7 +106,9 @@ def test_a_file_one_byte_over_the_cap_is_not(fetch: Fetch, settings: Settings) -
     assert fetch("chunked").state == State.REJECTED
 
 
-def test_a_body_without_an_end_is_stored_when_two_fetches_agree(fetch: Fetch, bucket: Bucket) -> None:
+def test_a_body_without_an_end_is_stored_when_two_fetches_agree(
+    fetch: Fetch, bucket: Bucket
+) -> None:
     row = fetch("close-delimited")
     assert (row.state, bucket.keys()) == (State.RETRYING, [])
     assert "fetched again to compare" in row.last_error
@@ -110,10 +122,18 @@ def test_a_length_that_was_announced_needs_no_second_fetch(fetch: Fetch) -> None
 
 @pytest.mark.parametrize(
     ("told", "state", "reason"),
-    [(len(BODY), State.STORED, ""), (len(BODY) + 1, State.RETRYING, "bytes were announced")],
+    [
+        (len(BODY), State.STORED, ""),
+        (len(BODY) + 1, State.RETRYING, "bytes were announced"),
+    ],
 )
 def test_a_length_that_the_api_tells_is_one_that_was_announced(
-    fetch: Fetch, hostile: HostileProvider, settings: Settings, told: int, state: State, reason: str
+    fetch: Fetch,
+    hostile: HostileProvider,
+    settings: Settings,
+    told: int,
+    state: State,
+    reason: str,
 ) -> None:
     settings.META_GRAPH_URL, settings.META_ACCESS_TOKEN = hostile.base, ["token"]
     hostile.facts = {"file_size": told, "sha256": ""}
@@ -122,13 +142,27 @@ def test_a_length_that_the_api_tells_is_one_that_was_announced(
     assert reason in row.last_error
 
 
-@pytest.mark.parametrize(("ours", "theirs", "state"), [(BODY, b"", State.STORED), (b"", BODY, State.RETRYING)])
+@pytest.mark.parametrize(
+    ("ours", "theirs", "state"),
+    [(BODY, b"", State.STORED), (b"", BODY, State.RETRYING)],
+)
 def test_the_digest_of_the_message_outweighs_that_of_the_api(
-    fetch: Fetch, hostile: HostileProvider, settings: Settings, ours: bytes, theirs: bytes, state: State
+    fetch: Fetch,
+    hostile: HostileProvider,
+    settings: Settings,
+    ours: bytes,
+    theirs: bytes,
+    state: State,
 ) -> None:
     settings.META_GRAPH_URL, settings.META_ACCESS_TOKEN = hostile.base, ["token"]
     hostile.facts = {"sha256": sha256(theirs).hexdigest()}
-    row = fetch("", source="meta", url="", provider_media_id="photo", sha256=sha256(ours).hexdigest())
+    row = fetch(
+        "",
+        source="meta",
+        url="",
+        provider_media_id="photo",
+        sha256=sha256(ours).hexdigest(),
+    )
     assert (row.state, "SHA-256" in row.last_error) == (state, state != State.STORED)
 
 
@@ -145,7 +179,9 @@ def test_half_a_body_is_not_stored_by_two_fetches_that_differ(
 
 
 @pytest.mark.both_databases
-def test_a_failure_between_two_fetches_does_not_forget_the_first(fetch: Fetch, hostile: HostileProvider) -> None:
+def test_a_failure_between_two_fetches_does_not_forget_the_first(
+    fetch: Fetch, hostile: HostileProvider
+) -> None:
     fetch("close-delimited")
     Media.objects.update(url=hostile.url("503"))
     assert fetch.again().state == State.RETRYING
@@ -153,7 +189,9 @@ def test_a_failure_between_two_fetches_does_not_forget_the_first(fetch: Fetch, h
     assert fetch.again().state == State.STORED
 
 
-def test_a_body_that_never_is_the_same_is_given_up_some_day(fetch: Fetch, hostile: HostileProvider) -> None:
+def test_a_body_that_never_is_the_same_is_given_up_some_day(
+    fetch: Fetch, hostile: HostileProvider
+) -> None:
     fetch("close-delimited")
     for round in range(FEW):
         hostile.body = BODY[: 1000 + round]
@@ -184,7 +222,11 @@ def test_where_only_transfers_tell_the_first_worker_is_right(
 
 
 def test_a_full_disk_is_ours_to_mend(
-    fetch: Fetch, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, hostile: HostileProvider
+    fetch: Fetch,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    hostile: HostileProvider,
 ) -> None:
     hostile.body = BODY + bytes(IN_MEMORY)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "no such folder"))
@@ -197,9 +239,14 @@ def test_a_full_disk_is_ours_to_mend(
 
 
 @pytest.mark.both_databases
-def test_a_source_that_never_forgets_is_not_asked_for_ever_for_what_it_lacks(fetch: Fetch) -> None:
+def test_a_source_that_never_forgets_is_not_asked_for_ever_for_what_it_lacks(
+    fetch: Fetch,
+) -> None:
     fetch("404")
-    Media.objects.update(announced_at=Now() - (Media.objects.get().give_up_at - Media.objects.get().announced_at) / 2)
+    Media.objects.update(
+        announced_at=Now()
+        - (Media.objects.get().give_up_at - Media.objects.get().announced_at) / 2
+    )
     assert {fetch.again().state for _ in range(FEW)} == {State.RETRYING}
     Media.objects.update(give_up_at=Now())
     assert fetch.again().state == State.EXPIRED

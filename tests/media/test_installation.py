@@ -48,7 +48,9 @@ def unmount(media_root: Path) -> Unmount:
 
 def lay(media: Media) -> None:
     """The object and the row of a stored file, as a release before the marker left them."""
-    media_storage().put(media.key, BytesIO(b"a file"), size=6, content_type="image/jpeg", metadata={})
+    media_storage().put(
+        media.key, BytesIO(b"a file"), size=6, content_type="image/jpeg", metadata={}
+    )
     Media.objects.filter(id=media.id).update(state=State.STORED)
 
 
@@ -72,16 +74,25 @@ def test_nothing_is_fetched_into_the_mount_point(
 
 
 def test_a_disk_that_goes_while_a_file_comes_is_noticed(
-    sent: Sent, provider: SimulatedProvider, unmount: Unmount, media_root: Path, monkeypatch: pytest.MonkeyPatch
+    sent: Sent,
+    provider: SimulatedProvider,
+    unmount: Unmount,
+    media_root: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sent()
     installation.check(media_storage())
     monkeypatch.setattr("media_app.ingest.verify", lambda *args: unmount())
     ingest_next()
-    assert (Media.objects.get().state, list(media_root.iterdir())) == (State.RETRYING, [])
+    assert (Media.objects.get().state, list(media_root.iterdir())) == (
+        State.RETRYING,
+        [],
+    )
 
 
-def test_a_stored_file_is_not_lost_with_the_mount(stored: Stored, unmount: Unmount, viewer: Browser) -> None:
+def test_a_stored_file_is_not_lost_with_the_mount(
+    stored: Stored, unmount: Unmount, viewer: Browser
+) -> None:
     media = stored(b"a photo")
     bring_back = unmount()
     assert viewer.get(f"/media/{media.id}/").status_code == 503
@@ -91,7 +102,9 @@ def test_a_stored_file_is_not_lost_with_the_mount(stored: Stored, unmount: Unmou
     assert viewer.get(f"/media/{media.id}/").status_code == 200
 
 
-def test_what_is_deleted_meanwhile_is_purged_when_the_disk_is_back(stored: Stored, unmount: Unmount) -> None:
+def test_what_is_deleted_meanwhile_is_purged_when_the_disk_is_back(
+    stored: Stored, unmount: Unmount
+) -> None:
     media = stored(b"a photo")
     bring_back = unmount()
     Media.objects.all().mark_deleted("asked for")
@@ -109,7 +122,9 @@ def test_an_installation_without_files_marks_its_storage() -> None:
     assert list(media_storage().list("")) == []
 
 
-def test_an_installation_whose_files_are_there_marks_its_storage(announced: Announced) -> None:
+def test_an_installation_whose_files_are_there_marks_its_storage(
+    announced: Announced,
+) -> None:
     for _ in range(4):
         lay(announced())
     lost = Media.objects.first()
@@ -173,18 +188,25 @@ def test_migrating_goes_on_without_a_storage(media_root: Path) -> None:
     assert installation.trouble(media_storage()) == ""
 
 
-def test_an_operator_may_move_to_another_storage(stored: Stored, settings: Settings, tmp_path: Path) -> None:
+def test_an_operator_may_move_to_another_storage(
+    stored: Stored, settings: Settings, tmp_path: Path
+) -> None:
     stored(b"a photo")
     settings.STORAGES = {
         **settings.STORAGES,
-        "media": {**settings.STORAGES["media"], "OPTIONS": {"location": str(tmp_path / "elsewhere")}},
+        "media": {
+            **settings.STORAGES["media"],
+            "OPTIONS": {"location": str(tmp_path / "elsewhere")},
+        },
     }
     assert "mark_storage" in installation.trouble(media_storage())
     call_command("mark_storage", verbosity=0)
     assert installation.trouble(media_storage()) == ""
 
 
-def test_another_installations_storage_is_taken_over_only_by_name(media_root: Path) -> None:
+def test_another_installations_storage_is_taken_over_only_by_name(
+    media_root: Path,
+) -> None:
     DiskStorage(media_root).mark(str(uuid4()))
     with pytest.raises(CommandError, match="another installation") as refusal:
         call_command("mark_storage")

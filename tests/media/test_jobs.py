@@ -20,7 +20,13 @@ from media_app.lease import RENEW_EVERY
 from media_app.models.media import LEASE, Media
 from media_app.previews import preview_key
 from media_app.previews import waiting as waiting_previews
-from media_app.previews.waiting import CUT_OFF, MOST_ATTEMPTS, RETRY_AFTER, ask_again, claim
+from media_app.previews.waiting import (
+    CUT_OFF,
+    MOST_ATTEMPTS,
+    RETRY_AFTER,
+    ask_again,
+    claim,
+)
 from media_app.storage import media_storage
 from mediahub.simulator.content import Kind, content
 from tests.media.bombs import many_scans
@@ -44,7 +50,9 @@ def test_each_due_file_gets_one_permit(announced: Announced, redis: Redis) -> No
     for _ in range(3):
         announced()
     assert (jobs.queue_due(), jobs.queue_due()) == (3, 0)
-    assert [job.func_name for job in waiting(redis, "ingest")] == ["media_app.jobs.ingest"] * 3
+    assert [job.func_name for job in waiting(redis, "ingest")] == [
+        "media_app.jobs.ingest"
+    ] * 3
 
 
 def test_a_backlog_moves_up_as_permits_are_used(
@@ -54,17 +62,21 @@ def test_a_backlog_moves_up_as_permits_are_used(
     for _ in range(3):
         announced()
     assert (jobs.queue_due(), jobs.queue_due()) == (2, 0)
-    Queue("ingest", connection=redis, serializer=JSONSerializer).empty()  # type: ignore[no-untyped-call]
+    queue = Queue("ingest", connection=redis, serializer=JSONSerializer)
+    queue.empty()  # type: ignore[no-untyped-call]
     assert jobs.queue_due() == 1
 
 
-def test_a_permit_used_for_a_more_urgent_file_leaves_none_without(sent: Sent, redis: Redis) -> None:
+def test_a_permit_used_for_a_more_urgent_file_leaves_none_without(
+    sent: Sent, redis: Redis
+) -> None:
     queued = sent()
     jobs.queue_due()
     (permit,) = waiting(redis, "ingest")
     urgent = sent()
     Media.objects.filter(id=urgent.id).update(give_up_at=Now())
-    Queue("ingest", connection=redis, serializer=JSONSerializer).empty()  # type: ignore[no-untyped-call]
+    queue = Queue("ingest", connection=redis, serializer=JSONSerializer)
+    queue.empty()  # type: ignore[no-untyped-call]
     permit.perform()
     assert Media.objects.get(id=urgent.id).is_stored
     assert not Media.objects.get(id=queued.id).is_stored
@@ -92,7 +104,9 @@ def test_without_redis_no_row_is_touched(
 
 
 def test_a_full_redis_touches_no_row(
-    announced: Announced, redis: Redis, django_assert_num_queries: DjangoAssertNumQueries
+    announced: Announced,
+    redis: Redis,
+    django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     announced()
     redis.config_set("maxmemory", 1)
@@ -104,21 +118,33 @@ def test_a_full_redis_touches_no_row(
     assert jobs.queue_due() == 1
 
 
-def test_the_timeouts_stand_behind_each_other(announced: Announced, redis: Redis) -> None:
+def test_the_timeouts_stand_behind_each_other(
+    announced: Announced, redis: Redis
+) -> None:
     announced()
     jobs.queue_due()
     (permit,) = waiting(redis, "ingest")
     assert permit.timeout is not None
-    assert permit.timeout > DEADLINE_SECONDS > LEASE.total_seconds() > 2 * RENEW_EVERY.total_seconds()
+    assert (
+        permit.timeout
+        > DEADLINE_SECONDS
+        > LEASE.total_seconds()
+        > 2 * RENEW_EVERY.total_seconds()
+    )
 
 
 def test_a_decoder_ends_before_its_job_and_the_job_before_its_lease() -> None:
     assert (
-        waiting_previews.LEASE.total_seconds() > jobs.PREVIEW_TIMEOUT_SECONDS > Limits().seconds > Limits().cpu_seconds
+        waiting_previews.LEASE.total_seconds()
+        > jobs.PREVIEW_TIMEOUT_SECONDS
+        > Limits().seconds
+        > Limits().cpu_seconds
     )
 
 
-def test_permits_fetch_files_and_stored_files_get_previews(sent: Sent, redis: Redis) -> None:
+def test_permits_fetch_files_and_stored_files_get_previews(
+    sent: Sent, redis: Redis
+) -> None:
     sent()
     sent("twilio", Kind.VOICE)
     jobs.queue_due()
@@ -148,19 +174,30 @@ def test_a_file_is_fetched_without_redis(sent: Sent) -> None:
 def picture(announced: Announced) -> Media:
     """A file that is stored as a photo, without an object in the bucket, and waits for previews."""
     media = announced()
-    Media.objects.update(state=Media.State.STORED, content_type="image/jpeg", size=3, preview_due_at=Now())
+    Media.objects.update(
+        state=Media.State.STORED,
+        content_type="image/jpeg",
+        size=3,
+        preview_due_at=Now(),
+    )
     return media
 
 
-@pytest.mark.parametrize("state", [Media.State.DELETED, Media.State.MISSING, Media.State.PENDING])
-def test_a_preview_of_what_is_not_there_is_nothing(picture: Media, state: Media.State) -> None:
+@pytest.mark.parametrize(
+    "state", [Media.State.DELETED, Media.State.MISSING, Media.State.PENDING]
+)
+def test_a_preview_of_what_is_not_there_is_nothing(
+    picture: Media, state: Media.State
+) -> None:
     Media.objects.update(state=state)
     assert jobs.queue_previews() == 0
     jobs.make_preview()
     assert Media.objects.get().preview_attempts == 0
 
 
-def test_previews_are_found_in_the_database_when_redis_forgot_them(sent: Sent, redis: Redis) -> None:
+def test_previews_are_found_in_the_database_when_redis_forgot_them(
+    sent: Sent, redis: Redis
+) -> None:
     sent()
     jobs.ingest()
     redis.flushall()
@@ -179,15 +216,25 @@ def test_a_heap_of_previews_waits_in_the_database(
     monkeypatch.setattr(jobs, "QUEUED_PREVIEWS", 2)
     for _ in range(3):
         announced()
-    Media.objects.update(state=Media.State.STORED, content_type="image/jpeg", size=3, preview_due_at=Now())
+    Media.objects.update(
+        state=Media.State.STORED,
+        content_type="image/jpeg",
+        size=3,
+        preview_due_at=Now(),
+    )
     assert (jobs.queue_previews(), jobs.queue_previews()) == (2, 0)
 
 
-def test_previews_that_cannot_be_made_are_given_up_with_the_reason(picture: Media) -> None:
+def test_previews_that_cannot_be_made_are_given_up_with_the_reason(
+    picture: Media,
+) -> None:
     installation.mark(media_storage())
     jobs.make_preview()
     picture.refresh_from_db()
-    assert (picture.preview_due_at, picture.preview_error) == (None, "the bucket has no original")
+    assert (picture.preview_due_at, picture.preview_error) == (
+        None,
+        "the bucket has no original",
+    )
     assert jobs.queue_previews() == 0
 
 
@@ -203,15 +250,23 @@ def test_a_bomb_is_given_up_at_once_and_its_worker_goes_on(stored: Stored) -> No
     for _ in range(3):
         jobs.make_preview()
     bomb.refresh_from_db()
-    assert (bomb.preview_due_at, bomb.preview_error) == (None, "it has more than 64 scans")
+    assert (bomb.preview_due_at, bomb.preview_error) == (
+        None,
+        "it has more than 64 scans",
+    )
     assert {found.key for found in media_storage().list("previews/")} == {
         preview_key(photo, size) for size in (320, 1280)
     }
 
 
-def test_what_is_cut_off_waits_behind_all_others(stored: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_cut_off_waits_behind_all_others(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(decoder, "Limits", lambda: Limits(seconds=0))
-    slow, other = stored(content(Kind.PHOTO, 1).body), stored(content(Kind.PHOTO, 2).body)
+    slow, other = (
+        stored(content(Kind.PHOTO, 1).body),
+        stored(content(Kind.PHOTO, 2).body),
+    )
     jobs.make_preview()
     slow.refresh_from_db()
     assert (slow.preview_attempts, slow.preview_error) == (1, "")
@@ -222,7 +277,9 @@ def test_what_is_cut_off_waits_behind_all_others(stored: Stored, monkeypatch: py
 
 
 def test_staff_ask_again_for_what_was_given_up(picture: Media) -> None:
-    Media.objects.update(preview_due_at=None, preview_error=CUT_OFF, preview_attempts=MOST_ATTEMPTS)
+    Media.objects.update(
+        preview_due_at=None, preview_error=CUT_OFF, preview_attempts=MOST_ATTEMPTS
+    )
     assert (ask_again(Media.objects.all()), ask_again(Media.objects.all())) == (1, 0)
     assert claim() == picture
 
@@ -237,7 +294,9 @@ def test_previews_that_kill_their_worker_are_given_up(picture: Media) -> None:
     assert (picture.preview_due_at, picture.preview_error) == (None, CUT_OFF)
 
 
-def test_previews_wait_for_a_storage_that_is_down(picture: Media, media_root: Path) -> None:
+def test_previews_wait_for_a_storage_that_is_down(
+    picture: Media, media_root: Path
+) -> None:
     media_storage()
     media_root.rmdir()
     jobs.make_preview()
@@ -258,7 +317,9 @@ def test_redis_is_empty_again_after_an_album(sent: Sent, redis: Redis) -> None:
     assert {key for key in redis.scan_iter() if redis.ttl(key) < 0} == {b"rq:queues"}
 
 
-def test_a_worker_begins_with_so_many_files_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_begins_with_so_many_files_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(jobs, "FILES_PER_SECOND", 50)
     began = time.monotonic()
     for _ in range(6):

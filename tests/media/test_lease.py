@@ -39,7 +39,9 @@ def _lease_until() -> datetime:
 
 def _keepers() -> list[threading.Thread]:
     """The threads that renew leases now."""
-    return [thread for thread in threading.enumerate() if thread.name.startswith("lease-")]
+    return [
+        thread for thread in threading.enumerate() if thread.name.startswith("lease-")
+    ]
 
 
 @contextmanager
@@ -56,14 +58,21 @@ def _body_of(url: str, deadline: Deadline) -> Iterator[Iterator[bytes]]:
         yield opened.chunks
 
 
-def test_a_lease_is_renewed_while_a_slow_body_drips(lease: Lease, hostile: HostileProvider) -> None:
+def test_a_lease_is_renewed_while_a_slow_body_drips(
+    lease: Lease, hostile: HostileProvider
+) -> None:
     deadline = Deadline(300)
     before = _lease_until()
-    with kept(lease, deadline, every=OFTEN), _body_of(hostile.url("drip-body"), deadline) as chunks:
+    with (
+        kept(lease, deadline, every=OFTEN),
+        _body_of(hostile.url("drip-body"), deadline) as chunks,
+    ):
         assert any(_lease_until() > before for _ in chunks)
 
 
-def test_a_transfer_ends_when_another_worker_has_taken_the_file_over(lease: Lease, hostile: HostileProvider) -> None:
+def test_a_transfer_ends_when_another_worker_has_taken_the_file_over(
+    lease: Lease, hostile: HostileProvider
+) -> None:
     deadline = Deadline(30)
     with (
         pytest.raises(UnavailableError, match="Another worker"),

@@ -28,10 +28,21 @@ def vendor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, st
     """A provider in a process of its own, and the environment that leads there."""
     port, cdn_port = free_port(), free_port()
     accounts = Accounts()
-    secrets = {"META_ACCESS_TOKEN": accounts.meta_access_token, "META_APP_SECRET": accounts.meta_app_secret}
+    secrets = {
+        "META_ACCESS_TOKEN": accounts.meta_access_token,
+        "META_APP_SECRET": accounts.meta_app_secret,
+    }
     process = Process(
         "provider",
-        [sys.executable, "-m", "mediahub.simulator.provider", "--port", str(port), "--cdn-port", str(cdn_port)],
+        [
+            sys.executable,
+            "-m",
+            "mediahub.simulator.provider",
+            "--port",
+            str(port),
+            "--cdn-port",
+            str(cdn_port),
+        ],
         log=tmp_path_factory.mktemp("provider") / "provider.log",
         env={**os.environ, **secrets},
         cwd=REPOSITORY,
@@ -47,7 +58,9 @@ def vendor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, st
 
 
 @pytest.fixture(params=["local", "s3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Mapping[str, str]]:
+def place(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[Mapping[str, str]]:
     """The environment that leads to a folder or to a bucket."""
     if request.param == "local":
         yield {"MEDIA_STORAGE_BACKEND": "local", "MEDIA_ROOT": str(tmp_path / "media")}
@@ -99,5 +112,8 @@ def test_a_document_of_100_mb_takes_little_memory(
     told = json.loads(result.stdout)
     assert [row["state"] for row in told["rows"]] == ["stored", "stored"], told
     assert told["rows"][1]["size"] == LARGE
-    assert told["rows"][1]["sha256"] == FileId(Kind.DOCUMENT, 1, now, LARGE).content().sha256
+    assert (
+        told["rows"][1]["sha256"]
+        == FileId(Kind.DOCUMENT, 1, now, LARGE).content().sha256
+    )
     assert told["peak"] - told["idle"] < MORE_THAN_IDLE

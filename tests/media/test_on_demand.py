@@ -89,9 +89,15 @@ def test_a_file_that_waits_is_fetched_for_its_viewer_and_kept(
     media = sent()
     response = viewer.get(url(media))
     assert (response.status_code, response.body) == (200, PHOTO.body)
-    assert (response["ETag"], response["Content-Type"]) == (f'"{PHOTO.sha256}"', "image/jpeg")
+    assert (response["ETag"], response["Content-Type"]) == (
+        f'"{PHOTO.sha256}"',
+        "image/jpeg",
+    )
     media.refresh_from_db()
-    assert (media.state, (media_root / media.key).read_bytes()) == (State.STORED, PHOTO.body)
+    assert (media.state, (media_root / media.key).read_bytes()) == (
+        State.STORED,
+        PHOTO.body,
+    )
     assert viewer.get(url(media)).body == PHOTO.body
     assert provider.downloads.total() == 1
 
@@ -103,10 +109,17 @@ def test_a_range_of_it_is_that_range(viewer: Browser, sent: Sent) -> None:
 
 
 def test_its_conditions_are_judged_by_what_came(viewer: Browser, sent: Sent) -> None:
-    assert viewer.get(url(sent()), headers={"If-None-Match": f'"{PHOTO.sha256}"'}).status_code == 304
+    assert (
+        viewer.get(
+            url(sent()), headers={"If-None-Match": f'"{PHOTO.sha256}"'}
+        ).status_code
+        == 304
+    )
 
 
-def test_many_viewers_at_once_are_one_download(sent: Sent, provider: SimulatedProvider) -> None:
+def test_many_viewers_at_once_are_one_download(
+    sent: Sent, provider: SimulatedProvider
+) -> None:
     media = sent()
     root = User.objects.create_superuser("root")
 
@@ -140,7 +153,9 @@ def test_a_file_marked_missing_heals_as_well(viewer: Browser, sent: Sent) -> Non
     assert viewer.get(url(media)).body == PHOTO.body
 
 
-def test_a_failure_is_remembered(viewer: Browser, sent: Sent, provider: SimulatedProvider) -> None:
+def test_a_failure_is_remembered(
+    viewer: Browser, sent: Sent, provider: SimulatedProvider
+) -> None:
     media, provider.down = sent(), True
     answers = [viewer.get(url(media)) for _ in range(20)]
     assert {response.status_code for response in answers} == {503}
@@ -149,7 +164,9 @@ def test_a_failure_is_remembered(viewer: Browser, sent: Sent, provider: Simulate
     assert "503" in answers[0].body.decode()
 
 
-def test_once_it_may_be_tried_again_it_is(viewer: Browser, sent: Sent, provider: SimulatedProvider) -> None:
+def test_once_it_may_be_tried_again_it_is(
+    viewer: Browser, sent: Sent, provider: SimulatedProvider
+) -> None:
     media, provider.down = sent(), True
     viewer.get(url(media))
     provider.down = False
@@ -157,7 +174,9 @@ def test_once_it_may_be_tried_again_it_is(viewer: Browser, sent: Sent, provider:
     assert viewer.get(url(media)).body == PHOTO.body
 
 
-def test_a_paused_account_is_left_alone(viewer: Browser, sent: Sent, provider: SimulatedProvider) -> None:
+def test_a_paused_account_is_left_alone(
+    viewer: Browser, sent: Sent, provider: SimulatedProvider
+) -> None:
     media = sent()
     AccountPause.objects.pause(
         source=media.source,
@@ -198,7 +217,9 @@ def test_a_viewer_waits_for_the_worker_that_has_the_lease(
     viewer: Browser, stored: Stored, media_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     media = stored(PHOTO.body)
-    Media.objects.update(state=State.FETCHING, lease_until=Now() + timedelta(seconds=30))
+    Media.objects.update(
+        state=State.FETCHING, lease_until=Now() + timedelta(seconds=30)
+    )
     looks: list[float] = []
 
     def a_moment_later(seconds: float) -> None:
@@ -210,12 +231,19 @@ def test_a_viewer_waits_for_the_worker_that_has_the_lease(
     assert looks == [on_demand.LOOK_EVERY_SECONDS]
 
 
-def test_but_not_for_ever(viewer: Browser, stored: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_but_not_for_ever(
+    viewer: Browser, stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(on_demand, "PATIENCE_SECONDS", 0.3)
     media = stored(PHOTO.body)
-    Media.objects.update(state=State.FETCHING, lease_until=Now() + timedelta(seconds=30))
+    Media.objects.update(
+        state=State.FETCHING, lease_until=Now() + timedelta(seconds=30)
+    )
     response = viewer.get(url(media))
-    assert (response.status_code, response["Retry-After"]) == (503, str(serving.RETRY_AFTER_SECONDS))
+    assert (response.status_code, response["Retry-After"]) == (
+        503,
+        str(serving.RETRY_AFTER_SECONDS),
+    )
 
 
 def test_a_file_that_came_back_meanwhile_is_not_marked_missing(stored: Stored) -> None:
@@ -229,7 +257,9 @@ def test_a_file_that_came_back_meanwhile_is_not_marked_missing(stored: Stored) -
 # --- large files ----------------------------------------------------------------------------
 
 
-def test_a_large_file_is_shown_while_it_arrives(viewer: Browser, large: Callable[..., Media], media_root: Path) -> None:
+def test_a_large_file_is_shown_while_it_arrives(
+    viewer: Browser, large: Callable[..., Media], media_root: Path
+) -> None:
     media = large("held")
     response = viewer.begin(url(media))
     assert (response.status_code, response["Content-Length"]) == (200, str(len(LARGE)))
@@ -242,7 +272,9 @@ def test_a_large_file_is_shown_while_it_arrives(viewer: Browser, large: Callable
     until(lambda: Media.objects.get().state == State.STORED)
 
 
-def test_a_large_file_that_turns_out_wrong_never_comes_to_its_end(viewer: Browser, large: Callable[..., Media]) -> None:
+def test_a_large_file_that_turns_out_wrong_never_comes_to_its_end(
+    viewer: Browser, large: Callable[..., Media]
+) -> None:
     media = large("held-wrong")
     response = viewer.begin(url(media))
     received, chunks = 0, iter(response.streaming_content)
@@ -255,13 +287,17 @@ def test_a_large_file_that_turns_out_wrong_never_comes_to_its_end(viewer: Browse
     response.close()
 
 
-def test_a_range_of_a_large_file_waits_for_all_of_it(viewer: Browser, large: Callable[..., Media]) -> None:
+def test_a_range_of_a_large_file_waits_for_all_of_it(
+    viewer: Browser, large: Callable[..., Media]
+) -> None:
     GO_ON.set()
     response = viewer.get(url(large("held")), headers={"Range": "bytes=-10"})
     assert (response.status_code, response.body) == (206, LARGE[-10:])
 
 
-def test_a_viewer_that_leaves_does_not_stop_the_fetch(viewer: Browser, large: Callable[..., Media]) -> None:
+def test_a_viewer_that_leaves_does_not_stop_the_fetch(
+    viewer: Browser, large: Callable[..., Media]
+) -> None:
     response = viewer.begin(url(large("held")))
     next(iter(response.streaming_content))
     response.close()
@@ -269,7 +305,9 @@ def test_a_viewer_that_leaves_does_not_stop_the_fetch(viewer: Browser, large: Ca
     until(lambda: Media.objects.get().state == State.STORED)
 
 
-def test_nothing_is_left_behind(viewer: Browser, sent: Sent, settings: Settings) -> None:
+def test_nothing_is_left_behind(
+    viewer: Browser, sent: Sent, settings: Settings
+) -> None:
     open_before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(5):
         viewer.get(url(sent()), headers={"Range": "bytes=0-0"})

@@ -40,7 +40,11 @@ def wait_for(*, pause: bool = True, files: bool = True) -> None:
 def pause(cause: str, length: timedelta) -> None:
     """Pause the account that files are announced for."""
     AccountPause.objects.pause(
-        source="meta", account="106540352242922", cause=cause, reason=f"It is {cause}.", length=length
+        source="meta",
+        account="106540352242922",
+        cause=cause,
+        reason=f"It is {cause}.",
+        length=length,
     )
 
 
@@ -57,7 +61,9 @@ def stored() -> int:
 # --- credentials that are refused -----------------------------------------------------
 
 
-def test_refused_credentials_cost_one_request_and_no_attempt(sent: Sent, provider: SimulatedProvider) -> None:
+def test_refused_credentials_cost_one_request_and_no_attempt(
+    sent: Sent, provider: SimulatedProvider
+) -> None:
     for _ in range(5):
         sent()
     provider.unauthorised = True
@@ -72,7 +78,9 @@ def test_refused_credentials_cost_one_request_and_no_attempt(sent: Sent, provide
     assert Media.objects.take_unqueued(10) == []
 
 
-def test_a_paused_account_holds_up_no_other(sent: Sent, provider: SimulatedProvider) -> None:
+def test_a_paused_account_holds_up_no_other(
+    sent: Sent, provider: SimulatedProvider
+) -> None:
     sent()
     sent("twilio")
     provider.unauthorised = True
@@ -82,7 +90,9 @@ def test_a_paused_account_holds_up_no_other(sent: Sent, provider: SimulatedProvi
     assert Media.objects.get(state=State.STORED).source == "twilio"
 
 
-def test_a_paused_account_tries_one_file_at_a_time(sent: Sent, provider: SimulatedProvider) -> None:
+def test_a_paused_account_tries_one_file_at_a_time(
+    sent: Sent, provider: SimulatedProvider
+) -> None:
     for _ in range(3):
         sent()
     provider.unauthorised = True
@@ -93,10 +103,14 @@ def test_a_paused_account_tries_one_file_at_a_time(sent: Sent, provider: Simulat
         ingest_next()
     assert provider.unauthorised_calls - before == 1
     left = AccountPause.objects.get().until - datetime.now(UTC)
-    assert TRIAL_EVERY - timedelta(minutes=1) < left <= TRIAL_EVERY + timedelta(seconds=1)
+    assert (
+        TRIAL_EVERY - timedelta(minutes=1) < left <= TRIAL_EVERY + timedelta(seconds=1)
+    )
 
 
-def test_a_trial_that_succeeds_frees_the_account(sent: Sent, provider: SimulatedProvider) -> None:
+def test_a_trial_that_succeeds_frees_the_account(
+    sent: Sent, provider: SimulatedProvider
+) -> None:
     for _ in range(3):
         sent()
     provider.unauthorised = True
@@ -108,7 +122,9 @@ def test_a_trial_that_succeeds_frees_the_account(sent: Sent, provider: Simulated
     assert (stored(), AccountPause.objects.count()) == (3, 0)
 
 
-def test_a_trial_whose_worker_dies_does_not_end_the_trials(sent: Sent, provider: SimulatedProvider) -> None:
+def test_a_trial_whose_worker_dies_does_not_end_the_trials(
+    sent: Sent, provider: SimulatedProvider
+) -> None:
     for _ in range(2):
         sent()
     provider.unauthorised = True
@@ -128,7 +144,11 @@ def test_one_worker_alone_gets_the_trial(announced: Announced) -> None:
     for _ in range(8):
         announced()
     AccountPause.objects.pause(
-        source="meta", account="106540352242922", cause="unauthorized", reason="why", length=timedelta(0)
+        source="meta",
+        account="106540352242922",
+        cause="unauthorized",
+        reason="why",
+        length=timedelta(0),
     )
 
     together = threading.Barrier(6)
@@ -148,7 +168,9 @@ def test_one_worker_alone_gets_the_trial(announced: Announced) -> None:
     assert len([claim for claim in race([claim] * 6) if claim]) == 1
 
 
-def test_many_files_of_a_refused_account_cost_one_request_each_trial(sent: Sent, provider: SimulatedProvider) -> None:
+def test_many_files_of_a_refused_account_cost_one_request_each_trial(
+    sent: Sent, provider: SimulatedProvider
+) -> None:
     for _ in range(20):
         sent()
     provider.unauthorised = True
@@ -184,7 +206,10 @@ def test_an_answer_about_the_file_shows_that_the_account_works(
     announced(provider_media_id=behaviour)
     pause("unauthorized", timedelta(0))
     ingest_next()
-    assert (Media.objects.get().state, AccountPause.objects.count()) == (State.RETRYING, 0)
+    assert (Media.objects.get().state, AccountPause.objects.count()) == (
+        State.RETRYING,
+        0,
+    )
 
 
 @pytest.mark.parametrize("behaviour", ["api-503", "503", "api-html", "401"])
@@ -199,7 +224,9 @@ def test_what_says_nothing_of_the_account_leaves_it_paused(
 
 
 @pytest.mark.parametrize("cause", AccountPause.Cause)
-def test_a_pause_whose_cause_is_gone_ends_by_itself(sent: Sent, cause: AccountPause.Cause) -> None:
+def test_a_pause_whose_cause_is_gone_ends_by_itself(
+    sent: Sent, cause: AccountPause.Cause
+) -> None:
     sent()
     pause(cause, timedelta(hours=1))
     assert Media.objects.claim() is None
@@ -226,12 +253,19 @@ def test_of_two_pauses_the_longer_one_holds() -> None:
     assert AccountPause.objects.get().until > datetime.now(UTC) + timedelta(minutes=59)
 
 
-@pytest.mark.parametrize("causes", [("unauthorized", "throttled"), ("throttled", "unauthorized")])
-def test_refused_credentials_outlast_a_wish_to_slow_down(causes: tuple[str, str]) -> None:
+@pytest.mark.parametrize(
+    "causes", [("unauthorized", "throttled"), ("throttled", "unauthorized")]
+)
+def test_refused_credentials_outlast_a_wish_to_slow_down(
+    causes: tuple[str, str],
+) -> None:
     for cause in causes:
         pause(cause, timedelta(minutes=1))
     row = AccountPause.objects.get()
-    assert (row.cause, row.reason) == (AccountPause.Cause.UNAUTHORIZED, "It is unauthorized.")
+    assert (row.cause, row.reason) == (
+        AccountPause.Cause.UNAUTHORIZED,
+        "It is unauthorized.",
+    )
 
 
 # --- providers that ask to slow down ---------------------------------------------------
@@ -257,7 +291,9 @@ def test_a_file_that_alone_is_refused_does_not_hold_up_the_others(
     announced: Announced, hostile: HostileProvider, settings: Settings, behaviour: str
 ) -> None:
     settings.META_GRAPH_URL, settings.META_ACCESS_TOKEN = hostile.base, ["token"]
-    refused = announced(provider_media_id=behaviour, occurred_at=datetime.now(UTC) - timedelta(days=6))
+    refused = announced(
+        provider_media_id=behaviour, occurred_at=datetime.now(UTC) - timedelta(days=6)
+    )
     announced(provider_media_id="photo")
     ingest_next()
     # The pause is over, and the sweeper has come round.
@@ -278,12 +314,16 @@ def test_a_file_that_is_throttled_again_and_again_waits_twice_as_long_each_time(
     for _ in range(8):
         wait_for()
         ingest_next()
-        behind.append(Media.objects.get().next_attempt_at - AccountPause.objects.get().until)
+        behind.append(
+            Media.objects.get().next_attempt_at - AccountPause.objects.get().until
+        )
     assert [round(each / BEHIND) for each in behind] == [1, 2, 4, 8, 16, 32, 64, 64]
     assert Media.objects.get().attempts == 0
 
 
-def test_a_file_that_is_throttled_past_its_time_is_given_up(announced: Announced, hostile: HostileProvider) -> None:
+def test_a_file_that_is_throttled_past_its_time_is_given_up(
+    announced: Announced, hostile: HostileProvider
+) -> None:
     announced(source="url", account="", url=hostile.url("429"))
     Media.objects.update(give_up_at=Now() - timedelta(seconds=1))
     states = []
@@ -294,7 +334,9 @@ def test_a_file_that_is_throttled_past_its_time_is_given_up(announced: Announced
     assert states == [State.RETRYING, State.EXPIRED]
 
 
-def test_only_the_account_that_asked_for_it_slows_down(announced: Announced, hostile: HostileProvider) -> None:
+def test_only_the_account_that_asked_for_it_slows_down(
+    announced: Announced, hostile: HostileProvider
+) -> None:
     announced(source="url", account="loud", url=hostile.url("429"))
     announced(source="url", account="loud", url=hostile.url("photo"))
     announced(source="url", account="calm", url=hostile.url("photo"))
@@ -308,13 +350,28 @@ def test_only_the_account_that_asked_for_it_slows_down(announced: Announced, hos
 
 
 def test_no_attempt_pause_or_log_tells_a_secret(
-    announced: Announced, hostile: HostileProvider, settings: Settings, caplog: pytest.LogCaptureFixture
+    announced: Announced,
+    hostile: HostileProvider,
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     settings.META_GRAPH_URL, settings.META_ACCESS_TOKEN = hostile.base, ["hush-hush"]
     caplog.set_level(logging.DEBUG)
-    behaviours = ["api-token", "api-403", "api-gone", "api-throttled", "reset-at-once", "redirect-metadata", "html"]
+    behaviours = [
+        "api-token",
+        "api-403",
+        "api-gone",
+        "api-throttled",
+        "reset-at-once",
+        "redirect-metadata",
+        "html",
+    ]
     for behaviour in behaviours:
-        announced(provider_media_id=behaviour, account=behaviour, url=hostile.url("404?signature=hush-hush"))
+        announced(
+            provider_media_id=behaviour,
+            account=behaviour,
+            url=hostile.url("404?signature=hush-hush"),
+        )
     ingest_all()
     answers = [*FetchAttempt.objects.values_list("answer", flat=True)]
     assert len(answers) == len(behaviours) and all(answers)
@@ -322,7 +379,11 @@ def test_no_attempt_pause_or_log_tells_a_secret(
     told += Media.objects.values_list("last_error", flat=True)
     assert AccountPause.objects.count() == 2
     assert "hush-hush" not in "".join(told)
-    assert not [each for each in caplog.records if each.name.startswith("media_app") and "hush-hush" in str(vars(each))]
+    assert not [
+        each
+        for each in caplog.records
+        if each.name.startswith("media_app") and "hush-hush" in str(vars(each))
+    ]
 
 
 def test_an_attempt_tells_how_long_it_took(sent: Sent) -> None:
@@ -337,7 +398,9 @@ def test_an_attempt_tells_how_long_it_took(sent: Sent) -> None:
     assert FetchAttempt.objects.get(outcome=Outcome.LOST).seconds is None
 
 
-def test_each_attempt_leaves_its_answer(sent: Sent, provider: SimulatedProvider) -> None:
+def test_each_attempt_leaves_its_answer(
+    sent: Sent, provider: SimulatedProvider
+) -> None:
     media = sent()
     provider.down = True
     ingest_next()
@@ -348,8 +411,14 @@ def test_each_attempt_leaves_its_answer(sent: Sent, provider: SimulatedProvider)
     ingest_next()
     wait_for()
     ingest_next()
-    told = list(media.fetch_attempts.order_by("id").values_list("number", "outcome", "answer"))
-    assert [each[:2] for each in told] == [(1, Outcome.FAILED), (2, Outcome.LOST), (3, Outcome.STORED)]
+    told = list(
+        media.fetch_attempts.order_by("id").values_list("number", "outcome", "answer")
+    )
+    assert [each[:2] for each in told] == [
+        (1, Outcome.FAILED),
+        (2, Outcome.LOST),
+        (3, Outcome.STORED),
+    ]
     assert "503" in told[0][2]
     assert "lost" in told[1][2]
 

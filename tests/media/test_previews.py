@@ -39,7 +39,9 @@ from tests.media.racing import race
 RED, BLUE = (254, 0, 0), (0, 0, 254)
 
 
-def picture(format: str = "JPEG", size: tuple[int, int] = (800, 400), *, orientation: int = 1) -> bytes:
+def picture(
+    format: str = "JPEG", size: tuple[int, int] = (800, 400), *, orientation: int = 1
+) -> bytes:
     """Red on the left, blue on the right, with a place and a time in its EXIF."""
     image = Image.new("RGB", size, RED)
     image.paste(BLUE, (size[0] // 2, 0, *size))
@@ -84,7 +86,9 @@ def get(viewer: Browser, media: Media, query: str = "") -> Any:
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize(("size", "expected"), [(320, (320, 160)), (1280, (800, 400))])
-def test_a_preview_fits_its_size_and_never_grows(format: str, size: int, expected: tuple[int, int]) -> None:
+def test_a_preview_fits_its_size_and_never_grows(
+    format: str, size: int, expected: tuple[int, int]
+) -> None:
     assert look(small(picture(format), size)).size == expected
 
 
@@ -99,7 +103,9 @@ def test_a_preview_stands_upright(format: str) -> None:
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_a_preview_does_not_tell_where_it_was_taken(format: str, orientation: int) -> None:
+def test_a_preview_does_not_tell_where_it_was_taken(
+    format: str, orientation: int
+) -> None:
     preview = small(picture(format, orientation=orientation))
     assert not look(preview).getexif()
     assert not set(look(preview).info) & {"exif", "xmp", "icc_profile"}
@@ -110,7 +116,9 @@ def test_a_preview_does_not_tell_where_it_was_taken(format: str, orientation: in
 def test_every_kind_of_colour_has_a_preview(mode: str) -> None:
     out = BytesIO()
     source = Image.open(BytesIO(picture()))
-    converted = source.convert("L").convert(mode) if mode == "I;16" else source.convert(mode)
+    converted = (
+        source.convert("L").convert(mode) if mode == "I;16" else source.convert(mode)
+    )
     converted.save(out, "JPEG" if mode == "CMYK" else "PNG")
     assert look(small(out.getvalue())).size == (320, 160)
 
@@ -123,9 +131,14 @@ def test_a_transparent_sticker_stays_transparent() -> None:
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("side", [7_100, 12_000, 14_000])
-def test_a_picture_that_is_too_large_is_refused_before_it_takes_memory(side: int) -> None:
+def test_a_picture_that_is_too_large_is_refused_before_it_takes_memory(
+    side: int,
+) -> None:
     body = wide_png(side)
-    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    before, began = (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        time.process_time(),
+    )
     with pytest.raises(PictureError):
         small(body)
     assert time.process_time() - began < 0.5
@@ -134,17 +147,23 @@ def test_a_picture_that_is_too_large_is_refused_before_it_takes_memory(side: int
 
 @pytest.mark.filterwarnings("ignore")
 @given(st.sampled_from(["JPEG", "PNG", "WEBP"]), st.data())
-def test_a_damaged_picture_is_a_preview_or_a_picture_error(format: str, data: st.DataObject) -> None:
+def test_a_damaged_picture_is_a_preview_or_a_picture_error(
+    format: str, data: st.DataObject
+) -> None:
     damaged = bytearray(picture(format, (32, 16)))
     for _ in range(data.draw(st.integers(1, 6))):
-        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(
+            st.integers(0, 255)
+        )
     with suppress(PictureError):
         look(small(bytes(damaged)))
 
 
 def test_a_place_that_makes_pillow_stumble_is_a_picture_error() -> None:
     """The type of the GPS latitude becomes text, which Pillow writes back without looking."""
-    damaged = picture(orientation=6).replace(struct.pack(">HHI", 2, 5, 3), struct.pack(">HHI", 2, 2, 3))
+    damaged = picture(orientation=6).replace(
+        struct.pack(">HHI", 2, 5, 3), struct.pack(">HHI", 2, 2, 3)
+    )
     with pytest.raises(PictureError):
         small(damaged)
 
@@ -156,12 +175,18 @@ def test_a_place_that_makes_pillow_stumble_is_a_picture_error() -> None:
 def test_previews_lie_beside_the_originals_and_not_among_them(stored: Stored) -> None:
     media = stored(picture())
     make_previews(media)
-    assert [found.key for found in media_storage().list(f"{media.owner}/")] == [media.key]
-    assert {found.key for found in media_storage().list("previews/")} == {preview_key(media, size) for size in SIZES}
+    assert [found.key for found in media_storage().list(f"{media.owner}/")] == [
+        media.key
+    ]
+    assert {found.key for found in media_storage().list("previews/")} == {
+        preview_key(media, size) for size in SIZES
+    }
 
 
 @pytest.mark.django_db
-def test_only_previews_that_are_missing_are_made(stored: Stored, media_root: Path) -> None:
+def test_only_previews_that_are_missing_are_made(
+    stored: Stored, media_root: Path
+) -> None:
     media = stored(picture())
     make_previews(media)
     (media_root / preview_key(media, 320)).write_bytes(b"made before")
@@ -172,7 +197,9 @@ def test_only_previews_that_are_missing_are_made(stored: Stored, media_root: Pat
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("body", [b"", b"no picture", wide_png(12_000), picture()[:1000], drawing()])
+@pytest.mark.parametrize(
+    "body", [b"", b"no picture", wide_png(12_000), picture()[:1000], drawing()]
+)
 def test_what_cannot_be_read_has_no_preview(stored: Stored, body: bytes) -> None:
     with pytest.raises(PreviewError):
         make_previews(stored(body))
@@ -208,7 +235,9 @@ def test_two_workers_at_once_make_it_once(stored: Stored) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("kind", [Kind.PHOTO, Kind.SCREENSHOT, Kind.STICKER])
-def test_a_stored_picture_has_two_previews(viewer: Browser, stored: Stored, kind: Kind) -> None:
+def test_a_stored_picture_has_two_previews(
+    viewer: Browser, stored: Stored, kind: Kind
+) -> None:
     file = content(kind, 1)
     media = stored(file.body, file.content_type)
     make_previews(media)
@@ -222,7 +251,16 @@ def test_a_stored_picture_has_two_previews(viewer: Browser, stored: Stored, kind
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    "query", ["?size=321", "?size=", "?size=0", "?size=-1", "?size=abc", "?size=٣٢٠", "?size=320.0"]
+    "query",
+    [
+        "?size=321",
+        "?size=",
+        "?size=0",
+        "?size=-1",
+        "?size=abc",
+        "?size=٣٢٠",
+        "?size=320.0",
+    ],
 )
 def test_there_are_no_other_sizes(viewer: Browser, stored: Stored, query: str) -> None:
     assert get(viewer, stored(picture()), query).status_code == 404
@@ -230,20 +268,37 @@ def test_there_are_no_other_sizes(viewer: Browser, stored: Stored, query: str) -
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    "type", ["video/mp4", "application/pdf", "audio/ogg", "image/gif", "image/svg+xml", "text/html", ""]
+    "type",
+    [
+        "video/mp4",
+        "application/pdf",
+        "audio/ogg",
+        "image/gif",
+        "image/svg+xml",
+        "text/html",
+        "",
+    ],
 )
-def test_other_files_have_no_preview(viewer: Browser, stored: Stored, type: str) -> None:
+def test_other_files_have_no_preview(
+    viewer: Browser, stored: Stored, type: str
+) -> None:
     assert get(viewer, stored(picture(), type)).status_code == 404
 
 
 @pytest.mark.django_db
 @pytest.mark.both_databases
-def test_the_web_process_asks_a_worker_and_answers_at_once(viewer: Browser, stored: Stored, redis: Redis) -> None:
+def test_the_web_process_asks_a_worker_and_answers_at_once(
+    viewer: Browser, stored: Stored, redis: Redis
+) -> None:
     media = stored(picture())
     # As files are that were stored before previews were made by workers.
     Media.objects.update(preview_due_at=None)
     response = get(viewer, media)
-    assert (response.status_code, response["Retry-After"], response["Cache-Control"]) == (503, "5", "no-store")
+    assert (
+        response.status_code,
+        response["Retry-After"],
+        response["Cache-Control"],
+    ) == (503, "5", "no-store")
     assert (response["Content-Type"], response.content) == ("image/svg+xml", AWAITED)
     assert (list(waiting.due()), hints.waiting("previews")) == ([media], 1)
     assert list(media_storage().list("previews/")) == []
@@ -251,7 +306,9 @@ def test_the_web_process_asks_a_worker_and_answers_at_once(viewer: Browser, stor
 
 @pytest.mark.django_db
 @pytest.mark.both_databases
-def test_many_looks_ask_a_worker_once(viewer: Browser, stored: Stored, redis: Redis) -> None:
+def test_many_looks_ask_a_worker_once(
+    viewer: Browser, stored: Stored, redis: Redis
+) -> None:
     media = stored(picture())
     Media.objects.update(preview_due_at=None)
     assert {get(viewer, media).status_code for _ in range(5)} == {503}
@@ -260,7 +317,9 @@ def test_many_looks_ask_a_worker_once(viewer: Browser, stored: Stored, redis: Re
 
 @pytest.mark.django_db
 @pytest.mark.both_databases
-def test_a_look_asks_no_worker_for_what_was_given_up(viewer: Browser, stored: Stored, redis: Redis) -> None:
+def test_a_look_asks_no_worker_for_what_was_given_up(
+    viewer: Browser, stored: Stored, redis: Redis
+) -> None:
     media = stored(b"no picture")
     waiting.mark_done(media, "it takes too long to decode")
     response = get(viewer, media)
@@ -273,7 +332,9 @@ def test_a_look_asks_no_worker_for_what_was_given_up(viewer: Browser, stored: St
 
 @pytest.mark.django_db
 @pytest.mark.both_databases
-def test_a_look_leaves_a_file_alone_that_a_worker_has(viewer: Browser, stored: Stored) -> None:
+def test_a_look_leaves_a_file_alone_that_a_worker_has(
+    viewer: Browser, stored: Stored
+) -> None:
     media = stored(picture())
     waiting.claim()
     assert get(viewer, media).status_code == 503

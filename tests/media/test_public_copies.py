@@ -47,7 +47,11 @@ def photo(announced: Announced, in_a_bucket: None) -> Media:
 
 def kept(media: Media, body: bytes = PHOTO, content_type: str = "image/jpeg") -> Media:
     media_storage().put(
-        media.key, BytesIO(body), size=len(body), content_type=content_type, metadata={"record": "her number"}
+        media.key,
+        BytesIO(body),
+        size=len(body),
+        content_type=content_type,
+        metadata={"record": "her number"},
     )
     Media.objects.filter(id=media.id).update(
         state=State.STORED, stored_at=Now(), content_type=content_type, is_public=True
@@ -71,22 +75,34 @@ def lease_runs_out() -> None:
 
 def is_clean(media: Media, public: S3Storage) -> bool:
     """Whether there is no copy, and the row knows of none."""
-    return (keys(public), again(media).public_key, media.public_bucket, media.published_at) == ([], "", "", None)
+    return (
+        keys(public),
+        again(media).public_key,
+        media.public_bucket,
+        media.published_at,
+    ) == ([], "", "", None)
 
 
 def is_published(media: Media, public: S3Storage) -> bool:
     """Whether there is one copy, at the file's public address."""
     (key,) = keys(public)
-    return public_address(again(media)) == f"https://cdn.example/{key}" and media.public_lease_until is None
+    return (
+        public_address(again(media)) == f"https://cdn.example/{key}"
+        and media.public_lease_until is None
+    )
 
 
 class Meanwhile(Protocol):
-    def __call__(self, step: Callable[[], object], *, before_it: bool = False) -> None: ...
+    def __call__(
+        self, step: Callable[[], object], *, before_it: bool = False
+    ) -> None: ...
 
 
 @pytest.fixture
 def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
-    """Do something between the next copy and its confirmation, or between the claim and the copy."""
+    """Do something between the next copy and its confirmation, or between the claim and the
+    copy.
+    """
 
     def arrange(step: Callable[[], object], *, before_it: bool = False) -> None:
         copy_from = S3Storage.copy_from
@@ -106,7 +122,9 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
     return arrange
 
 
-def test_the_query_finds_the_rows_that_the_rule_names(announced: Announced, public: S3Storage) -> None:
+def test_the_query_finds_the_rows_that_the_rule_names(
+    announced: Announced, public: S3Storage
+) -> None:
     expected: dict[str, set[str]] = {"public": set(), "": set()}
     for words, _ in ROWS:
         media = announced()
@@ -121,23 +139,37 @@ def test_the_query_finds_the_rows_that_the_rule_names(announced: Announced, publ
 # --- copies -----------------------------------------------------------------------------
 
 
-def test_a_public_file_is_copied_under_a_random_name(photo: Media, public: S3Storage) -> None:
+def test_a_public_file_is_copied_under_a_random_name(
+    photo: Media, public: S3Storage
+) -> None:
     assert (sync(), sync(), is_published(photo, public)) == (1, 0, True)
     (key,) = keys(public)
     assert key.endswith(".jpeg")
     assert photo.id.hex[:12] not in key.replace("-", "")
     found = public.client.get_object(Bucket="public", Key=key)
-    assert (found["Body"].read(), found["ContentType"], found["Metadata"]) == (PHOTO, "image/jpeg", {})
-    assert (found["ContentDisposition"], found["CacheControl"]) == ("inline", "public, max-age=300")
+    assert (found["Body"].read(), found["ContentType"], found["Metadata"]) == (
+        PHOTO,
+        "image/jpeg",
+        {},
+    )
+    assert (found["ContentDisposition"], found["CacheControl"]) == (
+        "inline",
+        "public, max-age=300",
+    )
 
 
 @pytest.mark.parametrize("content_type", ["text/html", "image/svg+xml"])
-def test_a_copy_runs_nothing_in_a_browser(announced: Announced, public: S3Storage, content_type: str) -> None:
+def test_a_copy_runs_nothing_in_a_browser(
+    announced: Announced, public: S3Storage, content_type: str
+) -> None:
     page = kept(announced(), b"<script>", content_type)
     sync()
     found = public.client.head_object(Bucket="public", Key=again(page).public_key)
     assert page.public_key.endswith((".html", ".svg"))
-    assert (found["ContentType"], found["ContentDisposition"]) == ("application/octet-stream", "attachment")
+    assert (found["ContentType"], found["ContentDisposition"]) == (
+        "application/octet-stream",
+        "attachment",
+    )
 
 
 @pytest.mark.parametrize(
@@ -157,31 +189,47 @@ def test_what_is_no_longer_public_loses_its_copy(
     assert (sync(), is_clean(photo, public)) == (1, True)
 
 
-def test_a_deleted_file_that_comes_back_is_private(photo: Media, public: S3Storage) -> None:
+def test_a_deleted_file_that_comes_back_is_private(
+    photo: Media, public: S3Storage
+) -> None:
     Media.objects.all().mark_deleted("asked for")
     assert Media.objects.all().mark_public(True) == 0
     Media.objects.update(state=State.STORED)
     assert (sync(), is_clean(photo, public)) == (0, True)
 
 
-def test_a_copy_that_was_withdrawn_never_gets_its_address_back(photo: Media, public: S3Storage) -> None:
+def test_a_copy_that_was_withdrawn_never_gets_its_address_back(
+    photo: Media, public: S3Storage
+) -> None:
     sync()
     former = again(photo).public_key
     Media.objects.all().mark_public(False)
     sync()
     Media.objects.all().mark_public(True)
-    assert (sync(), is_published(photo, public), former in keys(public)) == (1, True, False)
+    assert (sync(), is_published(photo, public), former in keys(public)) == (
+        1,
+        True,
+        False,
+    )
 
 
-def test_a_file_that_was_stored_again_is_copied_again(photo: Media, public: S3Storage) -> None:
+def test_a_file_that_was_stored_again_is_copied_again(
+    photo: Media, public: S3Storage
+) -> None:
     sync()
     former = again(photo).public_key
     Media.objects.update(published_at=EARLIER)
     assert public_address(again(photo)) == ""
-    assert (sync(), is_published(photo, public), former in keys(public)) == (2, True, False)
+    assert (sync(), is_published(photo, public), former in keys(public)) == (
+        2,
+        True,
+        False,
+    )
 
 
-def test_a_file_that_the_bucket_has_lost_is_fetched_again(photo: Media, public: S3Storage) -> None:
+def test_a_file_that_the_bucket_has_lost_is_fetched_again(
+    photo: Media, public: S3Storage
+) -> None:
     installation.check(media_storage())
     media_storage().delete([photo.key])
     assert (sync(), again(photo).state) == (1, State.PENDING)
@@ -192,7 +240,10 @@ def test_a_file_that_the_bucket_has_lost_is_fetched_again(photo: Media, public: 
 # --- other settings ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("bucket", "url"), [("", "https://cdn.example"), ("public", ""), ("media", "https://c.e")])
+@pytest.mark.parametrize(
+    ("bucket", "url"),
+    [("", "https://cdn.example"), ("public", ""), ("media", "https://c.e")],
+)
 def test_without_a_public_bucket_of_its_own_nothing_is_public(
     photo: Media, public: S3Storage, settings: Settings, bucket: str, url: str
 ) -> None:
@@ -202,15 +253,22 @@ def test_without_a_public_bucket_of_its_own_nothing_is_public(
     assert (sync(), is_clean(photo, public), photo.is_public) == (1, True, True)
 
 
-def test_copies_move_when_another_bucket_is_named(photo: Media, public: S3Storage, settings: Settings) -> None:
+def test_copies_move_when_another_bucket_is_named(
+    photo: Media, public: S3Storage, settings: Settings
+) -> None:
     sync()
     public.client.create_bucket(Bucket="another")
     settings.R2_PUBLIC_BUCKET = "another"
     assert sync() == 2
-    assert (keys(public), is_published(photo, S3Storage(public.client, "another"))) == ([], True)
+    assert (keys(public), is_published(photo, S3Storage(public.client, "another"))) == (
+        [],
+        True,
+    )
 
 
-def test_copies_that_a_folder_cannot_remove_are_told_of(photo: Media, public: S3Storage, settings: Settings) -> None:
+def test_copies_that_a_folder_cannot_remove_are_told_of(
+    photo: Media, public: S3Storage, settings: Settings
+) -> None:
     sync()
     folder = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {}}
     settings.STORAGES = {**settings.STORAGES, "media": folder}
@@ -245,7 +303,9 @@ def test_a_file_that_is_stored_again_while_it_is_copied_is_copied_again(
     assert (sync(), is_published(photo, public)) == (2, True)
 
 
-def test_a_removal_waits_for_the_copy_that_is_being_made(photo: Media, public: S3Storage, meanwhile: Meanwhile) -> None:
+def test_a_removal_waits_for_the_copy_that_is_being_made(
+    photo: Media, public: S3Storage, meanwhile: Meanwhile
+) -> None:
     counts: list[int] = []
 
     def step() -> None:
@@ -275,7 +335,9 @@ REMOVING = ["public_copy_after_claim", "public_copy_after_remove"]
 
 @pytest.mark.parametrize("point", COPYING)
 @pytest.mark.parametrize("is_public", [True, False])
-def test_what_a_killed_worker_has_copied_is_found(photo: Media, public: S3Storage, point: str, is_public: bool) -> None:
+def test_what_a_killed_worker_has_copied_is_found(
+    photo: Media, public: S3Storage, point: str, is_public: bool
+) -> None:
     dies_at(point, sync)
     Media.objects.all().mark_public(is_public)
     assert (public_address(again(photo)), sync()) == ("", 0)
@@ -284,7 +346,9 @@ def test_what_a_killed_worker_has_copied_is_found(photo: Media, public: S3Storag
     assert is_published(photo, public) if is_public else is_clean(photo, public)
 
 
-def test_a_worker_that_is_killed_while_it_removes_a_copy_leaves_it_to_the_next(photo: Media, public: S3Storage) -> None:
+def test_a_worker_that_is_killed_while_it_removes_a_copy_leaves_it_to_the_next(
+    photo: Media, public: S3Storage
+) -> None:
     sync()
     Media.objects.all().mark_public(False)
     for point in REMOVING:
@@ -297,12 +361,17 @@ def test_a_worker_that_is_killed_while_it_removes_a_copy_leaves_it_to_the_next(p
 
 
 def test_a_copy_is_made_when_the_public_bucket_is_back(
-    announced: Announced, photo: Media, public: S3Storage, caplog: pytest.LogCaptureFixture
+    announced: Announced,
+    photo: Media,
+    public: S3Storage,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     kept(announced())
     public.client.delete_bucket(Bucket="public")
     assert sync() == 0
-    errors = Media.objects.exclude(public_error="").values_list("public_error", flat=True)
+    errors = Media.objects.exclude(public_error="").values_list(
+        "public_error", flat=True
+    )
     assert [*errors.all()] == ["the bucket, copy: NoSuchBucket (404)"]
     assert "no public copy was made or removed" in caplog.messages
     public.client.create_bucket(Bucket="public")
@@ -310,16 +379,23 @@ def test_a_copy_is_made_when_the_public_bucket_is_back(
     lease_runs_out()
     sync()
     assert (len(keys(public)), [*errors.all()]) == (2, [])
-    assert {public_address(media).rpartition("/")[2] for media in Media.objects.all()} == {*keys(public)}
+    assert {
+        public_address(media).rpartition("/")[2] for media in Media.objects.all()
+    } == {*keys(public)}
 
 
-def test_a_copy_that_could_not_be_removed_is_removed_later(photo: Media, public: S3Storage, settings: Settings) -> None:
+def test_a_copy_that_could_not_be_removed_is_removed_later(
+    photo: Media, public: S3Storage, settings: Settings
+) -> None:
     sync()
     Media.objects.all().mark_deleted("asked for")
     storages = settings.STORAGES
     options = {**storages["media"]["OPTIONS"], "endpoint_url": "http://127.0.0.1:1"}
     settings.STORAGES = {**storages, "media": {**storages["media"], "OPTIONS": options}}
-    assert (sync(), again(photo).public_error) == (0, "the bucket, delete: EndpointConnectionError")
+    assert (sync(), again(photo).public_error) == (
+        0,
+        "the bucket, delete: EndpointConnectionError",
+    )
     settings.STORAGES = storages
     assert (sync(), len(keys(public))) == (0, 1)
     lease_runs_out()
@@ -330,7 +406,11 @@ def test_a_copy_that_could_not_be_removed_is_removed_later(photo: Media, public:
 
 
 def test_a_job_that_did_not_get_through_asks_for_another(
-    announced: Announced, photo: Media, public: S3Storage, redis: Redis, monkeypatch: pytest.MonkeyPatch
+    announced: Announced,
+    photo: Media,
+    public: S3Storage,
+    redis: Redis,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     kept(announced())
     monkeypatch.setattr(public_copies, "FILES_PER_JOB", 1)
@@ -338,7 +418,9 @@ def test_a_job_that_did_not_get_through_asks_for_another(
     assert (len(keys(public)), hints.waiting("ingest")) == (1, 1)
 
 
-def test_the_sweeper_asks_for_a_job(photo: Media, public: S3Storage, redis: Redis) -> None:
+def test_the_sweeper_asks_for_a_job(
+    photo: Media, public: S3Storage, redis: Redis
+) -> None:
     call_command("sweep")
     assert hints.waiting("ingest") == 1
     jobs.sync_public_copies()

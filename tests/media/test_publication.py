@@ -22,7 +22,10 @@ ROWS: list[tuple[dict[str, Any], Step | None]] = [
     ({"is_public": True}, Step.COPY),
     ({"is_public": True, "state": State.PENDING}, None),
     ({"is_public": True, **PUBLISHED}, None),
-    ({"is_public": True, **PUBLISHED, "published_at": EARLIER, "stored_at": LATER}, Step.REMOVE),
+    (
+        {"is_public": True, **PUBLISHED, "published_at": EARLIER, "stored_at": LATER},
+        Step.REMOVE,
+    ),
     ({"is_public": True, **PUBLISHED, "public_bucket": "former"}, Step.REMOVE),
     ({"is_public": True, **LEFT_OVER}, Step.REMOVE),
     ({"is_public": False, **LEFT_OVER}, Step.REMOVE),
@@ -38,7 +41,9 @@ def row(words: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("words", "step"), ROWS)
-def test_what_is_to_be_done_about_a_copy(words: dict[str, Any], step: Step | None) -> None:
+def test_what_is_to_be_done_about_a_copy(
+    words: dict[str, Any], step: Step | None
+) -> None:
     media = Media(**row(words))
     assert next_step(media, "public") == step
     assert next_step(media, "") == (Step.REMOVE if media.public_key else None)

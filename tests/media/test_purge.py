@@ -35,7 +35,9 @@ def nothing() -> None:
 
 
 class Shelf(DiskStorage):
-    """The real folder storage. ``before_delete`` and ``after_delete`` are called once, at the next delete."""
+    """The real folder storage. ``before_delete`` and ``after_delete`` are called once, at the next
+    delete.
+    """
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -44,7 +46,9 @@ class Shelf(DiskStorage):
         self.deletes = 0
 
     def lay(self, key: str) -> None:
-        self.put(key, BytesIO(b"a file"), size=6, content_type="image/jpeg", metadata={})
+        self.put(
+            key, BytesIO(b"a file"), size=6, content_type="image/jpeg", metadata={}
+        )
 
     def delete(self, keys: Iterable[str]) -> None:
         self.deletes += 1
@@ -72,22 +76,32 @@ def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def lie(shelf: Shelf, *files: Media) -> set[str]:
     """Lay the files and their previews into the bucket; their keys."""
-    keys = {key for media in files for key in (media.key, *(preview_key(media, size) for size in SIZES))}
+    keys = {
+        key
+        for media in files
+        for key in (media.key, *(preview_key(media, size) for size in SIZES))
+    }
     for key in keys:
         shelf.lay(key)
-    Media.objects.filter(id__in=[media.id for media in files]).update(state=State.STORED)
+    Media.objects.filter(id__in=[media.id for media in files]).update(
+        state=State.STORED
+    )
     return keys
 
 
 def deleted(*files: Media) -> None:
-    assert Media.objects.filter(id__in=[media.id for media in files]).mark_deleted("asked for") == len(files)
+    assert Media.objects.filter(id__in=[media.id for media in files]).mark_deleted(
+        "asked for"
+    ) == len(files)
 
 
 def purged() -> set[str]:
     return {*Media.objects.exclude(purged_at=None).values_list("key", flat=True)}
 
 
-def test_deleted_files_and_their_previews_leave_the_bucket_once(announced: Announced, shelf: Shelf) -> None:
+def test_deleted_files_and_their_previews_leave_the_bucket_once(
+    announced: Announced, shelf: Shelf
+) -> None:
     gone, stays = announced(), announced()
     lie(shelf, gone)
     left = lie(shelf, stays)
@@ -96,7 +110,9 @@ def test_deleted_files_and_their_previews_leave_the_bucket_once(announced: Annou
     assert (purge_deleted(), shelf.deletes) == (0, 1)
 
 
-def test_a_file_without_an_object_is_purged_as_well(announced: Announced, shelf: Shelf) -> None:
+def test_a_file_without_an_object_is_purged_as_well(
+    announced: Announced, shelf: Shelf
+) -> None:
     deleted(announced())
     assert (purge_deleted(), Media.objects.unpurged().count()) == (1, 0)
 
@@ -106,10 +122,16 @@ def test_batches_are_purged_and_their_neighbours_are_untouched(shelf: Shelf) -> 
     for key in Media.objects.values_list("key", flat=True):
         shelf.lay(key)
     Media.objects.update(state=State.STORED)
-    keep(announcement(owner=f"{OWNER}0"), announcement(owner=OWNER[:-1]), announcement())
+    keep(
+        announcement(owner=f"{OWNER}0"), announcement(owner=OWNER[:-1]), announcement()
+    )
     left = lie(shelf, *Media.objects.filter(state=State.PENDING))
     assert Media.objects.exclude(key__in=left).mark_deleted("asked for") == 250
-    assert (purge_deleted(), shelf.keys(), Media.objects.unpurged().count()) == (250, left, 0)
+    assert (purge_deleted(), shelf.keys(), Media.objects.unpurged().count()) == (
+        250,
+        left,
+        0,
+    )
     assert shelf.deletes == 3
 
 
@@ -117,7 +139,9 @@ def test_batches_are_purged_and_their_neighbours_are_untouched(shelf: Shelf) -> 
 
 
 @pytest.mark.usefixtures("one_by_one")
-def test_a_file_that_came_back_before_its_turn_keeps_its_object(announced: Announced, shelf: Shelf) -> None:
+def test_a_file_that_came_back_before_its_turn_keeps_its_object(
+    announced: Announced, shelf: Shelf
+) -> None:
     first, second = sorted((announced(), announced()), key=lambda media: media.id)
     lie(shelf, first)
     left = lie(shelf, second)
@@ -142,11 +166,18 @@ def is_stored(lease: Lease) -> bool:
     """Whether a worker that has just put the object may say so."""
     media = lease.media
     return Media.objects.mark_stored(
-        lease, key=media.key, sha256="0" * 64, size=6, content_type="image/jpeg", type_differs=False
+        lease,
+        key=media.key,
+        sha256="0" * 64,
+        size=6,
+        content_type="image/jpeg",
+        type_differs=False,
     )
 
 
-def test_a_file_that_comes_back_while_it_is_purged_is_fetched_after_it(announced: Announced, shelf: Shelf) -> None:
+def test_a_file_that_comes_back_while_it_is_purged_is_fetched_after_it(
+    announced: Announced, shelf: Shelf
+) -> None:
     lie(shelf, media := announced())
     deleted(media)
     claims: list[Lease | None] = []
@@ -158,7 +189,11 @@ def test_a_file_that_comes_back_while_it_is_purged_is_fetched_after_it(announced
     shelf.before_delete = begin
     assert (purge_deleted(), claims, shelf.keys()) == (0, [None], set())
     media.refresh_from_db()
-    assert (media.state, media.purged_at, claimed().media) == (State.PENDING, None, media)
+    assert (media.state, media.purged_at, claimed().media) == (
+        State.PENDING,
+        None,
+        media,
+    )
 
 
 def test_a_file_that_comes_back_and_is_deleted_again_is_fetched_after_the_purge(
@@ -178,7 +213,9 @@ def test_a_file_that_comes_back_and_is_deleted_again_is_fetched_after_the_purge(
     assert claimed().media == media
 
 
-def test_a_worker_that_is_late_does_not_call_stored_what_is_being_purged(announced: Announced, shelf: Shelf) -> None:
+def test_a_worker_that_is_late_does_not_call_stored_what_is_being_purged(
+    announced: Announced, shelf: Shelf
+) -> None:
     media = announced()
     late = claimed()
     deleted(media)
@@ -194,7 +231,9 @@ def test_a_worker_that_is_late_does_not_call_stored_what_is_being_purged(announc
     assert (shelf.keys(), Media.objects.get().state) == (set(), State.PENDING)
 
 
-def test_a_purge_that_lasted_too_long_brings_back_what_it_deleted(announced: Announced, shelf: Shelf) -> None:
+def test_a_purge_that_lasted_too_long_brings_back_what_it_deleted(
+    announced: Announced, shelf: Shelf
+) -> None:
     lie(shelf, media := announced())
     deleted(media)
 
@@ -208,7 +247,9 @@ def test_a_purge_that_lasted_too_long_brings_back_what_it_deleted(announced: Ann
     assert claimed().media == media
 
 
-def test_a_purge_waits_for_the_worker_that_still_fetches_the_file(announced: Announced, shelf: Shelf) -> None:
+def test_a_purge_waits_for_the_worker_that_still_fetches_the_file(
+    announced: Announced, shelf: Shelf
+) -> None:
     media = announced()
     lease = claimed()
     deleted(media)
@@ -217,7 +258,9 @@ def test_a_purge_waits_for_the_worker_that_still_fetches_the_file(announced: Ann
     assert purge_deleted() == 1
 
 
-def test_an_object_that_is_put_while_its_file_is_purged_is_purged_again(announced: Announced, shelf: Shelf) -> None:
+def test_an_object_that_is_put_while_its_file_is_purged_is_purged_again(
+    announced: Announced, shelf: Shelf
+) -> None:
     media = announced()
     late = claimed()
     deleted(media)
@@ -233,7 +276,9 @@ def test_an_object_that_is_put_while_its_file_is_purged_is_purged_again(announce
     assert (purge_deleted(), shelf.keys()) == (1, set())
 
 
-def test_a_file_that_somebody_else_is_purging_is_left_to_them(announced: Announced, shelf: Shelf) -> None:
+def test_a_file_that_somebody_else_is_purging_is_left_to_them(
+    announced: Announced, shelf: Shelf
+) -> None:
     lie(shelf, media := announced())
     deleted(media)
     counts: list[int] = []
@@ -242,7 +287,9 @@ def test_a_file_that_somebody_else_is_purging_is_left_to_them(announced: Announc
     assert (counts, shelf.deletes, shelf.keys()) == ([0], 1, set())
 
 
-def test_a_purger_that_was_killed_leaves_its_files_to_the_next(announced: Announced, shelf: Shelf) -> None:
+def test_a_purger_that_was_killed_leaves_its_files_to_the_next(
+    announced: Announced, shelf: Shelf
+) -> None:
     lie(shelf, media := announced())
     deleted(media)
     for point in ("purge_after_claim", "purge_after_delete"):
@@ -252,7 +299,9 @@ def test_a_purger_that_was_killed_leaves_its_files_to_the_next(announced: Announ
     assert (purge_deleted(), shelf.keys()) == (1, set())
 
 
-def test_nobody_who_writes_waits_for_the_bucket(announced: Announced, shelf: Shelf) -> None:
+def test_nobody_who_writes_waits_for_the_bucket(
+    announced: Announced, shelf: Shelf
+) -> None:
     deleted(announced())
     writes: list[int] = []
 
@@ -278,18 +327,30 @@ def test_nobody_who_writes_waits_for_the_bucket(announced: Announced, shelf: She
 
 
 @pytest.mark.usefixtures("one_by_one")
-def test_while_the_storage_is_down_nothing_is_lost(announced: Announced, shelf: Shelf) -> None:
+def test_while_the_storage_is_down_nothing_is_lost(
+    announced: Announced, shelf: Shelf
+) -> None:
     files = [announced() for _ in range(3)]
     lie(shelf, *files)
     deleted(*files)
     away = shelf.root.rename(shelf.root.with_name("away"))
-    assert (purge_deleted(), shelf.deletes, Media.objects.unpurged().count()) == (0, 0, 3)
+    assert (purge_deleted(), shelf.deletes, Media.objects.unpurged().count()) == (
+        0,
+        0,
+        3,
+    )
     away.rename(shelf.root)
-    assert (purge_deleted(), shelf.keys(), Media.objects.unpurged().count()) == (3, set(), 0)
+    assert (purge_deleted(), shelf.keys(), Media.objects.unpurged().count()) == (
+        3,
+        set(),
+        0,
+    )
 
 
 @pytest.mark.usefixtures("one_by_one")
-def test_what_was_purged_before_the_storage_failed_stays_purged(announced: Announced, shelf: Shelf) -> None:
+def test_what_was_purged_before_the_storage_failed_stays_purged(
+    announced: Announced, shelf: Shelf
+) -> None:
     files = [announced() for _ in range(3)]
     deleted(*files)
 
@@ -304,7 +365,9 @@ def test_what_was_purged_before_the_storage_failed_stays_purged(announced: Annou
     assert (purge_deleted(), Media.objects.unpurged().count()) == (2, 0)
 
 
-def test_an_object_that_stays_keeps_its_own_file_only(announced: Announced, shelf: Shelf) -> None:
+def test_an_object_that_stays_keeps_its_own_file_only(
+    announced: Announced, shelf: Shelf
+) -> None:
     files = [announced() for _ in range(3)]
     lie(shelf, *files)
     deleted(*files)
@@ -315,11 +378,17 @@ def test_an_object_that_stays_keeps_its_own_file_only(announced: Announced, shel
     assert (purge_deleted(), purged()) == (2, {files[0].key, files[2].key})
     stuck.unlink()
     away.rename(stuck)
-    assert (purge_deleted(), shelf.keys(), Media.objects.unpurged().count()) == (1, set(), 0)
+    assert (purge_deleted(), shelf.keys(), Media.objects.unpurged().count()) == (
+        1,
+        set(),
+        0,
+    )
 
 
 @pytest.mark.usefixtures("one_by_one")
-def test_a_file_that_stays_does_not_hold_up_those_behind_it(announced: Announced, shelf: Shelf) -> None:
+def test_a_file_that_stays_does_not_hold_up_those_behind_it(
+    announced: Announced, shelf: Shelf
+) -> None:
     files = [announced() for _ in range(3)]
     deleted(*files)
     first = min(files, key=lambda media: media.id)
@@ -336,11 +405,21 @@ def test_a_file_that_stays_does_not_hold_up_those_behind_it(announced: Announced
 
 def said(id: str, text: str, at: int) -> SignedRequest:
     sender = ADA.removeprefix("whatsapp:+")
-    return meta({"from": sender, "id": id, "timestamp": str(at), "type": "text", "text": {"body": text}})
+    return meta(
+        {
+            "from": sender,
+            "id": id,
+            "timestamp": str(at),
+            "type": "text",
+            "text": {"body": text},
+        }
+    )
 
 
 def three_photos() -> list[SignedRequest]:
-    """A session of Ada's, after a photo that she sent before it; and one of Bob's in the same minute."""
+    """A session of Ada's, after a photo that she sent before it; and one of Bob's in the same
+    minute.
+    """
     return [
         album(photo(8, sent_at=SENT - 10)),
         said("wamid.sell", "SELL", SENT),
@@ -363,7 +442,9 @@ def reset_and_purge() -> int:
 
 def numbers(shelf: Shelf) -> set[int]:
     """The photos that are in the bucket."""
-    ids = Media.objects.filter(key__in=shelf.keys()).values_list("provider_message_id", flat=True)
+    ids = Media.objects.filter(key__in=shelf.keys()).values_list(
+        "provider_message_id", flat=True
+    )
     return {int(id.removeprefix("wamid.")) for id in ids}
 
 
@@ -380,15 +461,23 @@ def test_reset_leaves_a_photo_that_somebody_else_sent_too(shelf: Shelf) -> None:
     file = photo(2).file
     assert file
     forwarded = image("wamid.forwarded", sender=BOB, at=SENT + 4)
-    stored_photos(shelf, meta({**forwarded, "image": {"id": file.media_id, "mime_type": "image/jpeg"}}))
+    stored_photos(
+        shelf,
+        meta({**forwarded, "image": {"id": file.media_id, "mime_type": "image/jpeg"}}),
+    )
     assert (reset_and_purge(), numbers(shelf)) == (2, {2, 8, 9})
 
 
-def test_reset_leaves_a_photo_that_was_sent_before_the_session_too(shelf: Shelf) -> None:
+def test_reset_leaves_a_photo_that_was_sent_before_the_session_too(
+    shelf: Shelf,
+) -> None:
     file = photo(2).file
     assert file
     earlier = image("wamid.earlier", at=SENT - 10)
-    stored_photos(shelf, meta({**earlier, "image": {"id": file.media_id, "mime_type": "image/jpeg"}}))
+    stored_photos(
+        shelf,
+        meta({**earlier, "image": {"id": file.media_id, "mime_type": "image/jpeg"}}),
+    )
     assert (reset_and_purge(), numbers(shelf)) == (2, {2, 8, 9})
 
 
@@ -399,7 +488,9 @@ def test_reset_deletes_nothing_of_a_contact_on_hold(shelf: Shelf) -> None:
     assert not Media.objects.filter(state=State.DELETED).exists()
 
 
-def test_a_photo_sent_again_after_reset_comes_back_under_its_key(shelf: Shelf, settings: Settings) -> None:
+def test_a_photo_sent_again_after_reset_comes_back_under_its_key(
+    shelf: Shelf, settings: Settings
+) -> None:
     settings.SESSION_START = "keyword"
     stored_photos(shelf)
     reset_and_purge()
@@ -410,4 +501,9 @@ def test_a_photo_sent_again_after_reset_comes_back_under_its_key(shelf: Shelf, s
     inbox.drain()
     back = Media.objects.get(provider_media_id=file.media_id)
     lie(shelf, back)
-    assert (back.state, back.purged_at, purge_deleted(), numbers(shelf)) == (State.PENDING, None, 0, {2, 8, 9})
+    assert (back.state, back.purged_at, purge_deleted(), numbers(shelf)) == (
+        State.PENDING,
+        None,
+        0,
+        {2, 8, 9},
+    )

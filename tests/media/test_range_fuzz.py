@@ -1,4 +1,6 @@
-"""Whatever readers ask of a stored file, they get bytes of it, in the place that the answer says."""
+"""Whatever readers ask of a stored file, they get bytes of it, in the place that the answer
+says.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +27,19 @@ near = st.one_of(
     small.map(lambda first: f"bytes={first}-"),
     small.map(lambda last: f"bytes=-{last}"),
 )
-tags = st.one_of(st.sampled_from([TAG, f"W/{TAG}", "*", '"other"', f'"other", {TAG}', '"', ""]), st.text(max_size=20))
+tags = st.one_of(
+    st.sampled_from([TAG, f"W/{TAG}", "*", '"other"', f'"other", {TAG}', '"', ""]),
+    st.text(max_size=20),
+)
 dates = st.one_of(
     st.datetimes().map(lambda when: when.strftime("%a, %d %b %Y %H:%M:%S GMT")),
     st.sampled_from(
-        ["Thu, 01 Jan 1970 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "Sun Nov  6 08:49:37 1994", "0"]
+        [
+            "Thu, 01 Jan 1970 00:00:00 GMT",
+            "Fri, 31 Dec 9999 23:59:59 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            "0",
+        ]
     ),
     st.text(max_size=20),
 )
@@ -51,12 +61,22 @@ def is_right(method: str, response: Any) -> bool:
     body, length = response.body, response.get("Content-Length")
     match response.status_code:
         case 200:
-            return body == (BODY if method == "GET" else b"") and length == "1000" and "Content-Range" not in response
+            return (
+                body == (BODY if method == "GET" else b"")
+                and length == "1000"
+                and "Content-Range" not in response
+            )
         case 206:
-            found = re.fullmatch(r"bytes ([0-9]+)-([0-9]+)/1000", response["Content-Range"])
+            found = re.fullmatch(
+                r"bytes ([0-9]+)-([0-9]+)/1000", response["Content-Range"]
+            )
             assert found is not None and method == "GET"
             first, last = int(found[1]), int(found[2])
-            return first <= last < 1000 and body == BODY[first : last + 1] and length == str(len(body))
+            return (
+                first <= last < 1000
+                and body == BODY[first : last + 1]
+                and length == str(len(body))
+            )
         case 304 | 412:
             return not body
         case 416:
@@ -64,9 +84,15 @@ def is_right(method: str, response: Any) -> bool:
     return False
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=400,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(method=st.sampled_from(["GET", "GET", "GET", "HEAD"]), asked=conditions)
-def test_no_request_gets_a_wrong_byte(viewer: Browser, photo: Media, method: str, asked: dict[str, str]) -> None:
+def test_no_request_gets_a_wrong_byte(
+    viewer: Browser, photo: Media, method: str, asked: dict[str, str]
+) -> None:
     response = viewer.generic(method, f"/media/{photo.id}/", headers=asked)
     assert is_right(method, response), (response.status_code, response.headers)
 

@@ -76,7 +76,9 @@ def answer(header: str | None, total: int = TOTAL) -> tuple[int, int] | str | No
         ("bytes=" + ",".join(["0-"] * 1000), WHOLE),
     ],
 )
-def test_a_range_of_a_thousand_bytes(header: str | None, expected: tuple[int, int] | str | None) -> None:
+def test_a_range_of_a_thousand_bytes(
+    header: str | None, expected: tuple[int, int] | str | None
+) -> None:
     assert answer(header) == expected
 
 
@@ -101,7 +103,12 @@ def test_a_range_names_itself_as_the_rfc_says() -> None:
 
 
 @pytest.mark.parametrize(
-    "header", ["bytes=" + " " * 60_000 + "x", "bytes=" + "0" * 60_000 + "x", "bytes=" + "0-," * 20_000]
+    "header",
+    [
+        "bytes=" + " " * 60_000 + "x",
+        "bytes=" + "0" * 60_000 + "x",
+        "bytes=" + "0-," * 20_000,
+    ],
 )
 def test_no_header_keeps_the_parser_busy(header: str) -> None:
     before = time.process_time()
@@ -114,19 +121,29 @@ headers = st.one_of(
     st.text(),
     signs,
     signs.map("bytes={}".format),
-    st.tuples(st.integers(0, 10**30), st.integers(0, 10**30)).map(lambda pair: f"bytes={pair[0]}-{pair[1]}"),
+    st.tuples(st.integers(0, 10**30), st.integers(0, 10**30)).map(
+        lambda pair: f"bytes={pair[0]}-{pair[1]}"
+    ),
 )
 
 
 @given(headers, st.integers(0, 10**15))
-def test_whatever_is_asked_the_answer_lies_within_the_file(header: str, total: int) -> None:
+def test_whatever_is_asked_the_answer_lies_within_the_file(
+    header: str, total: int
+) -> None:
     found = answer(header, total)
     if isinstance(found, tuple):
         assert 0 <= found[0] <= found[1] < total
 
 
-@given(st.integers(0, 10**30), st.one_of(st.none(), st.integers(0, 10**30)), st.integers(1, 10**15))
-def test_a_well_formed_range_means_what_the_rfc_says(first: int, last: int | None, total: int) -> None:
+@given(
+    st.integers(0, 10**30),
+    st.one_of(st.none(), st.integers(0, 10**30)),
+    st.integers(1, 10**15),
+)
+def test_a_well_formed_range_means_what_the_rfc_says(
+    first: int, last: int | None, total: int
+) -> None:
     found = answer(f"bytes={first}-{'' if last is None else last}", total)
     if last is not None and last < first:
         assert found is WHOLE
@@ -138,5 +155,7 @@ def test_a_well_formed_range_means_what_the_rfc_says(first: int, last: int | Non
 
 @given(headers)
 def test_nothing_but_one_plain_range_cuts_the_file(header: str) -> None:
-    if not re.fullmatch(r"(?i)bytes=[ \t]*([0-9]+-[0-9]*|-[0-9]+)[ \t]*", header, re.ASCII):
+    if not re.fullmatch(
+        r"(?i)bytes=[ \t]*([0-9]+-[0-9]*|-[0-9]+)[ \t]*", header, re.ASCII
+    ):
         assert answer(header) is WHOLE

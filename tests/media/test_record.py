@@ -85,8 +85,14 @@ def test_what_was_kept_without_keys_is_read_when_there_are_some() -> None:
         {"record": "b1.!!!!"},
         {"record": "f1.é"},
         {"record": "f1.abc"},
-        *({"record": "b1." + base64.urlsafe_b64encode(zlib.compress(text)).decode()} for text in (b"[]", b"{}", b"1")),
-        {"record": "b1." + base64.urlsafe_b64encode(zlib.compress(b"[" * 100_000)).decode()},
+        *(
+            {"record": "b1." + base64.urlsafe_b64encode(zlib.compress(text)).decode()}
+            for text in (b"[]", b"{}", b"1")
+        ),
+        {
+            "record": "b1."
+            + base64.urlsafe_b64encode(zlib.compress(b"[" * 100_000)).decode()
+        },
         {"record": "b1." + base64.urlsafe_b64encode(zlib.compress(b"\xff")).decode()},
         encoded(keys=(OLD,)),
     ],
@@ -106,11 +112,16 @@ NOISE = "".join(chr(0x4E00 + n * 7919 % 20000) for n in range(4000))
 
 
 @pytest.mark.parametrize("keys", [(), (NEW,)])
-def test_a_long_link_goes_before_a_name_and_a_name_before_an_id(keys: tuple[str, ...]) -> None:
+def test_a_long_link_goes_before_a_name_and_a_name_before_an_id(
+    keys: tuple[str, ...],
+) -> None:
     long_link = decode(encoded(replace(RECORD, url=NOISE), keys), keys=keys)
     assert (long_link.url, long_link.filename) == ("", RECORD.filename)
     long_name = decode(encoded(replace(RECORD, filename=NOISE), keys), keys=keys)
-    assert (long_name.filename, long_name.provider_message_id) == ("", RECORD.provider_message_id)
+    assert (long_name.filename, long_name.provider_message_id) == (
+        "",
+        RECORD.provider_message_id,
+    )
 
 
 # All but halves of characters.
@@ -128,10 +139,18 @@ texts = st.text(signs, max_size=255)
     announced_type=st.one_of(st.just("image/jpeg"), st.just(NOISE[:200])),
     keys=st.sampled_from([(), (NEW,)]),
 )
-def test_metadata_is_ascii_and_short_whatever_strangers_wrote(keys: tuple[str, ...], **words: Any) -> None:
+def test_metadata_is_ascii_and_short_whatever_strangers_wrote(
+    keys: tuple[str, ...], **words: Any
+) -> None:
     record = replace(RECORD, **words)
     metadata = encoded(record, keys)
-    assert sum(len(name) + len(value) for name, value in metadata.items()) <= MAX_METADATA
+    assert (
+        sum(len(name) + len(value) for name, value in metadata.items()) <= MAX_METADATA
+    )
     assert all(value.isascii() and value.isprintable() for value in metadata.values())
     read = decode(metadata, keys=keys)
-    assert (read.owner, read.size, read.occurred_at) == (record.owner, record.size, record.occurred_at)
+    assert (read.owner, read.size, read.occurred_at) == (
+        record.owner,
+        record.size,
+        record.occurred_at,
+    )

@@ -48,7 +48,9 @@ class Part:
 
 def asked(method: str = "GET", **headers: str) -> HttpRequest:
     return RequestFactory().generic(
-        method, "/", headers={name.replace("_", "-"): said for name, said in headers.items()}
+        method,
+        "/",
+        headers={name.replace("_", "-"): said for name, said in headers.items()},
     )
 
 
@@ -71,7 +73,9 @@ def test_the_whole_and_a_part_need_bytes() -> None:
     assert settle(asked(Range="bytes=0-9,20-29"), FILE) is None
 
 
-@pytest.mark.parametrize("headers", [{}, {"Range": "bytes=0-9"}, {"Range": "bytes=1000-"}])
+@pytest.mark.parametrize(
+    "headers", [{}, {"Range": "bytes=0-9"}, {"Range": "bytes=1000-"}]
+)
 def test_head_tells_of_the_whole(headers: dict[str, str]) -> None:
     response = settled(FILE, "HEAD", **headers)
     assert (response.status_code, response["Content-Length"]) == (200, "1000")
@@ -100,7 +104,9 @@ def test_what_the_reader_has_is_not_sent_again() -> None:
 
 def test_conditions_that_do_not_hold_are_412() -> None:
     assert settled(If_Match='"other"', Range="bytes=0-9").status_code == 412
-    assert settled(If_Unmodified_Since="Sat, 31 Oct 2026 12:00:00 GMT").status_code == 412
+    assert (
+        settled(If_Unmodified_Since="Sat, 31 Oct 2026 12:00:00 GMT").status_code == 412
+    )
 
 
 @pytest.mark.parametrize(
@@ -116,7 +122,9 @@ def test_conditions_that_do_not_hold_are_412() -> None:
     ],
 )
 def test_a_part_of_another_version_is_the_whole(if_range: str, applies: bool) -> None:
-    assert settle(asked(Range="bytes=0-9", If_Range=if_range), FILE) == (ByteRange(0, 10) if applies else None)
+    assert settle(asked(Range="bytes=0-9", If_Range=if_range), FILE) == (
+        ByteRange(0, 10) if applies else None
+    )
     if not applies:
         assert settle(asked(Range="bytes=1000-", If_Range=if_range), FILE) is None
 
@@ -132,8 +140,15 @@ def test_no_more_is_opened_than_is_sent() -> None:
 
 def test_the_whole_file() -> None:
     response = send(FILE, None, Part())
-    assert (response.status_code, response["Content-Length"], response["Accept-Ranges"]) == (200, "1000", "bytes")
-    assert (response["ETag"], response["Last-Modified"]) == ('"the-tag"', "Sun, 01 Nov 2026 12:00:00 GMT")
+    assert (
+        response.status_code,
+        response["Content-Length"],
+        response["Accept-Ranges"],
+    ) == (200, "1000", "bytes")
+    assert (response["ETag"], response["Last-Modified"]) == (
+        '"the-tag"',
+        "Sun, 01 Nov 2026 12:00:00 GMT",
+    )
     assert body(response) == BODY
 
 
@@ -146,17 +161,26 @@ def test_a_part_of_it() -> None:
 
 def test_a_range_of_all_is_a_range() -> None:
     response = send(FILE, ByteRange(0, 1000), Part())
-    assert (response.status_code, response["Content-Range"]) == (206, "bytes 0-999/1000")
+    assert (response.status_code, response["Content-Range"]) == (
+        206,
+        "bytes 0-999/1000",
+    )
 
 
 def test_an_empty_file_is_an_empty_answer() -> None:
     response = send(EMPTY, None, Part(0, 0, 0))
-    assert (response.status_code, response["Content-Length"], body(response)) == (200, "0", b"")
+    assert (response.status_code, response["Content-Length"], body(response)) == (
+        200,
+        "0",
+        b"",
+    )
 
 
 @pytest.mark.parametrize("part", [None, ByteRange(0, 1), ByteRange(900, 1000)])
 @pytest.mark.parametrize("total", [1, 899, 1001])
-def test_an_object_of_another_length_is_an_error_and_never_half_an_answer(part: ByteRange | None, total: int) -> None:
+def test_an_object_of_another_length_is_an_error_and_never_half_an_answer(
+    part: ByteRange | None, total: int
+) -> None:
     opened = Part(*extent(FILE, part), total=total)
     with pytest.raises(StorageError):
         send(FILE, part, opened)
@@ -190,7 +214,11 @@ def test_the_object_is_closed_when_the_reader_is_gone() -> None:
 def test_what_is_not_known_to_be_right_is_neither_tagged_nor_cut_nor_kept() -> None:
     arriving = Part()
     response = send_as_it_comes(replace(FILE, etag=""), arriving)
-    assert (response.status_code, response["Content-Length"], response["Accept-Ranges"]) == (200, "1000", "none")
+    assert (
+        response.status_code,
+        response["Content-Length"],
+        response["Accept-Ranges"],
+    ) == (200, "1000", "none")
     assert response["Cache-Control"] == "no-store"
     assert "ETag" not in response and "Last-Modified" not in response
     assert body(response) == BODY

@@ -47,7 +47,9 @@ refusals = [ForbiddenError("no"), RefusedAddressError("no")]
 def follows(
     error: Exception, *, after: timedelta = HOUR, expires: bool = True, **words: Any
 ) -> Again | PauseAccount | End:
-    """What follows an error ``after`` the announcement, of a file that its provider keeps for a week, or for ever."""
+    """What follows an error ``after`` the announcement, of a file that its provider keeps for a
+    week, or for ever.
+    """
     expires_at = ANNOUNCED + WEEK if expires else None
     said = {"attempts": 1, "repeated": False, "luck": 0.5}
     return decide(
@@ -75,24 +77,47 @@ YEARS: dict[str, Any] = {"after": timedelta(days=999)}
         # What somebody may allow some day.
         *((error, {"attempts": 99, "repeated": True}, None) for error in refusals),
         *((error, {**LATE, **OFTEN}, None) for error in refusals),
-        *((error, {**TOO_LATE, **OFTEN, "attempts": FEW - 1}, None) for error in refusals),
+        *(
+            (error, {**TOO_LATE, **OFTEN, "attempts": FEW - 1}, None)
+            for error in refusals
+        ),
         *((error, {**TOO_LATE, "attempts": FEW}, End.REJECTED) for error in refusals),
-        *((error, {**FOR_EVER, **OFTEN, "after": timedelta(days=29)}, None) for error in refusals),
-        *((error, {**FOR_EVER, **OFTEN, "after": timedelta(days=31)}, End.REJECTED) for error in refusals),
+        *(
+            (error, {**FOR_EVER, **OFTEN, "after": timedelta(days=29)}, None)
+            for error in refusals
+        ),
+        *(
+            (error, {**FOR_EVER, **OFTEN, "after": timedelta(days=31)}, End.REJECTED)
+            for error in refusals
+        ),
         # What the provider may have meant for the moment: a few times, and twice running.
         (WrongBytesError("no"), {"attempts": FEW - 1, "repeated": True}, None),
         (WrongBytesError("no"), {"attempts": 99, "repeated": False}, None),
         (WrongBytesError("no"), OFTEN, End.REJECTED),
-        # Gone: believed once its time is over; where it has no time of its own, as late as anything else.
+        # Gone: believed once its time is over; where it has no time of its own, as late as anything
+        # else.
         (GoneError("no"), {"attempts": 99, "repeated": True}, None),
         (GoneError("no"), {**LATE, "attempts": FEW - 1, "repeated": True}, None),
         (GoneError("no"), {**LATE, "attempts": 99}, None),
         (GoneError("no"), {**LATE, **OFTEN}, End.EXPIRED),
         (GoneError("no"), {**FOR_EVER, **OFTEN, "after": timedelta(minutes=3)}, None),
         (GoneError("no"), {**FOR_EVER, **OFTEN, "after": timedelta(days=29)}, None),
-        (GoneError("no"), {**FOR_EVER, **OFTEN, "after": timedelta(days=31)}, End.EXPIRED),
+        (
+            GoneError("no"),
+            {**FOR_EVER, **OFTEN, "after": timedelta(days=31)},
+            End.EXPIRED,
+        ),
         # Twilio announces early.
-        (GoneError("no"), {**FOR_EVER, "attempts": 99, "repeated": True, "after": timedelta(seconds=119)}, None),
+        (
+            GoneError("no"),
+            {
+                **FOR_EVER,
+                "attempts": 99,
+                "repeated": True,
+                "after": timedelta(seconds=119),
+            },
+            None,
+        ),
         # What passes by itself: until a day after the expiry, but never after one try alone.
         (passing, {**LATE, "attempts": 999, "repeated": True}, None),
         (passing, {**TOO_LATE, "attempts": FEW}, End.EXPIRED),
@@ -111,18 +136,31 @@ YEARS: dict[str, Any] = {"after": timedelta(days=999)}
         (ours, {**YEARS, **OFTEN, **FOR_EVER}, None),
     ],
 )
-def test_what_follows_an_error(error: Exception, words: dict[str, Any], end: End | None) -> None:
+def test_what_follows_an_error(
+    error: Exception, words: dict[str, Any], end: End | None
+) -> None:
     decision = follows(error, **words)
     assert decision is end if end else isinstance(decision, Again)
 
 
 def test_a_file_that_is_announced_before_it_is_there_is_asked_for_soon() -> None:
-    assert follows(GoneError("no"), expires=False, after=timedelta(seconds=1), attempts=3) == Again(EARLY_PAUSE)
+    assert follows(
+        GoneError("no"), expires=False, after=timedelta(seconds=1), attempts=3
+    ) == Again(EARLY_PAUSE)
 
 
-def test_a_file_that_is_not_there_after_two_minutes_is_asked_for_ever_less_often() -> None:
+def test_a_file_that_is_not_there_after_two_minutes_is_asked_for_ever_less_often() -> (
+    None
+):
     def gone(attempts: int, after: timedelta) -> Again | PauseAccount | End:
-        return follows(GoneError("no"), expires=False, after=after, attempts=attempts, repeated=True, luck=0.999)
+        return follows(
+            GoneError("no"),
+            expires=False,
+            after=after,
+            attempts=attempts,
+            repeated=True,
+            luck=0.999,
+        )
 
     soon, late = gone(40, retry.EARLY), gone(99, timedelta(days=1))
     assert isinstance(soon, Again) and EARLY_PAUSE < soon.after <= SHORT_OUTAGE
@@ -131,7 +169,13 @@ def test_a_file_that_is_not_there_after_two_minutes_is_asked_for_ever_less_often
 
 def test_one_lost_worker_costs_a_young_file_a_minute_at_most_and_many_ten() -> None:
     def lost(attempts: int, *, repeated: bool) -> Again | PauseAccount | End:
-        return follows(WorkerLostError(), attempts=attempts, repeated=repeated, after=timedelta(0), luck=0.999)
+        return follows(
+            WorkerLostError(),
+            attempts=attempts,
+            repeated=repeated,
+            after=timedelta(0),
+            luck=0.999,
+        )
 
     once, often = lost(99, repeated=False), lost(99, repeated=True)
     assert isinstance(once, Again) and once.after <= SHORT_OUTAGE
@@ -141,11 +185,17 @@ def test_one_lost_worker_costs_a_young_file_a_minute_at_most_and_many_ten() -> N
 
 @pytest.mark.parametrize("words", [LATE, {**YEARS, "repeated": False}])
 def test_one_wish_to_slow_down_never_ends_a_file(words: dict[str, Any]) -> None:
-    assert isinstance(follows(ThrottledError("no"), **{"repeated": True, **words}), PauseAccount)
+    assert isinstance(
+        follows(ThrottledError("no"), **{"repeated": True, **words}), PauseAccount
+    )
 
 
-@pytest.mark.parametrize("words", [{}, OFTEN, {**YEARS, **OFTEN}, {**YEARS, **OFTEN, **FOR_EVER}])
-def test_refused_credentials_pause_the_account_and_never_end_a_file(words: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "words", [{}, OFTEN, {**YEARS, **OFTEN}, {**YEARS, **OFTEN, **FOR_EVER}]
+)
+def test_refused_credentials_pause_the_account_and_never_end_a_file(
+    words: dict[str, Any],
+) -> None:
     decision = follows(UnauthorizedError("no"), **words)
     assert decision == PauseAccount(is_unauthorized=True, length=OURS_TO_MEND)
 
@@ -159,7 +209,9 @@ def test_refused_credentials_pause_the_account_and_never_end_a_file(words: dict[
         (None, LONGEST_PAUSE / 2),
     ],
 )
-def test_a_provider_that_asks_to_slow_down_is_left_alone_as_long(asked: timedelta | None, length: timedelta) -> None:
+def test_a_provider_that_asks_to_slow_down_is_left_alone_as_long(
+    asked: timedelta | None, length: timedelta
+) -> None:
     decision = follows(ThrottledError("no", asked), **YEARS)
     assert decision == PauseAccount(is_unauthorized=False, length=length)
 
@@ -170,20 +222,30 @@ ages = st.timedeltas(timedelta(0), timedelta(days=30))
 
 
 @given(attempts, ages, luck)
-def test_a_pause_is_spread_below_a_ceiling_that_doubles(attempts: int, age: timedelta, luck: float) -> None:
+def test_a_pause_is_spread_below_a_ceiling_that_doubles(
+    attempts: int, age: timedelta, luck: float
+) -> None:
     ceiling = min(timedelta(seconds=4) * 2 ** min(attempts - 1, 20), timedelta(hours=1))
-    assert timedelta(seconds=1) <= pause(attempts, age, luck) <= max(ceiling * luck, timedelta(seconds=1))
+    assert (
+        timedelta(seconds=1)
+        <= pause(attempts, age, luck)
+        <= max(ceiling * luck, timedelta(seconds=1))
+    )
 
 
 @given(attempts, luck)
-def test_what_is_young_is_back_soon_after_a_short_outage(attempts: int, luck: float) -> None:
+def test_what_is_young_is_back_soon_after_a_short_outage(
+    attempts: int, luck: float
+) -> None:
     assert pause(attempts, timedelta(minutes=9), luck) <= SHORT_OUTAGE
     assert pause(99, timedelta(minutes=9), 0.999) > SHORT_OUTAGE * 0.9
     assert pause(99, timedelta(days=1), 0.999) > LONGEST_PAUSE * 0.9
 
 
 @given(attempts, luck)
-def test_a_bucket_that_was_mended_is_found_out_within_five_minutes(attempts: int, luck: float) -> None:
+def test_a_bucket_that_was_mended_is_found_out_within_five_minutes(
+    attempts: int, luck: float
+) -> None:
     decision = follows(ours, attempts=attempts, luck=luck, after=timedelta(days=3))
     assert isinstance(decision, Again) and decision.after <= OURS_TO_MEND
 
@@ -192,7 +254,12 @@ def test_a_bucket_that_was_mended_is_found_out_within_five_minutes(attempts: int
     st.sampled_from(
         [
             *(ours, passing, *refusals),
-            *(UnauthorizedError("no"), ThrottledError("no"), GoneError("no"), SourceError("no")),
+            *(
+                UnauthorizedError("no"),
+                ThrottledError("no"),
+                GoneError("no"),
+                SourceError("no"),
+            ),
         ]
     ),
     attempts,
@@ -203,14 +270,20 @@ def test_a_bucket_that_was_mended_is_found_out_within_five_minutes(attempts: int
 def test_no_file_is_given_up_before_its_provider_forgets_it(
     error: Exception, attempts: int, repeated: bool, luck: float, after: timedelta
 ) -> None:
-    decision = follows(error, attempts=attempts, repeated=repeated, luck=luck, after=after)
+    decision = follows(
+        error, attempts=attempts, repeated=repeated, luck=luck, after=after
+    )
     assert isinstance(decision, Again | PauseAccount)
 
 
 @pytest.mark.parametrize("error", [GoneError("no"), passing])
-def test_a_file_that_never_comes_is_given_up_after_some_hundred_attempts(error: SourceError) -> None:
+def test_a_file_that_never_comes_is_given_up_after_some_hundred_attempts(
+    error: SourceError,
+) -> None:
     after, attempts = timedelta(0), 1
-    while isinstance(decision := follows(error, attempts=attempts, repeated=True, after=after), Again):
+    while isinstance(
+        decision := follows(error, attempts=attempts, repeated=True, after=after), Again
+    ):
         after, attempts = after + decision.after, attempts + 1
     assert WEEK < after < WEEK + retry.GRACE + HOUR
     assert 300 < attempts < 500

@@ -28,7 +28,9 @@ def photo(stored: Stored) -> Media:
     return stored(PHOTO)
 
 
-def address(media: Media, disposition: Disposition = Disposition.INLINE, lasts: timedelta = SOON) -> str:
+def address(
+    media: Media, disposition: Disposition = Disposition.INLINE, lasts: timedelta = SOON
+) -> str:
     """The link without its host."""
     parts = urlsplit(signing.link(media, disposition, lasts=lasts))
     return f"{parts.path}?{parts.query}"
@@ -41,26 +43,38 @@ def test_whoever_has_a_link_gets_the_file(client: Browser, photo: Media) -> None
     assert client.get(address(photo), headers={"Range": "bytes=0-1"}).body == PHOTO[:2]
 
 
-def test_a_link_leads_to_where_the_outside_reaches_the_hub(photo: Media, settings: Settings) -> None:
+def test_a_link_leads_to_where_the_outside_reaches_the_hub(
+    photo: Media, settings: Settings
+) -> None:
     settings.PUBLIC_URL = "https://hub.example"
-    assert signing.link(photo).startswith(f"https://hub.example/media/{photo.id}/?token=inline.")
+    assert signing.link(photo).startswith(
+        f"https://hub.example/media/{photo.id}/?token=inline."
+    )
 
 
 def test_a_link_lasts_as_long_as_is_set(photo: Media, settings: Settings) -> None:
     settings.LINK_TTL_SECONDS = 60
     token = signing.link(photo).partition("token=")[2]
     granted = signing.read(token, photo, datetime.now(UTC))
-    assert timedelta(seconds=58) < granted.expires_at - datetime.now(UTC) <= timedelta(seconds=60)
+    assert (
+        timedelta(seconds=58)
+        < granted.expires_at - datetime.now(UTC)
+        <= timedelta(seconds=60)
+    )
 
 
 @pytest.mark.parametrize("asked", ["", "&download=", "&download=0"])
-def test_a_link_to_a_download_shows_nothing(client: Browser, photo: Media, asked: str) -> None:
+def test_a_link_to_a_download_shows_nothing(
+    client: Browser, photo: Media, asked: str
+) -> None:
     response = client.get(address(photo, Disposition.ATTACHMENT) + asked)
     assert response["Content-Disposition"].startswith("attachment")
 
 
 def test_any_link_can_be_downloaded(client: Browser, photo: Media) -> None:
-    assert client.get(address(photo) + "&download=1")["Content-Disposition"].startswith("attachment")
+    assert client.get(address(photo) + "&download=1")["Content-Disposition"].startswith(
+        "attachment"
+    )
 
 
 def test_a_link_ends(client: Browser, photo: Media) -> None:
@@ -68,7 +82,9 @@ def test_a_link_ends(client: Browser, photo: Media) -> None:
     assert (response.status_code, response["Cache-Control"]) == (404, "no-store")
 
 
-def test_every_link_that_opens_nothing_has_one_answer(client: Browser, photo: Media, stored: Stored) -> None:
+def test_every_link_that_opens_nothing_has_one_answer(
+    client: Browser, photo: Media, stored: Stored
+) -> None:
     good = address(photo)
     expired = address(photo, lasts=timedelta(seconds=-1))
     refused = [
@@ -83,21 +99,30 @@ def test_every_link_that_opens_nothing_has_one_answer(client: Browser, photo: Me
     assert len({(answer.status_code, answer.body) for answer in answers}) == 1
 
 
-def test_nobody_keeps_a_file_longer_than_the_link_lasts(client: Browser, photo: Media) -> None:
+def test_nobody_keeps_a_file_longer_than_the_link_lasts(
+    client: Browser, photo: Media
+) -> None:
     kept = client.get(address(photo, lasts=timedelta(seconds=100)))["Cache-Control"]
     assert kept in {"private, max-age=99", "private, max-age=98"}
 
 
-def test_a_link_opens_no_other_file(client: Browser, photo: Media, stored: Stored) -> None:
+def test_a_link_opens_no_other_file(
+    client: Browser, photo: Media, stored: Stored
+) -> None:
     other = stored(PHOTO)
-    assert client.get(address(photo).replace(str(photo.id), str(other.id))).status_code == 404
+    assert (
+        client.get(address(photo).replace(str(photo.id), str(other.id))).status_code
+        == 404
+    )
 
 
 def test_a_link_opens_no_preview(client: Browser, photo: Media) -> None:
     assert client.get(address(photo).replace("/?", "/preview/?")).status_code == 404
 
 
-def test_a_revoked_link_opens_nothing_and_a_new_one_does(client: Browser, photo: Media) -> None:
+def test_a_revoked_link_opens_nothing_and_a_new_one_does(
+    client: Browser, photo: Media
+) -> None:
     old = address(photo)
     assert Media.objects.all().revoke_links() == 1
     assert client.get(old).status_code == 404

@@ -19,7 +19,10 @@ CHUNK = b"0123456789abcdef" * 4096
 def test_a_spool_measures_and_hashes_what_it_took_in(chunks: int) -> None:
     with Spool(10 * IN_MEMORY) as spool:
         spool.fill(CHUNK for _ in range(chunks))
-        assert (spool.size, spool.sha256) == (chunks * len(CHUNK), sha256(CHUNK * chunks).hexdigest())
+        assert (spool.size, spool.sha256) == (
+            chunks * len(CHUNK),
+            sha256(CHUNK * chunks).hexdigest(),
+        )
         assert spool.head() == (CHUNK * chunks)[:HEAD]
         spool.file.seek(0)
         assert spool.file.read() == CHUNK * chunks
@@ -47,7 +50,9 @@ def test_a_body_that_breaks_off_is_the_sources_error() -> None:
         spool.fill(broken())
 
 
-def test_a_disk_without_room_is_our_storages_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_without_room_is_our_storages_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "no such folder"))
     with Spool(10 * IN_MEMORY) as spool, pytest.raises(StorageError, match="disk"):
         spool.fill(CHUNK for _ in range(2 * IN_MEMORY // len(CHUNK)))

@@ -16,17 +16,31 @@ State = Media.State
 
 def store(lease: Lease) -> bool:
     return Media.objects.mark_stored(
-        lease, key=lease.media.key, sha256="a" * 64, size=3, content_type="image/jpeg", type_differs=False
+        lease,
+        key=lease.media.key,
+        sha256="a" * 64,
+        size=3,
+        content_type="image/jpeg",
+        type_differs=False,
     )
 
 
 @pytest.mark.parametrize("state", [state for state in State if state != State.DELETED])
-def test_a_file_that_is_in_place_is_stored_whatever_was_thought_of_it(announced: Announced, state: State) -> None:
+def test_a_file_that_is_in_place_is_stored_whatever_was_thought_of_it(
+    announced: Announced, state: State
+) -> None:
     media = announced()
-    Media.objects.update(state=state, last_error="why", lease_until=Now(), queued_until=Now())
+    Media.objects.update(
+        state=state, last_error="why", lease_until=Now(), queued_until=Now()
+    )
     assert store(Lease(media, uuid4()))
     row = Media.objects.get()
-    assert (row.state, row.sha256, row.size, row.last_error) == (State.STORED, "a" * 64, 3, "")
+    assert (row.state, row.sha256, row.size, row.last_error) == (
+        State.STORED,
+        "a" * 64,
+        3,
+        "",
+    )
     assert (row.lease_token, row.lease_until, row.queued_until) == (None, None, None)
     assert row.stored_at is not None
 
@@ -49,16 +63,27 @@ def test_only_a_stored_file_can_go_missing(announced: Announced, state: State) -
     media = announced()
     Media.objects.update(state=state)
     assert Media.objects.mark_missing(media.id) == (state == State.STORED)
-    assert (Media.objects.get().state == State.MISSING) == (state in {State.STORED, State.MISSING})
+    assert (Media.objects.get().state == State.MISSING) == (
+        state in {State.STORED, State.MISSING}
+    )
 
 
-def test_a_revived_file_is_tried_for_another_day_however_old_it_is(announced: Announced) -> None:
+def test_a_revived_file_is_tried_for_another_day_however_old_it_is(
+    announced: Announced,
+) -> None:
     long_ago = datetime.now(UTC) - timedelta(days=400)
     announced(occurred_at=long_ago, announced_at=long_ago)
-    Media.objects.update(state=State.EXPIRED, attempts=99, last_error="why", unconfirmed_sha256="b" * 64)
+    Media.objects.update(
+        state=State.EXPIRED, attempts=99, last_error="why", unconfirmed_sha256="b" * 64
+    )
     assert Media.objects.all().revive() == 1
     row = Media.objects.get()
-    assert (row.state, row.attempts, row.last_error, row.unconfirmed_sha256) == (State.PENDING, 0, "", "")
+    assert (row.state, row.attempts, row.last_error, row.unconfirmed_sha256) == (
+        State.PENDING,
+        0,
+        "",
+        "",
+    )
     assert row.give_up_at > datetime.now(UTC) + timedelta(hours=23)
     assert Media.objects.claim() is not None
 
@@ -92,11 +117,16 @@ def test_staff_ask_again_for_what_failed_but_not_for_what_was_deleted(
     assert (Media.objects.claim() is not None) == bool(asked_again)
 
 
-def test_the_rescue_clock_runs_while_the_provider_has_what_we_lack(announced: Announced) -> None:
+def test_the_rescue_clock_runs_while_the_provider_has_what_we_lack(
+    announced: Announced,
+) -> None:
     media = announced()
     now = media.occurred_at + timedelta(days=5)
     assert media.expires_in(now) == timedelta(days=2)
     for state in (State.STORED, State.DELETED):
         media.state = state
         assert media.expires_in(now) is None
-    assert announced(source="twilio", url="https://api.twilio.com/x").expires_in(now) is None
+    assert (
+        announced(source="twilio", url="https://api.twilio.com/x").expires_in(now)
+        is None
+    )

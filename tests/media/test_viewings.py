@@ -39,16 +39,25 @@ def seen() -> list[tuple[str, str]]:
 def test_a_look_is_recorded(viewer: Browser, photo: Media, staff: User) -> None:
     viewer.get(url(photo))
     viewing = Viewing.objects.get()
-    assert (viewing.media, viewing.user, viewing.username, viewing.kind) == (photo, staff, "vera", "view")
+    assert (viewing.media, viewing.user, viewing.username, viewing.kind) == (
+        photo,
+        staff,
+        "vera",
+        "view",
+    )
 
 
 @pytest.mark.parametrize("query", ["?download=1", "?download="])
-def test_a_download_is_recorded_as_one(viewer: Browser, photo: Media, query: str) -> None:
+def test_a_download_is_recorded_as_one(
+    viewer: Browser, photo: Media, query: str
+) -> None:
     viewer.get(url(photo, query))
     assert seen() == [("vera", "download")]
 
 
-def test_a_document_that_can_only_be_downloaded_is_a_download(viewer: Browser, stored: Stored) -> None:
+def test_a_document_that_can_only_be_downloaded_is_a_download(
+    viewer: Browser, stored: Stored
+) -> None:
     viewer.get(url(stored(b"%PDF-1.4", "application/pdf")))
     assert seen() == [("vera", "download")]
 
@@ -59,32 +68,46 @@ def test_many_ranges_are_one_viewing(viewer: Browser, photo: Media) -> None:
     assert seen() == [("vera", "view")]
 
 
-def test_a_range_from_the_middle_is_a_viewing_too(viewer: Browser, photo: Media) -> None:
+def test_a_range_from_the_middle_is_a_viewing_too(
+    viewer: Browser, photo: Media
+) -> None:
     viewer.get(url(photo), headers={"Range": "bytes=1-"})
     assert seen() == [("vera", "view")]
 
 
-def test_the_next_look_after_half_an_hour_is_another(viewer: Browser, photo: Media) -> None:
+def test_the_next_look_after_half_an_hour_is_another(
+    viewer: Browser, photo: Media
+) -> None:
     viewer.get(url(photo))
-    Viewing.objects.update(at=F("at") - LENGTH - timedelta(seconds=1), slot=F("slot") - 1)
+    Viewing.objects.update(
+        at=F("at") - LENGTH - timedelta(seconds=1), slot=F("slot") - 1
+    )
     viewer.get(url(photo))
     assert len(seen()) == 2
 
 
-def test_a_look_that_goes_on_past_the_half_hour_of_the_clock_is_the_same(viewer: Browser, photo: Media) -> None:
+def test_a_look_that_goes_on_past_the_half_hour_of_the_clock_is_the_same(
+    viewer: Browser, photo: Media
+) -> None:
     viewer.get(url(photo))
     Viewing.objects.update(slot=F("slot") - 1)
     viewer.get(url(photo), headers={"Range": "bytes=10-"})
     assert len(seen()) == 1
 
 
-def test_a_copy_that_the_browser_has_already_is_seen_again(viewer: Browser, photo: Media) -> None:
+def test_a_copy_that_the_browser_has_already_is_seen_again(
+    viewer: Browser, photo: Media
+) -> None:
     assert viewer.get(url(photo), headers={"If-None-Match": "*"}).status_code == 304
     assert seen() == [("vera", "view")]
 
 
-@pytest.mark.parametrize("asked", ["bytes=99999999-", "head", "missing", "nobody", "link"])
-def test_what_shows_nothing_to_staff_is_no_viewing(viewer: Browser, client: Browser, photo: Media, asked: str) -> None:
+@pytest.mark.parametrize(
+    "asked", ["bytes=99999999-", "head", "missing", "nobody", "link"]
+)
+def test_what_shows_nothing_to_staff_is_no_viewing(
+    viewer: Browser, client: Browser, photo: Media, asked: str
+) -> None:
     match asked:
         case "head":
             viewer.head(url(photo))
@@ -102,7 +125,9 @@ def test_what_shows_nothing_to_staff_is_no_viewing(viewer: Browser, client: Brow
     assert seen() == []
 
 
-def test_the_large_preview_shows_the_picture_and_the_thumbnail_does_not(viewer: Browser, photo: Media) -> None:
+def test_the_large_preview_shows_the_picture_and_the_thumbnail_does_not(
+    viewer: Browser, photo: Media
+) -> None:
     address = reverse("media-preview", args=[photo.id])
     viewer.get(f"{address}?size=1280")
     assert seen() == []
@@ -114,7 +139,9 @@ def test_the_large_preview_shows_the_picture_and_the_thumbnail_does_not(viewer: 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_parts_that_are_asked_for_at_once_are_one_viewing(photo: Media, staff: User) -> None:
+def test_parts_that_are_asked_for_at_once_are_one_viewing(
+    photo: Media, staff: User
+) -> None:
     def look() -> None:
         Viewing.objects.record(photo.id, staff, Viewing.Kind.DOWNLOAD)
 
@@ -122,7 +149,9 @@ def test_parts_that_are_asked_for_at_once_are_one_viewing(photo: Media, staff: U
     assert seen() == [("vera", "download")]
 
 
-def test_a_viewing_outlives_the_account(viewer: Browser, photo: Media, staff: User) -> None:
+def test_a_viewing_outlives_the_account(
+    viewer: Browser, photo: Media, staff: User
+) -> None:
     viewer.get(url(photo))
     staff.delete()
     assert seen() == [("vera", "view")]

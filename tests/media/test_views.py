@@ -38,38 +38,67 @@ def test_the_address_is_the_one_that_is_promised(photo: Media) -> None:
 def test_staff_get_the_file_as_it_came(viewer: Browser, photo: Media) -> None:
     response = viewer.get(url(photo))
     assert (response.status_code, response["Content-Type"]) == (200, "image/jpeg")
-    assert (response["Content-Length"], response["Accept-Ranges"]) == (str(len(PHOTO)), "bytes")
+    assert (response["Content-Length"], response["Accept-Ranges"]) == (
+        str(len(PHOTO)),
+        "bytes",
+    )
     assert response.body == PHOTO
 
 
 @pytest.mark.parametrize(
     ("asked", "start", "stop"),
-    [("bytes=0-0", 0, 1), ("bytes=100-199", 100, 200), ("bytes=100-", 100, None), ("bytes=-100", -100, None)],
+    [
+        ("bytes=0-0", 0, 1),
+        ("bytes=100-199", 100, 200),
+        ("bytes=100-", 100, None),
+        ("bytes=-100", -100, None),
+    ],
 )
-def test_one_range_is_that_part(viewer: Browser, photo: Media, asked: str, start: int, stop: int | None) -> None:
+def test_one_range_is_that_part(
+    viewer: Browser, photo: Media, asked: str, start: int, stop: int | None
+) -> None:
     response = viewer.get(url(photo), headers={"Range": asked})
     part = PHOTO[start:stop]
     first = start % len(PHOTO)
     assert response.status_code == 206
-    assert response["Content-Range"] == f"bytes {first}-{first + len(part) - 1}/{len(PHOTO)}"
+    assert (
+        response["Content-Range"]
+        == f"bytes {first}-{first + len(part) - 1}/{len(PHOTO)}"
+    )
     assert response["Content-Length"] == str(len(part))
     assert response.body == part
 
 
-@pytest.mark.parametrize("asked", ["bytes=5-2", "bytes=0-1,3-4", "items=0-1", "bytes=x", "bytes=" + "9" * 7000 + "-1"])
-def test_a_range_that_means_nothing_here_is_the_whole(viewer: Browser, photo: Media, asked: str) -> None:
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "bytes=5-2",
+        "bytes=0-1,3-4",
+        "items=0-1",
+        "bytes=x",
+        "bytes=" + "9" * 7000 + "-1",
+    ],
+)
+def test_a_range_that_means_nothing_here_is_the_whole(
+    viewer: Browser, photo: Media, asked: str
+) -> None:
     response = viewer.get(url(photo), headers={"Range": asked})
     assert (response.status_code, response.body) == (200, PHOTO)
 
 
 def test_a_range_outside_is_416(viewer: Browser, photo: Media) -> None:
     response = viewer.get(url(photo), headers={"Range": f"bytes={len(PHOTO)}-"})
-    assert (response.status_code, response["Content-Range"]) == (416, f"bytes */{len(PHOTO)}")
+    assert (response.status_code, response["Content-Range"]) == (
+        416,
+        f"bytes */{len(PHOTO)}",
+    )
     assert response["Cache-Control"] == "no-store"
 
 
 @pytest.mark.parametrize("asked", ["bytes=0-9", "bytes=99999999-", None])
-def test_head_tells_of_the_whole_without_a_body(viewer: Browser, photo: Media, asked: str | None) -> None:
+def test_head_tells_of_the_whole_without_a_body(
+    viewer: Browser, photo: Media, asked: str | None
+) -> None:
     response = viewer.head(url(photo), headers={"Range": asked} if asked else None)
     assert (response.status_code, response["Content-Length"]) == (200, str(len(PHOTO)))
     assert response.content == b""
@@ -77,13 +106,17 @@ def test_head_tells_of_the_whole_without_a_body(viewer: Browser, photo: Media, a
 
 @pytest.mark.parametrize("name", ["media", "media-preview"])
 @pytest.mark.parametrize("method", ["post", "put", "delete", "patch", "options"])
-def test_files_are_only_read(client: Browser, photo: Media, method: str, name: str) -> None:
+def test_files_are_only_read(
+    client: Browser, photo: Media, method: str, name: str
+) -> None:
     response = getattr(client, method)(url(photo, name))
     assert (response.status_code, response["Allow"]) == (405, "GET, HEAD")
 
 
 @pytest.mark.parametrize("name", ["media", "media-preview"])
-def test_a_post_is_told_what_is_allowed_and_not_that_it_lacks_a_token(photo: Media, name: str) -> None:
+def test_a_post_is_told_what_is_allowed_and_not_that_it_lacks_a_token(
+    photo: Media, name: str
+) -> None:
     response = Browser(enforce_csrf_checks=True).post(url(photo, name))
     assert (response.status_code, response["Allow"]) == (405, "GET, HEAD")
 
@@ -92,8 +125,19 @@ def test_a_post_is_told_what_is_allowed_and_not_that_it_lacks_a_token(photo: Med
 
 
 @pytest.mark.parametrize("name", ["media", "media-preview"])
-@pytest.mark.parametrize("who", ["nobody", "a customer", "a customer with the permission", "staff", "retired staff"])
-def test_for_all_others_there_is_no_such_file(client: Browser, photo: Media, staff: User, who: str, name: str) -> None:
+@pytest.mark.parametrize(
+    "who",
+    [
+        "nobody",
+        "a customer",
+        "a customer with the permission",
+        "staff",
+        "retired staff",
+    ],
+)
+def test_for_all_others_there_is_no_such_file(
+    client: Browser, photo: Media, staff: User, who: str, name: str
+) -> None:
     match who:
         case "a customer":
             client.force_login(User.objects.create_user("carl"))
@@ -108,7 +152,9 @@ def test_for_all_others_there_is_no_such_file(client: Browser, photo: Media, sta
         staff.save()
     for method in (client.get, client.head):
         assert method(url(photo, name)).status_code == 404
-    assert client.get(url(photo, name), headers={"Range": "bytes=0-0"}).status_code == 404
+    assert (
+        client.get(url(photo, name), headers={"Range": "bytes=0-0"}).status_code == 404
+    )
 
 
 def test_superusers_need_no_permission(client: Browser, photo: Media) -> None:
@@ -117,14 +163,18 @@ def test_superusers_need_no_permission(client: Browser, photo: Media) -> None:
 
 
 @pytest.mark.parametrize("state", [State.EXPIRED, State.REJECTED, State.DELETED])
-def test_what_was_given_up_is_not_there(viewer: Browser, photo: Media, state: State) -> None:
+def test_what_was_given_up_is_not_there(
+    viewer: Browser, photo: Media, state: State
+) -> None:
     Media.objects.update(state=state)
     response = viewer.get(url(photo))
     assert (response.status_code, response["Cache-Control"]) == (404, "no-store")
 
 
 @pytest.mark.parametrize("state", [state for state in State if state != State.STORED])
-def test_what_is_not_stored_has_no_preview(viewer: Browser, photo: Media, state: State) -> None:
+def test_what_is_not_stored_has_no_preview(
+    viewer: Browser, photo: Media, state: State
+) -> None:
     Media.objects.update(state=state)
     assert viewer.get(url(photo, "media-preview")).status_code == 404
 
@@ -137,8 +187,12 @@ def test_an_unknown_file_is_not_there(viewer: Browser) -> None:
 # --- what a browser may do with it --------------------------------------------------------
 
 
-@pytest.mark.parametrize("content_type", ["image/jpeg", "image/webp", "video/mp4", "audio/ogg"])
-def test_safe_types_are_shown(viewer: Browser, stored: Stored, content_type: str) -> None:
+@pytest.mark.parametrize(
+    "content_type", ["image/jpeg", "image/webp", "video/mp4", "audio/ogg"]
+)
+def test_safe_types_are_shown(
+    viewer: Browser, stored: Stored, content_type: str
+) -> None:
     response = viewer.get(url(stored(b"x", content_type)))
     assert response["Content-Disposition"].partition(";")[0] == "inline"
     assert response["Content-Type"] == content_type
@@ -147,11 +201,20 @@ def test_safe_types_are_shown(viewer: Browser, stored: Stored, content_type: str
 @pytest.mark.parametrize(
     "content_type",
     [
-        *("application/pdf", "text/plain", "text/csv", "application/octet-stream", "image/tiff", "application/msword"),
+        *(
+            "application/pdf",
+            "text/plain",
+            "text/csv",
+            "application/octet-stream",
+            "image/tiff",
+            "application/msword",
+        ),
         "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
     ],
 )
-def test_all_others_are_downloads(viewer: Browser, stored: Stored, content_type: str) -> None:
+def test_all_others_are_downloads(
+    viewer: Browser, stored: Stored, content_type: str
+) -> None:
     response = viewer.get(url(stored(b"x", content_type)))
     assert response["Content-Disposition"].partition(";")[0] == "attachment"
     assert response["Content-Type"] == content_type
@@ -160,18 +223,35 @@ def test_all_others_are_downloads(viewer: Browser, stored: Stored, content_type:
 @pytest.mark.parametrize(
     "content_type",
     [
-        *("text/html", "application/xhtml+xml", "image/svg+xml", "application/xml", "text/xml", "text/css"),
-        *("text/javascript", "application/x-javascript", "application/ecmascript", "text/vbscript", "application/wasm"),
+        *(
+            "text/html",
+            "application/xhtml+xml",
+            "image/svg+xml",
+            "application/xml",
+            "text/xml",
+            "text/css",
+        ),
+        *(
+            "text/javascript",
+            "application/x-javascript",
+            "application/ecmascript",
+            "text/vbscript",
+            "application/wasm",
+        ),
     ],
 )
-def test_what_a_page_would_run_is_only_bytes(viewer: Browser, stored: Stored, content_type: str) -> None:
+def test_what_a_page_would_run_is_only_bytes(
+    viewer: Browser, stored: Stored, content_type: str
+) -> None:
     response = viewer.get(url(stored(b"x", content_type)))
     assert response["Content-Disposition"].partition(";")[0] == "attachment"
     assert response["Content-Type"] == "application/octet-stream"
 
 
 def test_a_download_is_asked_for(viewer: Browser, photo: Media) -> None:
-    assert viewer.get(url(photo) + "?download=1")["Content-Disposition"].startswith("attachment")
+    assert viewer.get(url(photo) + "?download=1")["Content-Disposition"].startswith(
+        "attachment"
+    )
 
 
 @pytest.mark.parametrize("asked", [None, "bytes=0-0", "bytes=99999999-"])
@@ -189,11 +269,16 @@ def test_nothing_in_a_file_can_run_or_be_kept_by_others(
 
 
 @pytest.mark.parametrize("content_type", ["video/mp4", "audio/ogg"])
-def test_a_film_may_ask_for_itself(viewer: Browser, stored: Stored, content_type: str) -> None:
+def test_a_film_may_ask_for_itself(
+    viewer: Browser, stored: Stored, content_type: str
+) -> None:
     media = stored(b"x", content_type)
     policy = "default-src 'none'; media-src 'self'; sandbox allow-same-origin"
     assert viewer.get(url(media))["Content-Security-Policy"] == policy
-    assert viewer.get(url(media) + "?download=1")["Content-Security-Policy"] == "default-src 'none'; sandbox"
+    assert (
+        viewer.get(url(media) + "?download=1")["Content-Security-Policy"]
+        == "default-src 'none'; sandbox"
+    )
 
 
 def _name(media: Media) -> str:
@@ -213,15 +298,22 @@ def _name(media: Media) -> str:
         ("photo\u202egpj.exe", 'filename="photogpj.pdf"'),
     ],
 )
-def test_a_name_is_only_a_name(viewer: Browser, stored: Stored, filename: str, shown: str) -> None:
+def test_a_name_is_only_a_name(
+    viewer: Browser, stored: Stored, filename: str, shown: str
+) -> None:
     media = stored(b"x", "application/pdf", filename=filename)
     assert viewer.get(url(media))["Content-Disposition"] == f"attachment; {shown}"
 
 
 @pytest.mark.parametrize("filename", ["", "...", "/", " ", "\u202e"])
-def test_a_file_without_a_name_is_called_by_its_kind_and_day(viewer: Browser, stored: Stored, filename: str) -> None:
+def test_a_file_without_a_name_is_called_by_its_kind_and_day(
+    viewer: Browser, stored: Stored, filename: str
+) -> None:
     media = stored(PHOTO, filename=filename)
-    assert viewer.get(url(media))["Content-Disposition"] == f'inline; filename="{_name(media)}"'
+    assert (
+        viewer.get(url(media))["Content-Disposition"]
+        == f'inline; filename="{_name(media)}"'
+    )
 
 
 # --- when the bucket has it not -------------------------------------------------------------
@@ -245,16 +337,23 @@ def test_half_an_object_is_503_and_never_half_an_answer(
     viewer: Browser, photo: Media, media_root: Path, asked: str | None
 ) -> None:
     os.truncate(media_root / photo.key, 1000)
-    assert viewer.get(url(photo), headers={"Range": asked} if asked else None).status_code == 503
+    assert (
+        viewer.get(url(photo), headers={"Range": asked} if asked else None).status_code
+        == 503
+    )
 
 
-def test_one_byte_of_a_large_file_costs_one_byte(viewer: Browser, photo: Media, media_root: Path) -> None:
+def test_one_byte_of_a_large_file_costs_one_byte(
+    viewer: Browser, photo: Media, media_root: Path
+) -> None:
     size = 1 << 33
     os.truncate(media_root / photo.key, size)
     Media.objects.update(size=size)
 
     def read_by_us() -> int:
-        counters = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+        counters = dict(
+            line.split(": ") for line in Path("/proc/self/io").read_text().splitlines()
+        )
         return int(counters["rchar"])
 
     before = read_by_us()
@@ -266,4 +365,8 @@ def test_one_byte_of_a_large_file_costs_one_byte(viewer: Browser, photo: Media, 
 
 def test_an_empty_file_can_be_had(viewer: Browser, stored: Stored) -> None:
     response = viewer.get(url(stored(b"", "text/plain")))
-    assert (response.status_code, response["Content-Length"], response.body) == (200, "0", b"")
+    assert (response.status_code, response["Content-Length"], response.body) == (
+        200,
+        "0",
+        b"",
+    )

@@ -23,7 +23,9 @@ from mediahub.simulator.processes import Process
 from tests.waiting import until
 
 MANAGE = Path(__file__).parents[2] / "manage.py"
-NONE_BUT_TWO_THAT_FETCH = [f"--{queue}={2 if queue == 'ingest' else 0}" for queue in QUEUES]
+NONE_BUT_TWO_THAT_FETCH = [
+    f"--{queue}={2 if queue == 'ingest' else 0}" for queue in QUEUES
+]
 
 
 class Crew:
@@ -34,7 +36,11 @@ class Crew:
         self._redis = redis
 
     def pids(self) -> set[int]:
-        return {child.pid for child in psutil.Process(self.process.pid).children() if _lives(child.pid)}
+        return {
+            child.pid
+            for child in psutil.Process(self.process.pid).children()
+            if _lives(child.pid)
+        }
 
     def wait_until_two_work(self, *, without: frozenset[int] = frozenset()) -> set[int]:
         """Both seats taken by workers that are ready for a job; their pids."""
@@ -42,7 +48,9 @@ class Crew:
         return self.pids()
 
     def _ready(self) -> set[int]:
-        return {worker.pid for worker in Worker.all(connection=self._redis) if worker.pid}
+        return {
+            worker.pid for worker in Worker.all(connection=self._redis) if worker.pid
+        }
 
 
 @pytest.fixture
@@ -53,7 +61,18 @@ def crew(redis: Redis, redis_port: int, tmp_path: Path) -> Iterator[Crew]:
             sys.executable,
             MANAGE,
             "worker",
-            *["--inbox", "0", "--ingest", "2", "--outbox", "0", "--handovers", "0", "--previews", "0"],
+            *[
+                "--inbox",
+                "0",
+                "--ingest",
+                "2",
+                "--outbox",
+                "0",
+                "--handovers",
+                "0",
+                "--previews",
+                "0",
+            ],
         ],
         log=tmp_path / "worker.log",
         env={
@@ -79,7 +98,9 @@ def test_each_queue_has_workers(settings: Settings) -> None:
     assert set(QUEUES) == set(settings.RQ_QUEUES)
 
 
-def test_a_worker_that_is_killed_is_replaced_and_all_leave_on_sigterm(crew: Crew) -> None:
+def test_a_worker_that_is_killed_is_replaced_and_all_leave_on_sigterm(
+    crew: Crew,
+) -> None:
     before = crew.wait_until_two_work()
     victim = min(before)
     os.kill(victim, signal.SIGKILL)
@@ -97,7 +118,9 @@ def test_workers_end_with_their_supervisor(crew: Crew) -> None:
     until(lambda: not any(map(_lives, pids)))
 
 
-def test_a_running_job_is_waited_for_unless_asked_twice(crew: Crew, redis: Redis) -> None:
+def test_a_running_job_is_waited_for_unless_asked_twice(
+    crew: Crew, redis: Redis
+) -> None:
     crew.wait_until_two_work()
     queue = Queue("ingest", connection=redis, serializer=JSONSerializer)
     job = queue.enqueue("time.sleep", 600)
@@ -113,7 +136,9 @@ def test_a_running_job_is_waited_for_unless_asked_twice(crew: Crew, redis: Redis
     until(is_gone_when_asked_again)
 
 
-def test_a_worker_that_is_stopped_as_it_is_born_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_is_stopped_as_it_is_born_stops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """It still has the handlers of its supervisor, which only count."""
     run = workers.run
 
@@ -164,7 +189,9 @@ def _bury(seat: Seat) -> None:
     seat.fill()
 
 
-def test_a_worker_that_dies_young_waits_longer_each_time(seat: Seat, clock: Clock) -> None:
+def test_a_worker_that_dies_young_waits_longer_each_time(
+    seat: Seat, clock: Clock
+) -> None:
     pauses = []
     seat.fill()
     for _ in range(8):
@@ -174,10 +201,21 @@ def test_a_worker_that_dies_young_waits_longer_each_time(seat: Seat, clock: Cloc
             clock.now += 0.25
             seat.fill()
         pauses.append(clock.now - died)
-    assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0, LONGEST_PAUSE, LONGEST_PAUSE, LONGEST_PAUSE]
+    assert pauses == [
+        0.5,
+        1.0,
+        2.0,
+        4.0,
+        8.0,
+        LONGEST_PAUSE,
+        LONGEST_PAUSE,
+        LONGEST_PAUSE,
+    ]
 
 
-def test_a_worker_that_did_its_work_for_a_while_is_replaced_at_once(seat: Seat, clock: Clock) -> None:
+def test_a_worker_that_did_its_work_for_a_while_is_replaced_at_once(
+    seat: Seat, clock: Clock
+) -> None:
     seat.fill()
     first = seat.process
     clock.now += LONGEST_PAUSE
@@ -195,14 +233,19 @@ def test_no_worker_starts_before_the_queue_takes_jobs(
     watch = QueueWatch()
     redis_at(1)
     assert not watch.works()
-    assert caplog.records[-1].__dict__["reason"] == "Nothing listens at the host and port of REDIS_URL."
+    assert (
+        caplog.records[-1].__dict__["reason"]
+        == "Nothing listens at the host and port of REDIS_URL."
+    )
     redis_at(redis_port)
     assert not watch.works()
     clock.now += 1
     assert watch.works()
 
 
-def test_a_queue_that_is_away_is_asked_less_often(redis_at: Callable[[int], None], clock: Clock) -> None:
+def test_a_queue_that_is_away_is_asked_less_often(
+    redis_at: Callable[[int], None], clock: Clock
+) -> None:
     redis_at(1)
     watch, asked = QueueWatch(), []
     for _ in range(240):
@@ -216,7 +259,15 @@ def test_a_queue_that_is_away_is_asked_less_often(redis_at: Callable[[int], None
 
 def test_a_failure_of_redis_in_a_worker_is_one_line() -> None:
     error = OutOfMemoryError("command not allowed when used memory > 'maxmemory'.")
-    record = logging.LogRecord("rq.worker", logging.ERROR, "", 0, "quitting", (), (OutOfMemoryError, error, None))
+    record = logging.LogRecord(
+        "rq.worker",
+        logging.ERROR,
+        "",
+        0,
+        "quitting",
+        (),
+        (OutOfMemoryError, error, None),
+    )
     assert workers._without_traceback(record)
     assert record.exc_info is None
     assert record.__dict__["reason"] == "Redis is full (maxmemory): it takes no jobs."

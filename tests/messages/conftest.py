@@ -12,7 +12,9 @@ from tests.servers import redis_server
 
 
 @pytest.fixture(scope="session")
-def redis_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Process, str]]:
+def redis_process(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Process, str]]:
     port = free_port()
     process = redis_server(tmp_path_factory.mktemp("redis"), port)
     process.start()
@@ -21,7 +23,11 @@ def redis_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pr
 
 
 @pytest.fixture
-def redis(redis_process: tuple[Process, str], settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
+def redis(
+    redis_process: tuple[Process, str],
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Redis]:
     """A real, empty Redis that hints are given to, however long it takes on a busy machine."""
     monkeypatch.setattr(hints, "PATIENCE_SECONDS", 60)
     settings.REDIS_URL = redis_process[1]

@@ -17,7 +17,14 @@ from django.test import Client
 
 from mediahub.simulator.accounts import Accounts
 from mediahub.simulator.content import Kind
-from mediahub.simulator.deliveries import META_PATH, TWILIO_PATH, Entry, SignedRequest, meta_delivery, twilio_delivery
+from mediahub.simulator.deliveries import (
+    META_PATH,
+    TWILIO_PATH,
+    Entry,
+    SignedRequest,
+    meta_delivery,
+    twilio_delivery,
+)
 from mediahub.simulator.file_ids import FileId
 from mediahub.simulator.ledger import AnnouncedFile, AnnouncedMessage
 from messages_app.models import Delivery
@@ -35,12 +42,22 @@ Json = dict[str, Any]
 
 
 def photo(
-    number: int, *, owner: str = ADA, name: str = "Ada", sent_at: int = SENT, text: str = "", provider: str = "meta"
+    number: int,
+    *,
+    owner: str = ADA,
+    name: str = "Ada",
+    sent_at: int = SENT,
+    text: str = "",
+    provider: str = "meta",
 ) -> AnnouncedMessage:
     """The photo with this number; the same number is the same photo."""
     id = FileId(Kind.PHOTO, number, SENT)
     message_id = f"wamid.{number:08}" if provider == "meta" else f"MM{number:032x}"
-    account = ACCOUNTS.meta_phone_number_id if provider == "meta" else ACCOUNTS.twilio_account_sid
+    account = (
+        ACCOUNTS.meta_phone_number_id
+        if provider == "meta"
+        else ACCOUNTS.twilio_account_sid
+    )
     file = AnnouncedFile(
         provider=provider,
         account=account,
@@ -79,7 +96,9 @@ def batch(entries: Sequence[Entry]) -> SignedRequest:
     return meta_delivery(ACCOUNTS, entries)
 
 
-def meta(*messages: Json, contacts: Sequence[Json] = (), statuses: Sequence[Json] = ()) -> SignedRequest:
+def meta(
+    *messages: Json, contacts: Sequence[Json] = (), statuses: Sequence[Json] = ()
+) -> SignedRequest:
     """A delivery of messages written by hand."""
     value: Json = {}
     if messages:
@@ -91,8 +110,14 @@ def meta(*messages: Json, contacts: Sequence[Json] = (), statuses: Sequence[Json
 
 def field(name: str, /, **value: object) -> SignedRequest:
     """A delivery of one webhook field."""
-    metadata = {"display_phone_number": ACCOUNTS.meta_number, "phone_number_id": ACCOUNTS.meta_phone_number_id}
-    change = {"field": name, "value": {"messaging_product": "whatsapp", "metadata": metadata, **value}}
+    metadata = {
+        "display_phone_number": ACCOUNTS.meta_number,
+        "phone_number_id": ACCOUNTS.meta_phone_number_id,
+    }
+    change = {
+        "field": name,
+        "value": {"messaging_product": "whatsapp", "metadata": metadata, **value},
+    }
     entry = {"id": ACCOUNTS.meta_business_id, "changes": [change]}
     return meta_json({"object": "whatsapp_business_account", "entry": [entry]})
 
@@ -104,13 +129,22 @@ def meta_json(payload: object) -> SignedRequest:
 def meta_bytes(body: bytes, secret: str = ACCOUNTS.meta_app_secret) -> SignedRequest:
     """Any body at all, with Meta's signature."""
     signature = hmac.new(secret.encode(), body, sha256).hexdigest()
-    headers = {"Content-Type": "application/json", "X-Hub-Signature-256": f"sha256={signature}"}
-    return SignedRequest(method="POST", path=META_PATH, headers=headers, body=body, message_ids=())
+    headers = {
+        "Content-Type": "application/json",
+        "X-Hub-Signature-256": f"sha256={signature}",
+    }
+    return SignedRequest(
+        method="POST", path=META_PATH, headers=headers, body=body, message_ids=()
+    )
 
 
 def image(id: str, *, sender: str = ADA, at: int = SENT, **more: object) -> Json:
     """An image as Meta writes it; ``more`` goes beside its type."""
-    file = {"id": f"media-{id}", "mime_type": "image/jpeg", "sha256": b64encode(bytes(32)).decode()}
+    file = {
+        "id": f"media-{id}",
+        "mime_type": "image/jpeg",
+        "sha256": b64encode(bytes(32)).decode(),
+    }
     message: Json = {"id": id, "timestamp": str(at), "type": "image", "image": file}
     return {"from": sender.removeprefix("whatsapp:+"), **message, **more}
 
@@ -118,35 +152,64 @@ def image(id: str, *, sender: str = ADA, at: int = SENT, **more: object) -> Json
 def card(name: str, owner: str = "", hidden: str = "") -> Json:
     """A sender's card: known by number, by hidden id, or by both."""
     ids = {"wa_id": owner.removeprefix("whatsapp:+"), "user_id": hidden}
-    return {"profile": {"name": name}, **{key: value for key, value in ids.items() if value}}
+    return {
+        "profile": {"name": name},
+        **{key: value for key, value in ids.items() if value},
+    }
 
 
 # --- Twilio -------------------------------------------------------------------
 
 
 def twilio(message: AnnouncedMessage) -> SignedRequest:
-    return twilio_delivery(ACCOUNTS, message, public_url=settings.PUBLIC_URL, api_url="https://api.twilio.com")
+    return twilio_delivery(
+        ACCOUNTS,
+        message,
+        public_url=settings.PUBLIC_URL,
+        api_url="https://api.twilio.com",
+    )
 
 
-def twilio_form(form: Mapping[str, str], path: str = TWILIO_PATH, *, public_url: str = "") -> SignedRequest:
+def twilio_form(
+    form: Mapping[str, str], path: str = TWILIO_PATH, *, public_url: str = ""
+) -> SignedRequest:
     """Any form at all, with Twilio's signature."""
     signed = f"{public_url or settings.PUBLIC_URL}{path}" + "".join(
         f"{name}{value}" for name, value in sorted(form.items())
     )
-    signature = b64encode(hmac.new(ACCOUNTS.twilio_auth_token.encode(), signed.encode(), sha1).digest()).decode()
-    headers = {"Content-Type": "application/x-www-form-urlencoded", "X-Twilio-Signature": signature}
-    return SignedRequest(method="POST", path=path, headers=headers, body=urlencode(form).encode(), message_ids=())
+    signature = b64encode(
+        hmac.new(ACCOUNTS.twilio_auth_token.encode(), signed.encode(), sha1).digest()
+    ).decode()
+    headers = {
+        "Content-Type": "application/x-www-form-urlencoded",
+        "X-Twilio-Signature": signature,
+    }
+    return SignedRequest(
+        method="POST",
+        path=path,
+        headers=headers,
+        body=urlencode(form).encode(),
+        message_ids=(),
+    )
 
 
 # --- on the way ---------------------------------------------------------------
 
 
-def post(request: SignedRequest, *, client: Client = CLIENT, **headers: str) -> HttpResponse:
+def post(
+    request: SignedRequest, *, client: Client = CLIENT, **headers: str
+) -> HttpResponse:
     """Through the webhook. ``headers`` (names with ``_`` for ``-``) replace its own."""
     changed = {name.replace("_", "-"): value for name, value in headers.items()}
     sent = {**request.headers, **changed}
     content_type = sent.pop("Content-Type")
-    answer: Any = client.generic(request.method, request.path, request.body, content_type=content_type, headers=sent)
+    answer: Any = client.generic(
+        request.method,
+        request.path,
+        request.body,
+        content_type=content_type,
+        headers=sent,
+    )
     return answer  # type: ignore[no-any-return]
 
 

@@ -17,8 +17,17 @@ Kind, State = OutboxItem.Kind, OutboxItem.State
 def open_session(number: int = 1, **fields: object) -> PhotoSession:
     """One that is still open: sending a reply of it causes nothing more."""
     owner, accounts = f"whatsapp:+1433559000{number}", Accounts()
-    values = {"account": accounts.meta_phone_number_id, "business": accounts.meta_number, **fields}
-    return make_session(make_contact(f"Contact {number}", owner), owner=owner, state="collecting", **values)
+    values = {
+        "account": accounts.meta_phone_number_id,
+        "business": accounts.meta_number,
+        **fields,
+    }
+    return make_session(
+        make_contact(f"Contact {number}", owner),
+        owner=owner,
+        state="collecting",
+        **values,
+    )
 
 
 def reply(of: PhotoSession, kind: str = Kind.ACK, **fields: object) -> OutboxItem:

@@ -19,15 +19,21 @@ from mediahub.env import BASE_DIR
 
 @contextmanager
 def locked(table: str) -> Iterator[None]:
-    """Nobody else can write to the table (SQLite: to any); our own connection doesn't wait for it."""
+    """Nobody else can write to the table (SQLite: to any); our own connection doesn't wait for
+    it.
+    """
     if connection.vendor == "sqlite":
-        with closing(sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)) as rival:
+        with closing(
+            sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
+        ) as rival:
             rival.execute("BEGIN EXCLUSIVE")
             with _set("PRAGMA busy_timeout = 20", "PRAGMA busy_timeout = 20000"):
                 yield
     else:
         with psycopg.connect(database_url()) as rival_connection:
-            rival_connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
+            rival_connection.execute(
+                f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode()
+            )
             with _set("SET lock_timeout = '20ms'", "SET lock_timeout = 0"):
                 yield
 
@@ -48,20 +54,35 @@ def database_url() -> str:
     name = connection.settings_dict["NAME"]
     if connection.vendor == "sqlite":
         return f"sqlite:///{name}"
-    host, port, user = (connection.settings_dict[key] for key in ("HOST", "PORT", "USER"))
+    host, port, user = (
+        connection.settings_dict[key] for key in ("HOST", "PORT", "USER")
+    )
     return f"postgres://{user}@{host}:{port}/{name}"
 
 
 def environment() -> dict[str, str]:
-    """Ours, for a process that works on the tests' own database and sees the settings of the test."""
-    return {**os.environ, "DATABASE_URL": database_url(), "REDIS_URL": settings.REDIS_URL}
+    """Ours, for a process that works on the tests' own database and sees the settings of the
+    test.
+    """
+    return {
+        **os.environ,
+        "DATABASE_URL": database_url(),
+        "REDIS_URL": settings.REDIS_URL,
+    }
 
 
 def python(code: str) -> subprocess.CompletedProcess[bytes]:
     """Run ``code`` in a process of its own, with Django set up."""
-    setup = "import os, signal, django\nos.environ['DJANGO_SETTINGS_MODULE'] = 'mediahub.settings'\ndjango.setup()\n"
+    setup = (
+        "import os, signal, django\nos.environ['DJANGO_SETTINGS_MODULE'] = "
+        "'mediahub.settings'\ndjango.setup()\n"
+    )
     return subprocess.run(
-        [sys.executable, "-c", setup + code], env=environment(), cwd=BASE_DIR, check=False, capture_output=True
+        [sys.executable, "-c", setup + code],
+        env=environment(),
+        cwd=BASE_DIR,
+        check=False,
+        capture_output=True,
     )
 
 

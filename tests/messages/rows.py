@@ -1,4 +1,6 @@
-"""What the hub knows, as plain rows to be compared: without the times of receipt, and without the hints."""
+"""What the hub knows, as plain rows to be compared: without the times of receipt, and without the
+hints.
+"""
 
 from __future__ import annotations
 
@@ -36,9 +38,14 @@ Rows = dict[str, list[dict[str, Any]]]
 
 def all_rows() -> Rows:
     """Every row of every table that is read from deliveries, in an order of its own."""
-    return {model.__name__: _rows(model, hidden) for model, hidden in _OF_RECEIPT.items()}
+    return {
+        model.__name__: _rows(model, hidden) for model, hidden in _OF_RECEIPT.items()
+    }
 
 
 def _rows(model: type[models.Model], hidden: set[str]) -> list[dict[str, Any]]:
-    rows = [{name: value for name, value in row.items() if name not in hidden} for row in model._base_manager.values()]
+    rows = [
+        {name: value for name, value in row.items() if name not in hidden}
+        for row in model._base_manager.values()
+    ]
     return sorted(rows, key=repr)

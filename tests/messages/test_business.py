@@ -18,7 +18,9 @@ SUMMARY = {"id": "5", "revision": 1}
 
 def test_the_address_is_called_as_it_is_written(settings: Settings) -> None:
     with Receiver(answer(204)) as shop:
-        settings.SESSION_WEBHOOK_URL = f"{shop.url.replace('//', '//ada:p%40ss@')}/photos in/?key=a%20b&c"
+        settings.SESSION_WEBHOOK_URL = (
+            f"{shop.url.replace('//', '//ada:p%40ss@')}/photos in/?key=a%20b&c"
+        )
         business.post(SUMMARY)
     (request,) = shop.requests
     assert request.line == "POST /photos%20in/?key=a%20b&c"
@@ -26,7 +28,9 @@ def test_the_address_is_called_as_it_is_written(settings: Settings) -> None:
     assert request.headers["idempotency-key"] == "5:1"
 
 
-@pytest.mark.parametrize("behaviour", [silence, hang_up, answer(302, {}, "Location: /"), answer(500, {})])
+@pytest.mark.parametrize(
+    "behaviour", [silence, hang_up, answer(302, {}, "Location: /"), answer(500, {})]
+)
 def test_what_is_not_confirmed_is_not_handed_over(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, behaviour: Behaviour
 ) -> None:
@@ -38,7 +42,9 @@ def test_what_is_not_confirmed_is_not_handed_over(
     assert len(shop.requests) == 1
 
 
-def test_an_answer_that_never_ends_is_not_waited_for(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_never_ends_is_not_waited_for(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its status has come: the business has the summary."""
     monkeypatch.setattr(http, "ANSWER_SECONDS", 0.5)
     with Receiver(drip) as shop:
@@ -46,8 +52,13 @@ def test_an_answer_that_never_ends_is_not_waited_for(settings: Settings, monkeyp
         business.post(SUMMARY)
 
 
-@pytest.mark.parametrize("url", ["http://[", "http://ada:secret@shop.example:port/", "shop.example", "http://a b/"])
-def test_an_address_that_is_none_is_named_without_its_secrets(settings: Settings, url: str) -> None:
+@pytest.mark.parametrize(
+    "url",
+    ["http://[", "http://ada:secret@shop.example:port/", "shop.example", "http://a b/"],
+)
+def test_an_address_that_is_none_is_named_without_its_secrets(
+    settings: Settings, url: str
+) -> None:
     settings.SESSION_WEBHOOK_URL = url
     with pytest.raises(HandOverError) as error:
         business.post(SUMMARY)
@@ -65,10 +76,14 @@ def test_a_hand_over_says_when_it_was_signed(settings: Settings) -> None:
     timestamp = request.headers["x-mediahub-timestamp"]
     assert before <= int(timestamp) <= time.time()
     signed = f"{timestamp}.".encode() + request.body
-    assert request.headers["x-mediahub-signature"] == f"sha256={hmac.new(b'new', signed, 'sha256').hexdigest()}"
+    assert (
+        request.headers["x-mediahub-signature"]
+        == f"sha256={hmac.new(b'new', signed, 'sha256').hexdigest()}"
+    )
     # Receivers of earlier releases look at this one.
     assert (
-        request.headers["x-mediahub-signature-256"] == f"sha256={hmac.new(b'new', request.body, 'sha256').hexdigest()}"
+        request.headers["x-mediahub-signature-256"]
+        == f"sha256={hmac.new(b'new', request.body, 'sha256').hexdigest()}"
     )
 
 

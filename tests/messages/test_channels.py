@@ -1,4 +1,6 @@
-"""SMS, RCS and Messenger by Twilio: senders of their own, answered on the channel that they wrote by."""
+"""SMS, RCS and Messenger by Twilio: senders of their own, answered on the channel that they wrote
+by.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,14 @@ def read_all(*requests: SignedRequest) -> None:
 
 
 def test_one_number_on_two_channels_is_two_contacts() -> None:
-    read_all(twilio(photo(1, provider="twilio")), twilio(photo(2, provider="twilio", owner=SMS, name="")))
-    assert dict(ContactOwner.objects.values_list("owner", "contact")) == {ADA: own_id(ADA), SMS: own_id(SMS)}
+    read_all(
+        twilio(photo(1, provider="twilio")),
+        twilio(photo(2, provider="twilio", owner=SMS, name="")),
+    )
+    assert dict(ContactOwner.objects.values_list("owner", "contact")) == {
+        ADA: own_id(ADA),
+        SMS: own_id(SMS),
+    }
     assert {row.key.partition("/")[0] for row in Media.objects.all()} == {ADA, SMS}
 
 
@@ -39,7 +47,9 @@ def read_as_whatsapp(request: SignedRequest) -> None:
     contact = Contact.objects.create(id=own_id(ADA), name="Ada")
     ContactOwner.objects.create(owner=ADA, contact=contact)
     Message.objects.update(owner=ADA, contact=contact)
-    Media.objects.update(owner=ADA, key="whatsapp:+14335551212/1716120082-0-3fa9c1d2e4b7.jpeg")
+    Media.objects.update(
+        owner=ADA, key="whatsapp:+14335551212/1716120082-0-3fa9c1d2e4b7.jpeg"
+    )
     ContactOwner.objects.filter(owner=SMS).delete()
     Contact.objects.exclude(id=contact.id).delete()
 
@@ -68,10 +78,17 @@ def test_who_was_nobody_on_another_channel_stays_so_when_read_again() -> None:
 
 
 @pytest.mark.parametrize("owner", [SMS, "rcs:+14335551212", "messenger:14335551212"])
-def test_a_session_is_answered_on_its_channel(provider: SimulatedProvider, settings: Settings, owner: str) -> None:
+def test_a_session_is_answered_on_its_channel(
+    provider: SimulatedProvider, settings: Settings, owner: str
+) -> None:
     provider.sends.clear()
     channel, _, number = owner.partition(":")
-    customer = Customer(number=number, channel=channel, provider="twilio", public_url=settings.PUBLIC_URL)
+    customer = Customer(
+        number=number,
+        channel=channel,
+        provider="twilio",
+        public_url=settings.PUBLIC_URL,
+    )
     read_all(customer.say("SELL", SENT))
     read_all(customer.photo(SENT))
     outbox.send_due()
@@ -82,9 +99,18 @@ def test_a_session_is_answered_on_its_channel(provider: SimulatedProvider, setti
 def test_reset_on_one_channel_deletes_nothing_of_the_other() -> None:
     """One number twice, and the beginning of another one."""
     others = (ADA, "sms:+143355512123")
-    said = [photo(number, provider="twilio", owner=owner) for number, owner in enumerate((SMS, *others))]
+    said = [
+        photo(number, provider="twilio", owner=owner)
+        for number, owner in enumerate((SMS, *others))
+    ]
     words = [
-        replace(said[0], message_id=f"MM{word:>032}", kind="text", text=word.upper(), file=None)
+        replace(
+            said[0],
+            message_id=f"MM{word:>032}",
+            kind="text",
+            text=word.upper(),
+            file=None,
+        )
         for word in ("sell", "reset")
     ]
     for message in (words[0], *said, words[1]):

@@ -18,7 +18,11 @@ from messages_app.models import Contact, ContactOwner, Message
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
-NUMBER, HIDDEN, OTHER = "whatsapp:+14335551212", "whatsapp:US.4815162342", "whatsapp:+15550002222"
+NUMBER, HIDDEN, OTHER = (
+    "whatsapp:+14335551212",
+    "whatsapp:US.4815162342",
+    "whatsapp:+15550002222",
+)
 
 
 def at(seconds: int) -> datetime:
@@ -31,8 +35,15 @@ def seen(*owners: str, name: str = "", second: int | None = None) -> Sighting:
 
 def people() -> list[tuple[object, ...]]:
     """All contacts and their owners, ids included."""
-    owners = [("owner", *row) for row in ContactOwner.objects.order_by("owner").values_list("owner", "contact")]
-    contacts = Contact.objects.order_by("id").values_list("id", "name", "named_at", "last_message_at")
+    owners = [
+        ("owner", *row)
+        for row in ContactOwner.objects.order_by("owner").values_list(
+            "owner", "contact"
+        )
+    ]
+    contacts = Contact.objects.order_by("id").values_list(
+        "id", "name", "named_at", "last_message_at"
+    )
     return [*owners, *contacts]
 
 
@@ -53,7 +64,11 @@ def say(owner: str) -> Message:
 def test_a_new_owner_is_a_new_contact_with_an_id_of_its_own() -> None:
     assert resolve([seen(NUMBER, name="Ada", second=1)]) == {NUMBER: own_id(NUMBER)}
     contact = Contact.objects.get()
-    assert (contact.name, contact.named_at, contact.last_message_at) == ("Ada", at(1), at(1))
+    assert (contact.name, contact.named_at, contact.last_message_at) == (
+        "Ada",
+        at(1),
+        at(1),
+    )
 
 
 def test_owners_seen_together_are_one_contact_with_the_smallest_of_their_ids() -> None:
@@ -63,7 +78,9 @@ def test_owners_seen_together_are_one_contact_with_the_smallest_of_their_ids() -
 
 
 @pytest.mark.parametrize("link", [(NUMBER, HIDDEN), (HIDDEN, NUMBER)])
-def test_merging_moves_messages_and_owners_and_leaves_no_contact_behind(link: tuple[str, str]) -> None:
+def test_merging_moves_messages_and_owners_and_leaves_no_contact_behind(
+    link: tuple[str, str],
+) -> None:
     said = [say(NUMBER), say(HIDDEN)]
     assert Contact.objects.count() == 2
     resolve([seen(*link)])
@@ -80,7 +97,12 @@ def test_a_chain_of_links_is_one_contact() -> None:
 
 
 def test_the_latest_name_wins_whenever_it_comes() -> None:
-    for second, name, expected in [(2, "Ada", "Ada"), (1, "Adah", "Ada"), (3, "Ada L.", "Ada L."), (9, "", "Ada L.")]:
+    for second, name, expected in [
+        (2, "Ada", "Ada"),
+        (1, "Adah", "Ada"),
+        (3, "Ada L.", "Ada L."),
+        (9, "", "Ada L."),
+    ]:
         resolve([seen(NUMBER, name=name, second=second)])
         assert Contact.objects.get().name == expected
     assert Contact.objects.get().last_message_at == at(9)
@@ -112,18 +134,25 @@ def test_a_sighting_of_nobody_makes_nobody() -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("met_before", [True, False])
-def test_two_who_meet_one_person_at_once_make_one_contact_with_the_latest_name(met_before: bool) -> None:
+def test_two_who_meet_one_person_at_once_make_one_contact_with_the_latest_name(
+    met_before: bool,
+) -> None:
     with transaction.atomic():
         resolve([seen(NUMBER)] if met_before else [])
     with transaction.atomic():
         resolve([seen(NUMBER, name="Ada", second=5)])
-        other = threading.Thread(target=meet, args=(seen(NUMBER, name="Bob", second=3),))
+        other = threading.Thread(
+            target=meet, args=(seen(NUMBER, name="Bob", second=3),)
+        )
         other.start()
         # It stands where it must wait for us, or has not come so far.
         other.join(0.3)
         assert other.is_alive()
     other.join()
-    assert people() == [("owner", NUMBER, own_id(NUMBER)), (own_id(NUMBER), "Ada", at(5), at(5))]
+    assert people() == [
+        ("owner", NUMBER, own_id(NUMBER)),
+        (own_id(NUMBER), "Ada", at(5), at(5)),
+    ]
 
 
 def meet(sighting: Sighting) -> None:
@@ -134,11 +163,16 @@ def meet(sighting: Sighting) -> None:
         connection.close()
 
 
-OWNERS = [f"whatsapp:+1555000000{number}" for number in range(4)] + ["whatsapp:US.1", "whatsapp:US.2"]
+OWNERS = [f"whatsapp:+1555000000{number}" for number in range(4)] + [
+    "whatsapp:US.1",
+    "whatsapp:US.2",
+]
 sightings = st.lists(
     st.builds(
         Sighting,
-        owners=st.lists(st.sampled_from(OWNERS), min_size=1, max_size=3, unique=True).map(tuple),
+        owners=st.lists(
+            st.sampled_from(OWNERS), min_size=1, max_size=3, unique=True
+        ).map(tuple),
         name=st.sampled_from(["", "Ada", "Bob"]),
         at=st.one_of(st.none(), st.integers(0, 4).map(at)),
     ),
@@ -148,7 +182,9 @@ sightings = st.lists(
 
 @settings(max_examples=30, deadline=None)
 @given(st.data())
-def test_any_order_and_any_batches_of_sightings_end_in_the_same_contacts(data: st.DataObject) -> None:
+def test_any_order_and_any_batches_of_sightings_end_in_the_same_contacts(
+    data: st.DataObject,
+) -> None:
     told = data.draw(sightings)
     other = data.draw(st.permutations(told))
     cuts = data.draw(st.lists(st.integers(0, len(told)), max_size=3))

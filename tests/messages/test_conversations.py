@@ -1,4 +1,6 @@
-"""What conversations leave behind, from real deliveries in every order: sessions, replies, hand-overs."""
+"""What conversations leave behind, from real deliveries in every order: sessions, replies,
+hand-overs.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +26,29 @@ from mediahub.simulator.provider import SimulatedProvider
 from mediahub.simulator.shop import Shop
 from messages_app import conversations, inbox, outbox, session_rows
 from messages_app.contacts import own_id
-from messages_app.models import Attachment, Contact, Delivery, Message, OutboxItem, PhotoSession, SessionRebuild
+from messages_app.models import (
+    Attachment,
+    Contact,
+    Delivery,
+    Message,
+    OutboxItem,
+    PhotoSession,
+    SessionRebuild,
+)
 from messages_app.sessions import GRACE
 from messages_app.summaries import summarize
-from tests.messages.mail import ACCOUNTS, ADA, BOB, SENT, Json, arrive, card, image, meta, meta_json
+from tests.messages.mail import (
+    ACCOUNTS,
+    ADA,
+    BOB,
+    SENT,
+    Json,
+    arrive,
+    card,
+    image,
+    meta,
+    meta_json,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
@@ -49,21 +70,42 @@ def shop(settings: Settings, provider: SimulatedProvider) -> Iterator[Shop]:
     """A business that takes sessions in, and providers that take replies."""
     with Shop() as shop:
         settings.META_APP_SECRET = [ACCOUNTS.meta_app_secret]
-        settings.SESSION_WEBHOOK_URL, settings.SESSION_WEBHOOK_SECRET = shop.url, [shop.secret]
+        settings.SESSION_WEBHOOK_URL, settings.SESSION_WEBHOOK_SECRET = (
+            shop.url,
+            [shop.secret],
+        )
         yield shop
 
 
-def picture(second: int, *, of: str = ADA, name: str = "", caption: str = "", bytes_of: str = "") -> Json:
-    """A photo that came ``second`` seconds after the first message; of a content of its own, unless it is said."""
+def picture(
+    second: int, *, of: str = ADA, name: str = "", caption: str = "", bytes_of: str = ""
+) -> Json:
+    """A photo that came ``second`` seconds after the first message; of a content of its own, unless
+    it is said.
+    """
     id = f"wamid.{of}.{name or second}"
     digest = sha256((bytes_of or id).encode()).digest()
-    file = {"id": f"media-{id}", "mime_type": "image/jpeg", "sha256": b64encode(digest).decode()}
-    return image(id, sender=of, at=SENT + second, image={**file, **({"caption": caption} if caption else {})})
+    file = {
+        "id": f"media-{id}",
+        "mime_type": "image/jpeg",
+        "sha256": b64encode(digest).decode(),
+    }
+    return image(
+        id,
+        sender=of,
+        at=SENT + second,
+        image={**file, **({"caption": caption} if caption else {})},
+    )
 
 
 def text(second: int, body: str, *, of: str = ADA) -> Json:
     id = f"wamid.{of}.{second}.{body}"
-    message = {"id": id, "timestamp": str(SENT + second), "type": "text", "text": {"body": body}}
+    message = {
+        "id": id,
+        "timestamp": str(SENT + second),
+        "type": "text",
+        "text": {"body": body},
+    }
     return {"from": of.removeprefix("whatsapp:+"), **message}
 
 
@@ -75,7 +117,9 @@ def hear(*messages: Json) -> None:
 
 def sessions(of: str = ADA) -> list[PhotoSession]:
     """Those that are something, the oldest first."""
-    rows = PhotoSession.objects.filter(contact__owners__owner=of).order_by("started_at", "id")
+    rows = PhotoSession.objects.filter(contact__owners__owner=of).order_by(
+        "started_at", "id"
+    )
     return [row for row in rows if row.message_ids]
 
 
@@ -89,7 +133,9 @@ def stood(of: str = ADA) -> list[tuple[str, int]]:
 
 
 def owed(row: PhotoSession, *, queued: bool = False) -> list[str]:
-    items = row.outbox.filter(state=OutboxItem.State.QUEUED) if queued else row.outbox.all()
+    items = (
+        row.outbox.filter(state=OutboxItem.State.QUEUED) if queued else row.outbox.all()
+    )
     return sorted(item.kind for item in items)
 
 
@@ -122,7 +168,10 @@ STORY: list[tuple[int, str]] = [
 
 
 def told(of: str) -> list[Json]:
-    return [text(second, body, of=of) if body else picture(second, of=of) for second, body in STORY]
+    return [
+        text(second, body, of=of) if body else picture(second, of=of)
+        for second, body in STORY
+    ]
 
 
 def known(of: str) -> list[tuple[object, ...]]:
@@ -132,7 +181,10 @@ def known(of: str) -> list[tuple[object, ...]]:
             row.state,
             row.details,
             [len(row.message_ids), len(row.media_ids)],
-            [second_of(moment) for moment in (row.started_at, row.last_at, row.done_at, row.ended_at)],
+            [
+                second_of(moment)
+                for moment in (row.started_at, row.last_at, row.done_at, row.ended_at)
+            ],
             owed(row, queued=True),
         )
         for row in sessions(of)
@@ -140,7 +192,9 @@ def known(of: str) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize("starts", ["photo", "keyword"])
-def test_any_order_in_any_batches_makes_the_same_sessions(settings: Settings, starts: str) -> None:
+def test_any_order_in_any_batches_makes_the_same_sessions(
+    settings: Settings, starts: str
+) -> None:
     settings.SESSION_START = starts
     hear(*told(ADA))
     expected = known(ADA)
@@ -157,7 +211,12 @@ def test_any_order_in_any_batches_makes_the_same_sessions(settings: Settings, st
 
 def test_the_story_has_every_end() -> None:
     hear(*told(ADA))
-    assert [row.state for row in sessions()] == [State.SUBMITTED, State.CANCELLED, State.EXPIRED, State.COLLECTING]
+    assert [row.state for row in sessions()] == [
+        State.SUBMITTED,
+        State.CANCELLED,
+        State.EXPIRED,
+        State.COLLECTING,
+    ]
 
 
 def test_a_delivery_that_comes_twice_changes_nothing() -> None:
@@ -170,7 +229,14 @@ def test_a_delivery_that_comes_twice_changes_nothing() -> None:
 
 
 def test_a_reply_is_owed_once_for_each_cause() -> None:
-    for message in [text(0, "sell"), text(1, "done"), text(2, "done"), picture(3), picture(4), text(5, "done")]:
+    for message in [
+        text(0, "sell"),
+        text(1, "done"),
+        text(2, "done"),
+        picture(3),
+        picture(4),
+        text(5, "done"),
+    ]:
         hear(message)
     assert owed(one()) == sorted(["start", "no_photos", "no_photos", "ack", "question"])
 
@@ -203,7 +269,9 @@ def test_a_ttl_of_days_keeps_a_session_open_for_days(settings: Settings) -> None
 
 
 @pytest.mark.parametrize("starts", ["photo", "keyword"])
-def test_a_session_goes_on_after_a_late_message_has_joined_two(settings: Settings, starts: str) -> None:
+def test_a_session_goes_on_after_a_late_message_has_joined_two(
+    settings: Settings, starts: str
+) -> None:
     settings.SESSION_START = starts
     hear(text(-8000, "sell"), picture(-7999), text(-3000, "sell"))
     assert len(sessions()) == 2
@@ -220,20 +288,26 @@ def test_joined_sessions_are_known_by_what_was_handed_over(shop: Shop) -> None:
     hear(text(-5000, "wait"))
     assert one().id == submitted.id
     outbox.send_due()
-    assert [(each.summary["id"], each.summary["revision"]) for each in shop.received] == [
+    assert [
+        (each.summary["id"], each.summary["revision"]) for each in shop.received
+    ] == [
         (str(submitted.id), 1),
         (str(submitted.id), 2),
     ]
 
 
-def test_a_late_cancel_parts_a_session_and_a_later_message_goes_on_with_the_second() -> None:
+def test_a_late_cancel_parts_a_session_and_a_later_message_goes_on_with_the_second() -> (
+    None
+):
     hear(picture(0), picture(9))
     hear(text(5, "cancel"))
     hear(picture(10))
     assert stood() == [(State.CANCELLED, 1), (State.COLLECTING, 2)]
 
 
-def test_an_over_session_stays_as_it_is_when_the_settings_change(settings: Settings) -> None:
+def test_an_over_session_stays_as_it_is_when_the_settings_change(
+    settings: Settings,
+) -> None:
     hear(picture(0), text(1, "done"), text(2, "none"))
     settings.SESSION_START = "keyword"
     hear(text(3, "thanks"))
@@ -241,7 +315,9 @@ def test_an_over_session_stays_as_it_is_when_the_settings_change(settings: Setti
 
 
 @pytest.mark.parametrize("starts", ["photo", "keyword"])
-def test_whoever_was_too_late_and_was_asked_again_goes_on(settings: Settings, starts: str) -> None:
+def test_whoever_was_too_late_and_was_asked_again_goes_on(
+    settings: Settings, starts: str
+) -> None:
     settings.SESSION_START = starts
     hear(text(-HOUR - 9, "sell"), picture(-HOUR - 8))
     hear(text(-5, "done"))
@@ -268,7 +344,9 @@ def test_too_late_done_finds_the_session_that_swallowed_another() -> None:
 def written(number: str, message: Json) -> None:
     """Ada's message to the business, whose number is written in this way."""
     delivery = json.loads(meta(message).body)
-    delivery["entry"][0]["changes"][0]["value"]["metadata"]["display_phone_number"] = number
+    delivery["entry"][0]["changes"][0]["value"]["metadata"]["display_phone_number"] = (
+        number
+    )
     arrive(meta_json(delivery))
     inbox.drain()
 
@@ -300,8 +378,15 @@ def test_sessions_that_were_split_become_one() -> None:
 
 @pytest.mark.parametrize("late", [picture(9), {**picture(9), "from_user_id": HIDDEN}])
 def test_two_open_sessions_of_one_person_become_one(late: Json) -> None:
-    hidden = {**picture(2, of="whatsapp:+1", name="hidden"), "from": "", "from_user_id": HIDDEN}
-    arrive(meta(picture(0), contacts=[card("Ada", ADA)]), meta(hidden, contacts=[card("Ada", hidden=HIDDEN)]))
+    hidden = {
+        **picture(2, of="whatsapp:+1", name="hidden"),
+        "from": "",
+        "from_user_id": HIDDEN,
+    }
+    arrive(
+        meta(picture(0), contacts=[card("Ada", ADA)]),
+        meta(hidden, contacts=[card("Ada", hidden=HIDDEN)]),
+    )
     inbox.drain()
     assert PhotoSession.objects.filter(state=State.COLLECTING).count() == 2
     arrive(meta(late, contacts=[card("Ada", ADA, HIDDEN)]))
@@ -328,7 +413,10 @@ def test_a_late_photo_owes_revision_2_and_a_correction(shop: Shop) -> None:
     hear(picture(1))
     assert owed(row, queued=True) == ["correction", "hand_over"]
     outbox.send_due()
-    assert [(each.key, each.is_genuine, each.summary["counts"]["photos"]) for each in shop.received] == [
+    assert [
+        (each.key, each.is_genuine, each.summary["counts"]["photos"])
+        for each in shop.received
+    ] == [
         (f"{row.id}:1", True, 2),
         (f"{row.id}:2", True, 3),
     ]
@@ -360,15 +448,22 @@ def test_corrections_are_five_seconds_apart(shop: Shop) -> None:
     assert correction.not_before == last.sending_at + session_rows.CORRECT_EVERY
 
 
-def test_one_correction_follows_another_only_where_it_was_wrong_as_well(shop: Shop) -> None:
+def test_one_correction_follows_another_only_where_it_was_wrong_as_well(
+    shop: Shop,
+) -> None:
     row = submitted(shop)
     hear(picture(1))
-    row.outbox.filter(kind=Kind.CORRECTION).update(not_before=datetime.now(UTC) - timedelta(seconds=9))
+    row.outbox.filter(kind=Kind.CORRECTION).update(
+        not_before=datetime.now(UTC) - timedelta(seconds=9)
+    )
     outbox.send_due()
     assert owed(row, queued=True) == []
     hear(picture(3))
     assert owed(row, queued=True) == ["correction", "hand_over"]
-    said = [item.said.get("photos") for item in row.outbox.filter(kind=Kind.CORRECTION).order_by("place")]
+    said = [
+        item.said.get("photos")
+        for item in row.outbox.filter(kind=Kind.CORRECTION).order_by("place")
+    ]
     assert said == [3, None]
 
 
@@ -376,16 +471,24 @@ def test_a_photo_that_is_refused_later_is_corrected(shop: Shop) -> None:
     row = submitted(shop)
     assert conversations.settle() == 1
     assert owed(row, queued=True) == []
-    Media.objects.filter(id=row.media_ids[0]).update(state=Media.State.REJECTED, last_error=f"{TOO_LARGE} 5 MB.")
+    Media.objects.filter(id=row.media_ids[0]).update(
+        state=Media.State.REJECTED, last_error=f"{TOO_LARGE} 5 MB."
+    )
     Media.objects.filter(id=row.media_ids[1]).update(state=Media.State.STORED)
     conversations.settle()
     assert owed(row, queued=True) == ["correction", "hand_over"]
     assert conversations.settle() == 0
 
 
-def test_a_photo_that_the_provider_lost_is_not_counted_and_its_reason_is_told(shop: Shop) -> None:
+def test_a_photo_that_the_provider_lost_is_not_counted_and_its_reason_is_told(
+    shop: Shop,
+) -> None:
     errors = [{"code": 131052, "title": "Media download error"}]
-    hear(picture(0), {**picture(1), "image": {"caption": "The front"}, "errors": errors}, text(5, "done"))
+    hear(
+        picture(0),
+        {**picture(1), "image": {"caption": "The front"}, "errors": errors},
+        text(5, "done"),
+    )
     data = summarize(one()).as_data(1)
     assert (data["counts"]["photos"], data["counts"]["refused"]) == (1, 1)
     (refused,) = data["refused"]
@@ -394,13 +497,26 @@ def test_a_photo_that_the_provider_lost_is_not_counted_and_its_reason_is_told(sh
 
 def test_a_lost_document_keeps_no_conversation_waiting() -> None:
     errors = [{"code": 131052, "title": "Media download error"}]
-    hear({**picture(1), "type": "document", "image": None, "document": {}, "errors": errors})
+    hear(
+        {
+            **picture(1),
+            "type": "document",
+            "image": None,
+            "document": {},
+            "errors": errors,
+        }
+    )
     assert not SessionRebuild.objects.exists()
 
 
 def revoke(of: Json, *, second: int = 6, sender: str = ADA) -> Json:
     body = {"original_message_id": of["id"]}
-    message = {"id": f"wamid.revoke.{second}", "timestamp": str(SENT + second), "type": "revoke", "revoke": body}
+    message = {
+        "id": f"wamid.revoke.{second}",
+        "timestamp": str(SENT + second),
+        "type": "revoke",
+        "revoke": body,
+    }
     return {"from": sender.removeprefix("whatsapp:+"), **message}
 
 
@@ -410,7 +526,11 @@ def test_a_revoked_photo_is_kept_and_does_not_count(order: list[int]) -> None:
     for number in order:
         hear(said[number])
     row = one()
-    assert (row.state, len(row.message_ids), summarize(row).holding.photos) == (State.AWAITING_DETAILS, 3, 1)
+    assert (row.state, len(row.message_ids), summarize(row).holding.photos) == (
+        State.AWAITING_DETAILS,
+        3,
+        1,
+    )
     assert Media.objects.filter(state="pending").count() == 2
 
 
@@ -432,10 +552,19 @@ def test_done_after_all_photos_were_revoked_finds_none() -> None:
 
 
 def test_duplicates_by_digest_are_no_news_to_the_contact(shop: Shop) -> None:
-    hear(picture(0, bytes_of="one"), picture(1, bytes_of="one"), picture(2), text(5, "done"))
+    hear(
+        picture(0, bytes_of="one"),
+        picture(1, bytes_of="one"),
+        picture(2),
+        text(5, "done"),
+    )
     outbox.send_due()
     row = one()
-    assert (len(row.media_ids), summarize(row).holding.photos, summarize(row).holding.duplicates) == (3, 2, 1)
+    assert (
+        len(row.media_ids),
+        summarize(row).holding.photos,
+        summarize(row).holding.duplicates,
+    ) == (3, 2, 1)
     hear(picture(3, bytes_of="one"))
     assert owed(row, queued=True) == []
     assert summarize(one()).holding.duplicates == 2
@@ -460,7 +589,10 @@ def test_the_business_hears_that_what_it_has_was_cancelled(shop: Shop) -> None:
     outbox.send_due()
     hear(text(4, "cancel"))
     outbox.send_due()
-    told = [(each.summary["id"], each.summary["revision"], each.summary["state"]) for each in shop.received]
+    told = [
+        (each.summary["id"], each.summary["revision"], each.summary["state"])
+        for each in shop.received
+    ]
     assert told == [(str(one().id), 1, "submitted"), (str(one().id), 2, "cancelled")]
 
 
@@ -478,10 +610,14 @@ def test_a_hand_over_that_was_tried_is_tried_until_it_is_known(shop: Shop) -> No
     shop.down = True
     outbox.send_due()
     hear(text(4, "cancel"))
-    assert owed(one(), queued=True) == ["cancelled", "hand_over", "hand_over"], "and then that it was cancelled"
+    assert owed(one(), queued=True) == ["cancelled", "hand_over", "hand_over"], (
+        "and then that it was cancelled"
+    )
 
 
-def test_an_open_session_that_is_none_by_the_new_words_makes_room(settings: Settings) -> None:
+def test_an_open_session_that_is_none_by_the_new_words_makes_room(
+    settings: Settings,
+) -> None:
     settings.SESSION_START = "photo"
     hear(picture(0))
     settings.SESSION_START = "keyword"
@@ -495,7 +631,9 @@ def test_an_open_session_that_is_none_by_the_new_words_makes_room(settings: Sett
 def noted(*messages: Json) -> int:
     """How many conversations these messages mark to be rebuilt."""
     hear(*messages)
-    ids = Message.objects.filter(provider_message_id__in=[message["id"] for message in messages])
+    ids = Message.objects.filter(
+        provider_message_id__in=[message["id"] for message in messages]
+    )
     before = SessionRebuild.objects.count()
     conversations.note(ids.values_list("id", flat=True))
     return SessionRebuild.objects.count() - before
@@ -508,25 +646,39 @@ def test_chat_without_a_session_rebuilds_nothing(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("message", [text(5, "hello"), text(HOUR, "hello"), picture(5)])
-def test_all_that_is_said_in_a_session_rebuilds_it(settings: Settings, message: Json) -> None:
+def test_all_that_is_said_in_a_session_rebuilds_it(
+    settings: Settings, message: Json
+) -> None:
     settings.SESSION_START = "keyword"
     hear(text(0, "sell"))
     assert noted(message) == 1
 
 
-def test_a_session_that_is_over_is_rebuilt_by_what_was_on_its_way(settings: Settings) -> None:
+def test_a_session_that_is_over_is_rebuilt_by_what_was_on_its_way(
+    settings: Settings,
+) -> None:
     settings.SESSION_START = "keyword"
     hear(text(0, "sell"), picture(1), text(2, "done"), text(3, "A scratch."))
     on_its_way = int(GRACE.total_seconds()) + 2
     assert (noted(picture(on_its_way)), noted(text(HOUR, "Thank you"))) == (1, 0)
 
 
-def test_a_session_that_waits_to_be_rebuilt_hears_what_follows(settings: Settings) -> None:
+def test_a_session_that_waits_to_be_rebuilt_hears_what_follows(
+    settings: Settings,
+) -> None:
     settings.SESSION_START = "keyword"
     hear(text(0, "hello"))
     (message,) = Message.objects.all()
-    line = {"contact": message.contact, "provider": message.provider, "account": message.account}
-    SessionRebuild.objects.create(**line, since=message.occurred_at, not_before=database_now() + timedelta(hours=1))
+    line = {
+        "contact": message.contact,
+        "provider": message.provider,
+        "account": message.account,
+    }
+    SessionRebuild.objects.create(
+        **line,
+        since=message.occurred_at,
+        not_before=database_now() + timedelta(hours=1),
+    )
     assert noted(picture(1)) == 1
 
 
@@ -541,31 +693,50 @@ def test_an_error_in_a_session_costs_no_message(settings: Settings) -> None:
     words, settings.SESSION_WORDS_DONE = settings.SESSION_WORDS_DONE, None
     hear(picture(0), text(1, "done"))
     assert (Message.objects.count(), Media.objects.count(), sessions()) == (2, 1, [])
-    assert set(Delivery.objects.values_list("state", flat=True)) == {Delivery.State.PROCESSED}
+    assert set(Delivery.objects.values_list("state", flat=True)) == {
+        Delivery.State.PROCESSED
+    }
     (failing,) = SessionRebuild.objects.failing()
-    assert failing.error == "Its sessions could not be rebuilt: TypeError. The log has the details."
+    assert (
+        failing.error
+        == "Its sessions could not be rebuilt: TypeError. The log has the details."
+    )
     settings.SESSION_WORDS_DONE = words
     assert conversations.rebuild() == 0, "not before its pause is over"
     time_passes()
     assert conversations.rebuild() == 1
-    assert (stood(), owed(one())) == ([(State.AWAITING_DETAILS, 1)], ["ack", "question"])
+    assert (stood(), owed(one())) == (
+        [(State.AWAITING_DETAILS, 1)],
+        ["ack", "question"],
+    )
     assert not SessionRebuild.objects.exists()
 
 
 def broken(row: PhotoSession) -> PhotoSession:
     """A session that raises whenever somebody looks at it."""
-    row.outbox.filter(kind=Kind.QUESTION).update(sending_at=datetime.now(UTC), state=OutboxItem.State.SENT, said=[])
+    row.outbox.filter(kind=Kind.QUESTION).update(
+        sending_at=datetime.now(UTC), state=OutboxItem.State.SENT, said=[]
+    )
     return row
 
 
 def test_a_session_that_raises_stops_no_other_one() -> None:
-    hear(*(picture(0, of=of) for of in (ADA, BOB)), text(1, "done"), text(1, "done", of=BOB))
+    hear(
+        *(picture(0, of=of) for of in (ADA, BOB)),
+        text(1, "done"),
+        text(1, "done", of=BOB),
+    )
     broken(one())
     Media.objects.update(state=Media.State.STORED, content_type="image/jpeg")
     assert (conversations.settle(), one(BOB).is_settled) == (1, True)
     hear(picture(2), picture(2, of=BOB))
-    assert (stood(), stood(BOB)) == ([(State.AWAITING_DETAILS, 1)], [(State.AWAITING_DETAILS, 2)])
-    assert {str(row.contact_id) for row in SessionRebuild.objects.failing()} == {str(own_id(ADA))}
+    assert (stood(), stood(BOB)) == (
+        [(State.AWAITING_DETAILS, 1)],
+        [(State.AWAITING_DETAILS, 2)],
+    )
+    assert {str(row.contact_id) for row in SessionRebuild.objects.failing()} == {
+        str(own_id(ADA))
+    }
 
 
 def test_silence_ends_the_sessions_beside_one_that_raises() -> None:
@@ -574,7 +745,9 @@ def test_silence_ends_the_sessions_beside_one_that_raises() -> None:
         age(one(of), HOUR + 1)
     broken(one())
     assert (conversations.expire(), one(BOB).state) == (1, State.SUBMITTED)
-    assert (conversations.expire(), conversations.settle()) == (0, 1), "the one that raises waits for its rebuild"
+    assert (conversations.expire(), conversations.settle()) == (0, 1), (
+        "the one that raises waits for its rebuild"
+    )
 
 
 def test_each_failure_doubles_the_pause() -> None:
@@ -604,18 +777,24 @@ def test_a_decision_is_kept_although_its_session_raises(settings: Settings) -> N
 def test_nothing_is_said_before_the_sessions_are_rebuilt(shop: Shop) -> None:
     hear(picture(0))
     row = one()
-    waiting = SessionRebuild.objects.create(**asdict(session_rows.line_of(row)), since=row.started_at)
+    waiting = SessionRebuild.objects.create(
+        **asdict(session_rows.line_of(row)), since=row.started_at
+    )
     assert outbox.send_due() == 0
     waiting.delete()
     assert outbox.send_due() == 1
 
 
-def test_all_unsettled_sessions_are_looked_at_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_unsettled_sessions_are_looked_at_in_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(conversations, "LOOKED_AT_ONCE", 2)
     everybody = [f"whatsapp:+1433111{number:04}" for number in range(5)]
     hear(*(picture(number, of=of) for number, of in enumerate(everybody)))
     first = PhotoSession.objects.order_by("last_at")[0]
-    Media.objects.filter(id__in=first.media_ids).update(state=Media.State.STORED, content_type="image/jpeg")
+    Media.objects.filter(id__in=first.media_ids).update(
+        state=Media.State.STORED, content_type="image/jpeg"
+    )
     assert [conversations.settle() for _ in range(3)] == [2, 2, 2]
     first.refresh_from_db()
     assert first.is_settled
@@ -626,26 +805,40 @@ def test_all_unsettled_sessions_are_looked_at_in_turn(monkeypatch: pytest.Monkey
 
 def unnamed(second: int) -> Json:
     """A file that its sender's program has not looked into."""
-    file = {"id": f"document-{second}", "sha256": b64encode(bytes([second] * 32)).decode()}
+    file = {
+        "id": f"document-{second}",
+        "sha256": b64encode(bytes([second] * 32)).decode(),
+    }
     return kind(second, "document", {**file, "mime_type": "application/octet-stream"})
 
 
 def stored(provider_media_id: str, content_type: str) -> None:
     state = Media.State.STORED
-    Media.objects.filter(provider_media_id=provider_media_id).update(state=state, content_type=content_type)
+    Media.objects.filter(provider_media_id=provider_media_id).update(
+        state=state, content_type=content_type
+    )
     conversations.rebuild()
     conversations.settle()
     conversations.rebuild()
 
 
-@pytest.mark.parametrize(("content_type", "photos"), [("image/jpeg", 2), ("application/pdf", 1)])
-def test_a_file_counts_once_its_type_is_known(shop: Shop, content_type: str, photos: int) -> None:
+@pytest.mark.parametrize(
+    ("content_type", "photos"), [("image/jpeg", 2), ("application/pdf", 1)]
+)
+def test_a_file_counts_once_its_type_is_known(
+    shop: Shop, content_type: str, photos: int
+) -> None:
     hear(picture(0), unnamed(1), text(2, "done"), text(3, "none"))
     outbox.send_due()
     assert stood() == [(State.SUBMITTED, 1)]
     stored("document-1", content_type)
-    assert (stood(), SessionRebuild.objects.exists()) == ([(State.SUBMITTED, photos)], False)
-    assert owed(one(), queued=True) == (["correction", "hand_over"] if photos == 2 else [])
+    assert (stood(), SessionRebuild.objects.exists()) == (
+        [(State.SUBMITTED, photos)],
+        False,
+    )
+    assert owed(one(), queued=True) == (
+        ["correction", "hand_over"] if photos == 2 else []
+    )
 
 
 def test_a_file_of_unknown_type_begins_a_session_once_it_is_a_photo() -> None:
@@ -666,7 +859,9 @@ def test_a_photo_that_is_stored_as_something_else_counts_no_longer(shop: Shop) -
 
 
 @pytest.mark.parametrize("starts", ["photo", "keyword"])
-def test_a_photo_on_its_way_at_done_counts_after_submission(settings: Settings, shop: Shop, starts: str) -> None:
+def test_a_photo_on_its_way_at_done_counts_after_submission(
+    settings: Settings, shop: Shop, starts: str
+) -> None:
     settings.SESSION_START = starts
     hear(text(-1, "sell"))
     row = submitted(shop)
@@ -689,13 +884,19 @@ def test_a_word_moves_such_a_photo_into_a_session_of_its_own(shop: Shop) -> None
 
 
 def came(*contents: str) -> None:
-    """What Ada says by Twilio, in this order, each 5 ms after the other and read alone; "" is a photo."""
+    """What Ada says by Twilio, in this order, each 5 ms after the other and read alone; "" is a
+    photo.
+    """
     number, address = ADA.removeprefix("whatsapp:"), settings.PUBLIC_URL
-    customer = Customer(number=number, provider="twilio", accounts=ACCOUNTS, public_url=address)
+    customer = Customer(
+        number=number, provider="twilio", accounts=ACCOUNTS, public_url=address
+    )
     began = datetime.now(UTC) - timedelta(seconds=30)
     for place, content in enumerate(contents):
         arrive(customer.say(content, SENT) if content else customer.photo(SENT))
-        Delivery.objects.due().update(received_at=began + place * timedelta(milliseconds=5))
+        Delivery.objects.due().update(
+            received_at=began + place * timedelta(milliseconds=5)
+        )
         inbox.drain()
 
 
@@ -728,7 +929,11 @@ def test_whoever_never_answers_has_their_photos_handed_over(shop: Shop) -> None:
     assert owed(one()) == ["ack", "hand_over", "question"]
     outbox.send_due()
     ((summary),) = [each.summary for each in shop.received]
-    assert (summary["state"], summary["is_unanswered"], summary["details"]) == ("submitted", True, "")
+    assert (summary["state"], summary["is_unanswered"], summary["details"]) == (
+        "submitted",
+        True,
+        "",
+    )
 
 
 def test_an_answer_that_was_still_under_way_is_handed_over_too(shop: Shop) -> None:
@@ -768,8 +973,12 @@ def test_a_late_photo_finds_the_session_that_silence_had_ended() -> None:
 # --- staff --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("verb", "state"), [(Verb.CLOSE, State.SUBMITTED), (Verb.CANCEL, State.CANCELLED)])
-def test_staff_decide_of_an_open_session_once(shop: Shop, verb: PhotoSession.Verb, state: str) -> None:
+@pytest.mark.parametrize(
+    ("verb", "state"), [(Verb.CLOSE, State.SUBMITTED), (Verb.CANCEL, State.CANCELLED)]
+)
+def test_staff_decide_of_an_open_session_once(
+    shop: Shop, verb: PhotoSession.Verb, state: str
+) -> None:
     hear(picture(0))
     assert conversations.decide(one(), verb) is True
     assert conversations.decide(one(), Verb.CANCEL) is False
@@ -796,11 +1005,21 @@ def test_a_decision_about_a_contact_ahead_of_our_time_holds() -> None:
 
 
 def deleted() -> set[str]:
-    return {media.provider_media_id for media in Media.objects.filter(state=Media.State.DELETED)}
+    return {
+        media.provider_media_id
+        for media in Media.objects.filter(state=Media.State.DELETED)
+    }
 
 
 def test_reset_deletes_the_photos_of_this_session_and_of_this_person_only() -> None:
-    hear(picture(0), text(1, "done"), text(2, "none"), picture(3), picture(0, of=BOB), text(4, "reset"))
+    hear(
+        picture(0),
+        text(1, "done"),
+        text(2, "none"),
+        picture(3),
+        picture(0, of=BOB),
+        text(4, "reset"),
+    )
     assert stood() == [(State.SUBMITTED, 1), (State.CANCELLED, 1)]
     assert deleted() == {f"media-wamid.{ADA}.3"}
 
@@ -820,8 +1039,20 @@ def test_reset_deletes_what_comes_late_as_well() -> None:
 
 
 def test_reset_deletes_every_file_of_the_session(settings: Settings) -> None:
-    voice = kind(3, "audio", {"id": "voice-1", "mime_type": "audio/ogg", "sha256": b64encode(bytes(32)).decode()})
-    paper = kind(4, "document", {**voice["audio"], "id": "paper-1", "mime_type": "application/pdf"})
+    voice = kind(
+        3,
+        "audio",
+        {
+            "id": "voice-1",
+            "mime_type": "audio/ogg",
+            "sha256": b64encode(bytes(32)).decode(),
+        },
+    )
+    paper = kind(
+        4,
+        "document",
+        {**voice["audio"], "id": "paper-1", "mime_type": "application/pdf"},
+    )
     hear(picture(0), text(1, "done"), voice, paper, picture(300), text(301, "reset"))
     assert stood() == [(State.CANCELLED, 1)]
     photos = {f"media-wamid.{ADA}.{second}" for second in (0, 300)}
@@ -832,14 +1063,23 @@ def test_reset_reads_no_file_but_its_own() -> None:
     hear(picture(0), picture(0, of=BOB), text(4, "reset"))
     others = Attachment.objects.get(message__contact__owners__owner=BOB)
     Attachment.objects.bulk_create(
-        Attachment(message_id=others.message_id, media_id=others.media_id, position=place) for place in range(1, 20_000)
+        Attachment(
+            message_id=others.message_id, media_id=others.media_id, position=place
+        )
+        for place in range(1, 20_000)
     )
     row = one()
     with connection.cursor() as cursor, CaptureQueriesContext(connection) as queries:
         cursor.execute("ANALYZE")
         session_rows.refold(session_rows.line_of(row), row.started_at)
-        (update,) = (query["sql"] for query in queries if query["sql"].startswith('UPDATE "media_app_media"'))
-        cursor.execute(f"EXPLAIN {'QUERY PLAN' if connection.vendor == 'sqlite' else ''} {update}")
+        (update,) = (
+            query["sql"]
+            for query in queries
+            if query["sql"].startswith('UPDATE "media_app_media"')
+        )
+        cursor.execute(
+            f"EXPLAIN {'QUERY PLAN' if connection.vendor == 'sqlite' else ''} {update}"
+        )
         plan = str(cursor.fetchall())
     assert "messages_app_attachment" in plan
     assert "SCAN messages_app_attachment" not in plan
@@ -859,13 +1099,25 @@ def test_reset_deletes_nothing_of_somebody_on_hold() -> None:
 
 def kind(second: int, type: str, body: Json) -> Json:
     id = f"wamid.{type}.{second}"
-    return {"from": ADA.removeprefix("whatsapp:+"), "id": id, "timestamp": str(SENT + second), "type": type, type: body}
+    return {
+        "from": ADA.removeprefix("whatsapp:+"),
+        "id": id,
+        "timestamp": str(SENT + second),
+        "type": type,
+        type: body,
+    }
 
 
 def test_reactions_and_stickers_are_no_photos_and_no_words() -> None:
     reaction = kind(1, "reaction", {"message_id": "wamid.0", "emoji": "done"})
     sticker = kind(
-        2, "sticker", {"id": "sticker-1", "mime_type": "image/webp", "sha256": b64encode(bytes(32)).decode()}
+        2,
+        "sticker",
+        {
+            "id": "sticker-1",
+            "mime_type": "image/webp",
+            "sha256": b64encode(bytes(32)).decode(),
+        },
     )
     hear(reaction, sticker)
     assert sessions() == []
@@ -873,14 +1125,23 @@ def test_reactions_and_stickers_are_no_photos_and_no_words() -> None:
     assert (stood(), owed(one())) == ([(State.COLLECTING, 1)], ["ack"])
 
 
-@pytest.mark.parametrize(("mime_type", "photos"), [("image/heic", 1), ("application/pdf", 0)])
+@pytest.mark.parametrize(
+    ("mime_type", "photos"), [("image/heic", 1), ("application/pdf", 0)]
+)
 def test_an_image_sent_as_a_document_is_a_photo(mime_type: str, photos: int) -> None:
-    file = {"id": "document-1", "mime_type": mime_type, "sha256": b64encode(bytes(32)).decode()}
+    file = {
+        "id": "document-1",
+        "mime_type": mime_type,
+        "sha256": b64encode(bytes(32)).decode(),
+    }
     hear(text(0, "sell"), kind(1, "document", file))
     assert stood() == [(State.COLLECTING, photos)]
 
 
 def test_a_pressed_button_submits() -> None:
-    button = {"type": "button_reply", "button_reply": {"id": "skip", "title": "NO, SKIP"}}
+    button = {
+        "type": "button_reply",
+        "button_reply": {"id": "skip", "title": "NO, SKIP"},
+    }
     hear(picture(0), text(1, "done"), kind(2, "interactive", button))
     assert (stood(), one().details) == ([(State.SUBMITTED, 1)], "")

@@ -26,7 +26,7 @@ def test_a_second_drain_returns_at_once() -> None:
     assert Delivery.objects.due().count() == 1
 
 
-def test_a_lease_that_ran_out_is_taken_over_and_no_longer_renewed_or_released_by_its_old_holder() -> None:
+def test_a_lease_that_ran_out_belongs_to_who_takes_it_next() -> None:
     old = DrainLease.take()
     assert old and DrainLease.take() is None
     DrainLease.objects.update(until=timezone.now() - timedelta(seconds=1))
@@ -54,14 +54,18 @@ def test_a_renewed_lease_lasts_its_whole_time_again() -> None:
     assert until and until - soon > timedelta(seconds=40)
 
 
-def test_what_comes_between_the_last_look_and_the_release_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_comes_between_the_last_look_and_the_release_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     release = DrainLease.release
     late = [album(photo(2))]
 
     def release_late(token: UUID) -> None:
         while late:
             arrive(late.pop())
-            assert inbox.drain() == 0, "its job comes while the lease is held, and returns"
+            assert inbox.drain() == 0, (
+                "its job comes while the lease is held, and returns"
+            )
         release(token)
 
     monkeypatch.setattr(DrainLease, "release", release_late)
@@ -70,7 +74,9 @@ def test_what_comes_between_the_last_look_and_the_release_is_read(monkeypatch: p
     assert not Delivery.objects.due().exists()
 
 
-def test_a_run_ends_in_time_and_leaves_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_ends_in_time_and_leaves_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(inbox, "BATCH", 1)
     arrive(*(album(photo(number)) for number in range(3)))
     assert inbox.drain(seconds=0) == 1
@@ -92,7 +98,9 @@ def test_a_drainer_that_lost_its_lease_stops(monkeypatch: pytest.MonkeyPatch) ->
     assert Delivery.objects.due().count() == 2
 
 
-def test_a_delivery_that_was_never_begun_has_not_been_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_delivery_that_was_never_begun_has_not_been_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     renew = DrainLease.renew
 
     def lose(token: UUID) -> bool:
@@ -105,7 +113,9 @@ def test_a_delivery_that_was_never_begun_has_not_been_tried(monkeypatch: pytest.
     assert Delivery.objects.get().attempts == 0
 
 
-def test_nobody_reads_beside_a_drainer_that_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_reads_beside_a_drainer_that_is_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     # A lease that runs out while its holder is in the middle of a batch.
     monkeypatch.setattr(DrainLease, "DURATION", timedelta(seconds=-1))
     reading, go_on = threading.Event(), threading.Event()
@@ -119,7 +129,10 @@ def test_nobody_reads_beside_a_drainer_that_is_late(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(inbox, "_read", read_slowly)
     arrive(album(photo(1)), album(photo(2)))
-    late, second = (threading.Thread(target=drain_and_close, name=name) for name in ("late", "second"))
+    late, second = (
+        threading.Thread(target=drain_and_close, name=name)
+        for name in ("late", "second")
+    )
     late.start()
     assert reading.wait(180)
     second.start()

@@ -49,14 +49,18 @@ def test_the_address_is_the_one_that_is_promised(message: Message) -> None:
     assert url(message) == f"/api/media/messages/{message.id}/"
 
 
-def test_a_message_gives_its_first_file_or_the_one_at_a_position(viewer: Browser, message: Message) -> None:
+def test_a_message_gives_its_first_file_or_the_one_at_a_position(
+    viewer: Browser, message: Message
+) -> None:
     assert body(viewer, url(message)) == FIRST
     assert body(viewer, url(message, "?position=0")) == FIRST
     assert body(viewer, url(message, "?position=3")) == SECOND
 
 
 @pytest.mark.parametrize("position", ["1", "-1", "x", "", "٣", "9" * 50, "3.0"])
-def test_a_position_without_a_file_is_not_there(viewer: Browser, message: Message, position: str) -> None:
+def test_a_position_without_a_file_is_not_there(
+    viewer: Browser, message: Message, position: str
+) -> None:
     response = viewer.get(url(message, f"?position={position}"))
     assert (response.status_code, response["Cache-Control"]) == (404, "no-store")
 
@@ -68,9 +72,15 @@ def test_a_message_without_files_or_unknown_is_not_there(viewer: Browser) -> Non
 
 def test_it_answers_as_the_file_itself_does(viewer: Browser, message: Message) -> None:
     media = message.attachments.get(position=0).media
-    for headers in ({}, {"Range": "bytes=0-9"}, {"If-None-Match": "*"}, {"Range": "bytes=999999999-"}):
+    for headers in (
+        {},
+        {"Range": "bytes=0-9"},
+        {"If-None-Match": "*"},
+        {"Range": "bytes=999999999-"},
+    ):
         by_message, by_file = (
-            viewer.get(address, headers=headers) for address in (url(message), f"/media/{media.id}/")
+            viewer.get(address, headers=headers)
+            for address in (url(message), f"/media/{media.id}/")
         )
         assert by_message.status_code == by_file.status_code
         assert dict(by_message.items()) == dict(by_file.items())
@@ -91,7 +101,10 @@ def test_it_is_only_read(method: str, message: Message) -> None:
 
 
 def test_strangers_learn_nothing(message: Message) -> None:
-    known, unknown = Browser().get(url(message)), Browser().get(reverse("message-file", args=[uuid4()]))
+    known, unknown = (
+        Browser().get(url(message)),
+        Browser().get(reverse("message-file", args=[uuid4()])),
+    )
     assert (
         (known.status_code, known.content)
         == (unknown.status_code, unknown.content)

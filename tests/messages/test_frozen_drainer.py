@@ -39,11 +39,20 @@ inbox.drain()
 
 @pytest.fixture
 def frozen() -> Iterator[subprocess.Popen[bytes]]:
-    """A drainer that has stopped before its commit; the server ends its transaction after half a second."""
+    """A drainer that has stopped before its commit; the server ends its transaction after half a
+    second.
+    """
     impatient = f"{database_url()}?options=-c%20idle_in_transaction_session_timeout=500"
-    env = {**environment(), "DATABASE_URL": impatient, "DJANGO_SETTINGS_MODULE": "mediahub.settings"}
+    env = {
+        **environment(),
+        "DATABASE_URL": impatient,
+        "DJANGO_SETTINGS_MODULE": "mediahub.settings",
+    }
     process = subprocess.Popen(
-        [sys.executable, "-c", FREEZES_IN_A_BATCH], env=env, cwd=BASE_DIR, stderr=subprocess.PIPE
+        [sys.executable, "-c", FREEZES_IN_A_BATCH],
+        env=env,
+        cwd=BASE_DIR,
+        stderr=subprocess.PIPE,
     )
     _, status = os.waitpid(process.pid, os.WUNTRACED)
     assert os.WIFSTOPPED(status)
@@ -60,7 +69,10 @@ def lease_runs_out() -> bool:
         return bool(unlocked) and DrainLease.objects.update(until=past) == 1
 
 
-@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer, and no server that ends its wait")
+@pytest.mark.skipif(
+    connection.vendor == "sqlite",
+    reason="SQLite has one writer, and no server that ends its wait",
+)
 def test_a_frozen_drainer_blocks_nobody_for_long_and_does_no_harm_later(
     request: pytest.FixtureRequest,
 ) -> None:

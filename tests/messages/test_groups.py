@@ -1,4 +1,6 @@
-"""Groups are conversations of their own: what is said there is kept, and is no part of a private session."""
+"""Groups are conversations of their own: what is said there is kept, and is no part of a private
+session.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,11 @@ def hear(*messages: Json) -> None:
 def test_a_photo_in_a_group_is_kept_as_its_sender_s_with_the_group() -> None:
     hear(in_group(image("wamid.1")))
     message, file = Message.objects.get(), Media.objects.get()
-    assert (message.group_id, message.owner, message.contact_id) == (GROUP, ADA, own_id(ADA))
+    assert (message.group_id, message.owner, message.contact_id) == (
+        GROUP,
+        ADA,
+        own_id(ADA),
+    )
     assert (file.owner, file.state) == (ADA, "pending")
 
 
@@ -52,7 +58,9 @@ def test_a_group_opens_no_session_and_gets_no_reply() -> None:
 def test_a_message_that_was_kept_before_gets_its_group() -> None:
     hear(in_group(image("wamid.1")), image("wamid.2"))
     Message.objects.update(group_id="")
-    import_module("messages_app.migrations.0012_groups_of_known_messages").fill(apps, None)
+    import_module("messages_app.migrations.0012_groups_of_known_messages").fill(
+        apps, None
+    )
     assert dict(Message.objects.values_list("provider_message_id", "group_id")) == {
         "wamid.1.group": GROUP,
         "wamid.2": "",
@@ -62,13 +70,22 @@ def test_a_message_that_was_kept_before_gets_its_group() -> None:
 def test_what_is_said_in_a_group_is_no_part_of_a_private_session() -> None:
     hear(picture(0), in_group(picture(1)), in_group(text(2, "done")), picture(3))
     session = PhotoSession.objects.get()
-    assert (session.state, len(session.media_ids), len(session.message_ids)) == ("collecting", 2, 2)
+    assert (session.state, len(session.media_ids), len(session.message_ids)) == (
+        "collecting",
+        2,
+        2,
+    )
 
 
 def test_a_rebuild_from_the_beginning_leaves_a_group_out() -> None:
     hear(picture(0), in_group(picture(60)))
     session = PhotoSession.objects.get()
-    refold(Line.of(session.contact_id, session.provider, session.account, session.business), session.started_at)
+    refold(
+        Line.of(
+            session.contact_id, session.provider, session.account, session.business
+        ),
+        session.started_at,
+    )
     assert conversations.rebuild() == 0
     session.refresh_from_db()
     assert len(session.media_ids) == 1
@@ -78,5 +95,10 @@ def test_a_rebuild_from_the_beginning_leaves_a_group_out() -> None:
 
 def test_reset_in_private_keeps_what_was_sent_to_a_group() -> None:
     shared = picture(1, name="group", bytes_of="shared")
-    hear(in_group(shared), {**picture(2), "image": shared["image"]}, picture(3), text(4, "reset"))
+    hear(
+        in_group(shared),
+        {**picture(2), "image": shared["image"]},
+        picture(3),
+        text(4, "reset"),
+    )
     assert Media.objects.exclude(state="deleted").count() == 1

@@ -1,4 +1,6 @@
-"""What deliveries become: contacts, messages, attachments, files to fetch, and what could not be read."""
+"""What deliveries become: contacts, messages, attachments, files to fetch, and what could not be
+read.
+"""
 
 from __future__ import annotations
 
@@ -54,9 +56,16 @@ def read_all(*requests: SignedRequest) -> None:
     inbox.drain()
 
 
-def test_every_image_of_every_change_of_every_entry_becomes_a_message_with_its_file() -> None:
+def test_every_image_of_every_change_of_every_entry_becomes_a_message_with_its_file() -> (
+    None
+):
     read_all(batch(nested()))
-    assert Message.objects.count() == Media.objects.count() == Attachment.objects.count() == 20
+    assert (
+        Message.objects.count()
+        == Media.objects.count()
+        == Attachment.objects.count()
+        == 20
+    )
     assert Delivery.objects.get().state == "processed"
     assert not QuarantinedItem.objects.exists()
 
@@ -66,10 +75,18 @@ def test_a_message_with_its_file_carries_the_ids_and_the_key_of_the_contract() -
     read_all(album(sent))
     message, file = Message.objects.get(), Media.objects.get()
     assert sent.file
-    assert message.id == computed_id("meta", ACCOUNTS.meta_phone_number_id, "wamid.00000007")
-    assert file.id == computed_id("meta", ACCOUNTS.meta_phone_number_id, sent.file.media_id)
+    assert message.id == computed_id(
+        "meta", ACCOUNTS.meta_phone_number_id, "wamid.00000007"
+    )
+    assert file.id == computed_id(
+        "meta", ACCOUNTS.meta_phone_number_id, sent.file.media_id
+    )
     assert file.key == f"{ADA}/{SENT}-0-{file.id.hex[:12]}.jpeg"
-    assert (file.state, file.announced_sha256, file.occurred_at) == ("pending", sent.file.sha256, message.occurred_at)
+    assert (file.state, file.announced_sha256, file.occurred_at) == (
+        "pending",
+        sent.file.sha256,
+        message.occurred_at,
+    )
     assert (message.kind, message.text, message.owner, message.business) == (
         *("image", "The front", ADA),
         ACCOUNTS.meta_number,
@@ -82,7 +99,12 @@ def test_a_message_with_its_file_carries_the_ids_and_the_key_of_the_contract() -
 
 def test_the_third_of_twenty_broken_leaves_nineteen_and_one_in_quarantine() -> None:
     read_all(with_third_broken())
-    assert Message.objects.count() == Media.objects.count() == Attachment.objects.count() == 19
+    assert (
+        Message.objects.count()
+        == Media.objects.count()
+        == Attachment.objects.count()
+        == 19
+    )
     item, delivery = QuarantinedItem.objects.get(), Delivery.objects.get()
     assert item.path == "entry[0].changes[0].messages[2]"
     assert item.payload and item.payload["id"] == "wamid.00000002"
@@ -96,9 +118,17 @@ def test_replayed_with_a_mended_reader_the_third_is_there_and_the_quarantine_emp
     monkeypatch.setitem(meta_provider._READERS, "messages", mended)
     assert Delivery.objects.filter(state="partial").replay() == 1
     assert inbox.drain() == 1
-    assert Message.objects.count() == Media.objects.count() == Attachment.objects.count() == 20
+    assert (
+        Message.objects.count()
+        == Media.objects.count()
+        == Attachment.objects.count()
+        == 20
+    )
     assert not QuarantinedItem.objects.exists()
-    assert Delivery.objects.values_list("state", "last_error").get() == ("processed", "")
+    assert Delivery.objects.values_list("state", "last_error").get() == (
+        "processed",
+        "",
+    )
 
 
 def test_replayed_with_the_same_reader_all_is_as_it_was() -> None:
@@ -110,7 +140,11 @@ def test_replayed_with_the_same_reader_all_is_as_it_was() -> None:
 
 
 def test_an_unreadable_body_fails_and_its_neighbours_are_read() -> None:
-    read_all(meta_bytes(b"\xff not JSON"), album(photo(1)), twilio_form({"Body": "no MessageSid"}))
+    read_all(
+        meta_bytes(b"\xff not JSON"),
+        album(photo(1)),
+        twilio_form({"Body": "no MessageSid"}),
+    )
     assert sorted(Delivery.objects.values_list("endpoint", "state")) == [
         *(("meta", "failed"), ("meta", "processed"), ("twilio", "failed"))
     ]
@@ -120,18 +154,29 @@ def test_an_unreadable_body_fails_and_its_neighbours_are_read() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [b'"\xff\xfe"', b'"\x00\x1f\n"', b"NaN", b"-Infinity", b"9" * 5_000, b"[" * 1_200 + b"]" * 1_200],
+    [
+        b'"\xff\xfe"',
+        b'"\x00\x1f\n"',
+        b"NaN",
+        b"-Infinity",
+        b"9" * 5_000,
+        b"[" * 1_200 + b"]" * 1_200,
+    ],
     ids=lambda value: repr(value[:8]),
 )
 def test_a_malformed_value_costs_no_photo(value: bytes) -> None:
-    body = meta(image("wamid.1"), {**image("wamid.2"), "odd": "HERE"}, image("wamid.3")).body
+    body = meta(
+        image("wamid.1"), {**image("wamid.2"), "odd": "HERE"}, image("wamid.3")
+    ).body
     read_all(meta_bytes(body.replace(b'"HERE"', value)))
     assert Media.objects.filter(state="pending").count() == 3
     assert Delivery.objects.get().state == "processed"
 
 
 @pytest.mark.parametrize("junk", [1, {}], ids=["numbers", "empty objects"])
-def test_a_list_of_junk_is_a_hundred_items_and_one_that_counts_the_rest(junk: object) -> None:
+def test_a_list_of_junk_is_a_hundred_items_and_one_that_counts_the_rest(
+    junk: object,
+) -> None:
     delivery = meta(image("wamid.1"), *[{"junk": "HERE"}], image("wamid.2"))
     many = ",".join([json.dumps(junk)] * 1_500).encode()
     read_all(meta_bytes(delivery.body.replace(b'{"junk": "HERE"}', many)))
@@ -141,16 +186,32 @@ def test_a_list_of_junk_is_a_hundred_items_and_one_that_counts_the_rest(junk: ob
     assert Delivery.objects.get().state == "partial"
 
 
-TOO_LARGE = [{"code": 131052, "title": "Media download error", "error_data": {"details": "Too large."}}]
+TOO_LARGE = [
+    {
+        "code": 131052,
+        "title": "Media download error",
+        "error_data": {"details": "Too large."},
+    }
+]
 
 
 def test_a_photo_that_the_provider_lost_is_a_file_that_says_why() -> None:
-    read_all(meta({**image("wamid.1"), "image": {"caption": "The front"}, "errors": TOO_LARGE}))
+    read_all(
+        meta(
+            {**image("wamid.1"), "image": {"caption": "The front"}, "errors": TOO_LARGE}
+        )
+    )
     message, file = Message.objects.get(), Media.objects.get()
-    assert (message.text, message.errors) == ("The front", "131052: Media download error — Too large.")
+    assert (message.text, message.errors) == (
+        "The front",
+        "131052: Media download error — Too large.",
+    )
     assert list(message.media.all()) == [file]
     assert file.state == "rejected"
-    assert file.last_error == "The provider could not pass it on: 131052: Media download error — Too large."
+    assert (
+        file.last_error
+        == "The provider could not pass it on: 131052: Media download error — Too large."
+    )
     assert Media.objects.all().retry_now() == 0
     # No time is left, because there is nothing to fetch.
     assert file.expires_at is None
@@ -168,7 +229,9 @@ def test_fields_that_nothing_reads_are_counted_by_name() -> None:
     for _ in range(2):
         inbox.drain()
         Delivery.objects.all().replay()
-    assert list(DeliveryNotice.objects.values_list("name", "times", "has_media")) == [("account_update", 2, False)]
+    assert list(DeliveryNotice.objects.values_list("name", "times", "has_media")) == [
+        ("account_update", 2, False)
+    ]
     assert set(Delivery.objects.values_list("last_error", flat=True)) == {""}
 
 
@@ -199,7 +262,9 @@ def test_only_a_new_message_revives_a_file_that_was_given_up(state: str) -> None
     forwarded = image("wamid.forwarded", sender=BOB)
     file = photo(1).file
     assert file
-    read_all(meta({**forwarded, "image": {"id": file.media_id, "mime_type": "image/jpeg"}}))
+    read_all(
+        meta({**forwarded, "image": {"id": file.media_id, "mime_type": "image/jpeg"}})
+    )
     revived = Media.objects.get(provider_media_id=file.media_id)
     assert (revived.state, revived.attempts, revived.last_error) == ("pending", 0, "")
     assert revived.owner == ADA
@@ -209,7 +274,14 @@ def test_only_a_new_message_revives_a_file_that_was_given_up(state: str) -> None
 def test_a_stored_file_is_not_touched_by_a_new_message() -> None:
     read_all(album(photo(1)))
     Media.objects.update(state="stored", sha256="ab", size=2)
-    read_all(meta({**image("wamid.other"), "image": {"id": Media.objects.get().provider_media_id}}))
+    read_all(
+        meta(
+            {
+                **image("wamid.other"),
+                "image": {"id": Media.objects.get().provider_media_id},
+            }
+        )
+    )
     assert Media.objects.values_list("state", "sha256").get() == ("stored", "ab")
 
 
@@ -218,7 +290,9 @@ def test_unknown_fields_are_kept() -> None:
     assert Message.objects.get().raw["mystery"] == {"depth": [1, {"é": None}]}
 
 
-def test_a_message_of_nobody_has_no_contact_and_its_file_an_owner_of_last_resort() -> None:
+def test_a_message_of_nobody_has_no_contact_and_its_file_an_owner_of_last_resort() -> (
+    None
+):
     read_all(meta({**image("wamid.1"), "from": "somebody"}))
     assert Message.objects.get().contact is None
     assert Media.objects.get().key.startswith("whatsapp:unknown/")
@@ -228,17 +302,25 @@ def test_a_message_of_nobody_has_no_contact_and_its_file_an_owner_of_last_resort
 def test_twilio_files_become_the_same_kinds_of_rows() -> None:
     read_all(twilio(photo(1, provider="twilio", text="Hi")))
     message, file = Message.objects.get(), Media.objects.get()
-    assert message.id == computed_id("twilio", ACCOUNTS.twilio_account_sid, f"MM{1:032x}")
+    assert message.id == computed_id(
+        "twilio", ACCOUNTS.twilio_account_sid, f"MM{1:032x}"
+    )
     assert (message.kind, message.text, message.time_assumed) == ("image", "Hi", True)
     assert message.occurred_at == Delivery.objects.get().received_at
-    assert (file.source, file.owner, file.url) == ("twilio", ADA, message.raw["MediaUrl0"])
+    assert (file.source, file.owner, file.url) == (
+        "twilio",
+        ADA,
+        message.raw["MediaUrl0"],
+    )
 
 
 # --- statuses -------------------------------------------------------------------
 
 
 def status(name: str, at: int = SENT, id: str = "wamid.ours") -> SignedRequest:
-    return meta(statuses=[{"id": id, "status": name, "timestamp": str(at), "recipient_id": "1"}])
+    return meta(
+        statuses=[{"id": id, "status": name, "timestamp": str(at), "recipient_id": "1"}]
+    )
 
 
 def stands_at(id: str = "wamid.ours") -> str:
@@ -247,14 +329,24 @@ def stands_at(id: str = "wamid.ours") -> str:
 
 
 def test_a_status_moves_only_forwards() -> None:
-    for name, standing in [("delivered", "delivered"), ("sent", "delivered"), ("read", "read"), ("failed", "read")]:
+    for name, standing in [
+        ("delivered", "delivered"),
+        ("sent", "delivered"),
+        ("read", "read"),
+        ("failed", "read"),
+    ]:
         read_all(status(name))
         assert stands_at() == standing
     assert MessageStatus.objects.count() == 4
 
 
 def test_a_status_that_comes_again_in_another_delivery_is_kept_once() -> None:
-    again = {"id": "wamid.ours", "status": "sent", "timestamp": str(SENT), "recipient_id": "1"}
+    again = {
+        "id": "wamid.ours",
+        "status": "sent",
+        "timestamp": str(SENT),
+        "recipient_id": "1",
+    }
     read_all(status("sent"))
     read_all(meta(statuses=[again, {**again, "status": "read"}]))
     assert MessageStatus.objects.count() == 2
@@ -284,9 +376,18 @@ def test_an_unfit_caption_or_name_is_mended_and_the_photo_kept(text: str) -> Non
     assert Message.objects.get().text
 
 
-@pytest.mark.parametrize("field", ["id", "media", "mime_type", "sha256", "timestamp", "refers_to", "from", "type"])
-@pytest.mark.parametrize("value", [LONG, "💥" * 10_000, "\x00" * 10_000], ids=["letters", "four bytes each", "NULs"])
-def test_ten_kilobytes_in_any_field_never_lose_the_photo(field: str, value: str) -> None:
+@pytest.mark.parametrize(
+    "field",
+    ["id", "media", "mime_type", "sha256", "timestamp", "refers_to", "from", "type"],
+)
+@pytest.mark.parametrize(
+    "value",
+    [LONG, "💥" * 10_000, "\x00" * 10_000],
+    ids=["letters", "four bytes each", "NULs"],
+)
+def test_ten_kilobytes_in_any_field_never_lose_the_photo(
+    field: str, value: str
+) -> None:
     message = image("wamid.1")
     if field in ("mime_type", "sha256"):
         message["image"][field] = value
@@ -309,7 +410,9 @@ def test_ids_that_differ_after_ten_kilobytes_are_different_messages() -> None:
 
 
 def test_a_broken_message_of_unfit_text_can_be_quarantined() -> None:
-    read_all(meta({"id": "\x00\ud800", "type": "image", "a\x00": "\udfff"}, image("wamid.1")))
+    read_all(
+        meta({"id": "\x00\ud800", "type": "image", "a\x00": "\udfff"}, image("wamid.1"))
+    )
     assert QuarantinedItem.objects.count() == Media.objects.count() == 1
 
 
@@ -328,23 +431,34 @@ def sizes_of_batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
-def test_a_batch_has_at_most_a_hundred_deliveries(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_has_at_most_a_hundred_deliveries(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     sizes = sizes_of_batches(monkeypatch)
     arrive(*(status("sent", id=str(number)) for number in range(230)))
     assert inbox.drain() == 230
     assert sizes == [100, 100, 30]
 
 
-def test_a_batch_has_at_most_eight_megabytes_unless_one_delivery_has_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_has_at_most_eight_megabytes_unless_one_delivery_has_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     sizes = sizes_of_batches(monkeypatch)
     megabytes = [3, 4, 2, 10, 8]
-    arrive(*(meta_bytes(b"%d" % number + b" " * (size * 1024 * 1024 - 1)) for number, size in enumerate(megabytes)))
+    arrive(
+        *(
+            meta_bytes(b"%d" % number + b" " * (size * 1024 * 1024 - 1))
+            for number, size in enumerate(megabytes)
+        )
+    )
     assert inbox.drain() == 5
     # By time of receipt: 3 + 4, then 2, then 10, then 8.
     assert sizes == [2, 1, 1, 1]
 
 
-def test_a_delivery_of_very_many_messages_is_kept_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_delivery_of_very_many_messages_is_kept_in_slices(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     slices: list[int] = []
     keep = inbox._keep
 
@@ -370,19 +484,42 @@ def story() -> list[SignedRequest]:
     by_hidden = {**image("wamid.hidden", at=SENT + 1), "from": HIDDEN}
     both = image("wamid.both", at=SENT + 2, from_user_id=HIDDEN)
     moved = {
-        **{"from": ADA.removeprefix("whatsapp:+"), "id": "wamid.moved", "timestamp": str(SENT + 3), "type": "system"},
-        "system": {"type": "user_changed_number", "body": "moved", "wa_id": NEW_NUMBER.removeprefix("whatsapp:+")},
+        **{
+            "from": ADA.removeprefix("whatsapp:+"),
+            "id": "wamid.moved",
+            "timestamp": str(SENT + 3),
+            "type": "system",
+        },
+        "system": {
+            "type": "user_changed_number",
+            "body": "moved",
+            "wa_id": NEW_NUMBER.removeprefix("whatsapp:+"),
+        },
     }
     edit = {
-        **{"from": ADA.removeprefix("whatsapp:+"), "id": "wamid.edit", "timestamp": str(SENT + 5), "type": "edit"},
-        "edit": {"original_message_id": "wamid.hidden", "message": {"type": "image", "image": image("e")["image"]}},
+        **{
+            "from": ADA.removeprefix("whatsapp:+"),
+            "id": "wamid.edit",
+            "timestamp": str(SENT + 5),
+            "type": "edit",
+        },
+        "edit": {
+            "original_message_id": "wamid.hidden",
+            "message": {"type": "image", "image": image("e")["image"]},
+        },
     }
     nameless = image("wamid.nameless", sender=NEW_NUMBER, at=SENT + 9)
     return [
         album(photo(1, name="Ada"), photo(2, name="Ada", sent_at=SENT + 4)),
         # The same message in another batch.
-        album(photo(2, name="Ada", sent_at=SENT + 4), photo(3, name="Ada L.", sent_at=SENT + 6)),
-        album(photo(4, owner=BOB, name="Bob"), photo(5, owner=ADA, name="Ada", sent_at=SENT + 8)),
+        album(
+            photo(2, name="Ada", sent_at=SENT + 4),
+            photo(3, name="Ada L.", sent_at=SENT + 6),
+        ),
+        album(
+            photo(4, owner=BOB, name="Bob"),
+            photo(5, owner=ADA, name="Ada", sent_at=SENT + 8),
+        ),
         album(photo(6, owner=NEW_NUMBER, name="Ada King", sent_at=SENT + 7)),
         meta(by_hidden, contacts=[card("ada", hidden=HIDDEN)]),
         meta(both, contacts=[card("Ada!", ADA, HIDDEN)]),
@@ -394,13 +531,22 @@ def story() -> list[SignedRequest]:
         status("read", SENT + 1),
         status("delivered", SENT + 2),
         status("read", id="wamid.both"),
-        meta({"type": "image"}, image("wamid.beside", at=SENT + 2), contacts=[card("Ada", ADA)]),
+        meta(
+            {"type": "image"},
+            image("wamid.beside", at=SENT + 2),
+            contacts=[card("Ada", ADA)],
+        ),
         meta_json([]),
     ]
 
 
 def test_any_order_of_deliveries_ends_in_the_same_rows() -> None:
-    deliveries = [*((request, datetime.fromtimestamp(SENT + 60 + place, UTC)) for place, request in enumerate(story()))]
+    deliveries = [
+        *(
+            (request, datetime.fromtimestamp(SENT + 60 + place, UTC))
+            for place, request in enumerate(story())
+        )
+    ]
     ends = []
     for seed in range(10):
         random = Random(seed)
@@ -413,30 +559,62 @@ def test_any_order_of_deliveries_ends_in_the_same_rows() -> None:
                 part, rest = rest[:size], rest[size:]
                 for request, received_at in part:
                     arrive(request)
-                    Delivery.objects.filter(state="received", body=request.body).update(received_at=received_at)
+                    Delivery.objects.filter(state="received", body=request.body).update(
+                        received_at=received_at
+                    )
                 inbox.drain()
             ends.append(all_rows())
             transaction.set_rollback(True)
     assert all(end == ends[0] for end in ends)
     assert {name: len(rows) for name, rows in ends[0].items()} == {
-        **{"Contact": 2, "ContactOwner": 4, "Message": 13, "Attachment": 12, "Media": 12},
-        **{"MessageStatus": 4, "MessageVersion": 0, "DeliveryNotice": 0, "QuarantinedItem": 2},
+        **{
+            "Contact": 2,
+            "ContactOwner": 4,
+            "Message": 13,
+            "Attachment": 12,
+            "Media": 12,
+        },
+        **{
+            "MessageStatus": 4,
+            "MessageVersion": 0,
+            "DeliveryNotice": 0,
+            "QuarantinedItem": 2,
+        },
     }
     assert {contact["name"] for contact in ends[0]["Contact"]} == {"Ada", "Robert"}
 
 
 def test_each_participant_of_a_group_has_a_status_of_their_own() -> None:
-    said = {"id": "wamid.OUR1", "status": "read", "timestamp": str(SENT), "recipient_id": "Y2Fw"}
+    said = {
+        "id": "wamid.OUR1",
+        "status": "read",
+        "timestamp": str(SENT),
+        "recipient_id": "Y2Fw",
+    }
     group = {**said, "recipient_type": "group"}
-    participants = [{**group, "recipient_participant_id": number} for number in ("14335551212", "15550002222")]
-    read_all(meta(statuses=[*participants, participants[0]]), meta(statuses=participants))
-    rows = MessageStatus.objects.values_list("recipient", "group_id", "provider_message_id")
+    participants = [
+        {**group, "recipient_participant_id": number}
+        for number in ("14335551212", "15550002222")
+    ]
+    read_all(
+        meta(statuses=[*participants, participants[0]]), meta(statuses=participants)
+    )
+    rows = MessageStatus.objects.values_list(
+        "recipient", "group_id", "provider_message_id"
+    )
     assert sorted(rows) == [(ADA, "Y2Fw", "wamid.OUR1"), (BOB, "Y2Fw", "wamid.OUR1")]
 
 
 def test_the_id_of_a_private_status_is_what_it_was() -> None:
-    status = {"id": "wamid.OUR1", "status": "read", "timestamp": str(SENT), "recipient_id": "14335551212"}
+    status = {
+        "id": "wamid.OUR1",
+        "status": "read",
+        "timestamp": str(SENT),
+        "recipient_id": "14335551212",
+    }
     read_all(meta(statuses=[{**status, "pricing": {"category": "service"}}]))
     row = MessageStatus.objects.get()
-    assert row.id == computed_id("status", "meta", ACCOUNTS.meta_phone_number_id, "wamid.OUR1", "read")
+    assert row.id == computed_id(
+        "status", "meta", ACCOUNTS.meta_phone_number_id, "wamid.OUR1", "read"
+    )
     assert (row.recipient, row.category) == (ADA, "service")

@@ -18,7 +18,13 @@ from media_app import jobs as media_jobs
 from media_app.models import Media
 from mediahub.simulator.deliveries import SignedRequest
 from messages_app import inbox
-from messages_app.models import Attachment, Delivery, DrainLease, Message, QuarantinedItem
+from messages_app.models import (
+    Attachment,
+    Delivery,
+    DrainLease,
+    Message,
+    QuarantinedItem,
+)
 from messages_app.providers.base import RawDelivery
 from messages_app.providers.events import Event, MessageReceived
 from messages_app.providers.meta import MetaProvider
@@ -31,14 +37,19 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_database
 
 
 def three_albums() -> list[SignedRequest]:
-    return [album(*(photo(10 * place + number) for number in range(3))) for place in range(3)]
+    return [
+        album(*(photo(10 * place + number) for number in range(3)))
+        for place in range(3)
+    ]
 
 
 def refuse(monkeypatch: pytest.MonkeyPatch, poison: str, error: Exception) -> None:
     """Writing the message with this id fails."""
     made = inbox._message
 
-    def make(id: object, delivery: Delivery, event: MessageReceived, *rest: object) -> Message:
+    def make(
+        id: object, delivery: Delivery, event: MessageReceived, *rest: object
+    ) -> Message:
         if event.provider_message_id == poison:
             raise error
         return made(id, delivery, event, *rest)  # type: ignore[arg-type]
@@ -49,16 +60,26 @@ def refuse(monkeypatch: pytest.MonkeyPatch, poison: str, error: Exception) -> No
 # --- a message that can't be kept ---------------------------------------------------
 
 
-def test_a_message_that_cannot_be_kept_is_quarantined_and_its_neighbours_live(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_message_that_cannot_be_kept_is_quarantined_and_its_neighbours_live(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     refuse(monkeypatch, "wamid.00000011", DataError("unfit"))
     arrive(*three_albums())
     assert inbox.drain() == 3
-    assert Message.objects.count() == Media.objects.count() == Attachment.objects.count() == 8
-    assert list(Delivery.objects.order_by("received_at").values_list("state", flat=True)) == [
-        *("processed", "partial", "processed")
-    ]
+    assert (
+        Message.objects.count()
+        == Media.objects.count()
+        == Attachment.objects.count()
+        == 8
+    )
+    assert list(
+        Delivery.objects.order_by("received_at").values_list("state", flat=True)
+    ) == [*("processed", "partial", "processed")]
     assert "wamid.00000011" in QuarantinedItem.objects.get().error
-    assert Delivery.objects.get(state="partial").last_error == QuarantinedItem.objects.get().error
+    assert (
+        Delivery.objects.get(state="partial").last_error
+        == QuarantinedItem.objects.get().error
+    )
 
 
 def test_a_database_that_quotes_a_row_does_not_tell_the_log_whose_it_is(
@@ -90,7 +111,9 @@ def test_a_fault_of_our_own_is_logged_with_its_traceback(
     assert "Traceback" in caplog.text and "ZeroDivisionError: ours" in caplog.text
 
 
-def test_two_messages_that_cannot_be_kept_are_two_items(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_messages_that_cannot_be_kept_are_two_items(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(inbox, "_message", _raise_data_error)
     arrive(album(photo(1), photo(2)))
     inbox.drain()
@@ -102,18 +125,26 @@ def _raise_data_error(*_: object) -> Message:
     raise DataError("unfit")
 
 
-def test_what_is_beyond_the_databases_limits_is_the_messages_own_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_beyond_the_databases_limits_is_the_messages_own_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     # PostgreSQL calls an index entry of 10 KB an operational error, as it does a lock.
     endless = "".join(Random(1).choices("abcdefghijklmnopqrstuvwxyz", k=100_000))
-    monkeypatch.setattr("messages_app.providers.meta_message.keepable_id", lambda id: id if id else "")
+    monkeypatch.setattr(
+        "messages_app.providers.meta_message.keepable_id", lambda id: id if id else ""
+    )
     arrive(meta(image("wamid.1", context={"id": endless}), image("wamid.2")))
     inbox.drain()
     assert Media.objects.filter(provider_message_id="wamid.2").exists()
-    assert QuarantinedItem.objects.count() == (1 if connection.vendor == "postgresql" else 0)
+    assert QuarantinedItem.objects.count() == (
+        1 if connection.vendor == "postgresql" else 0
+    )
     assert not Delivery.objects.due().exists()
 
 
-def test_a_fault_of_the_reader_itself_ends_in_quarantine_after_five_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_the_reader_itself_ends_in_quarantine_after_five_tries(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     tries = []
     read = MetaProvider.read
 
@@ -139,10 +170,15 @@ def test_a_delivery_of_a_provider_we_no_longer_have_is_given_up_and_does_not_blo
     Delivery.objects.keep(endpoint="pigeon", content_type="", query="", body=b"coo")
     arrive(album(photo(1)))
     inbox.drain()
-    assert sorted(Delivery.objects.values_list("endpoint", "state")) == [("meta", "processed"), ("pigeon", "failed")]
+    assert sorted(Delivery.objects.values_list("endpoint", "state")) == [
+        ("meta", "processed"),
+        ("pigeon", "failed"),
+    ]
 
 
-def test_what_cannot_even_be_given_up_is_not_tried_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_even_be_given_up_is_not_tried_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(inbox, "_conclude", _raise_data_error)
     arrive(album(photo(1)))
     with pytest.raises(DataError):
@@ -168,7 +204,9 @@ def test_a_locked_table_rolls_the_batch_back_and_it_stays_due() -> None:
 
 
 @pytest.mark.parametrize("attempts", [0, inbox.ALONE_FROM])
-def test_a_lost_connection_quarantines_nothing(attempts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_connection_quarantines_nothing(
+    attempts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     refuse(monkeypatch, "wamid.00000011", OperationalError("the connection is lost"))
     arrive(*three_albums())
     Delivery.objects.update(attempts=attempts)
@@ -186,18 +224,26 @@ def test_a_lost_connection_quarantines_nothing(attempts: int, monkeypatch: pytes
 
 @contextmanager
 def refusing_statements(condition: str, sqlstate: str = "57014") -> Iterator[None]:
-    """The database cuts off, with an operational error, each statement that inserts such a message."""
+    """The database cuts off, with an operational error, each statement that inserts such a
+    message.
+    """
     table, when = "messages_app_message", f"WHEN ({condition})"
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             overflow = "BEGIN SELECT abs(-9223372036854775808); END"
-            cursor.execute(f"CREATE TRIGGER refusing BEFORE INSERT ON {table} {when} {overflow}")
+            cursor.execute(
+                f"CREATE TRIGGER refusing BEFORE INSERT ON {table} {when} {overflow}"
+            )
             undo = "DROP TRIGGER refusing"
         else:
             fail = f"BEGIN RAISE EXCEPTION 'canary' USING ERRCODE = '{sqlstate}'; END"
-            cursor.execute(f"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $${fail}$$")
+            cursor.execute(
+                f"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $${fail}$$"
+            )
             on = f"BEFORE INSERT ON {table} FOR EACH ROW"
-            cursor.execute(f"CREATE TRIGGER refusing {on} {when} EXECUTE FUNCTION refuse()")
+            cursor.execute(
+                f"CREATE TRIGGER refusing {on} {when} EXECUTE FUNCTION refuse()"
+            )
             undo = "DROP FUNCTION refuse CASCADE"
     try:
         yield
@@ -211,7 +257,10 @@ def refusing_statements(condition: str, sqlstate: str = "57014") -> Iterator[Non
 def test_a_statement_that_always_fails_ends_in_quarantine_and_holds_up_nobody(
     sqlstate: str, neighbours: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    arrive(album(photo(1, text="poison"), photo(2)), *(album(photo(10 + number)) for number in range(neighbours)))
+    arrive(
+        album(photo(1, text="poison"), photo(2)),
+        *(album(photo(10 + number)) for number in range(neighbours)),
+    )
     with refusing_statements("NEW.text = 'poison'", sqlstate):
         for attempts in range(1, inbox.QUARANTINED_FROM):
             assert inbox.drain() == (neighbours if attempts == 1 else 0)
@@ -235,7 +284,9 @@ def test_a_database_that_fails_for_all_counts_against_no_delivery() -> None:
     assert inbox.drain() == 2
 
 
-def test_a_delivery_that_takes_all_time_of_its_job_ends_in_quarantine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_delivery_that_takes_all_time_of_its_job_ends_in_quarantine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     refuse(monkeypatch, "wamid.00000011", JobTimeoutException("300 seconds"))
     arrive(*three_albums())
     for _ in range(inbox.QUARANTINED_FROM):
@@ -244,10 +295,14 @@ def test_a_delivery_that_takes_all_time_of_its_job_ends_in_quarantine(monkeypatc
     # The others did not wait for its end.
     assert Media.objects.count() == 6
     inbox.drain()
-    assert QuarantinedItem.objects.get().delivery == Delivery.objects.get(state="failed")
+    assert QuarantinedItem.objects.get().delivery == Delivery.objects.get(
+        state="failed"
+    )
 
 
-def test_a_hint_that_cannot_be_given_leaves_the_batch_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hint_that_cannot_be_given_leaves_the_batch_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(media_jobs, "queue_due", _raise_operational_error)
     arrive(*three_albums())
     assert inbox.drain() == 3
@@ -287,7 +342,9 @@ def test_killed_in_the_middle_of_a_batch_the_next_drain_ends_in_the_same_rows() 
     assert all_rows() == after
 
 
-def test_a_body_that_kills_its_reader_is_taken_alone_and_then_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_kills_its_reader_is_taken_alone_and_then_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     read, read_here = MetaProvider.read, []
 
     def deadly(self: MetaProvider, delivery: RawDelivery) -> Iterator[Event]:
@@ -306,7 +363,9 @@ def test_a_body_that_kills_its_reader_is_taken_alone_and_then_given_up(monkeypat
         let_the_lease_run_out()
     inbox.drain()
     assert (Media.objects.count(), read_here) == (2, [])
-    assert QuarantinedItem.objects.get().delivery == Delivery.objects.get(state="failed")
+    assert QuarantinedItem.objects.get().delivery == Delivery.objects.get(
+        state="failed"
+    )
 
 
 def test_a_webhook_is_answered_while_the_inbox_is_being_read() -> None:

@@ -36,12 +36,21 @@ def provider(provider: SimulatedProvider) -> Iterator[SimulatedProvider]:
 
 @pytest.fixture
 def talk(provider: SimulatedProvider) -> Callable[..., list[str]]:
-    """Say these things a minute ago, one each second (a number is that many photos); all that was replied so far."""
-    customer, clock = Customer(number=NUMBER), iter(range(int(time.time()) - 60, int(time.time()) + 600))
+    """Say these things a minute ago, one each second (a number is that many photos); all that was
+    replied so far.
+    """
+    customer, clock = (
+        Customer(number=NUMBER),
+        iter(range(int(time.time()) - 60, int(time.time()) + 600)),
+    )
 
     def say(*things: str | int) -> list[str]:
         for thing in things:
-            words = [customer.photo(next(clock)) for _ in range(thing)] if isinstance(thing, int) else []
+            words = (
+                [customer.photo(next(clock)) for _ in range(thing)]
+                if isinstance(thing, int)
+                else []
+            )
             arrive(*(words or [customer.say(str(thing), next(clock))]))
         inbox.drain()
         outbox.send_due()
@@ -65,14 +74,18 @@ def status(of: OutboxItem, word: str, error: str = "") -> StatusChanged:
     )
 
 
-def test_reset_promises_no_deletion_to_somebody_on_hold(talk: Callable[..., list[str]]) -> None:
+def test_reset_promises_no_deletion_to_somebody_on_hold(
+    talk: Callable[..., list[str]],
+) -> None:
     talk("sell", 1)
     Contact.objects.all().hold(True)
     assert "keep its photos" in talk("reset")[-1]
     assert item(Kind.RESET).said["text"] == talk()[-1]
 
 
-def test_a_conversation_from_beginning_to_end(talk: Callable[..., list[str]], shop: Shop) -> None:
+def test_a_conversation_from_beginning_to_end(
+    talk: Callable[..., list[str]], shop: Shop
+) -> None:
     for words in (["SELL", 3], ["DONE"], ["YES, ADD"], ["A scratch on the door"]):
         said = talk(*words)
     assert said == [
@@ -83,19 +96,28 @@ def test_a_conversation_from_beginning_to_end(talk: Callable[..., list[str]], sh
         "Thank you! Passed on: 3 photos, 3 still on their way.",
     ]
     (handed,) = shop.of(NUMBER)
-    assert (handed.summary["details"], len(handed.summary["photos"])) == ("A scratch on the door", 3)
+    assert (handed.summary["details"], len(handed.summary["photos"])) == (
+        "A scratch on the door",
+        3,
+    )
 
 
-def test_the_question_has_buttons(talk: Callable[..., list[str]], provider: SimulatedProvider) -> None:
+def test_the_question_has_buttons(
+    talk: Callable[..., list[str]], provider: SimulatedProvider
+) -> None:
     talk("SELL", 1, "DONE")
     buttons = provider.sends[-1].body["interactive"]["action"]["buttons"]
-    assert [(button["reply"]["id"], button["reply"]["title"]) for button in buttons] == [
+    assert [
+        (button["reply"]["id"], button["reply"]["title"]) for button in buttons
+    ] == [
         ("skip", "NO, SKIP"),
         ("add", "YES, ADD"),
     ]
 
 
-def test_words_while_photos_are_awaited_get_one_hint_a_minute(talk: Callable[..., list[str]]) -> None:
+def test_words_while_photos_are_awaited_get_one_hint_a_minute(
+    talk: Callable[..., list[str]],
+) -> None:
     said = talk("SELL", "hello?", "anybody there?", "it is a sofa")
     assert [text.startswith("We are waiting") for text in said] == [False, True]
 
@@ -105,9 +127,16 @@ def test_no_word_of_a_session_is_no_word_for_us(talk: Callable[..., list[str]]) 
     assert PhotoSession.objects.count() == 0
 
 
-def test_a_reply_waits_while_something_older_is_unread(talk: Callable[..., list[str]]) -> None:
+def test_a_reply_waits_while_something_older_is_unread(
+    talk: Callable[..., list[str]],
+) -> None:
     talk("SELL", 1)
-    Delivery.objects.create(id="0" * 64, endpoint="meta", body=b"{}", received_at=Now() - timedelta(minutes=1))
+    Delivery.objects.create(
+        id="0" * 64,
+        endpoint="meta",
+        body=b"{}",
+        received_at=Now() - timedelta(minutes=1),
+    )
     Message.objects.update(received_at=Now())
     OutboxItem.objects.update(state=State.QUEUED)
     assert outbox.send_due() == 0
@@ -115,7 +144,9 @@ def test_a_reply_waits_while_something_older_is_unread(talk: Callable[..., list[
     assert outbox.send_due() == 2
 
 
-def test_nobody_is_answered_a_day_later(talk: Callable[..., list[str]], provider: SimulatedProvider) -> None:
+def test_nobody_is_answered_a_day_later(
+    talk: Callable[..., list[str]], provider: SimulatedProvider
+) -> None:
     provider.unauthorised = True
     talk("SELL", 1)
     PhotoSession.objects.update(last_at=F("last_at") - timedelta(hours=25))
@@ -152,7 +183,9 @@ def test_what_may_have_been_sent_is_not_sent_again_by_itself(
 
 
 @pytest.mark.parametrize("before", [State.SENDING, State.UNKNOWN])
-def test_the_providers_echo_settles_what_became_of_a_reply(talk: Callable[..., list[str]], before: str) -> None:
+def test_the_providers_echo_settles_what_became_of_a_reply(
+    talk: Callable[..., list[str]], before: str
+) -> None:
     talk("SELL")
     OutboxItem.objects.update(state=before, provider_message_id="", sent_at=None)
     outbox.settle([status(item(Kind.START), "sent")])
@@ -161,22 +194,35 @@ def test_the_providers_echo_settles_what_became_of_a_reply(talk: Callable[..., l
     assert settled.sent_at is not None
 
 
-def test_a_reply_that_could_not_be_delivered_is_not_sent(talk: Callable[..., list[str]]) -> None:
+def test_a_reply_that_could_not_be_delivered_is_not_sent(
+    talk: Callable[..., list[str]],
+) -> None:
     talk("SELL")
     outbox.settle([status(item(Kind.START), "failed", "Message undeliverable")])
-    assert (item(Kind.START).state, "Message undeliverable" in item(Kind.START).last_error) == (State.FAILED, True)
+    assert (
+        item(Kind.START).state,
+        "Message undeliverable" in item(Kind.START).last_error,
+    ) == (State.FAILED, True)
 
 
-@pytest.mark.parametrize("reference", ["", "not ours", "3fa9c1d2-e4b7-5000-8000-000000000000"])
-def test_a_status_of_somebody_elses_message_is_nothing_to_us(talk: Callable[..., list[str]], reference: str) -> None:
+@pytest.mark.parametrize(
+    "reference", ["", "not ours", "3fa9c1d2-e4b7-5000-8000-000000000000"]
+)
+def test_a_status_of_somebody_elses_message_is_nothing_to_us(
+    talk: Callable[..., list[str]], reference: str
+) -> None:
     talk("SELL")
     outbox.settle([replace(status(item(Kind.START), "failed"), reference=reference)])
     assert item(Kind.START).state == State.SENT
 
 
-def test_what_was_cut_off_is_unknown_when_it_is_overdue(talk: Callable[..., list[str]]) -> None:
+def test_what_was_cut_off_is_unknown_when_it_is_overdue(
+    talk: Callable[..., list[str]],
+) -> None:
     talk("SELL")
-    OutboxItem.objects.update(state=State.SENDING, sending_at=Now() - timedelta(minutes=1))
+    OutboxItem.objects.update(
+        state=State.SENDING, sending_at=Now() - timedelta(minutes=1)
+    )
     assert outbox.overdue() == 0
     OutboxItem.objects.update(sending_at=Now() - timedelta(minutes=10))
     assert outbox.overdue() == 1
@@ -184,27 +230,42 @@ def test_what_was_cut_off_is_unknown_when_it_is_overdue(talk: Callable[..., list
 
 
 def test_a_late_photo_corrects_the_last_reply_and_the_summary(
-    talk: Callable[..., list[str]], shop: Shop, provider: SimulatedProvider, monkeypatch: pytest.MonkeyPatch
+    talk: Callable[..., list[str]],
+    shop: Shop,
+    provider: SimulatedProvider,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(session_rows, "CORRECT_EVERY", timedelta(hours=1))
     customer, at = Customer(number=NUMBER), time.time() - 30
     late = [customer.photo(at + 2), customer.photo(at + 3)]
-    arrive(customer.say("SELL", at), customer.photo(at + 1), customer.say("DONE", at + 5), customer.say("skip", at + 9))
+    arrive(
+        customer.say("SELL", at),
+        customer.photo(at + 1),
+        customer.say("DONE", at + 5),
+        customer.say("skip", at + 9),
+    )
     inbox.drain()
     outbox.send_due()
     for photo in late:
         arrive(photo)
         inbox.drain()
-    assert outbox.send_due() == 1, "the revision; the correction waits for others like it"
+    assert outbox.send_due() == 1, (
+        "the revision; the correction waits for others like it"
+    )
     OutboxItem.objects.filter(state=State.QUEUED).update(not_before=Now())
     outbox.send_due()
     assert replies(provider, NUMBER)[-1].startswith("Correction: got 3 photos")
-    assert [(each.summary["revision"], len(each.summary["photos"])) for each in shop.of(NUMBER)] == [(1, 1), (2, 3)]
+    assert [
+        (each.summary["revision"], len(each.summary["photos"]))
+        for each in shop.of(NUMBER)
+    ] == [(1, 1), (2, 3)]
     conversations.settle()
     assert outbox.send_due() == 0
 
 
-def test_a_hand_over_is_the_same_however_often_it_goes(talk: Callable[..., list[str]], shop: Shop) -> None:
+def test_a_hand_over_is_the_same_however_often_it_goes(
+    talk: Callable[..., list[str]], shop: Shop
+) -> None:
     shop.down = True
     talk("SELL", 1, "DONE", "skip")
     first = item(Kind.HAND_OVER)
@@ -219,7 +280,9 @@ def test_a_hand_over_is_the_same_however_often_it_goes(talk: Callable[..., list[
     assert one.key == f"{PhotoSession.objects.get().id}:1"
 
 
-def test_without_an_address_nothing_is_handed_over(talk: Callable[..., list[str]]) -> None:
+def test_without_an_address_nothing_is_handed_over(
+    talk: Callable[..., list[str]],
+) -> None:
     talk("SELL", 1, "DONE", "skip")
     assert not OutboxItem.objects.filter(kind=Kind.HAND_OVER).exists()
     assert PhotoSession.objects.get().state == PhotoSession.State.SUBMITTED

@@ -1,4 +1,6 @@
-"""Ids are computed, so that even two drains at once, with nothing to keep them apart, end in the same rows."""
+"""Ids are computed, so that even two drains at once, with nothing to keep them apart, end in the
+same rows.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,14 @@ from django.db import OperationalError, connection
 from media_app.models import Media
 from mediahub.simulator.deliveries import SignedRequest
 from messages_app import inbox
-from messages_app.models import Attachment, Contact, ContactOwner, Delivery, DrainLease, Message
+from messages_app.models import (
+    Attachment,
+    Contact,
+    ContactOwner,
+    Delivery,
+    DrainLease,
+    Message,
+)
 from tests.messages.mail import SENT, album, arrive, photo, post
 from tests.messages.rows import all_rows
 
@@ -22,12 +31,19 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_database
 
 
 def burst() -> list[SignedRequest]:
-    """Forty deliveries of two photos from five people, half of the messages twice, names changing all the time."""
+    """Forty deliveries of two photos from five people, half of the messages twice, names changing
+    all the time.
+    """
     random = Random(7)
     numbers = [*range(60), *random.sample(range(60), 20)]
     random.shuffle(numbers)
     photos = [
-        photo(number, owner=f"whatsapp:+1555000000{number % 5}", name=f"Name {number}", sent_at=SENT + number)
+        photo(
+            number,
+            owner=f"whatsapp:+1555000000{number % 5}",
+            name=f"Name {number}",
+            sent_at=SENT + number,
+        )
         for number in numbers
     ]
     return [album(*photos[start : start + 2]) for start in range(0, len(photos), 2)]
@@ -48,7 +64,9 @@ def at_once(work: Callable[[], None], threads: int) -> None:
             future.result()
 
 
-def test_drains_at_once_without_any_lease_end_in_the_same_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drains_at_once_without_any_lease_end_in_the_same_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     arrive(*burst())
     inbox.drain()
     expected = all_rows()
@@ -97,6 +115,11 @@ def test_a_burst_read_by_many_drains_while_it_comes_in_is_read_once_and_whole() 
 
     at_once(post_and_drain, 4)
     inbox.drain()
-    assert Message.objects.count() == Media.objects.count() == Attachment.objects.count() == 60
+    assert (
+        Message.objects.count()
+        == Media.objects.count()
+        == Attachment.objects.count()
+        == 60
+    )
     assert set(Delivery.objects.values_list("state", "attempts")) == {("processed", 1)}
     assert Contact.objects.count() == ContactOwner.objects.count() == 5

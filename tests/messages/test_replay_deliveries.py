@@ -41,7 +41,10 @@ def test_with_a_mended_reader_what_was_missing_is_there(
     read_before: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(meta_provider._READERS, "messages", mended)
-    assert replay("--state", "partial") == "1 deliveries replayed: 1 read, 0 still quarantined"
+    assert (
+        replay("--state", "partial")
+        == "1 deliveries replayed: 1 read, 0 still quarantined"
+    )
     assert Media.objects.count() == 21
     assert list(QuarantinedItem.objects.values_list("path", flat=True)) == [""]
 
@@ -53,7 +56,11 @@ def test_what_still_cannot_be_read_makes_it_exit_1(read_before: list[str]) -> No
     assert error.value.returncode == 1
     assert "2 deliveries" in str(error.value)
     assert all_rows() == before
-    assert set(Delivery.objects.values_list("state", flat=True)) == {"processed", "partial", "failed"}
+    assert set(Delivery.objects.values_list("state", flat=True)) == {
+        "processed",
+        "partial",
+        "failed",
+    }
 
 
 def test_by_default_what_was_read_is_left_alone_and_what_was_not_is_read(
@@ -76,16 +83,29 @@ def test_the_outcome_is_json_for_machines(read_before: list[str]) -> None:
     out = StringIO()
     with pytest.raises(CommandError):
         call_command("replay_deliveries", "--json", stdout=out)
-    assert json.loads(out.getvalue()) == {"replayed": 2, "read": 0, "unreadable": 2, "quarantined_items": 2}
+    assert json.loads(out.getvalue()) == {
+        "replayed": 2,
+        "read": 0,
+        "unreadable": 2,
+        "quarantined_items": 2,
+    }
 
 
 def test_an_id_names_one_delivery_whatever_its_state(read_before: list[str]) -> None:
-    assert replay(read_before[0][:12]) == "1 deliveries replayed: 1 read, 0 still quarantined"
-    assert replay(*read_before, "--state", "processed") == "1 deliveries replayed: 1 read, 0 still quarantined"
+    assert (
+        replay(read_before[0][:12])
+        == "1 deliveries replayed: 1 read, 0 still quarantined"
+    )
+    assert (
+        replay(*read_before, "--state", "processed")
+        == "1 deliveries replayed: 1 read, 0 still quarantined"
+    )
 
 
 @pytest.mark.parametrize("id", ["0" * 64, "%", "_"])
-def test_an_id_of_no_delivery_is_said_and_nothing_replayed(id: str, read_before: list[str]) -> None:
+def test_an_id_of_no_delivery_is_said_and_nothing_replayed(
+    id: str, read_before: list[str]
+) -> None:
     with pytest.raises(CommandError, match="No delivery"):
         replay(read_before[1], id)
     assert not Delivery.objects.due().exists()
@@ -99,7 +119,9 @@ def test_an_id_of_two_deliveries_is_said(read_before: list[str]) -> None:
 
 def test_since_and_until_choose_by_time_of_receipt(read_before: list[str]) -> None:
     for day, id in zip((18, 19, 20), read_before, strict=True):
-        Delivery.objects.filter(id=id).update(received_at=datetime(2026, 11, day, 12, tzinfo=UTC), state="failed")
+        Delivery.objects.filter(id=id).update(
+            received_at=datetime(2026, 11, day, 12, tzinfo=UTC), state="failed"
+        )
     assert replay("--until", "2026-11-19").startswith("1 ")
     assert replay("--until", "2026-11-19").startswith("0 ")
     with pytest.raises(CommandError, match="1 deliveries"):
@@ -108,12 +130,16 @@ def test_since_and_until_choose_by_time_of_receipt(read_before: list[str]) -> No
         replay("--since", "yesterday")
 
 
-def test_a_field_names_its_deliveries_whatever_their_state(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_field_names_its_deliveries_whatever_their_state(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     # As a version before did: it read one field, and no other.
     with monkeypatch.context() as before:
         before.setattr(meta_provider, "_FIELDS", {"messages": "live"})
         spaced = meta_bytes(
-            json.dumps(json.loads(field("history", messages=[image("wamid.1")]).body), indent=2).encode()
+            json.dumps(
+                json.loads(field("history", messages=[image("wamid.1")]).body), indent=2
+            ).encode()
         )
         arrive(
             spaced,
@@ -122,7 +148,10 @@ def test_a_field_names_its_deliveries_whatever_their_state(monkeypatch: pytest.M
         )
         inbox.drain()
     assert Media.objects.count() == 1
-    assert replay("--field", "history") == "1 deliveries replayed: 1 read, 0 still quarantined"
+    assert (
+        replay("--field", "history")
+        == "1 deliveries replayed: 1 read, 0 still quarantined"
+    )
     assert Media.objects.count() == 2
     assert replay("--field", "history", "--field", "standby").startswith("2 ")
     assert Media.objects.count() == 3
@@ -145,12 +174,24 @@ def test_while_another_process_reads_the_inbox_its_end_is_waited_for(
     assert len(looks) == 1
 
 
-def test_a_delivery_given_up_for_crashing_gets_all_its_tries_again(read_before: list[str]) -> None:
-    Delivery.objects.filter(id=read_before[0]).update(state="failed", attempts=5, last_error="Given up")
-    assert replay("--until", "2999-01-01", read_before[0]).startswith("1 deliveries replayed: 1 read")
-    assert Delivery.objects.values_list("attempts", "last_error").get(id=read_before[0]) == (1, "")
+def test_a_delivery_given_up_for_crashing_gets_all_its_tries_again(
+    read_before: list[str],
+) -> None:
+    Delivery.objects.filter(id=read_before[0]).update(
+        state="failed", attempts=5, last_error="Given up"
+    )
+    assert replay("--until", "2999-01-01", read_before[0]).startswith(
+        "1 deliveries replayed: 1 read"
+    )
+    assert Delivery.objects.values_list("attempts", "last_error").get(
+        id=read_before[0]
+    ) == (1, "")
 
 
 def test_its_help_shows_an_example() -> None:
-    text = replay_deliveries.Command().create_parser("manage.py", "replay_deliveries").format_help()
+    text = (
+        replay_deliveries.Command()
+        .create_parser("manage.py", "replay_deliveries")
+        .format_help()
+    )
     assert "python manage.py replay_deliveries --since 2026-11-20" in text

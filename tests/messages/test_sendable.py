@@ -25,7 +25,11 @@ from tests.admin.rows import make_reply
 from tests.messages.owed import behind, open_session, reply
 from tests.providers.receiver import Receiver, silence
 
-pytestmark = [pytest.mark.django_db, pytest.mark.both_databases, pytest.mark.usefixtures("provider", "shop")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.both_databases,
+    pytest.mark.usefixtures("provider", "shop"),
+]
 
 Kind, State = OutboxItem.Kind, OutboxItem.State
 LATER = timedelta(hours=1)
@@ -61,7 +65,9 @@ def test_hand_overs_and_replies_do_not_wait_for_each_other(shop: Shop) -> None:
 
 def test_an_unread_delivery_blocks_what_it_may_change_and_no_more() -> None:
     now = timezone.now()
-    Delivery.objects.create(id="0" * 64, endpoint="meta", body=b"{}", received_at=now - timedelta(minutes=5))
+    Delivery.objects.create(
+        id="0" * 64, endpoint="meta", body=b"{}", received_at=now - timedelta(minutes=5)
+    )
     behind(reply(open_session(1), caused_at=now - timedelta(minutes=5)), MANY)
     free = reply(open_session(2), caused_at=now - timedelta(minutes=6))
     assert outbox.send_due() == 1
@@ -87,12 +93,16 @@ def test_a_reply_that_is_blocked_fails_a_day_later_too() -> None:
     hand_over = reply(silent, Kind.HAND_OVER, not_before=Now() + LATER)
     reply(open_session(2), not_before=Now() + LATER)
     assert outbox.overdue() == 3
-    failed = OutboxItem.objects.filter(state=State.FAILED, last_error__contains="24 hours", session=silent)
+    failed = OutboxItem.objects.filter(
+        state=State.FAILED, last_error__contains="24 hours", session=silent
+    )
     assert failed.count() == 3 and hand_over not in failed
 
 
 @pytest.mark.django_db(transaction=True)
-def test_hand_overs_have_a_queue_and_a_job_of_their_own(provider: SimulatedProvider, shop: Shop, redis: Redis) -> None:
+def test_hand_overs_have_a_queue_and_a_job_of_their_own(
+    provider: SimulatedProvider, shop: Shop, redis: Redis
+) -> None:
     provider.sends.clear()
     reply(open_session(), Kind.ACK)
     reply(PhotoSession.objects.get(), Kind.HAND_OVER)
@@ -105,9 +115,15 @@ def test_hand_overs_have_a_queue_and_a_job_of_their_own(provider: SimulatedProvi
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize(("limit", "value"), [("ITEMS_A_RUN", 1), ("SECONDS_A_RUN", 0.0)])
+@pytest.mark.parametrize(
+    ("limit", "value"), [("ITEMS_A_RUN", 1), ("SECONDS_A_RUN", 0.0)]
+)
 def test_a_job_sends_so_much_and_leaves_the_rest_to_another(
-    monkeypatch: pytest.MonkeyPatch, provider: SimulatedProvider, redis: Redis, limit: str, value: float
+    monkeypatch: pytest.MonkeyPatch,
+    provider: SimulatedProvider,
+    redis: Redis,
+    limit: str,
+    value: float,
 ) -> None:
     monkeypatch.setattr(outbox, limit, value)
     behind(reply(open_session()), 1)
@@ -136,7 +152,11 @@ def test_one_that_can_not_be_prepared_stops_no_other() -> None:
     reply(open_session(2))
     assert outbox.send_due() == 1
     broken.refresh_from_db()
-    assert (broken.state, broken.attempts, "ValueError" in broken.last_error) == (State.QUEUED, 1, True)
+    assert (broken.state, broken.attempts, "ValueError" in broken.last_error) == (
+        State.QUEUED,
+        1,
+        True,
+    )
     assert outbox.send_due() == 0
 
 
@@ -148,8 +168,12 @@ def test_one_that_breaks_off_while_it_is_sent_stops_no_other() -> None:
     assert (broken.state, "ValueError" in broken.last_error) == (State.UNKNOWN, True)
 
 
-@pytest.mark.parametrize(("kind", "state"), [(Kind.ACK, State.UNKNOWN), (Kind.HAND_OVER, State.QUEUED)])
-def test_one_that_the_jobs_time_limit_cuts_off_is_known_at_once(settings: Settings, kind: str, state: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "state"), [(Kind.ACK, State.UNKNOWN), (Kind.HAND_OVER, State.QUEUED)]
+)
+def test_one_that_the_jobs_time_limit_cuts_off_is_known_at_once(
+    settings: Settings, kind: str, state: str
+) -> None:
     def cut_off(sock: socket.socket) -> None:
         os.kill(os.getpid(), signal.SIGALRM)
         silence(sock)

@@ -19,13 +19,20 @@ from tests.clock import database_clock
 from tests.messages.owed import open_session, reply
 from tests.providers.receiver import Receiver, answer
 
-pytestmark = [pytest.mark.django_db, pytest.mark.both_databases, pytest.mark.usefixtures("provider", "shop")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.both_databases,
+    pytest.mark.usefixtures("provider", "shop"),
+]
 
 Kind, State = OutboxItem.Kind, OutboxItem.State
 FAST, SLOW = timedelta(days=2), timedelta(minutes=-10)
 
 
-@pytest.fixture(params=[FAST, SLOW, -FAST], ids=["two days fast", "ten minutes slow", "two days slow"])
+@pytest.fixture(
+    params=[FAST, SLOW, -FAST],
+    ids=["two days fast", "ten minutes slow", "two days slow"],
+)
 def wrong_clock(request: pytest.FixtureRequest) -> Iterator[None]:
     """This worker's clock beside the database's, in whose time everything has just happened."""
     with database_clock(-request.param):
@@ -54,11 +61,15 @@ def test_a_reply_is_sent_by_a_worker_with_a_wrong_clock() -> None:
 @pytest.mark.usefixtures("wrong_clock")
 def test_a_vendor_that_wants_it_later_is_left_alone_so_long(settings: Settings) -> None:
     owed()
-    with Receiver(answer(429, {}, "Retry-After: 20"), answer(429, {}, "Retry-After: 20")) as busy:
+    with Receiver(
+        answer(429, {}, "Retry-After: 20"), answer(429, {}, "Retry-After: 20")
+    ) as busy:
         settings.META_GRAPH_URL = busy.url
         assert outbox.send_due() + outbox.send_due() == 0
     assert len(busy.requests) == 1
-    assert when(not_before__range=(Now() + timedelta(seconds=1), Now() + timedelta(seconds=20)))
+    assert when(
+        not_before__range=(Now() + timedelta(seconds=1), Now() + timedelta(seconds=20))
+    )
 
 
 @pytest.mark.usefixtures("wrong_clock")
@@ -69,26 +80,36 @@ def test_what_is_being_sent_is_not_overdue() -> None:
     assert outbox.overdue() == 0
 
 
-def test_a_hand_over_is_tried_for_three_days_however_old_its_session_is(shop: Shop) -> None:
+def test_a_hand_over_is_tried_for_three_days_however_old_its_session_is(
+    shop: Shop,
+) -> None:
     shop.down = True
     month_ago = timezone.now() - timedelta(days=30)
     reply(open_session(last_at=month_ago, last_received_at=month_ago), Kind.HAND_OVER)
     for days, state in ((0, State.QUEUED), (2, State.QUEUED), (2, State.FAILED)):
-        OutboxItem.objects.update(not_before=Now(), first_tried_at=F("first_tried_at") - timedelta(days=days))
+        OutboxItem.objects.update(
+            not_before=Now(), first_tried_at=F("first_tried_at") - timedelta(days=days)
+        )
         assert outbox.send_due() == 0
         assert when(state=state)
 
 
 def test_what_staff_send_again_has_all_its_time_again(shop: Shop) -> None:
     shop.down = True
-    item = reply(open_session(), Kind.HAND_OVER, first_tried_at=timezone.now() - timedelta(days=9))
+    item = reply(
+        open_session(),
+        Kind.HAND_OVER,
+        first_tried_at=timezone.now() - timedelta(days=9),
+    )
     outbox.send_due()
     assert when(state=State.FAILED) and outbox.send_again(item)
     outbox.send_due()
     assert when(state=State.QUEUED, attempts=1)
 
 
-def test_an_attempt_that_stood_still_changes_nothing_of_the_next(provider: SimulatedProvider) -> None:
+def test_an_attempt_that_stood_still_changes_nothing_of_the_next(
+    provider: SimulatedProvider,
+) -> None:
     """A worker was frozen while it sent; staff have sent it again meanwhile."""
     item = owed()
     frozen = outbox._claim(outbox.REPLIES, item.id)

@@ -42,14 +42,31 @@ def new_id() -> UUID:
 
 def assumed(said: Said, milliseconds: int = 0) -> Said:
     """The same from a provider that sends no times, received so much later."""
-    return replace(said, at=said.at + timedelta(milliseconds=milliseconds), time_assumed=True)
+    return replace(
+        said, at=said.at + timedelta(milliseconds=milliseconds), time_assumed=True
+    )
 
 
-def said(second: int, text: str = "", *, payload: str = "", received: int | None = None) -> Said:
-    return Said(new_id(), at(second), at(second if received is None else received), text=text, payload=payload)
+def said(
+    second: int, text: str = "", *, payload: str = "", received: int | None = None
+) -> Said:
+    return Said(
+        new_id(),
+        at(second),
+        at(second if received is None else received),
+        text=text,
+        payload=payload,
+    )
 
 
-def photo(second: int, text: str = "", *, received: int | None = None, refused: bool = False, files: int = 1) -> Said:
+def photo(
+    second: int,
+    text: str = "",
+    *,
+    received: int | None = None,
+    refused: bool = False,
+    files: int = 1,
+) -> Said:
     photos = tuple(Photo(new_id(), is_refused=refused) for _ in range(files))
     return replace(said(second, text, received=received), photos=photos)
 
@@ -58,7 +75,9 @@ def decided(second: int, verb: str) -> Said:
     return Said(new_id(), at(second), at(second), decision=verb)
 
 
-def folded(*history: Said, rules: Rules = PHOTO, now: int = 10, may_expire: bool = False) -> list[Session]:
+def folded(
+    *history: Said, rules: Rules = PHOTO, now: int = 10, may_expire: bool = False
+) -> list[Session]:
     return fold(history, rules, now=at(now), may_expire=may_expire)
 
 
@@ -76,23 +95,34 @@ def replies(session: Session) -> list[Reply]:
 
 @pytest.mark.parametrize("typed", ["SELL", "sell", " Start \n", "start!", "\tSELL. "])
 @pytest.mark.parametrize("rules", [KEYWORD, PHOTO])
-def test_a_word_begins_a_session_in_any_case_and_with_space_around(typed: str, rules: Rules) -> None:
+def test_a_word_begins_a_session_in_any_case_and_with_space_around(
+    typed: str, rules: Rules
+) -> None:
     (session,) = folded(said(0, typed), rules=rules)
     assert (session.state, replies(session)) == (State.COLLECTING, [Reply.START])
 
 
-@pytest.mark.parametrize(("rules", "begun"), [(PHOTO, [(State.COLLECTING, 2)]), (KEYWORD, [])])
-def test_photos_begin_a_session_where_it_is_set_so(rules: Rules, begun: list[tuple[State, int]]) -> None:
+@pytest.mark.parametrize(
+    ("rules", "begun"), [(PHOTO, [(State.COLLECTING, 2)]), (KEYWORD, [])]
+)
+def test_photos_begin_a_session_where_it_is_set_so(
+    rules: Rules, begun: list[tuple[State, int]]
+) -> None:
     assert states(folded(photo(0), photo(1), rules=rules)) == begun
 
 
-@pytest.mark.parametrize("typed", ["done", "cancel", "reset", "hello", "no, skip", "sell my car"])
+@pytest.mark.parametrize(
+    "typed", ["done", "cancel", "reset", "hello", "no, skip", "sell my car"]
+)
 def test_other_words_begin_none(typed: str) -> None:
     assert folded(said(0, typed)) == []
 
 
 def test_buttons_begin_none() -> None:
-    assert folded(said(0, "NO, SKIP", payload="skip"), said(1, "YES, ADD", payload="add")) == []
+    assert (
+        folded(said(0, "NO, SKIP", payload="skip"), said(1, "YES, ADD", payload="add"))
+        == []
+    )
 
 
 def test_a_second_start_in_a_session_is_nothing() -> None:
@@ -114,7 +144,9 @@ def test_the_word_that_begins_comes_before_photos_of_its_second() -> None:
 # --- photos, and DONE ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("typed", ["DONE", "done", " Done ", "done.", "Done!", "all   DONE"])
+@pytest.mark.parametrize(
+    "typed", ["DONE", "done", " Done ", "done.", "Done!", "all   DONE"]
+)
 def test_done_asks_for_details_once(typed: str) -> None:
     (session,) = folded(photo(0), photo(1), photo(2), said(3, typed), said(4, typed))
     assert (session.state, session.done_at) == (State.AWAITING_DETAILS, at(3))
@@ -128,7 +160,11 @@ def test_what_only_begins_with_the_word_is_not_the_word() -> None:
 
 def test_photos_come_before_words_of_their_second() -> None:
     (session,) = folded(said(1, "done"), *(photo(1) for _ in range(8)))
-    assert (session.state, len(session.photos), session.done_at) == (State.AWAITING_DETAILS, 8, at(1))
+    assert (session.state, len(session.photos), session.done_at) == (
+        State.AWAITING_DETAILS,
+        8,
+        at(1),
+    )
 
 
 @pytest.mark.parametrize("caption", ["cancel", "reset"])
@@ -158,14 +194,29 @@ def test_a_photo_on_its_way_at_done_still_counts(late: int, photos: int) -> None
 
 @pytest.mark.parametrize("rules", [KEYWORD, PHOTO])
 @pytest.mark.parametrize("answer", ["no, skip", "A scratch."])
-def test_a_photo_on_its_way_at_done_counts_after_the_answer_too(rules: Rules, answer: str) -> None:
-    (session,) = folded(said(0, "sell"), photo(1), said(10, "done"), said(12, answer), photo(130), rules=rules)
-    assert (session.state, len(session.photos), session.ended_at) == (State.SUBMITTED, 2, at(12))
+def test_a_photo_on_its_way_at_done_counts_after_the_answer_too(
+    rules: Rules, answer: str
+) -> None:
+    (session,) = folded(
+        said(0, "sell"),
+        photo(1),
+        said(10, "done"),
+        said(12, answer),
+        photo(130),
+        rules=rules,
+    )
+    assert (session.state, len(session.photos), session.ended_at) == (
+        State.SUBMITTED,
+        2,
+        at(12),
+    )
     assert (session.last.at, replies(session)[-1]) == (at(130), Reply.SUBMITTED)
 
 
 def test_what_is_sent_longer_after_submission_is_another_session() -> None:
-    assert states(folded(photo(0), said(1, "done"), said(2, "scratched"), photo(122))) == [
+    assert states(
+        folded(photo(0), said(1, "done"), said(2, "scratched"), photo(122))
+    ) == [
         (State.SUBMITTED, 1),
         (State.COLLECTING, 1),
     ]
@@ -173,16 +224,39 @@ def test_what_is_sent_longer_after_submission_is_another_session() -> None:
 
 @pytest.mark.parametrize(
     ("typed", "state"),
-    [("done", State.AWAITING_DETAILS), ("cancel", State.CANCELLED), ("reset", State.CANCELLED)],
+    [
+        ("done", State.AWAITING_DETAILS),
+        ("cancel", State.CANCELLED),
+        ("reset", State.CANCELLED),
+    ],
 )
-def test_a_word_after_such_a_photo_shows_that_it_was_another_session(typed: str, state: State) -> None:
-    history = [photo(0), said(1, "done"), said(2, "none"), photo(3), photo(4), said(5, typed)]
+def test_a_word_after_such_a_photo_shows_that_it_was_another_session(
+    typed: str, state: State
+) -> None:
+    history = [
+        photo(0),
+        said(1, "done"),
+        said(2, "none"),
+        photo(3),
+        photo(4),
+        said(5, typed),
+    ]
     assert states(folded(*history)) == [(State.SUBMITTED, 1), (state, 2)]
 
 
 def test_a_new_session_takes_the_photos_that_follow_its_word() -> None:
-    history = [said(0, "sell"), photo(1), said(2, "done"), said(3, "none"), said(4, "sell"), photo(5)]
-    assert states(folded(*history, rules=KEYWORD)) == [(State.SUBMITTED, 1), (State.COLLECTING, 1)]
+    history = [
+        said(0, "sell"),
+        photo(1),
+        said(2, "done"),
+        said(3, "none"),
+        said(4, "sell"),
+        photo(5),
+    ]
+    assert states(folded(*history, rules=KEYWORD)) == [
+        (State.SUBMITTED, 1),
+        (State.COLLECTING, 1),
+    ]
 
 
 def test_a_photo_that_comes_late_belongs_to_the_session_of_its_own_time() -> None:
@@ -195,7 +269,9 @@ def test_a_photo_that_comes_late_belongs_to_the_session_of_its_own_time() -> Non
 
 def test_photos_count_again_where_all_before_were_refused() -> None:
     again = [photo(500), photo(700)]
-    (session,) = folded(photo(0, refused=True), said(1, "done"), *again, said(900, "done"), now=900)
+    (session,) = folded(
+        photo(0, refused=True), said(1, "done"), *again, said(900, "done"), now=900
+    )
     assert (session.state, session.done_at) == (State.AWAITING_DETAILS, at(900))
     assert [each.is_refused for each in session.photos] == [True, False, False]
 
@@ -204,7 +280,11 @@ def test_what_comes_too_late_waits_for_another_done() -> None:
     history = [photo(0), said(10, "done"), photo(200), photo(210)]
     assert states(folded(*history)) == [(State.AWAITING_DETAILS, 1)]
     (session,) = folded(*history, said(220, "done"), photo(225))
-    assert (session.state, len(session.photos), session.done_at) == (State.AWAITING_DETAILS, 4, at(220))
+    assert (session.state, len(session.photos), session.done_at) == (
+        State.AWAITING_DETAILS,
+        4,
+        at(220),
+    )
     assert replies(session) == [Reply.ACK, Reply.QUESTION]
 
 
@@ -237,14 +317,21 @@ def test_captions_and_messages_without_words_get_no_hint() -> None:
 )
 def test_any_answer_submits(answer: Said, details: str) -> None:
     (session,) = folded(photo(0), said(1, "done"), answer)
-    assert (session.state, session.details, session.ended_at) == (State.SUBMITTED, details, at(2))
+    assert (session.state, session.details, session.ended_at) == (
+        State.SUBMITTED,
+        details,
+        at(2),
+    )
     assert replies(session) == [Reply.ACK, Reply.QUESTION, Reply.SUBMITTED]
 
 
 @pytest.mark.parametrize("add", [said(2, "yes, add"), said(2, "Ja", payload="add")])
 def test_whoever_wants_to_add_is_asked_to_and_then_submits(add: Said) -> None:
     waiting = folded(photo(0), said(1, "done"), add)
-    assert (waiting[0].state, replies(waiting[0])[-1]) == (State.AWAITING_DETAILS, Reply.ADD)
+    assert (waiting[0].state, replies(waiting[0])[-1]) == (
+        State.AWAITING_DETAILS,
+        Reply.ADD,
+    )
     (session,) = folded(photo(0), said(1, "done"), add, said(3, "A scratch."))
     assert (session.state, session.details) == (State.SUBMITTED, "A scratch.")
 
@@ -257,7 +344,9 @@ def test_a_late_photos_caption_is_not_the_details() -> None:
 def test_each_reply_is_owed_once_or_once_for_each_cause() -> None:
     adds = [said(2, payload="add"), said(3, payload="add")]
     (session,) = folded(photo(0), said(1, "done"), *adds, said(4, "done"))
-    assert [owed.cause for owed in session.owed if owed.reply == Reply.ADD] == [str(add.id) for add in adds]
+    assert [owed.cause for owed in session.owed if owed.reply == Reply.ADD] == [
+        str(add.id) for add in adds
+    ]
     assert replies(session).count(Reply.QUESTION) == 1
 
 
@@ -270,7 +359,9 @@ def test_a_reply_is_caused_when_its_cause_was_received() -> None:
 
 
 @pytest.mark.parametrize(("later", "photos"), [(5, 1), (2000, 1), (2001, 0)])
-def test_a_photo_received_just_before_its_start_belongs_to_the_session(later: int, photos: int) -> None:
+def test_a_photo_received_just_before_its_start_belongs_to_the_session(
+    later: int, photos: int
+) -> None:
     history = [assumed(photo(0)), assumed(said(0, "sell"), later)]
     (session,) = folded(*history, rules=KEYWORD)
     assert (len(session.photos), session.first.at == at(0)) == (photos, bool(photos))
@@ -278,14 +369,20 @@ def test_a_photo_received_just_before_its_start_belongs_to_the_session(later: in
 
 
 def test_where_the_provider_sends_times_a_photo_before_its_start_is_left_out() -> None:
-    assert states(folded(photo(0), said(1, "sell"), rules=KEYWORD)) == [(State.COLLECTING, 0)]
+    assert states(folded(photo(0), said(1, "sell"), rules=KEYWORD)) == [
+        (State.COLLECTING, 0)
+    ]
 
 
 def test_photos_received_just_after_done_were_sent_before_it() -> None:
     done = assumed(said(1, "done"))
     late = [assumed(photo(1), milliseconds) for milliseconds in (5, 9)]
     (session,) = folded(assumed(said(0, "sell")), done, *late, rules=KEYWORD)
-    assert (session.state, session.done_at, len(session.photos)) == (State.AWAITING_DETAILS, done.at, 2)
+    assert (session.state, session.done_at, len(session.photos)) == (
+        State.AWAITING_DETAILS,
+        done.at,
+        2,
+    )
     assert replies(session) == [Reply.START, Reply.ACK, Reply.QUESTION]
 
 
@@ -302,18 +399,31 @@ def test_a_photo_received_just_after_the_end_belongs_to_what_was_ended(
 
 
 @pytest.mark.parametrize("done", [[], [said(5, "done")]])
-@pytest.mark.parametrize(("typed", "reply"), [("Cancel", Reply.CANCELLED), (" RESET ", Reply.RESET)])
-def test_a_session_is_cancelled_until_it_is_submitted(done: list[Said], typed: str, reply: Reply) -> None:
+@pytest.mark.parametrize(
+    ("typed", "reply"), [("Cancel", Reply.CANCELLED), (" RESET ", Reply.RESET)]
+)
+def test_a_session_is_cancelled_until_it_is_submitted(
+    done: list[Said], typed: str, reply: Reply
+) -> None:
     (session,) = folded(photo(0), *done, said(9, typed))
-    assert (session.state, session.ended_at, replies(session)[-1]) == (State.CANCELLED, at(9), reply)
+    assert (session.state, session.ended_at, replies(session)[-1]) == (
+        State.CANCELLED,
+        at(9),
+        reply,
+    )
     assert session.is_reset == (reply == Reply.RESET)
 
 
 @pytest.mark.parametrize(
     ("pause", "sessions"),
-    [(TTL, [(State.COLLECTING, 2)]), (TTL + 1, [(State.EXPIRED, 1), (State.COLLECTING, 1)])],
+    [
+        (TTL, [(State.COLLECTING, 2)]),
+        (TTL + 1, [(State.EXPIRED, 1), (State.COLLECTING, 1)]),
+    ],
 )
-def test_a_longer_pause_than_the_ttl_ends_it(pause: int, sessions: list[tuple[State, int]]) -> None:
+def test_a_longer_pause_than_the_ttl_ends_it(
+    pause: int, sessions: list[tuple[State, int]]
+) -> None:
     made = folded(photo(0), photo(pause))
     assert states(made) == sessions
     if len(made) == 2:
@@ -321,20 +431,34 @@ def test_a_longer_pause_than_the_ttl_ends_it(pause: int, sessions: list[tuple[St
 
 
 def test_the_pause_is_counted_from_the_last_message_not_from_the_first() -> None:
-    assert states(folded(photo(0), said(3000, "wait"), photo(6000))) == [(State.COLLECTING, 2)]
+    assert states(folded(photo(0), said(3000, "wait"), photo(6000))) == [
+        (State.COLLECTING, 2)
+    ]
 
 
 @pytest.mark.parametrize("later", [[], [photo(TTL + 100)]])
-def test_whoever_never_answers_the_question_has_still_submitted(later: list[Said]) -> None:
-    session, *_ = folded(photo(0), said(10, "done"), *later, now=TTL + 11, may_expire=True)
-    assert (session.state, session.is_unanswered, session.ended_at) == (State.SUBMITTED, True, at(TTL + 10))
+def test_whoever_never_answers_the_question_has_still_submitted(
+    later: list[Said],
+) -> None:
+    session, *_ = folded(
+        photo(0), said(10, "done"), *later, now=TTL + 11, may_expire=True
+    )
+    assert (session.state, session.is_unanswered, session.ended_at) == (
+        State.SUBMITTED,
+        True,
+        at(TTL + 10),
+    )
     assert replies(session) == [Reply.ACK, Reply.QUESTION]
 
 
 def test_an_answer_that_comes_late_was_an_answer() -> None:
     history = [photo(0), said(10, "done"), said(20, "A scratch.", received=9000)]
     (session,) = folded(*history, now=20_000, may_expire=True)
-    assert (session.state, session.is_unanswered, session.details) == (State.SUBMITTED, False, "A scratch.")
+    assert (session.state, session.is_unanswered, session.details) == (
+        State.SUBMITTED,
+        False,
+        "A scratch.",
+    )
 
 
 @pytest.mark.parametrize(
@@ -362,7 +486,12 @@ def test_a_clock_ahead_of_ours_does_not_end_it() -> None:
 
 
 def test_an_outage_of_two_hours_ends_nothing() -> None:
-    history = [photo(0), photo(1, received=7200), said(2, "done", received=7201), said(3, "none", received=7201)]
+    history = [
+        photo(0),
+        photo(1, received=7200),
+        said(2, "done", received=7201),
+        said(3, "none", received=7201),
+    ]
     assert states(folded(*history, now=7300, may_expire=True)) == [(State.SUBMITTED, 2)]
 
 
@@ -379,9 +508,22 @@ def test_a_day_later_nobody_means_that_session(pause: int, sessions: int) -> Non
 
 
 @pytest.mark.parametrize(("before", "begun"), [(0, 1), (-86400, 0), (None, 0)])
-def test_done_may_be_too_late_for_a_session_before_all_these_messages(before: int | None, begun: int) -> None:
+def test_done_may_be_too_late_for_a_session_before_all_these_messages(
+    before: int | None, begun: int
+) -> None:
     missed = None if before is None else at(before)
-    assert len(fold([said(TTL + 1, "done")], KEYWORD, now=at(0), may_expire=False, missed=missed)) == begun
+    assert (
+        len(
+            fold(
+                [said(TTL + 1, "done")],
+                KEYWORD,
+                now=at(0),
+                may_expire=False,
+                missed=missed,
+            )
+        )
+        == begun
+    )
 
 
 @pytest.mark.parametrize("end", ["cancel", "reset"])
@@ -394,15 +536,25 @@ def test_done_after_another_end_than_silence_is_nothing(end: str) -> None:
 # --- staff --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("verb", "state"), [("close", State.SUBMITTED), ("cancel", State.CANCELLED)])
+@pytest.mark.parametrize(
+    ("verb", "state"), [("close", State.SUBMITTED), ("cancel", State.CANCELLED)]
+)
 @pytest.mark.parametrize("second", [5, 9000])
-def test_staff_end_a_session_however_long_it_is_silent(verb: str, state: State, second: int) -> None:
+def test_staff_end_a_session_however_long_it_is_silent(
+    verb: str, state: State, second: int
+) -> None:
     (session,) = folded(photo(0), decided(second, verb), now=second)
-    assert (session.state, session.ended_at, replies(session)) == (state, at(second), [Reply.ACK])
+    assert (session.state, session.ended_at, replies(session)) == (
+        state,
+        at(second),
+        [Reply.ACK],
+    )
 
 
 def test_a_decision_counts_at_its_time() -> None:
-    assert states(folded(photo(0), photo(7), decided(5, "close"), photo(3, received=9))) == [
+    assert states(
+        folded(photo(0), photo(7), decided(5, "close"), photo(3, received=9))
+    ) == [
         (State.SUBMITTED, 2),
         (State.COLLECTING, 1),
     ]
@@ -424,7 +576,9 @@ def test_a_decision_about_nothing_is_nothing() -> None:
 def test_a_late_message_joins_what_a_pause_had_parted() -> None:
     history = [photo(0), photo(5000)]
     assert len(folded(*history)) == 2
-    assert states(folded(*history, said(2500, "wait", received=9000))) == [(State.COLLECTING, 2)]
+    assert states(folded(*history, said(2500, "wait", received=9000))) == [
+        (State.COLLECTING, 2)
+    ]
 
 
 def test_a_late_cancel_parts_what_was_one() -> None:
@@ -437,7 +591,10 @@ def test_a_late_cancel_parts_what_was_one() -> None:
 def test_a_late_photo_makes_an_empty_done_count() -> None:
     start, done = said(0, "sell"), said(5, "done")
     (session,) = folded(start, done, photo(4, received=9))
-    assert (session.state, replies(session)) == (State.AWAITING_DETAILS, [Reply.START, Reply.ACK, Reply.QUESTION])
+    assert (session.state, replies(session)) == (
+        State.AWAITING_DETAILS,
+        [Reply.START, Reply.ACK, Reply.QUESTION],
+    )
 
 
 TEXTS = ("", "sell", "done", "cancel", "reset", "hello", "no, skip", "yes, add")
@@ -457,19 +614,35 @@ ANYTHING = st.builds(
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(ANYTHING, max_size=15), st.sampled_from([PHOTO, KEYWORD]), st.booleans(), st.randoms())
+@given(
+    st.lists(ANYTHING, max_size=15),
+    st.sampled_from([PHOTO, KEYWORD]),
+    st.booleans(),
+    st.randoms(),
+)
 def test_any_order_of_arrival_makes_the_same_sessions(
     history: list[Said], rules: Rules, may_expire: bool, order: random.Random
 ) -> None:
     expected = folded(*history, rules=rules, now=20_000, may_expire=may_expire)
     for _ in range(100 if len(history) < 5 else 5):
         shuffled = order.sample(history, len(history))
-        assert folded(*shuffled, rules=rules, now=20_000, may_expire=may_expire) == expected
+        assert (
+            folded(*shuffled, rules=rules, now=20_000, may_expire=may_expire)
+            == expected
+        )
 
 
 def test_a_hundred_orders_of_an_outage_make_the_same_sessions() -> None:
-    history = [said(0, "sell"), *(photo(second % 7, received=7200 + second) for second in range(30))]
-    history += [said(7, "done", received=7200), said(9, "none"), photo(9000), said(9001, "cancel")]
+    history = [
+        said(0, "sell"),
+        *(photo(second % 7, received=7200 + second) for second in range(30)),
+    ]
+    history += [
+        said(7, "done", received=7200),
+        said(9, "none"),
+        photo(9000),
+        said(9001, "cancel"),
+    ]
     expected = folded(*history)
     assert states(expected) == [(State.SUBMITTED, 30), (State.CANCELLED, 1)]
     for seed in range(100):
@@ -477,11 +650,20 @@ def test_a_hundred_orders_of_an_outage_make_the_same_sessions() -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(ANYTHING, max_size=15), st.integers(0, 15), st.sampled_from([PHOTO, KEYWORD]), st.booleans())
-def test_only_the_last_session_is_ever_open(history: list[Said], known: int, rules: Rules, may_expire: bool) -> None:
+@given(
+    st.lists(ANYTHING, max_size=15),
+    st.integers(0, 15),
+    st.sampled_from([PHOTO, KEYWORD]),
+    st.booleans(),
+)
+def test_only_the_last_session_is_ever_open(
+    history: list[Said], known: int, rules: Rules, may_expire: bool
+) -> None:
     for arrived in (history[:known], history):
         made = folded(*arrived, rules=rules, now=20_000, may_expire=may_expire)
         assert not any(session.is_open for session in made[:-1])
         spoken = [id for session in made for id in session.messages]
         assert len(spoken) == len(set(spoken))
-        assert all(session.ended_at is not None for session in made if not session.is_open)
+        assert all(
+            session.ended_at is not None for session in made if not session.is_open
+        )

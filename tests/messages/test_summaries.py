@@ -31,7 +31,16 @@ pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 Kinds = OutboxItem.Kind
 Json = dict[str, Any]
-PHOTO_FIELDS = {"id", "url", "state", "content_type", "size", "sha256", "occurred_at", "caption"}
+PHOTO_FIELDS = {
+    "id",
+    "url",
+    "state",
+    "content_type",
+    "size",
+    "sha256",
+    "occurred_at",
+    "caption",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -40,21 +49,34 @@ def photos_begin(settings: Settings) -> None:
 
 
 def words(second: int, body: str) -> Json:
-    message = {"id": f"wamid.{body}", "timestamp": str(SENT + second), "type": "text", "text": {"body": body}}
+    message = {
+        "id": f"wamid.{body}",
+        "timestamp": str(SENT + second),
+        "type": "text",
+        "text": {"body": body},
+    }
     return {"from": ADA.removeprefix("whatsapp:+"), **message}
 
 
 def session(photos: int, *, details: str = "") -> PhotoSession:
     """Photos 1, 2, … a second apart, the last one first on the way here."""
-    sent = [photo(number, sent_at=SENT + number, text=f"No. {number}") for number in range(photos, 0, -1)]
-    arrive(album(*sent), meta(words(photos + 1, "done"), words(photos + 2, details or "no")))
+    sent = [
+        photo(number, sent_at=SENT + number, text=f"No. {number}")
+        for number in range(photos, 0, -1)
+    ]
+    arrive(
+        album(*sent),
+        meta(words(photos + 1, "done"), words(photos + 2, details or "no")),
+    )
     inbox.drain()
     return PhotoSession.objects.get()
 
 
 def store(media: Media, body: bytes, *, sha256: str = "") -> Media:
     """The file of this row, in the bucket."""
-    media_storage().put(media.key, BytesIO(body), size=len(body), content_type="image/jpeg", metadata={})
+    media_storage().put(
+        media.key, BytesIO(body), size=len(body), content_type="image/jpeg", metadata={}
+    )
     Media.objects.filter(id=media.id).update(
         state=Media.State.STORED,
         size=len(body),
@@ -88,14 +110,23 @@ def opened(url: str) -> tuple[int, bytes]:
         (["u1", "u2"], "A scratch.", "Photos Provided: u1 | u2\nDetails: A scratch."),
     ],
 )
-def test_the_text_lists_the_photos_and_then_the_details(urls: Sequence[str], details: str, text: str) -> None:
+def test_the_text_lists_the_photos_and_then_the_details(
+    urls: Sequence[str], details: str, text: str
+) -> None:
     assert as_text(urls, details) == text
 
 
 def test_photos_are_in_the_order_of_the_providers_time() -> None:
     data = with_links(summarize(session(4)).as_data(1))
-    assert [each["caption"] for each in data["photos"]] == ["No. 1", "No. 2", "No. 3", "No. 4"]
-    assert [each["id"] for each in data["photos"]] == [str(media.id) for media in files()]
+    assert [each["caption"] for each in data["photos"]] == [
+        "No. 1",
+        "No. 2",
+        "No. 3",
+        "No. 4",
+    ]
+    assert [each["id"] for each in data["photos"]] == [
+        str(media.id) for media in files()
+    ]
     urls = [each["url"] for each in data["photos"]]
     assert data["text"] == f"Photos Provided: {' | '.join(urls)}"
 
@@ -122,7 +153,9 @@ def test_links_last_as_long_as_it_is_set(settings: Settings) -> None:
     assert opened(with_links(summarize(row).as_data(1))["photos"][0]["url"])[0] == 200
 
 
-def test_no_link_is_kept_and_each_sending_makes_the_same_ones(settings: Settings) -> None:
+def test_no_link_is_kept_and_each_sending_makes_the_same_ones(
+    settings: Settings,
+) -> None:
     row = session(2)
     kept = json.loads(json.dumps(summarize(row).as_data(1)))
     assert "token" not in str(kept) and "http" not in str(kept)
@@ -143,7 +176,11 @@ def test_public_files_have_links_of_the_public_domain(settings: Settings) -> Non
     shown, other = (store(media, b"any") for media in files())
     name_buckets(settings)
     Media.objects.filter(id=shown.id).update(
-        is_public=True, stored_at=Now(), public_bucket="public", public_key="0000.jpeg", published_at=Now()
+        is_public=True,
+        stored_at=Now(),
+        public_bucket="public",
+        public_key="0000.jpeg",
+        published_at=Now(),
     )
     urls = [each["url"] for each in with_links(summarize(row).as_data(1))["photos"]]
     assert urls[0] == "https://cdn.example/0000.jpeg"
@@ -153,11 +190,23 @@ def test_public_files_have_links_of_the_public_domain(settings: Settings) -> Non
 def test_addresses_made_of_keys_are_forgotten() -> None:
     row = session(1)
     data = summarize(row).as_data(1)
-    data["photos"][0]["public_url"] = "https://cdn.example/whatsapp%3A%2B14335551212/1.jpeg"
-    item = OutboxItem.objects.create(id=uuid4(), session=row, kind=Kinds.HAND_OVER, caused_at=row.started_at, said=data)
-    import_module("messages_app.migrations.0016_summaries_without_keys").forget(apps, None)
+    data["photos"][0]["public_url"] = (
+        "https://cdn.example/whatsapp%3A%2B14335551212/1.jpeg"
+    )
+    item = OutboxItem.objects.create(
+        id=uuid4(),
+        session=row,
+        kind=Kinds.HAND_OVER,
+        caused_at=row.started_at,
+        said=data,
+    )
+    import_module("messages_app.migrations.0016_summaries_without_keys").forget(
+        apps, None
+    )
     item.refresh_from_db()
-    assert with_links(item.said)["photos"][0]["url"].startswith("http://testserver/media/")
+    assert with_links(item.said)["photos"][0]["url"].startswith(
+        "http://testserver/media/"
+    )
 
 
 # --- as data ------------------------------------------------------------------------------
@@ -166,8 +215,16 @@ def test_addresses_made_of_keys_are_forgotten() -> None:
 def test_the_data_say_who_what_and_when() -> None:
     row = session(2, details="A scratch.")
     data = with_links(summarize(row).as_data(3))
-    assert (data["id"], data["revision"], data["state"]) == (str(row.id), 3, "submitted")
-    assert data["contact"] == {"id": str(row.contact_id), "name": "Ada", "owners": [ADA]}
+    assert (data["id"], data["revision"], data["state"]) == (
+        str(row.id),
+        3,
+        "submitted",
+    )
+    assert data["contact"] == {
+        "id": str(row.contact_id),
+        "name": "Ada",
+        "owners": [ADA],
+    }
     assert data["details"] == "A scratch."
     assert data["text"].endswith("\nDetails: A scratch.")
     assert data["submitted_at"] == (row.started_at + timedelta(seconds=3)).isoformat()
@@ -178,10 +235,18 @@ def test_photos_are_counted_by_their_fate() -> None:
     stored, lost, large, gone, deleted, _ = files()
     store(stored, b"one")
     Media.objects.filter(id=lost.id).update(state=Media.State.MISSING)
-    Media.objects.filter(id=large.id).update(state=Media.State.REJECTED, last_error=f"{TOO_LARGE} 5 MB.")
+    Media.objects.filter(id=large.id).update(
+        state=Media.State.REJECTED, last_error=f"{TOO_LARGE} 5 MB."
+    )
     Media.objects.filter(id=gone.id).update(state=Media.State.EXPIRED)
     Media.objects.filter(id=deleted.id).mark_deleted("by staff")
-    counts = {"photos": 3, "on_their_way": 2, "too_large": 1, "refused": 2, "duplicates": 0}
+    counts = {
+        "photos": 3,
+        "on_their_way": 2,
+        "too_large": 1,
+        "refused": 2,
+        "duplicates": 0,
+    }
     data = summarize(row).as_data(1)
     assert data["counts"] == counts
     assert len(data["photos"]) == 3
@@ -222,8 +287,14 @@ def test_what_is_stored_meanwhile_makes_no_other_summary() -> None:
     [
         (Holding(), "0 photos"),
         (Holding(photos=1), "1 photo"),
-        (Holding(photos=14, on_their_way=1, too_large=1), "14 photos, 1 still on its way, 1 too large"),
-        (Holding(photos=3, on_their_way=2, refused=1), "3 photos, 2 still on their way, 1 not accepted"),
+        (
+            Holding(photos=14, on_their_way=1, too_large=1),
+            "14 photos, 1 still on its way, 1 too large",
+        ),
+        (
+            Holding(photos=3, on_their_way=2, refused=1),
+            "3 photos, 2 still on their way, 1 not accepted",
+        ),
         (Holding(photos=2, duplicates=4), "2 photos"),
     ],
 )
@@ -234,14 +305,26 @@ def test_counts_in_words(holding: Holding, text: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "is_submitted", "text", "buttons"),
     [
-        (Kinds.QUESTION, False, "Great! Got 3 photos. Any flaws or special notes?", ["skip", "add"]),
+        (
+            Kinds.QUESTION,
+            False,
+            "Great! Got 3 photos. Any flaws or special notes?",
+            ["skip", "add"],
+        ),
         (Kinds.QUESTION, True, "Great! Got 3 photos.", []),
-        (Kinds.CORRECTION, False, "Correction: Got 3 photos. Any flaws or special notes?", ["skip", "add"]),
+        (
+            Kinds.CORRECTION,
+            False,
+            "Correction: Got 3 photos. Any flaws or special notes?",
+            ["skip", "add"],
+        ),
         (Kinds.CORRECTION, True, "Correction: got 3 photos in all.", []),
         (Kinds.ACK, False, "Got it! Keep sending. Text DONE when finished.", []),
     ],
 )
-def test_replies_say_how_things_stand_now(kind: str, is_submitted: bool, text: str, buttons: list[str]) -> None:
+def test_replies_say_how_things_stand_now(
+    kind: str, is_submitted: bool, text: str, buttons: list[str]
+) -> None:
     reply = put(kind, Holding(photos=3), is_submitted=is_submitted)
     assert (reply.text, [button.id for button in reply.buttons]) == (text, buttons)
 
@@ -249,7 +332,10 @@ def test_replies_say_how_things_stand_now(kind: str, is_submitted: bool, text: s
 @pytest.mark.parametrize("kind", [Kinds.QUESTION, Kinds.CORRECTION])
 def test_where_all_photos_were_refused_they_are_asked_for_again(kind: str) -> None:
     reply = put(kind, Holding(too_large=1))
-    assert reply.text == "Got 0 photos, 1 too large. Please send your photos, then text DONE."
+    assert (
+        reply.text
+        == "Got 0 photos, 1 too large. Please send your photos, then text DONE."
+    )
     assert reply.buttons == ()
 
 

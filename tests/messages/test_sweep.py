@@ -32,10 +32,14 @@ def swept() -> str:
     return out.getvalue().strip()
 
 
-def test_one_pass_reads_the_inbox_and_queues_the_files_but_fetches_none(redis: Redis) -> None:
+def test_one_pass_reads_the_inbox_and_queues_the_files_but_fetches_none(
+    redis: Redis,
+) -> None:
     arrive(album(photo(1), photo(2)), album(photo(3)))
     redis.flushall()
-    assert swept() == "2 deliveries read, 0 files queued"  # the drain itself queued them
+    assert (
+        swept() == "2 deliveries read, 0 files queued"
+    )  # the drain itself queued them
     assert redis.llen("rq:queue:ingest") == 3
     assert set(Media.objects.values_list("state", "attempts")) == {("pending", 0)}
 
@@ -63,15 +67,23 @@ def test_while_another_reads_the_files_are_queued_all_the_same(redis: Redis) -> 
     assert swept() == "0 deliveries read, 1 files queued"
 
 
-@pytest.mark.parametrize("error", [OperationalError("canary +4915112345678"), ValueError("a fault of ours")])
+@pytest.mark.parametrize(
+    "error", [OperationalError("canary +4915112345678"), ValueError("a fault of ours")]
+)
 @pytest.mark.parametrize("name", sweep.DUTIES)
 def test_a_duty_that_fails_is_named_once_and_stops_no_other(
-    name: str, error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    name: str,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     fail_at(name, error, monkeypatch)
     assert sweep._sweep(sweep.DUTIES).keys() == sweep.DUTIES.keys() - {name}
     (line,) = (record for record in caplog.records if record.name == sweep.__name__)
-    assert (line.getMessage(), getattr(line, "duty", "")) == ("a duty of the sweeper failed", name)
+    assert (line.getMessage(), getattr(line, "duty", "")) == (
+        "a duty of the sweeper failed",
+        name,
+    )
     assert "canary" not in caplog.text + str(vars(line))
 
 
@@ -82,14 +94,20 @@ def fail_at(name: str, error: Exception, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sweep.DUTIES, name, fail)
 
 
-def test_a_database_that_is_away_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_is_away_is_waited_for_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     fail_at(sweep.READ, InterfaceError("closed"), monkeypatch)
-    assert len(sweep._sweep(sweep.DUTIES)) == len(sweep.DUTIES) - 1, "a connection that was lost alone"
+    assert len(sweep._sweep(sweep.DUTIES)) == len(sweep.DUTIES) - 1, (
+        "a connection that was lost alone"
+    )
     monkeypatch.setattr(sweep, "_database_answers", lambda: False)
     assert not sweep._sweep(sweep.DUTIES)
 
 
-def test_a_single_pass_says_by_its_exit_that_a_duty_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_single_pass_says_by_its_exit_that_a_duty_failed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     fail_at("review sessions", ValueError("a fault of ours"), monkeypatch)
     with pytest.raises(CommandError, match="Failed: review sessions"):
         swept()
@@ -97,13 +115,17 @@ def test_a_single_pass_says_by_its_exit_that_a_duty_failed(monkeypatch: pytest.M
 
 @pytest.fixture
 def same_signal_handlers() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {
+        number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)
+    }
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
-def test_a_pass_that_fails_is_not_the_last(same_signal_handlers: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pass_that_fails_is_not_the_last(
+    same_signal_handlers: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     passes: list[int] = []
 
     def fail_then_be_stopped() -> int:
@@ -120,10 +142,16 @@ def test_a_pass_that_fails_is_not_the_last(same_signal_handlers: None, monkeypat
 def test_repeated_it_ends_promptly_and_well_on_sigterm() -> None:
     arrive(album(photo(1)))
     with subprocess.Popen(
-        [sys.executable, "manage.py", "sweep", "--every", "60"], cwd=BASE_DIR, env=environment()
+        [sys.executable, "manage.py", "sweep", "--every", "60"],
+        cwd=BASE_DIR,
+        env=environment(),
     ) as sweeper:
         try:
-            until(lambda: not Delivery.objects.due().exists() or sweeper.poll() is not None)
+            until(
+                lambda: (
+                    not Delivery.objects.due().exists() or sweeper.poll() is not None
+                )
+            )
             sweeper.terminate()
             assert sweeper.wait(60) == 0
         finally:

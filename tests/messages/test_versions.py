@@ -1,4 +1,6 @@
-"""What comes twice under one message id: content replaces its absence, and two contents are both kept."""
+"""What comes twice under one message id: content replaces its absence, and two contents are both
+kept.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,12 @@ PHOTO = image("wamid.1")
 OTHER = {**PHOTO, "image": {**PHOTO["image"], "id": "media-other"}}
 CAPTIONED = {**PHOTO, "image": {**PHOTO["image"], "caption": "The front"}}
 TEXT = {**PHOTO, "type": "text", "text": {"body": "Hi"}}
-UNSUPPORTED = {**PHOTO, "type": "unsupported", "image": None, "errors": [{"code": 131051, "title": "Unknown"}]}
+UNSUPPORTED = {
+    **PHOTO,
+    "type": "unsupported",
+    "image": None,
+    "errors": [{"code": 131051, "title": "Unknown"}],
+}
 PLACEHOLDER = {**PHOTO, "type": "media_placeholder", "image": None}
 LOST = {**PHOTO, "image": {"caption": "The front"}, "errors": ERRORS}
 AGAIN = {**PHOTO, "image": {**PHOTO["image"], "url": "https://lookaside.fbsbx.com/x"}}
@@ -60,7 +67,11 @@ def the_same(*messages: Json) -> Rows:
     return first
 
 
-@pytest.mark.parametrize("absence", [UNSUPPORTED, PLACEHOLDER, LOST], ids=["unsupported", "placeholder", "lost"])
+@pytest.mark.parametrize(
+    "absence",
+    [UNSUPPORTED, PLACEHOLDER, LOST],
+    ids=["unsupported", "placeholder", "lost"],
+)
 def test_content_replaces_its_absence(absence: Json) -> None:
     assert the_same(absence, PHOTO) == read([[PHOTO]])
 
@@ -99,7 +110,9 @@ def test_a_file_that_was_lost_is_gone_when_it_comes() -> None:
     assert Media.objects.get().state == "pending"
 
 
-def test_a_photo_that_comes_after_its_absence_is_in_its_session(settings: Settings) -> None:
+def test_a_photo_that_comes_after_its_absence_is_in_its_session(
+    settings: Settings,
+) -> None:
     settings.SESSION_START = "photo"
     for message in (image("wamid.0", at=SENT - 5), UNSUPPORTED, PHOTO):
         arrive(meta(message))

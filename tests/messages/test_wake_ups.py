@@ -39,10 +39,16 @@ def test_a_job_reads_all_and_queues_the_files(redis: Redis) -> None:
     until(lambda: len(queue(redis)))
     work(redis)
     assert not Delivery.objects.due().exists()
-    assert len(queue(redis, "ingest")) == Media.objects.filter(state="pending").count() == 5
+    assert (
+        len(queue(redis, "ingest"))
+        == Media.objects.filter(state="pending").count()
+        == 5
+    )
 
 
-def test_a_job_whose_time_is_over_leaves_the_rest_to_another(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_whose_time_is_over_leaves_the_rest_to_another(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     arrive(*(album(photo(number)) for number in range(2)))
     until(lambda: len(queue(redis)))
     queue(redis).empty()  # type: ignore[no-untyped-call]
@@ -53,7 +59,9 @@ def test_a_job_whose_time_is_over_leaves_the_rest_to_another(redis: Redis, monke
     assert {job.timeout for job in queue(redis).jobs} == {jobs.DRAIN_TIMEOUT_SECONDS}
 
 
-def test_what_comes_while_a_job_reads_has_a_job_of_its_own(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_comes_while_a_job_reads_has_a_job_of_its_own(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     drain = inbox.drain
 
     def drain_and_look_away() -> int:
@@ -68,7 +76,9 @@ def test_what_comes_while_a_job_reads_has_a_job_of_its_own(redis: Redis, monkeyp
     until(lambda: len(queue(redis)) == 2)
 
 
-def test_a_hint_lost_with_redis_is_given_again_by_the_next_webhook(redis: Redis) -> None:
+def test_a_hint_lost_with_redis_is_given_again_by_the_next_webhook(
+    redis: Redis,
+) -> None:
     arrive(album(photo(1)))
     until(lambda: len(queue(redis)) == 1)
     redis.flushall()
@@ -79,7 +89,9 @@ def test_a_hint_lost_with_redis_is_given_again_by_the_next_webhook(redis: Redis)
     assert not redis.keys("mediahub:wake:*")
 
 
-def test_a_hint_that_fails_is_not_the_last(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hint_that_fails_is_not_the_last(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = []
 
     def fail() -> bool:

@@ -15,12 +15,24 @@ from pytest_django.fixtures import Settings
 
 from messages_app.models import Delivery
 from messages_app.providers import provider_of
-from tests.messages.mail import CLIENT, STATUS_PATH, album, meta_bytes, photo, post, twilio, twilio_form
+from tests.messages.mail import (
+    CLIENT,
+    STATUS_PATH,
+    album,
+    meta_bytes,
+    photo,
+    post,
+    twilio,
+    twilio_form,
+)
 from tests.messages.rival import locked
 
 pytestmark = [pytest.mark.django_db]
 
-STATUS = twilio_form({"MessageSid": "SM1", "MessageStatus": "delivered", "AccountSid": "AC1"}, STATUS_PATH)
+STATUS = twilio_form(
+    {"MessageSid": "SM1", "MessageStatus": "delivered", "AccountSid": "AC1"},
+    STATUS_PATH,
+)
 SIGNED = {
     "meta": album(photo(1)),
     "twilio": twilio(photo(1, provider="twilio")),
@@ -30,18 +42,30 @@ SIGNED = {
 
 @pytest.mark.both_databases
 @pytest.mark.parametrize("endpoint", SIGNED)
-def test_a_signed_delivery_is_kept_byte_for_byte_and_answered_200(endpoint: str) -> None:
+def test_a_signed_delivery_is_kept_byte_for_byte_and_answered_200(
+    endpoint: str,
+) -> None:
     request = SIGNED[endpoint]
     assert post(request).status_code == 200
     kept = Delivery.objects.get()
-    assert (kept.endpoint, bytes(kept.body), kept.state) == (endpoint, request.body, "received")
+    assert (kept.endpoint, bytes(kept.body), kept.state) == (
+        endpoint,
+        request.body,
+        "received",
+    )
     assert kept.content_type == request.headers["Content-Type"]
 
 
 @pytest.mark.parametrize("endpoint", SIGNED)
-@pytest.mark.parametrize("signature", ["", "sha256=", "sha256=" + "0" * 64, "é", "x" * 10_000])
-def test_a_wrong_signature_is_answered_403_and_leaves_no_row(endpoint: str, signature: str) -> None:
-    answer = post(SIGNED[endpoint], X_Hub_Signature_256=signature, X_Twilio_Signature=signature)
+@pytest.mark.parametrize(
+    "signature", ["", "sha256=", "sha256=" + "0" * 64, "é", "x" * 10_000]
+)
+def test_a_wrong_signature_is_answered_403_and_leaves_no_row(
+    endpoint: str, signature: str
+) -> None:
+    answer = post(
+        SIGNED[endpoint], X_Hub_Signature_256=signature, X_Twilio_Signature=signature
+    )
     assert answer.status_code == 403
     assert not Delivery.objects.exists()
 
@@ -52,7 +76,11 @@ def test_a_signature_covers_every_byte(endpoint: str) -> None:
     changed = request.body.replace(b"1", b"2", 1)
     assert changed != request.body
     answer = CLIENT.generic(
-        "POST", request.path, changed, request.headers["Content-Type"], headers=dict(request.headers)
+        "POST",
+        request.path,
+        changed,
+        request.headers["Content-Type"],
+        headers=dict(request.headers),
     )
     assert answer.status_code == 403
     assert not Delivery.objects.exists()
@@ -60,11 +88,18 @@ def test_a_signature_covers_every_byte(endpoint: str) -> None:
 
 @pytest.mark.parametrize("endpoint", SIGNED)
 @pytest.mark.parametrize("none", [[], [""]])
-def test_without_a_secret_nothing_is_let_in(endpoint: str, none: list[str], settings: Settings) -> None:
+def test_without_a_secret_nothing_is_let_in(
+    endpoint: str, none: list[str], settings: Settings
+) -> None:
     settings.META_APP_SECRET = settings.TWILIO_AUTH_TOKEN = none
     unsigned = meta_bytes(SIGNED[endpoint].body, secret="").headers
     assert post(SIGNED[endpoint]).status_code == 403
-    assert post(SIGNED[endpoint], X_Hub_Signature_256=unsigned["X-Hub-Signature-256"]).status_code == 403
+    assert (
+        post(
+            SIGNED[endpoint], X_Hub_Signature_256=unsigned["X-Hub-Signature-256"]
+        ).status_code
+        == 403
+    )
     assert not Delivery.objects.exists()
 
 
@@ -74,7 +109,10 @@ def test_the_old_secret_still_counts_while_two_are_set() -> None:
 
 
 @pytest.mark.both_databases
-@pytest.mark.parametrize("body", [b"", b"not JSON", b"\xff\xfe\x00\x00", bytes(range(256)) * 40, b"\x00" * 1000])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"not JSON", b"\xff\xfe\x00\x00", bytes(range(256)) * 40, b"\x00" * 1000],
+)
 def test_what_cannot_be_read_today_is_kept_all_the_same(body: bytes) -> None:
     assert post(meta_bytes(body)).status_code == 200
     assert bytes(Delivery.objects.get().body) == body
@@ -94,11 +132,18 @@ def test_sixteen_mebibytes_are_kept_and_one_byte_more_is_not() -> None:
 def test_a_repeated_delivery_only_counts_up(state: str) -> None:
     post(SIGNED["meta"])
     past = timezone.now() - timedelta(days=1)
-    Delivery.objects.update(state=state, attempts=3, last_error="why", received_at=past, last_seen_at=past)
+    Delivery.objects.update(
+        state=state, attempts=3, last_error="why", received_at=past, last_seen_at=past
+    )
     for _ in range(3):
         assert post(SIGNED["meta"]).status_code == 200
     kept = Delivery.objects.get()
-    assert (kept.times_seen, kept.state, kept.attempts, kept.last_error) == (4, state, 3, "why")
+    assert (kept.times_seen, kept.state, kept.attempts, kept.last_error) == (
+        4,
+        state,
+        3,
+        "why",
+    )
     assert kept.received_at == past
     assert kept.last_seen_at > past + timedelta(hours=23)
 
@@ -118,7 +163,10 @@ def test_what_cannot_be_committed_is_answered_503(endpoint: str) -> None:
     with locked("messages_app_delivery"):
         answer = post(SIGNED[endpoint])
     # Said by the view itself: pages have another 503 for a database that is away.
-    assert (answer.status_code, b"delivery could not be kept" in answer.content) == (503, True)
+    assert (answer.status_code, b"delivery could not be kept" in answer.content) == (
+        503,
+        True,
+    )
     assert int(answer["Retry-After"]) > 0
     assert not Delivery.objects.exists()
     assert post(SIGNED[endpoint]).status_code == 200
@@ -144,15 +192,45 @@ def test_redis_is_not_needed_to_answer_200(settings: Settings) -> None:
 @pytest.mark.parametrize(
     ("query", "status"),
     [
-        ({"hub.mode": "subscribe", "hub.verify_token": "verify-token", "hub.challenge": "12 & 34"}, 200),
-        ({"hub.mode": "subscribe", "hub.verify_token": "another", "hub.challenge": "12 & 34"}, 403),
-        ({"hub.mode": "subscribe", "hub.verify_token": "", "hub.challenge": "12 & 34"}, 403),
-        ({"hub.mode": "unsubscribe", "hub.verify_token": "verify-token", "hub.challenge": "12 & 34"}, 403),
+        (
+            {
+                "hub.mode": "subscribe",
+                "hub.verify_token": "verify-token",
+                "hub.challenge": "12 & 34",
+            },
+            200,
+        ),
+        (
+            {
+                "hub.mode": "subscribe",
+                "hub.verify_token": "another",
+                "hub.challenge": "12 & 34",
+            },
+            403,
+        ),
+        (
+            {
+                "hub.mode": "subscribe",
+                "hub.verify_token": "",
+                "hub.challenge": "12 & 34",
+            },
+            403,
+        ),
+        (
+            {
+                "hub.mode": "unsubscribe",
+                "hub.verify_token": "verify-token",
+                "hub.challenge": "12 & 34",
+            },
+            403,
+        ),
         ({"hub.mode": "subscribe", "hub.verify_token": "verify-token"}, 403),
         ({}, 403),
     ],
 )
-def test_metas_handshake_is_answered_with_its_challenge(query: dict[str, str], status: int) -> None:
+def test_metas_handshake_is_answered_with_its_challenge(
+    query: dict[str, str], status: int
+) -> None:
     answer = CLIENT.get("/webhooks/meta/", query)
     assert answer.status_code == status
     assert (answer.content == b"12 & 34") == (status == 200)
@@ -168,9 +246,16 @@ def test_a_handshake_without_a_token_of_ours_is_refused(settings: Settings) -> N
 
 
 @pytest.mark.parametrize(
-    ("path", "allowed"), [("/webhooks/meta/", "GET, POST"), ("/webhooks/twilio/", "POST"), (STATUS_PATH, "POST")]
+    ("path", "allowed"),
+    [
+        ("/webhooks/meta/", "GET, POST"),
+        ("/webhooks/twilio/", "POST"),
+        (STATUS_PATH, "POST"),
+    ],
 )
-@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
+@pytest.mark.parametrize(
+    "method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
+)
 def test_other_methods_are_answered_405(path: str, allowed: str, method: str) -> None:
     answer = CLIENT.generic(method, path)
     if method in allowed:
@@ -188,7 +273,9 @@ def test_twilio_hears_twiml_that_says_nothing_and_meta_hears_nothing() -> None:
 
 
 def test_a_delivery_needs_no_csrf_token() -> None:
-    assert post(SIGNED["meta"], client=Client(enforce_csrf_checks=True)).status_code == 200
+    assert (
+        post(SIGNED["meta"], client=Client(enforce_csrf_checks=True)).status_code == 200
+    )
 
 
 def test_a_delivery_is_never_redirected(settings: Settings) -> None:
@@ -198,7 +285,11 @@ def test_a_delivery_is_never_redirected(settings: Settings) -> None:
 
 
 def test_only_the_webhooks_and_what_is_only_read_are_exempt_from_csrf() -> None:
-    exempt = {pattern.name for pattern in _patterns(get_resolver().url_patterns) if _is_exempt(pattern.callback)}
+    exempt = {
+        pattern.name
+        for pattern in _patterns(get_resolver().url_patterns)
+        if _is_exempt(pattern.callback)
+    }
     read = {"media", "media-preview", "message-file"}
     assert exempt == {"webhook-meta", "webhook-twilio", "webhook-twilio-status"} | read
 

@@ -35,7 +35,9 @@ def silent_redis() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def running_hub(tmp_path_factory: pytest.TempPathFactory, silent_redis: str) -> Iterator[Hub]:
+def running_hub(
+    tmp_path_factory: pytest.TempPathFactory, silent_redis: str
+) -> Iterator[Hub]:
     """Only the web server of a hub, on SQLite, with one process."""
     hub = make_hub(tmp_path_factory.mktemp("hub"), REDIS_URL=silent_redis)
     hub.manage("migrate", "--verbosity", "0")
@@ -47,45 +49,78 @@ def running_hub(tmp_path_factory: pytest.TempPathFactory, silent_redis: str) -> 
 @pytest.fixture
 def hub(running_hub: Hub) -> Hub:
     """That hub, with an empty inbox."""
-    with closing(sqlite3.connect(running_hub.directory / "db.sqlite3")) as database, database:
+    with (
+        closing(sqlite3.connect(running_hub.directory / "db.sqlite3")) as database,
+        database,
+    ):
         database.execute("DELETE FROM messages_app_delivery")
     return running_hub
 
 
 def make_hub(directory: Path, **env: str) -> Hub:
     return Hub(
-        directory, api_url="http://127.0.0.1:1", cdn_host="127.0.0.1:1", accounts=ACCOUNTS, web_processes=1, env=env
+        directory,
+        api_url="http://127.0.0.1:1",
+        cdn_host="127.0.0.1:1",
+        accounts=ACCOUNTS,
+        web_processes=1,
+        env=env,
     )
 
 
 def kept(hub: Hub) -> list[bytes]:
     with closing(sqlite3.connect(hub.directory / "db.sqlite3")) as database:
-        return [body for (body,) in database.execute("SELECT body FROM messages_app_delivery ORDER BY received_at")]
+        return [
+            body
+            for (body,) in database.execute(
+                "SELECT body FROM messages_app_delivery ORDER BY received_at"
+            )
+        ]
 
 
 def get(hub: Hub, path: str) -> int:
-    with closing(http.client.HTTPConnection("127.0.0.1", hub.port, timeout=60)) as connection:
+    with closing(
+        http.client.HTTPConnection("127.0.0.1", hub.port, timeout=60)
+    ) as connection:
         connection.request("GET", path)
         return connection.getresponse().status
 
 
-def post(hub: Hub, request: SignedRequest, chunks: Sequence[bytes] | None = None, *, timeout: float = 60) -> int:
+def post(
+    hub: Hub,
+    request: SignedRequest,
+    chunks: Sequence[bytes] | None = None,
+    *,
+    timeout: float = 60,
+) -> int:
     """Post with a declared length, or in these chunks without one."""
     connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=timeout)
     with closing(connection):
         body = iter(chunks) if chunks is not None else request.body
-        connection.request("POST", request.path, body, dict(request.headers), encode_chunked=chunks is not None)
+        connection.request(
+            "POST",
+            request.path,
+            body,
+            dict(request.headers),
+            encode_chunked=chunks is not None,
+        )
         return connection.getresponse().status
 
 
-def raw(hub: Hub, request: SignedRequest, framing: str, *parts: bytes, end: bool = False) -> bytes:
-    """All that comes back when the head and these parts are sent as they are, until the hub hangs up.
+def raw(
+    hub: Hub, request: SignedRequest, framing: str, *parts: bytes, end: bool = False
+) -> bytes:
+    """All that comes back when the head and these parts are sent as they are, until the hub hangs
+    up.
 
     ``end``: our side is closed after them.
     """
     headers = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
     with socket.create_connection(("127.0.0.1", hub.port), timeout=60) as sock:
-        sock.sendall(f"POST {request.path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}{framing}\r\n\r\n".encode())
+        sock.sendall(
+            f"POST {request.path} HTTP/1.1\r\nHost: "
+            f"127.0.0.1\r\n{headers}{framing}\r\n\r\n".encode()
+        )
         for part in parts:
             sock.sendall(part)
         if end:
@@ -106,9 +141,14 @@ def test_redis_that_never_answers_holds_no_webhook(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 100, 64 * 1024, MIB])
-def test_a_chunked_body_is_read_wholly_and_its_signature_checked(size: int, hub: Hub) -> None:
+def test_a_chunked_body_is_read_wholly_and_its_signature_checked(
+    size: int, hub: Hub
+) -> None:
     request = meta_bytes(bytes(range(256)) * 12 * (1 + size // 1000))
-    chunks = [request.body[start : start + size] for start in range(0, len(request.body), size)]
+    chunks = [
+        request.body[start : start + size]
+        for start in range(0, len(request.body), size)
+    ]
     assert post(hub, request, chunks) == 200
     assert kept(hub) == [request.body]
     assert post(hub, request, [*chunks, b"x"]) == 403
@@ -118,18 +158,29 @@ def test_a_chunked_body_is_read_wholly_and_its_signature_checked(size: int, hub:
 
 @pytest.mark.parametrize(
     "path",
-    [TWILIO_PATH, f"{TWILIO_PATH}?x=%41&y=a+b&z=%C3%BC", f"{TWILIO_PATH}?b=1|2&a=2", TWILIO_PATH.replace("i", "%69")],
+    [
+        TWILIO_PATH,
+        f"{TWILIO_PATH}?x=%41&y=a+b&z=%C3%BC",
+        f"{TWILIO_PATH}?b=1|2&a=2",
+        TWILIO_PATH.replace("i", "%69"),
+    ],
 )
 def test_twilios_signature_covers_the_address_as_it_came(path: str, hub: Hub) -> None:
-    request = twilio_form({"MessageSid": "SM1", "Body": "é & +"}, path, public_url=hub.url)
+    request = twilio_form(
+        {"MessageSid": "SM1", "Body": "é & +"}, path, public_url=hub.url
+    )
     assert post(hub, request) == 200
     assert post(hub, replace(request, path=f"{TWILIO_PATH}?x=A&y=a%20b")) == 403
     assert kept(hub) == [request.body]
 
 
-def test_a_declared_length_over_the_cap_is_answered_413_without_reading_it_all(hub: Hub) -> None:
+def test_a_declared_length_over_the_cap_is_answered_413_without_reading_it_all(
+    hub: Hub,
+) -> None:
     request = meta_bytes(b"x" * (MAX_BYTES + 1))
-    answer = raw(hub, request, f"Content-Length: {len(request.body)}", request.body[: 2 * MIB])
+    answer = raw(
+        hub, request, f"Content-Length: {len(request.body)}", request.body[: 2 * MIB]
+    )
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert kept(hub) == []
 
@@ -137,7 +188,9 @@ def test_a_declared_length_over_the_cap_is_answered_413_without_reading_it_all(h
 def test_a_chunked_body_over_the_cap_is_answered_413(hub: Hub) -> None:
     request = meta_bytes(b"x" * (MAX_BYTES + 1))
     rest = request.body[: 2 * MIB]
-    answer = raw(hub, request, "Transfer-Encoding: chunked", chunk(request.body), chunk(rest))
+    answer = raw(
+        hub, request, "Transfer-Encoding: chunked", chunk(request.body), chunk(rest)
+    )
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert kept(hub) == []
 
@@ -175,11 +228,17 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Process
 
 @pytest.fixture(scope="module")
 def hub_on_postgres(
-    tmp_path_factory: pytest.TempPathFactory, postgres: tuple[Process, str], silent_redis: str
+    tmp_path_factory: pytest.TempPathFactory,
+    postgres: tuple[Process, str],
+    silent_redis: str,
 ) -> Iterator[Hub]:
     """Only the web server, whose pages wait for a lock as long as it takes."""
-    patient = f"{postgres[1]}?options=-c%20lock_timeout=60s%20-c%20statement_timeout=60s"
-    hub = make_hub(tmp_path_factory.mktemp("hub"), DATABASE_URL=patient, REDIS_URL=silent_redis)
+    patient = (
+        f"{postgres[1]}?options=-c%20lock_timeout=60s%20-c%20statement_timeout=60s"
+    )
+    hub = make_hub(
+        tmp_path_factory.mktemp("hub"), DATABASE_URL=patient, REDIS_URL=silent_redis
+    )
     hub.manage("migrate", "--verbosity", "0")
     hub.web.start()
     yield hub
@@ -202,14 +261,19 @@ def test_a_stopped_postgres_is_answered_503_and_its_return_200(
     assert {body for (body,) in rows} & set(bodies) == {b"first", b"back"}
 
 
-def test_slow_pages_keep_no_webhook_waiting(postgres: tuple[Process, str], hub_on_postgres: Hub) -> None:
+def test_slow_pages_keep_no_webhook_waiting(
+    postgres: tuple[Process, str], hub_on_postgres: Hub
+) -> None:
     # More pages than a process has connections, all behind one lock.
     pages, connections, url = 20, 16, postgres[1]
     waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     with psycopg.connect(url) as rival, psycopg.connect(url, autocommit=True) as watch:
         with ThreadPoolExecutor(pages) as pool:
             rival.execute("LOCK TABLE media_app_media")
-            answers = [pool.submit(get, hub_on_postgres, f"/media/{uuid4()}/") for _ in range(pages)]
+            answers = [
+                pool.submit(get, hub_on_postgres, f"/media/{uuid4()}/")
+                for _ in range(pages)
+            ]
             until(lambda: len(watch.execute(waiting).fetchall()) >= connections)
             assert post(hub_on_postgres, meta_bytes(b"meanwhile")) == 200
             rival.rollback()
@@ -218,10 +282,14 @@ def test_slow_pages_keep_no_webhook_waiting(postgres: tuple[Process, str], hub_o
 
 def test_a_locked_sqlite_is_answered_503(hub: Hub) -> None:
     requests = [meta_bytes(b"%d" % number) for number in range(3)]
-    with closing(sqlite3.connect(hub.directory / "db.sqlite3", isolation_level=None)) as rival:
+    with closing(
+        sqlite3.connect(hub.directory / "db.sqlite3", isolation_level=None)
+    ) as rival:
         # Writers that wait 20 s each, one after the other, take longer than these senders wait.
         rival.execute("BEGIN IMMEDIATE")
         with ThreadPoolExecutor(len(requests)) as pool:
-            assert set(pool.map(lambda request: post(hub, request, timeout=30), requests)) == {503}
+            assert set(
+                pool.map(lambda request: post(hub, request, timeout=30), requests)
+            ) == {503}
         rival.execute("ROLLBACK")
     assert post(hub, requests[0]) == 200

@@ -1,4 +1,6 @@
-"""Deliveries as the providers send them: a file for each kind of message and for each accident, all invented."""
+"""Deliveries as the providers send them: a file for each kind of message and for each accident, all
+invented.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,13 @@ from pathlib import Path
 
 from messages_app.providers import provider
 from messages_app.providers.base import RawDelivery
-from messages_app.providers.events import ContactNamed, Event, Noticed, OwnersLinked, Unreadable
+from messages_app.providers.events import (
+    ContactNamed,
+    Event,
+    Noticed,
+    OwnersLinked,
+    Unreadable,
+)
 
 HERE = Path(__file__).parent
 RECEIVED = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -31,7 +39,9 @@ def body(folder: str, label: str) -> bytes:
 
 
 def delivery(raw: bytes, endpoint: str) -> RawDelivery:
-    return RawDelivery(endpoint=endpoint, content_type="", query="", body=raw, received_at=RECEIVED)
+    return RawDelivery(
+        endpoint=endpoint, content_type="", query="", body=raw, received_at=RECEIVED
+    )
 
 
 def read(raw: bytes, endpoint: str) -> list[Event]:
@@ -47,4 +57,8 @@ def bare(events: Iterable[Event]) -> list[Event]:
 def _bare(event: Event) -> Event:
     if isinstance(event, Unreadable):
         return replace(event, payload=None)
-    return event if isinstance(event, OwnersLinked | ContactNamed | Noticed) else replace(event, raw={})
+    return (
+        event
+        if isinstance(event, OwnersLinked | ContactNamed | Noticed)
+        else replace(event, raw={})
+    )

@@ -86,7 +86,9 @@ def drip(sock: socket.socket) -> None:
 class Receiver:
     """The server. It hangs up on what comes after its last behaviour."""
 
-    def __init__(self, *behaviours: Behaviour, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, *behaviours: Behaviour, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._tls = tls
         self._behaviours = list(behaviours)
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -99,7 +101,10 @@ class Receiver:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._thread.join()
@@ -125,8 +130,13 @@ class Receiver:
                 lines.append(line)
             if not lines or not lines[0].endswith(" HTTP/1.1"):
                 return
-            headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+            headers = {
+                name.lower(): value.strip()
+                for name, _, value in (line.partition(":") for line in lines[1:])
+            }
             body = stream.read(int(headers["content-length"]))
-        self.requests.append(Received(lines[0].removesuffix(" HTTP/1.1"), headers, body))
+        self.requests.append(
+            Received(lines[0].removesuffix(" HTTP/1.1"), headers, body)
+        )
         if self._behaviours:
             self._behaviours.pop(0)(sock)

@@ -1,4 +1,6 @@
-"""What every provider promises: forgeries are refused, nothing raises, and all it says can be kept."""
+"""What every provider promises: forgeries are refused, nothing raises, and all it says can be
+kept.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,12 @@ from twilio.request_validator import RequestValidator
 
 from messages_app.providers import PROVIDERS, provider
 from messages_app.providers.base import IncomingRequest
-from messages_app.providers.events import Event, MessageReceived, StatusChanged, Unreadable
+from messages_app.providers.events import (
+    Event,
+    MessageReceived,
+    StatusChanged,
+    Unreadable,
+)
 from tests.providers.deliveries import body, labels, read
 
 SECRET = "the secret"
@@ -30,7 +37,9 @@ HUB = "https://hub.example"
 
 
 def meta_signature(secret: str, request: IncomingRequest) -> str:
-    return "sha256=" + hmac.new(secret.encode(), request.body, hashlib.sha256).hexdigest()
+    return (
+        "sha256=" + hmac.new(secret.encode(), request.body, hashlib.sha256).hexdigest()
+    )
 
 
 def twilio_signature(secret: str, request: IncomingRequest) -> str:
@@ -64,7 +73,10 @@ META = Vendor(
     header="x-hub-signature-256",
     sign=meta_signature,
     request=IncomingRequest(
-        path="/webhooks/meta/", content_type="application/json", headers={}, body=body("meta", "image")
+        path="/webhooks/meta/",
+        content_type="application/json",
+        headers={},
+        body=body("meta", "image"),
     ),
 )
 TWILIO = Vendor(
@@ -91,7 +103,10 @@ def vendor(request: pytest.FixtureRequest, settings: Settings) -> Vendor:
 
 
 def test_a_provider_is_found_by_its_name() -> None:
-    assert {name: provider(name).name for name in PROVIDERS} == {"meta": "meta", "twilio": "twilio"}
+    assert {name: provider(name).name for name in PROVIDERS} == {
+        "meta": "meta",
+        "twilio": "twilio",
+    }
 
 
 def test_an_unknown_provider_is_an_error_that_names_the_known() -> None:
@@ -109,7 +124,9 @@ def test_what_another_signed_is_not(vendor: Vendor) -> None:
 
 def test_a_signature_does_not_pass_to_another_body(vendor: Vendor) -> None:
     signed = vendor.signed()
-    assert not vendor.is_genuine(replace(signed, body=signed.body.replace(b"Ada", b"Eve")))
+    assert not vendor.is_genuine(
+        replace(signed, body=signed.body.replace(b"Ada", b"Eve"))
+    )
 
 
 def test_a_request_without_a_signature_is_not_genuine(vendor: Vendor) -> None:
@@ -118,24 +135,45 @@ def test_a_request_without_a_signature_is_not_genuine(vendor: Vendor) -> None:
 
 def test_no_part_or_variant_of_a_signature_is_genuine(vendor: Vendor) -> None:
     right = vendor.sign(SECRET, vendor.request)
-    for wrong in ["", "sha256=", right[:-1], right[1:], right + " ", right + "=", right.swapcase(), right.upper()]:
+    for wrong in [
+        "",
+        "sha256=",
+        right[:-1],
+        right[1:],
+        right + " ",
+        right + "=",
+        right.swapcase(),
+        right.upper(),
+    ]:
         assert not vendor.is_genuine(vendor.with_signature(wrong)), wrong
 
 
 @pytest.mark.parametrize("algorithm", ["md5", "sha1", "sha256", "sha512"])
 def test_another_algorithm_is_not_genuine(vendor: Vendor, algorithm: str) -> None:
     digest = hmac.new(SECRET.encode(), vendor.request.body, algorithm)
-    spellings = [f"{algorithm}={digest.hexdigest()}", digest.hexdigest(), base64.b64encode(digest.digest()).decode()]
+    spellings = [
+        f"{algorithm}={digest.hexdigest()}",
+        digest.hexdigest(),
+        base64.b64encode(digest.digest()).decode(),
+    ]
     wrong = set(spellings) - {vendor.sign(SECRET, vendor.request)}
-    assert not any(vendor.is_genuine(vendor.with_signature(signature)) for signature in wrong)
+    assert not any(
+        vendor.is_genuine(vendor.with_signature(signature)) for signature in wrong
+    )
 
 
-@pytest.mark.parametrize("signature", ["sha256=é", "日本", "\udcff", "\x00", "sha256=" + "é" * 64])
-def test_a_signature_that_is_not_ascii_is_refused_without_an_exception(vendor: Vendor, signature: str) -> None:
+@pytest.mark.parametrize(
+    "signature", ["sha256=é", "日本", "\udcff", "\x00", "sha256=" + "é" * 64]
+)
+def test_a_signature_that_is_not_ascii_is_refused_without_an_exception(
+    vendor: Vendor, signature: str
+) -> None:
     assert not vendor.is_genuine(vendor.with_signature(signature))
 
 
-def test_the_old_and_the_new_secret_are_both_good(vendor: Vendor, settings: Settings) -> None:
+def test_the_old_and_the_new_secret_are_both_good(
+    vendor: Vendor, settings: Settings
+) -> None:
     setattr(settings, vendor.setting, ["new", "old"])
     assert vendor.is_genuine(vendor.signed("new"))
     assert vendor.is_genuine(vendor.signed("old"))
@@ -143,20 +181,40 @@ def test_the_old_and_the_new_secret_are_both_good(vendor: Vendor, settings: Sett
 
 
 @pytest.mark.parametrize("secrets", [[], [""]])
-def test_without_a_secret_nothing_is_genuine(vendor: Vendor, settings: Settings, secrets: list[str]) -> None:
+def test_without_a_secret_nothing_is_genuine(
+    vendor: Vendor, settings: Settings, secrets: list[str]
+) -> None:
     setattr(settings, vendor.setting, secrets)
     assert not vendor.is_genuine(vendor.signed(""))
     assert not vendor.is_genuine(vendor.request)
 
 
-@given(name=st.sampled_from([META, TWILIO]), path=st.text(), kind=st.text(), signature=st.text(), raw=st.binary())
+@given(
+    name=st.sampled_from([META, TWILIO]),
+    path=st.text(),
+    kind=st.text(),
+    signature=st.text(),
+    raw=st.binary(),
+)
 @example(name=TWILIO, path="//[", kind="application/json", signature="", raw=b"")
-@example(name=TWILIO, path="/\ud800", kind="application/x-www-form-urlencoded", signature="\ud800", raw=b"")
+@example(
+    name=TWILIO,
+    path="/\ud800",
+    kind="application/x-www-form-urlencoded",
+    signature="\ud800",
+    raw=b"",
+)
 @example(name=TWILIO, path="/?bodySHA256=\ud800", kind="", signature="é", raw=b"")
 @effort(deadline=None)
-def test_no_request_makes_the_check_raise(name: Vendor, path: str, kind: str, signature: str, raw: bytes) -> None:
-    request = IncomingRequest(path=path, content_type=kind, headers={name.header: signature}, body=raw)
-    with override_settings(META_APP_SECRET=[SECRET], TWILIO_AUTH_TOKEN=[SECRET], PUBLIC_URL=HUB):
+def test_no_request_makes_the_check_raise(
+    name: Vendor, path: str, kind: str, signature: str, raw: bytes
+) -> None:
+    request = IncomingRequest(
+        path=path, content_type=kind, headers={name.header: signature}, body=raw
+    )
+    with override_settings(
+        META_APP_SECRET=[SECRET], TWILIO_AUTH_TOKEN=[SECRET], PUBLIC_URL=HUB
+    ):
         assert not name.is_genuine(request)
         assert provider(name.name).refusal(request).reason
 
@@ -185,8 +243,17 @@ def check_keepable(events: list[Event]) -> None:
             assert event.provider_message_id
             assert len(event.kind) <= 32
             assert max(len(event.name), len(event.business)) <= 255
-            assert max(len(event.provider_message_id), len(event.refers_to), len(event.account)) <= 500
-            assert all(file.provider_media_id or file.url or file.lost for file in event.media)
+            assert (
+                max(
+                    len(event.provider_message_id),
+                    len(event.refers_to),
+                    len(event.account),
+                )
+                <= 500
+            )
+            assert all(
+                file.provider_media_id or file.url or file.lost for file in event.media
+            )
         if isinstance(event, StatusChanged):
             assert len(event.status) <= 32
         if isinstance(event, Unreadable):
@@ -195,13 +262,21 @@ def check_keepable(events: list[Event]) -> None:
 
 
 VALID = [("meta", label) for label in sorted(labels("meta"))] + [
-    ("twilio-status" if label.startswith("status") else "twilio", label) for label in sorted(labels("twilio"))
+    ("twilio-status" if label.startswith("status") else "twilio", label)
+    for label in sorted(labels("twilio"))
 ]
 # Text as hostile as JSON and forms can carry, half emoji and NUL included.
 WORDS = st.text(st.characters(codec=None, exclude_categories=()), max_size=8)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | WORDS | st.just("x" * 70_000),
-    lambda parts: st.lists(parts, max_size=3) | st.dictionaries(WORDS, parts, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | WORDS
+    | st.just("x" * 70_000),
+    lambda parts: (
+        st.lists(parts, max_size=3) | st.dictionaries(WORDS, parts, max_size=3)
+    ),
     max_leaves=5,
 )
 
@@ -213,7 +288,13 @@ def written(value: Any) -> bytes:
 
 def nodes(value: Any) -> Iterator[tuple[Any, Any]]:
     """Each place in a JSON value, as its container and its name or number there."""
-    places = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    places = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for place, part in places:
         yield value, place
         yield from nodes(part)
@@ -232,17 +313,26 @@ def test_no_bytes_make_reading_raise(endpoint: str, raw: bytes) -> None:
 
 @given(which=st.sampled_from(VALID), data=st.data())
 @effort(deadline=None)
-def test_no_damage_to_the_bytes_of_a_delivery_makes_reading_raise(which: tuple[str, str], data: st.DataObject) -> None:
+def test_no_damage_to_the_bytes_of_a_delivery_makes_reading_raise(
+    which: tuple[str, str], data: st.DataObject
+) -> None:
     endpoint, label = which
     raw = bytearray(body(endpoint.partition("-")[0], label))
     start = data.draw(st.integers(0, len(raw)))
-    raw[start : start + data.draw(st.integers(0, 30))] = data.draw(st.binary(max_size=30))
+    raw[start : start + data.draw(st.integers(0, 30))] = data.draw(
+        st.binary(max_size=30)
+    )
     check_keepable(read(bytes(raw), endpoint))
 
 
-@given(label=st.sampled_from(sorted(labels("meta") - {"burst", "burst_third_broken"})), data=st.data())
+@given(
+    label=st.sampled_from(sorted(labels("meta") - {"burst", "burst_third_broken"})),
+    data=st.data(),
+)
 @effort(deadline=None, max_examples=300)
-def test_no_value_in_the_wrong_place_makes_reading_meta_raise(label: str, data: st.DataObject) -> None:
+def test_no_value_in_the_wrong_place_makes_reading_meta_raise(
+    label: str, data: st.DataObject
+) -> None:
     payload = json.loads(body("meta", label))
     for _ in range(data.draw(st.integers(1, 2))):
         container, place = data.draw(st.sampled_from(list(nodes(payload))))
@@ -250,11 +340,17 @@ def test_no_value_in_the_wrong_place_makes_reading_meta_raise(label: str, data: 
     check_keepable(read(written(payload), "meta"))
 
 
-@given(which=st.sampled_from([pair for pair in VALID if pair[0] != "meta"]), data=st.data())
+@given(
+    which=st.sampled_from([pair for pair in VALID if pair[0] != "meta"]), data=st.data()
+)
 @effort(deadline=None)
-def test_no_value_in_the_wrong_field_makes_reading_twilio_raise(which: tuple[str, str], data: st.DataObject) -> None:
+def test_no_value_in_the_wrong_field_makes_reading_twilio_raise(
+    which: tuple[str, str], data: st.DataObject
+) -> None:
     endpoint, label = which
-    fields = parse_qsl(body("twilio", label).decode(errors="replace"), keep_blank_values=True)
+    fields = parse_qsl(
+        body("twilio", label).decode(errors="replace"), keep_blank_values=True
+    )
     place = data.draw(st.integers(0, len(fields) - 1))
     fields[place] = (fields[place][0], data.draw(WORDS | st.just("x" * 70_000)))
     check_keepable(read(urlencode(fields, errors="surrogatepass").encode(), endpoint))
@@ -262,12 +358,19 @@ def test_no_value_in_the_wrong_field_makes_reading_twilio_raise(which: tuple[str
 
 @given(caption=WORDS, name=WORDS, time=JSON, digest=JSON)
 @effort(deadline=None)
-def test_nothing_beside_a_photo_can_lose_it(caption: str, name: str, time: object, digest: object) -> None:
+def test_nothing_beside_a_photo_can_lose_it(
+    caption: str, name: str, time: object, digest: object
+) -> None:
     payload = json.loads(body("meta", "image"))
     value = payload["entry"][0]["changes"][0]["value"]
     value["contacts"][0]["profile"]["name"] = name
     value["messages"][0]["timestamp"] = time
-    value["messages"][0]["image"] |= {"caption": caption, "sha256": digest, "file_size": digest, "url": digest}
+    value["messages"][0]["image"] |= {
+        "caption": caption,
+        "sha256": digest,
+        "file_size": digest,
+        "url": digest,
+    }
     (photo,) = read(written(payload), "meta")
     assert isinstance(photo, MessageReceived)
     assert [file.provider_media_id for file in photo.media] == ["9000000000000001"]

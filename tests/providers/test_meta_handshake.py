@@ -7,7 +7,11 @@ from pytest_django import Settings
 
 from messages_app.providers.meta import MetaProvider
 
-ASKED = {"hub.mode": "subscribe", "hub.verify_token": "open sesame", "hub.challenge": "1158201444"}
+ASKED = {
+    "hub.mode": "subscribe",
+    "hub.verify_token": "open sesame",
+    "hub.challenge": "1158201444",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +24,10 @@ def test_the_challenge_is_the_answer_to_the_right_token() -> None:
 
 
 def test_the_old_token_still_opens() -> None:
-    assert MetaProvider().challenge({**ASKED, "hub.verify_token": "the old wörd"}) == "1158201444"
+    assert (
+        MetaProvider().challenge({**ASKED, "hub.verify_token": "the old wörd"})
+        == "1158201444"
+    )
 
 
 @pytest.mark.parametrize(
@@ -40,10 +47,17 @@ def test_anything_else_is_refused(wrong: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("missing", ASKED)
 def test_an_incomplete_handshake_is_refused(missing: str) -> None:
-    assert MetaProvider().challenge({name: value for name, value in ASKED.items() if name != missing}) is None
+    assert (
+        MetaProvider().challenge(
+            {name: value for name, value in ASKED.items() if name != missing}
+        )
+        is None
+    )
 
 
 @pytest.mark.parametrize("tokens", [[], [""]])
-def test_without_a_token_of_ours_nothing_opens(settings: Settings, tokens: list[str]) -> None:
+def test_without_a_token_of_ours_nothing_opens(
+    settings: Settings, tokens: list[str]
+) -> None:
     settings.META_VERIFY_TOKEN = tokens
     assert MetaProvider().challenge({**ASKED, "hub.verify_token": ""}) is None

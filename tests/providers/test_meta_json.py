@@ -1,4 +1,6 @@
-"""Bodies that are not what JSON should be: one Unreadable for the whole, or a mended photo; never an exception."""
+"""Bodies that are not what JSON should be: one Unreadable for the whole, or a mended photo; never
+an exception.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ PHOTO = body("meta", "image")
 
 def photo_with(fragment: str) -> bytes:
     """A photo whose caption is this piece of JSON, written as it stands."""
-    return PHOTO.replace(b'"mime_type"', f'"caption": {fragment}, "mime_type"'.encode(), 1)
+    return PHOTO.replace(
+        b'"mime_type"', f'"caption": {fragment}, "mime_type"'.encode(), 1
+    )
 
 
 def raw_caption(events: list[Event]) -> object:
@@ -60,7 +64,9 @@ def test_what_was_no_json_is_shown_as_text() -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
 def test_another_encoding_of_unicode_is_read_all_the_same(encoding: str) -> None:
-    assert bare(read(PHOTO.decode().encode(encoding), "meta")) == bare(read(PHOTO, "meta"))
+    assert bare(read(PHOTO.decode().encode(encoding), "meta")) == bare(
+        read(PHOTO, "meta")
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,7 +79,9 @@ def test_another_encoding_of_unicode_is_read_all_the_same(encoding: str) -> None
         (r'"\ud83d\ude00"', "😀"),
     ],
 )
-def test_what_a_database_refuses_in_a_raw_message_is_mended(fragment: str, kept: object) -> None:
+def test_what_a_database_refuses_in_a_raw_message_is_mended(
+    fragment: str, kept: object
+) -> None:
     assert raw_caption(read(photo_with(fragment), "meta")) == kept
 
 
@@ -88,7 +96,10 @@ def test_what_a_database_refuses_in_a_raw_message_is_mended(fragment: str, kept:
         (b"9" * 5_000, "9" * 5_000),
         (b"[01, +1, .5, True, 'x']", ["01", "+1", ".5", "True", "'x'"]),
         (rb'"a\q and \u12"', r"a\q and \u12"),
-        (b"[1, -2.5e3, true, false, null, NaN]", [1, -2500.0, True, False, None, "NaN"]),
+        (
+            b"[1, -2.5e3, true, false, null, NaN]",
+            [1, -2500.0, True, False, None, "NaN"],
+        ),
         (rb'["\u00e9\"", {}, [], NaN]', ['\u00e9"', {}, [], "NaN"]),
         (b'{"a": NaN, "b": {"c": "d"}}', {"a": "NaN", "b": {"c": "d"}}),
     ],
@@ -106,20 +117,30 @@ def test_a_photo_beside_something_nested_far_too_deep_is_kept(levels: int) -> No
 
 def test_edits_nested_in_edits_do_not_exhaust_the_stack() -> None:
     deep = '{"type": "edit", "edit": {"message": ' * 400 + "{}" + "}}" * 400
-    raw = body("meta", "edit").replace(b'"type": "text"', b'"type": "edit", "edit": {"message": %b}' % deep.encode())
+    raw = body("meta", "edit").replace(
+        b'"type": "text"', b'"type": "edit", "edit": {"message": %b}' % deep.encode()
+    )
     (event,) = read(raw, "meta")
     assert isinstance(event, MessageReceived)
     assert event.refers_to == "wamid.A0"
 
 
-def test_a_fault_of_ours_in_one_message_leaves_its_neighbours_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_ours_in_one_message_leaves_its_neighbours_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def faulty(text: str) -> str:
         raise RuntimeError("a bug")
 
     burst = json.loads(body("meta", "burst"))
     del burst["entry"][0]["changes"][0]["value"]["messages"][1:]
-    burst["entry"][0]["changes"][0]["value"]["messages"].append({"id": "wamid.T", "type": "text"})
+    burst["entry"][0]["changes"][0]["value"]["messages"].append(
+        {"id": "wamid.T", "type": "text"}
+    )
     monkeypatch.setattr("messages_app.providers.meta_message.digest_hex", faulty)
     events = read(json.dumps(burst).encode(), "meta")
-    assert [event.kind for event in events if isinstance(event, MessageReceived)] == ["text"]
-    assert {event.error for event in events if isinstance(event, Unreadable)} == {"a fault of ours: RuntimeError"}
+    assert [event.kind for event in events if isinstance(event, MessageReceived)] == [
+        "text"
+    ]
+    assert {event.error for event in events if isinstance(event, Unreadable)} == {
+        "a fault of ours: RuntimeError"
+    }

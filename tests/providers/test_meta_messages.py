@@ -1,4 +1,6 @@
-"""What Meta's deliveries say, file by file: ``meta/<label>.json`` is read as the events beside its label."""
+"""What Meta's deliveries say, file by file: ``meta/<label>.json`` is read as the events beside its
+label.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,17 @@ from messages_app.providers.events import (
     StatusChanged,
     Unreadable,
 )
-from tests.providers.deliveries import ADA, ADA_HIDDEN, BOB, RECEIVED, SENT, bare, body, labels, read
+from tests.providers.deliveries import (
+    ADA,
+    ADA_HIDDEN,
+    BOB,
+    RECEIVED,
+    SENT,
+    bare,
+    body,
+    labels,
+    read,
+)
 
 
 def sha256_of(content: str) -> str:
@@ -56,7 +68,11 @@ def photo(text: str = "", **fields: Any) -> MessageReceived:
 
 def came(status: str, **fields: Any) -> StatusChanged:
     """How far our message to Ada has come, but for the fields."""
-    to_ada: dict[str, Any] = {"provider_message_id": "wamid.OUR1", "occurred_at": SENT, "recipient": ADA}
+    to_ada: dict[str, Any] = {
+        "provider_message_id": "wamid.OUR1",
+        "occurred_at": SENT,
+        "recipient": ADA,
+    }
     return StatusChanged(account=ACCOUNT, status=status, **{**to_ada, **fields})
 
 
@@ -64,21 +80,35 @@ def broken(path: str, error: str) -> Unreadable:
     return Unreadable(path=path, error=error)
 
 
-def file(id: str, content_type: str, sha256: str = "", **fields: Any) -> tuple[AttachedMedia]:
-    return (AttachedMedia(provider_media_id=id, content_type=content_type, sha256=sha256, **fields),)
+def file(
+    id: str, content_type: str, sha256: str = "", **fields: Any
+) -> tuple[AttachedMedia]:
+    return (
+        AttachedMedia(
+            provider_media_id=id, content_type=content_type, sha256=sha256, **fields
+        ),
+    )
 
 
 GOOD_MORNING = said("text", "Good morning")
 
 
 def lost(reason: str, content_type: str = "") -> tuple[AttachedMedia]:
-    return (AttachedMedia(provider_media_id="", content_type=content_type, lost=reason),)
+    return (
+        AttachedMedia(provider_media_id="", content_type=content_type, lost=reason),
+    )
 
 
 TOO_LARGE = "131052: Media download error — The file is too large to download."
-NOT_SUPPORTED = "131051: Message type unknown — Message type is currently not supported."
+NOT_SUPPORTED = (
+    "131051: Message type unknown — Message type is currently not supported."
+)
 INVOICE = said(
-    "document", "Here it is", media=file("2704", "application/pdf", sha256_of("invoice"), filename="Invoice 7.pdf")
+    "document",
+    "Here it is",
+    media=file(
+        "2704", "application/pdf", sha256_of("invoice"), filename="Invoice 7.pdf"
+    ),
 )
 NOBODY: dict[str, Any] = {"owners": (), "name": ""}
 BUSINESS = "whatsapp:+15550100200"
@@ -87,7 +117,8 @@ DAY = timedelta(days=1)
 HISTORY: dict[str, Any] = {"origin": "history", "media_expires_at": RECEIVED + 14 * DAY}
 SENT_BY_US: dict[str, Any] = {"direction": "sent", "sent_from": BUSINESS}
 NO_HISTORY = (
-    "The history is not shared: 2593109: History sync is turned off by the business from the WhatsApp Business App"
+    "The history is not shared: 2593109: History sync is turned off by the business "
+    "from the WhatsApp Business App"
 )
 ADA_OF_OLD: dict[str, Any] = {**HISTORY, "owners": (ADA, ADA_HIDDEN), "name": "ada.l"}
 ECHO: dict[str, Any] = {**SENT_BY_US, "origin": "echo", "name": ""}
@@ -111,9 +142,19 @@ CASES: dict[str, list[Event]] = {
             ),
         )
     ],
-    "video": [said("video", "Waves", media=file("2701", "video/mp4", sha256_of("waves"), size=913000))],
-    "voice_note": [said("audio", media=file("2702", "audio/ogg; codecs=opus", sha256_of("hello")))],
-    "voice_legacy": [said("audio", media=file("2703", "audio/ogg; codecs=opus", sha256_of("hello")))],
+    "video": [
+        said(
+            "video",
+            "Waves",
+            media=file("2701", "video/mp4", sha256_of("waves"), size=913000),
+        )
+    ],
+    "voice_note": [
+        said("audio", media=file("2702", "audio/ogg; codecs=opus", sha256_of("hello")))
+    ],
+    "voice_legacy": [
+        said("audio", media=file("2703", "audio/ogg; codecs=opus", sha256_of("hello")))
+    ],
     "document": [INVOICE],
     "sticker": [said("sticker", media=file("2705", "image/webp", sha256_of("cat")))],
     "group_image": [photo(group_id="Y2FwaV9ncm91cDox")],
@@ -146,20 +187,34 @@ CASES: dict[str, list[Event]] = {
     "system_of_another_kind": [said("system", "User Ada joined", name="")],
     "unsupported": [said("unsupported", NOT_SUPPORTED, errors=NOT_SUPPORTED)],
     "too_large": [said("document", TOO_LARGE, errors=TOO_LARGE, media=lost(TOO_LARGE))],
-    "too_large_captioned": [said("image", "The harbour", errors=TOO_LARGE, media=lost(TOO_LARGE, "image/*"))],
-    "too_large_of_no_type": [said("unsupported", TOO_LARGE, errors=TOO_LARGE, media=lost(TOO_LARGE))],
+    "too_large_captioned": [
+        said("image", "The harbour", errors=TOO_LARGE, media=lost(TOO_LARGE, "image/*"))
+    ],
+    "too_large_of_no_type": [
+        said("unsupported", TOO_LARGE, errors=TOO_LARGE, media=lost(TOO_LARGE))
+    ],
     "too_large_edit": [
-        said("edit", "The harbour", refers_to="wamid.A0", errors=TOO_LARGE, media=lost(TOO_LARGE, "image/jpeg"))
+        said(
+            "edit",
+            "The harbour",
+            refers_to="wamid.A0",
+            errors=TOO_LARGE,
+            media=lost(TOO_LARGE, "image/jpeg"),
+        )
     ],
     "caption_beside_errors": [photo("The harbour", errors="1: Something")],
     "edit": [said("edit", "Good evening", refers_to="wamid.A0")],
-    "edit_image": [said("edit", "The old harbour", refers_to="wamid.A0", media=(HARBOUR,))],
+    "edit_image": [
+        said("edit", "The old harbour", refers_to="wamid.A0", media=(HARBOUR,))
+    ],
     "edit_caption": [said("edit", "The old harbour", refers_to="wamid.A0")],
     "edit_of_an_edit": [said("edit", refers_to="wamid.A0")],
     "revoke": [said("revoke", refers_to="wamid.A0")],
     "request_welcome": [said("request_welcome")],
     "unknown_type": [said("hologram_of_a_length_that_no_col", "Hi")],
-    "unknown_type_with_file": [said("hologram", "Turn me", media=file("2706", "model/gltf-binary"))],
+    "unknown_type_with_file": [
+        said("hologram", "Turn me", media=file("2706", "model/gltf-binary"))
+    ],
     "unknown_type_with_id": [said("hologram", "Hi")],
     "type_missing": [photo()],
     "type_not_text": [photo()],
@@ -178,7 +233,13 @@ CASES: dict[str, list[Event]] = {
     "from_number_as_integer": [photo(name="")],
     "from_two_people": [
         said("text", "I am Ada"),
-        said("text", "I am Bob", provider_message_id="wamid.B1", owners=(BOB,), name="Bob"),
+        said(
+            "text",
+            "I am Bob",
+            provider_message_id="wamid.B1",
+            owners=(BOB,),
+            name="Bob",
+        ),
     ],
     "from_two_people_one_card": [
         said("text", "I am Ada"),
@@ -202,7 +263,12 @@ CASES: dict[str, list[Event]] = {
     "filename_endless": [
         said(
             "document",
-            media=file("2704", "application/pdf", sha256_of("invoice"), filename="Invoice\ufffd" + "7" * 247),
+            media=file(
+                "2704",
+                "application/pdf",
+                sha256_of("invoice"),
+                filename="Invoice\ufffd" + "7" * 247,
+            ),
         )
     ],
     "metadata_missing": [photo(account="", business="")],
@@ -211,7 +277,9 @@ CASES: dict[str, list[Event]] = {
     "image_missing": [broken(MESSAGE, "the message has no image with an id")],
     "image_not_an_object": [broken(MESSAGE, "the message has no image with an id")],
     "image_without_id": [broken(MESSAGE, "the message has no image with an id")],
-    "image_without_id_with_nul": [broken(MESSAGE, "the message has no image with an id")],
+    "image_without_id_with_nul": [
+        broken(MESSAGE, "the message has no image with an id")
+    ],
     "message_without_id": [broken(MESSAGE, "the message has no id")],
     "message_not_an_object": [
         GOOD_MORNING,
@@ -222,8 +290,14 @@ CASES: dict[str, list[Event]] = {
     "entry_not_a_list": [broken("entry", "not a list")],
     "entry_not_an_object": [GOOD_MORNING, broken("entry[0]", "not an object")],
     "changes_not_a_list": [GOOD_MORNING, broken("entry[0].changes", "not a list")],
-    "change_not_an_object": [GOOD_MORNING, broken("entry[0].changes[0]", "not an object")],
-    "value_not_an_object": [GOOD_MORNING, broken("entry[0].changes[0].value", "not an object")],
+    "change_not_an_object": [
+        GOOD_MORNING,
+        broken("entry[0].changes[0]", "not an object"),
+    ],
+    "value_not_an_object": [
+        GOOD_MORNING,
+        broken("entry[0].changes[0].value", "not an object"),
+    ],
     "field_missing": [GOOD_MORNING, broken("entry[0].changes[0].field", "not a name")],
     # Statuses.
     "status_sent": [came("sent", reference="reply-7", category="service")],
@@ -234,8 +308,19 @@ CASES: dict[str, list[Event]] = {
         came("delivered", group_id="Y2FwaV9ncm91cDox", recipient=""),
         came("delivered", group_id="Y2FwaV9ncm91cDox", recipient="member-7"),
     ],
-    "status_failed": [came("failed", error="131047: Re-engagement message — More than 24 hours have passed.")],
-    "status_many": [came("delivered"), came("read"), came("played"), came("deleted"), came("warp")],
+    "status_failed": [
+        came(
+            "failed",
+            error="131047: Re-engagement message — More than 24 hours have passed.",
+        )
+    ],
+    "status_many": [
+        came("delivered"),
+        came("read"),
+        came("played"),
+        came("deleted"),
+        came("warp"),
+    ],
     "status_mended": [came("s" * 32, reference="reply\ufffd7")],
     "status_broken": [
         came("delivered"),
@@ -244,7 +329,8 @@ CASES: dict[str, list[Event]] = {
         came("read"),
         broken("entry[0].changes[0].statuses[3]", "not an object"),
     ],
-    # What was said while another app holds the conversation, before the hub was there, or on the business's phone.
+    # What was said while another app holds the conversation, before the hub was there, or on the
+    # business's phone.
     "standby": [photo(origin="standby")],
     "standby_not_an_object": [broken("entry[0].changes[0].standby", "not an object")],
     "history": [
@@ -256,7 +342,12 @@ CASES: dict[str, list[Event]] = {
             occurred_at=SENT - 100 * DAY + timedelta(seconds=60),
             **{**ADA_OF_OLD, **SENT_BY_US},
         ),
-        said("media_placeholder", provider_message_id="wamid.A2", occurred_at=SENT - 3 * DAY, **ADA_OF_OLD),
+        said(
+            "media_placeholder",
+            provider_message_id="wamid.A2",
+            occurred_at=SENT - 3 * DAY,
+            **ADA_OF_OLD,
+        ),
     ],
     "history_media": [
         photo(provider_message_id="wamid.A2", occurred_at=SENT - 3 * DAY, **HISTORY),
@@ -267,19 +358,33 @@ CASES: dict[str, list[Event]] = {
             **{**HISTORY, **SENT_BY_US},
         ),
     ],
-    "history_of_another_sender": [said("text", "Good morning", **{**HISTORY, "name": ""})],
+    "history_of_another_sender": [
+        said("text", "Good morning", **{**HISTORY, "name": ""})
+    ],
     "history_broken": [
-        broken("entry[0].changes[0].history[0].threads[0].messages[0]", "the message has no id"),
+        broken(
+            "entry[0].changes[0].history[0].threads[0].messages[0]",
+            "the message has no id",
+        ),
         said("text", "Good morning", **{**HISTORY, "name": ""}),
         broken("entry[0].changes[0].history[1].threads", "not a list"),
     ],
     "history_turned_off": [
-        broken("entry[0].changes[0].history[0].errors", f"{NO_HISTORY} — The business has turned off history sharing.")
+        broken(
+            "entry[0].changes[0].history[0].errors",
+            f"{NO_HISTORY} — The business has turned off history sharing.",
+        )
     ],
-    "history_turned_off_in_messages": [broken("entry[0].changes[0].history[0].errors", NO_HISTORY)],
+    "history_turned_off_in_messages": [
+        broken("entry[0].changes[0].history[0].errors", NO_HISTORY)
+    ],
     "echo": [photo(**ECHO)],
-    "echo_to_hidden": [said("text", "We open at nine", **{**ECHO, "owners": (ADA_HIDDEN,)})],
-    "echo_edit": [said("edit", "The old harbour", refers_to="wamid.A0", media=(HARBOUR,), **ECHO)],
+    "echo_to_hidden": [
+        said("text", "We open at nine", **{**ECHO, "owners": (ADA_HIDDEN,)})
+    ],
+    "echo_edit": [
+        said("edit", "The old harbour", refers_to="wamid.A0", media=(HARBOUR,), **ECHO)
+    ],
     "echo_revoke": [said("revoke", refers_to="wamid.A0", **ECHO)],
     # Who is who.
     "contact_book": [
@@ -326,21 +431,40 @@ def test_a_delivery_says(label: str) -> None:
     assert bare(read(body("meta", label), "meta")) == CASES[label]
 
 
-def test_a_batch_of_two_entries_with_two_changes_of_five_photos_is_twenty_photos() -> None:
+def test_a_batch_of_two_entries_with_two_changes_of_five_photos_is_twenty_photos() -> (
+    None
+):
     events = read(body("meta", "burst"), "meta")
-    files = [event.media[0].provider_media_id for event in events if isinstance(event, MessageReceived)]
+    files = [
+        event.media[0].provider_media_id
+        for event in events
+        if isinstance(event, MessageReceived)
+    ]
     assert files == [f"9{number:03}" for number in range(1, 21)]
     assert len(events) == 20
 
 
 def test_a_broken_photo_leaves_its_nineteen_neighbours_alone() -> None:
     events = read(body("meta", "burst_third_broken"), "meta")
-    assert [event.path for event in events if isinstance(event, Unreadable)] == ["entry[0].changes[1].messages[2]"]
-    assert len({event.provider_message_id for event in events if isinstance(event, MessageReceived)}) == 19
+    assert [event.path for event in events if isinstance(event, Unreadable)] == [
+        "entry[0].changes[1].messages[2]"
+    ]
+    assert (
+        len(
+            {
+                event.provider_message_id
+                for event in events
+                if isinstance(event, MessageReceived)
+            }
+        )
+        == 19
+    )
 
 
 def test_a_message_is_kept_as_it_came() -> None:
-    sent = json.loads(body("meta", "image_captioned"))["entry"][0]["changes"][0]["value"]["messages"][0]
+    sent = json.loads(body("meta", "image_captioned"))["entry"][0]["changes"][0][
+        "value"
+    ]["messages"][0]
     (message,) = read(body("meta", "image_captioned"), "meta")
     assert isinstance(message, MessageReceived)
     assert message.raw == sent

@@ -7,7 +7,12 @@ from tests.providers.deliveries import ADA, ADA_HIDDEN
 
 
 def test_the_number_comes_first_and_each_owner_once() -> None:
-    addresses = ("US.4815162342", "whatsapp:+14335551212", "14335551212", "whatsapp:US.4815162342")
+    addresses = (
+        "US.4815162342",
+        "whatsapp:+14335551212",
+        "14335551212",
+        "whatsapp:US.4815162342",
+    )
     assert owners_among(*addresses) == (ADA, ADA_HIDDEN)
 
 

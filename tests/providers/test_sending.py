@@ -1,4 +1,6 @@
-"""Providers send: to the simulated vendors, which refuse what the real ones do, and to vendors at their worst."""
+"""Providers send: to the simulated vendors, which refuse what the real ones do, and to vendors at
+their worst.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,12 @@ from mediahub.simulator.processes import free_port
 from mediahub.simulator.provider import SimulatedProvider
 from messages_app.providers import http, provider_of
 from messages_app.providers import provider as provider_called
-from messages_app.providers.base import Button, IncomingRequest, OutgoingMessage, RawDelivery
+from messages_app.providers.base import (
+    Button,
+    IncomingRequest,
+    OutgoingMessage,
+    RawDelivery,
+)
 from messages_app.providers.events import MessageReceived, StatusChanged
 from messages_app.providers.sending import (
     CredentialsRefusedError,
@@ -33,7 +40,18 @@ from messages_app.providers.sending import (
     UnknownOutcomeError,
 )
 from tests.providers.deliveries import ADA, ADA_HIDDEN, RECEIVED, body
-from tests.providers.receiver import Behaviour, Receiver, answer, drip, garbage, hang_up, raw, reset, silence, slowly
+from tests.providers.receiver import (
+    Behaviour,
+    Receiver,
+    answer,
+    drip,
+    garbage,
+    hang_up,
+    raw,
+    reset,
+    silence,
+    slowly,
+)
 from tests.sources.certificate import self_signed
 
 ACCOUNTS = Accounts()
@@ -62,11 +80,16 @@ class Vendor:
         """As the vendor says it; Meta really quotes tokens."""
         words = f"Malformed access token {SECRETS[0]} {SECRETS[1]}"
         said = {"code": code, "message": words, "status": status}
-        return answer(status, {"error": said} if self.name == "meta" else said, *headers)
+        return answer(
+            status, {"error": said} if self.name == "meta" else said, *headers
+        )
 
     @contextmanager
     def answering(
-        self, settings: Settings, *behaviours: Behaviour, tls: ssl.SSLContext | None = None
+        self,
+        settings: Settings,
+        *behaviours: Behaviour,
+        tls: ssl.SSLContext | None = None,
     ) -> Iterator[Receiver]:
         with Receiver(*behaviours, tls=tls) as receiver:
             setattr(settings, self.url, receiver.url)
@@ -86,18 +109,26 @@ META = Vendor(
     url="META_GRAPH_URL",
     secrets="META_ACCESS_TOKEN",
     path=f"/v25.0/{ACCOUNTS.meta_phone_number_id}/messages",
-    taken=answer(200, {"messaging_product": "whatsapp", "messages": [{"id": "the-id"}]}),
+    taken=answer(
+        200, {"messaging_product": "whatsapp", "messages": [{"id": "the-id"}]}
+    ),
     authorizations=tuple(f"Bearer {secret}" for secret in SECRETS),
 )
 TWILIO = Vendor(
     name="twilio",
-    message=replace(META.message, account=ACCOUNTS.twilio_account_sid, business=ACCOUNTS.twilio_number),
+    message=replace(
+        META.message,
+        account=ACCOUNTS.twilio_account_sid,
+        business=ACCOUNTS.twilio_number,
+    ),
     url="TWILIO_API_URL",
     secrets="TWILIO_AUTH_TOKEN",
     path=f"/2010-04-01/Accounts/{ACCOUNTS.twilio_account_sid}/Messages.json",
     taken=answer(201, {"sid": "the-id", "status": "queued"}),
     authorizations=tuple(
-        "Basic " + b64encode(f"{ACCOUNTS.twilio_account_sid}:{secret}".encode()).decode() for secret in SECRETS
+        "Basic "
+        + b64encode(f"{ACCOUNTS.twilio_account_sid}:{secret}".encode()).decode()
+        for secret in SECRETS
     ),
 )
 
@@ -118,7 +149,9 @@ def vendor(request: pytest.FixtureRequest) -> Vendor:
 # --- what arrives -------------------------------------------------------------
 
 
-def test_a_message_arrives_and_its_id_comes_back(vendor: Vendor, provider: SimulatedProvider) -> None:
+def test_a_message_arrives_and_its_id_comes_back(
+    vendor: Vendor, provider: SimulatedProvider
+) -> None:
     id = vendor.send()
     (sent,) = provider.sends
     assert (sent.provider, sent.provider_message_id) == (vendor.name, id)
@@ -130,7 +163,9 @@ def test_a_customer_is_reached_by_number_and_by_hidden_id(
 ) -> None:
     vendor.send(to=owner)
     (sent,) = provider.sends
-    assert sent.to.removeprefix("whatsapp:").lstrip("+") == owner.removeprefix("whatsapp:").lstrip("+")
+    assert sent.to.removeprefix("whatsapp:").lstrip("+") == owner.removeprefix(
+        "whatsapp:"
+    ).lstrip("+")
 
 
 @pytest.mark.parametrize("buttons", [(), YES_OR_NO])
@@ -142,7 +177,9 @@ def test_a_text_of_any_length_is_taken(
     assert "…" in str(sent.body)
 
 
-def test_what_no_database_would_keep_is_mended_before_it_is_sent(vendor: Vendor, provider: SimulatedProvider) -> None:
+def test_what_no_database_would_keep_is_mended_before_it_is_sent(
+    vendor: Vendor, provider: SimulatedProvider
+) -> None:
     vendor.send(text="a\x00b\ud83d")
     assert "a\ufffdb\ufffd" in str(provider.sends[0].body)
 
@@ -159,9 +196,14 @@ def test_meta_is_told_a_text_without_a_preview(provider: SimulatedProvider) -> N
     }
 
 
-def test_meta_is_told_a_hidden_id_in_a_field_of_its_own(provider: SimulatedProvider) -> None:
+def test_meta_is_told_a_hidden_id_in_a_field_of_its_own(
+    provider: SimulatedProvider,
+) -> None:
     META.send(to=ADA_HIDDEN)
-    assert (provider.sends[0].body["recipient"], "to" in provider.sends[0].body) == ("US.4815162342", False)
+    assert (provider.sends[0].body["recipient"], "to" in provider.sends[0].body) == (
+        "US.4815162342",
+        False,
+    )
 
 
 def test_meta_shows_buttons(provider: SimulatedProvider) -> None:
@@ -178,7 +220,9 @@ def test_meta_shows_buttons(provider: SimulatedProvider) -> None:
     }
 
 
-def test_twilio_is_told_both_numbers_in_whatsapp_s_form_and_where_to_call_back(provider: SimulatedProvider) -> None:
+def test_twilio_is_told_both_numbers_in_whatsapp_s_form_and_where_to_call_back(
+    provider: SimulatedProvider,
+) -> None:
     TWILIO.send()
     assert provider.sends[0].body == {
         "From": f"whatsapp:{ACCOUNTS.twilio_number}",
@@ -194,7 +238,11 @@ def test_twilio_is_told_both_numbers_in_whatsapp_s_form_and_where_to_call_back(p
         ("sms:+14335551212", ACCOUNTS.twilio_number, "+14335551212"),
         ("sms:72345", ACCOUNTS.twilio_number, "72345"),
         ("rcs:+14335551212", f"rcs:{ACCOUNTS.twilio_number}", "rcs:+14335551212"),
-        ("messenger:14335551212", f"messenger:{ACCOUNTS.twilio_number}", "messenger:14335551212"),
+        (
+            "messenger:14335551212",
+            f"messenger:{ACCOUNTS.twilio_number}",
+            "messenger:14335551212",
+        ),
     ],
 )
 def test_twilio_answers_on_the_customer_s_channel(
@@ -207,21 +255,34 @@ def test_twilio_answers_on_the_customer_s_channel(
     assert sent["Body"] == "Add it?\n\nAnswer Yes, add or No, skip."
 
 
-def test_twilio_offers_in_words_what_it_can_not_offer_as_buttons(provider: SimulatedProvider) -> None:
+def test_twilio_offers_in_words_what_it_can_not_offer_as_buttons(
+    provider: SimulatedProvider,
+) -> None:
     TWILIO.send(text="Add it?", buttons=YES_OR_NO)
-    assert provider.sends[0].body["Body"] == "Add it?\n\nAnswer *Yes, add* or *No, skip*."
+    assert (
+        provider.sends[0].body["Body"] == "Add it?\n\nAnswer *Yes, add* or *No, skip*."
+    )
 
 
-def test_however_long_the_text_twilio_s_customer_sees_the_choice(provider: SimulatedProvider) -> None:
+def test_however_long_the_text_twilio_s_customer_sees_the_choice(
+    provider: SimulatedProvider,
+) -> None:
     TWILIO.send(text="x" * 2_000, buttons=YES_OR_NO)
     text = provider.sends[0].body["Body"]
-    assert (len(text), text.endswith("x…\n\nAnswer *Yes, add* or *No, skip*.")) == (1_600, True)
+    assert (len(text), text.endswith("x…\n\nAnswer *Yes, add* or *No, skip*.")) == (
+        1_600,
+        True,
+    )
 
 
 def test_a_message_can_be_answered_on_the_number_it_came_to(vendor: Vendor) -> None:
     (heard, *_) = provider_called(vendor.name).read(
         RawDelivery(
-            endpoint=vendor.name, content_type="", query="", body=body(vendor.name, "text"), received_at=RECEIVED
+            endpoint=vendor.name,
+            content_type="",
+            query="",
+            body=body(vendor.name, "text"),
+            received_at=RECEIVED,
         )
     )
     assert isinstance(heard, MessageReceived)
@@ -233,7 +294,13 @@ def test_a_message_can_be_answered_on_the_number_it_came_to(vendor: Vendor) -> N
 
 
 def status_of(endpoint: str, query: str, content: bytes) -> StatusChanged:
-    delivery = RawDelivery(endpoint=endpoint, content_type="", query=query, body=content, received_at=RECEIVED)
+    delivery = RawDelivery(
+        endpoint=endpoint,
+        content_type="",
+        query=query,
+        body=content,
+        received_at=RECEIVED,
+    )
     (event,) = provider_of(endpoint).read(delivery)
     assert isinstance(event, StatusChanged)
     return event
@@ -246,7 +313,10 @@ def test_meta_s_status_brings_the_reference_back(provider: SimulatedProvider) ->
         "status": "sent",
         "biz_opaque_callback_data": provider.sends[0].body["biz_opaque_callback_data"],
     }
-    value = {"metadata": {"phone_number_id": META.message.account}, "statuses": [status]}
+    value = {
+        "metadata": {"phone_number_id": META.message.account},
+        "statuses": [status],
+    }
     envelope = {"entry": [{"changes": [{"field": "messages", "value": value}]}]}
     came = status_of("meta", "", json.dumps(envelope).encode())
     assert (came.provider_message_id, came.reference) == (id, REFERENCE)
@@ -255,34 +325,57 @@ def test_meta_s_status_brings_the_reference_back(provider: SimulatedProvider) ->
 def test_twilio_s_status_brings_the_reference_back(provider: SimulatedProvider) -> None:
     id = TWILIO.send()
     query = urlsplit(provider.sends[0].body["StatusCallback"]).query
-    came = status_of("twilio-status", query, f"MessageSid={id}&MessageStatus=sent".encode())
+    came = status_of(
+        "twilio-status", query, f"MessageSid={id}&MessageStatus=sent".encode()
+    )
     assert (came.provider_message_id, came.reference) == (id, REFERENCE)
 
 
 @pytest.mark.parametrize("reference", ["a b&c=d", "ü#?/", "1+1"])
-def test_any_reference_survives_the_address_it_travels_in(provider: SimulatedProvider, reference: str) -> None:
+def test_any_reference_survives_the_address_it_travels_in(
+    provider: SimulatedProvider, reference: str
+) -> None:
     TWILIO.send(reference=reference)
     query = urlsplit(provider.sends[0].body["StatusCallback"]).query
-    assert status_of("twilio-status", query, b"MessageSid=SM1&MessageStatus=sent").reference == reference
+    assert (
+        status_of(
+            "twilio-status", query, b"MessageSid=SM1&MessageStatus=sent"
+        ).reference
+        == reference
+    )
 
 
 @pytest.mark.parametrize("query", ["", "reference=", "other=1", "\udcff", "%ff=%ff"])
 def test_a_status_without_a_reference_has_none(query: str) -> None:
-    assert status_of("twilio-status", query, b"MessageSid=SM1&MessageStatus=sent").reference == ""
+    assert (
+        status_of(
+            "twilio-status", query, b"MessageSid=SM1&MessageStatus=sent"
+        ).reference
+        == ""
+    )
 
 
 @pytest.mark.parametrize("query", ["reference=a%00b", "reference=a\udcffb"])
 def test_a_reference_is_made_fit_to_be_kept(query: str) -> None:
-    assert status_of("twilio-status", query, b"MessageSid=SM1&MessageStatus=sent").reference == "a\ufffdb"
+    assert (
+        status_of(
+            "twilio-status", query, b"MessageSid=SM1&MessageStatus=sent"
+        ).reference
+        == "a\ufffdb"
+    )
 
 
-def test_twilio_signs_the_reference_with_the_status(provider: SimulatedProvider, settings: Settings) -> None:
+def test_twilio_signs_the_reference_with_the_status(
+    provider: SimulatedProvider, settings: Settings
+) -> None:
     TWILIO.send()
     callback = provider.sends[0].body["StatusCallback"]
     raw_form = b"MessageSid=SM1&MessageStatus=sent"
     # Twilio's package has no types.
     validator: Any = RequestValidator(ACCOUNTS.twilio_auth_token)
-    signature = validator.compute_signature(callback, dict(parse_qsl(raw_form.decode())))
+    signature = validator.compute_signature(
+        callback, dict(parse_qsl(raw_form.decode()))
+    )
     for path, genuine in (
         (callback.removeprefix("https://hub.example"), True),
         ("/webhooks/twilio/status/?reference=x", False),
@@ -308,26 +401,42 @@ def test_twilio_signs_the_reference_with_the_status(provider: SimulatedProvider,
         (Button(id="a", title="Same"), Button(id="b", title="Same")),
     ],
 )
-def test_buttons_that_meta_does_not_take_are_refused(provider: SimulatedProvider, buttons: tuple[Button, ...]) -> None:
-    with pytest.raises(RefusedError, match=r"^Meta answered 400, code 100: it finds something in the message"):
+def test_buttons_that_meta_does_not_take_are_refused(
+    provider: SimulatedProvider, buttons: tuple[Button, ...]
+) -> None:
+    with pytest.raises(
+        RefusedError,
+        match=r"^Meta answered 400, code 100: it finds something in the message",
+    ):
         META.send(buttons=buttons)
     assert not provider.sends
 
 
-def test_nobody_can_not_be_written_to(vendor: Vendor, provider: SimulatedProvider) -> None:
+def test_nobody_can_not_be_written_to(
+    vendor: Vendor, provider: SimulatedProvider
+) -> None:
     with pytest.raises(RefusedError, match="answered 400"):
         vendor.send(to="whatsapp:unknown")
     assert not provider.sends
 
 
 @pytest.mark.parametrize(("number", "code"), [("", 21212), ("+14155550000", 63007)])
-def test_twilio_does_not_speak_for_a_number_that_is_not_the_account_s(number: str, code: int) -> None:
-    with pytest.raises(RefusedError, match=f"code {code}: the business's number is not"):
+def test_twilio_does_not_speak_for_a_number_that_is_not_the_account_s(
+    number: str, code: int
+) -> None:
+    with pytest.raises(
+        RefusedError, match=f"code {code}: the business's number is not"
+    ):
         TWILIO.send(business=number)
 
 
-def test_our_twilio_password_is_not_used_for_another_account(settings: Settings) -> None:
-    with TWILIO.answering(settings) as receiver, pytest.raises(RefusedError, match="account AC…ffff"):
+def test_our_twilio_password_is_not_used_for_another_account(
+    settings: Settings,
+) -> None:
+    with (
+        TWILIO.answering(settings) as receiver,
+        pytest.raises(RefusedError, match="account AC…ffff"),
+    ):
         TWILIO.send(account="AC" + "f" * 32)
     assert not receiver.requests
 
@@ -339,7 +448,10 @@ CODES = [
     (META, 400, 131062, RefusedError),
     (META, 403, 10, RefusedError),
     (META, 404, 2500, RefusedError),
-    *((META, 400, code, NotSentError) for code in (4, 80007, 130429, 131048, 131056, 133016, 131016)),
+    *(
+        (META, 400, code, NotSentError)
+        for code in (4, 80007, 130429, 131048, 131056, 133016, 131016)
+    ),
     (META, 403, 4, NotSentError),
     (META, 429, 4, NotSentError),
     (META, 401, 190, CredentialsRefusedError),
@@ -360,12 +472,19 @@ CODES = [
 ]
 
 
-@pytest.mark.parametrize(("vendor", "status", "code", "error"), CODES, ids=lambda value: getattr(value, "name", None))
+@pytest.mark.parametrize(
+    ("vendor", "status", "code", "error"),
+    CODES,
+    ids=lambda value: getattr(value, "name", None),
+)
 def test_an_error_of_the_vendor_s_means(
     settings: Settings, vendor: Vendor, status: int, code: int, error: type[SendError]
 ) -> None:
     failing = vendor.error(status, code)
-    with vendor.answering(settings, failing, failing) as receiver, pytest.raises(SendError) as caught:
+    with (
+        vendor.answering(settings, failing, failing) as receiver,
+        pytest.raises(SendError) as caught,
+    ):
         vendor.send()
     assert type(caught.value) is error
     assert f"answered {status}, code {code}" in str(caught.value)
@@ -375,11 +494,16 @@ def test_an_error_of_the_vendor_s_means(
 
 def test_outside_the_24_hours_staff_read_so(settings: Settings) -> None:
     for vendor, code in ((META, 131047), (TWILIO, 63016)):
-        with vendor.answering(settings, vendor.error(400, code)), pytest.raises(RefusedError, match="24 hours old"):
+        with (
+            vendor.answering(settings, vendor.error(400, code)),
+            pytest.raises(RefusedError, match="24 hours old"),
+        ):
             vendor.send()
 
 
-def test_a_busy_vendor_says_when_to_come_back(vendor: Vendor, settings: Settings) -> None:
+def test_a_busy_vendor_says_when_to_come_back(
+    vendor: Vendor, settings: Settings
+) -> None:
     busy = vendor.error(429, 1, "retry-after: 7")
     with vendor.answering(settings, busy), pytest.raises(NotSentError) as caught:
         vendor.send()
@@ -389,36 +513,57 @@ def test_a_busy_vendor_says_when_to_come_back(vendor: Vendor, settings: Settings
 # --- which credentials ------------------------------------------------------------
 
 
-def test_the_second_secret_is_tried_when_the_first_is_refused(vendor: Vendor, settings: Settings) -> None:
+def test_the_second_secret_is_tried_when_the_first_is_refused(
+    vendor: Vendor, settings: Settings
+) -> None:
     with vendor.answering(settings, vendor.error(401, 0), vendor.taken) as receiver:
         assert vendor.send() == "the-id"
-    assert tuple(request.headers["authorization"] for request in receiver.requests) == vendor.authorizations
+    assert (
+        tuple(request.headers["authorization"] for request in receiver.requests)
+        == vendor.authorizations
+    )
     assert {request.line for request in receiver.requests} == {f"POST {vendor.path}"}
 
 
-def test_no_second_secret_is_tried_once_the_first_was_taken(vendor: Vendor, settings: Settings) -> None:
+def test_no_second_secret_is_tried_once_the_first_was_taken(
+    vendor: Vendor, settings: Settings
+) -> None:
     for ending in (vendor.taken, hang_up, vendor.error(500, 1), vendor.error(400, 100)):
-        with vendor.answering(settings, ending, vendor.taken) as receiver, suppress(SendError):
+        with (
+            vendor.answering(settings, ending, vendor.taken) as receiver,
+            suppress(SendError),
+        ):
             vendor.send()
-        assert [request.headers["authorization"] for request in receiver.requests] == [vendor.authorizations[0]]
+        assert [request.headers["authorization"] for request in receiver.requests] == [
+            vendor.authorizations[0]
+        ]
 
 
 def test_without_a_secret_nothing_is_sent(vendor: Vendor, settings: Settings) -> None:
-    with vendor.answering(settings) as receiver, pytest.raises(CredentialsRefusedError, match=vendor.secrets):
+    with (
+        vendor.answering(settings) as receiver,
+        pytest.raises(CredentialsRefusedError, match=vendor.secrets),
+    ):
         setattr(settings, vendor.secrets, [])
         vendor.send()
     assert not receiver.requests
 
 
-def test_a_secret_that_can_not_be_sent_is_skipped_and_not_shown(settings: Settings) -> None:
+def test_a_secret_that_can_not_be_sent_is_skipped_and_not_shown(
+    settings: Settings,
+) -> None:
     with META.answering(settings, META.taken) as receiver:
         settings.META_ACCESS_TOKEN = ["hush\nhush", "hush-日本"]
-        with pytest.raises(CredentialsRefusedError, match=r"^The credentials have characters") as caught:
+        with pytest.raises(
+            CredentialsRefusedError, match=r"^The credentials have characters"
+        ) as caught:
             META.send()
         assert caught.value.__suppress_context__
         settings.META_ACCESS_TOKEN = ["hush\nhush", "good"]
         assert META.send() == "the-id"
-    assert [request.headers["authorization"] for request in receiver.requests] == ["Bearer good"]
+    assert [request.headers["authorization"] for request in receiver.requests] == [
+        "Bearer good"
+    ]
 
 
 def test_twilio_s_api_key_goes_with_its_own_secrets_only(settings: Settings) -> None:
@@ -427,8 +572,13 @@ def test_twilio_s_api_key_goes_with_its_own_secrets_only(settings: Settings) -> 
     answering = TWILIO.answering(settings, refused, refused, TWILIO.taken)
     with answering as receiver, pytest.raises(CredentialsRefusedError):
         TWILIO.send()
-    expected = [f"Basic {b64encode(f'SKkey:{secret}'.encode()).decode()}" for secret in ("old", "new")]
-    assert [request.headers["authorization"] for request in receiver.requests] == expected
+    expected = [
+        f"Basic {b64encode(f'SKkey:{secret}'.encode()).decode()}"
+        for secret in ("old", "new")
+    ]
+    assert [
+        request.headers["authorization"] for request in receiver.requests
+    ] == expected
 
 
 # --- vendors at their worst ----------------------------------------------------------
@@ -445,17 +595,26 @@ UNREADABLE = {
     "empty id": answer(200, {"messages": [{"id": ""}], "sid": ""}),
     "half": raw(200, b'{"messages": [{"id": "the', "Content-Length: 90"),
     "half a chunk": raw(200, b'60\r\n{"messages": [', "Transfer-Encoding: chunked"),
-    "huge": answer(200, b'{"x": "' + b"x" * 100_000 + b'", "sid": "the-id", "messages": [{"id": "the-id"}]}'),
+    "huge": answer(
+        200,
+        b'{"x": "'
+        + b"x" * 100_000
+        + b'", "sid": "the-id", "messages": [{"id": "the-id"}]}',
+    ),
     "nested": answer(200, b"[" * 60_000),
     "redirect": answer(307, {}, "Location: http://127.0.0.1:1/"),
     "early": answer(103, {}),
     "failure": answer(502, b"<html>"),
-    "failure with an id": answer(500, {"messages": [{"id": "the-id"}], "sid": "the-id"}),
+    "failure with an id": answer(
+        500, {"messages": [{"id": "the-id"}], "sid": "the-id"}
+    ),
 }
 
 
 @pytest.mark.parametrize("behaviour", UNREADABLE)
-def test_without_a_readable_answer_the_outcome_is_unknown(vendor: Vendor, settings: Settings, behaviour: str) -> None:
+def test_without_a_readable_answer_the_outcome_is_unknown(
+    vendor: Vendor, settings: Settings, behaviour: str
+) -> None:
     with (
         vendor.answering(settings, UNREADABLE[behaviour], vendor.taken) as receiver,
         pytest.raises(UnknownOutcomeError),
@@ -466,7 +625,10 @@ def test_without_a_readable_answer_the_outcome_is_unknown(vendor: Vendor, settin
 
 @pytest.mark.parametrize("behaviour", [silence, drip])
 def test_a_vendor_that_takes_too_long_leaves_the_outcome_unknown(
-    vendor: Vendor, settings: Settings, monkeypatch: pytest.MonkeyPatch, behaviour: Behaviour
+    vendor: Vendor,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    behaviour: Behaviour,
 ) -> None:
     monkeypatch.setattr(http, "ANSWER_SECONDS", 0.3)
     answering = vendor.answering(settings, behaviour, vendor.taken)
@@ -483,22 +645,38 @@ def test_an_answer_may_take_longer_than_a_connection(
         assert vendor.send() == "the-id"
 
 
-@pytest.mark.parametrize("unreadable", [answer(400, b"<html>"), raw(400, b"{", "Content-Length: 9"), answer(400, [])])
-def test_a_refusal_that_can_not_be_read_is_a_refusal(vendor: Vendor, settings: Settings, unreadable: Behaviour) -> None:
-    with vendor.answering(settings, unreadable), pytest.raises(RefusedError, match="does not take this message"):
+@pytest.mark.parametrize(
+    "unreadable",
+    [answer(400, b"<html>"), raw(400, b"{", "Content-Length: 9"), answer(400, [])],
+)
+def test_a_refusal_that_can_not_be_read_is_a_refusal(
+    vendor: Vendor, settings: Settings, unreadable: Behaviour
+) -> None:
+    with (
+        vendor.answering(settings, unreadable),
+        pytest.raises(RefusedError, match="does not take this message"),
+    ):
         vendor.send()
 
 
-def test_a_vendor_that_is_not_there_got_nothing(vendor: Vendor, settings: Settings) -> None:
+def test_a_vendor_that_is_not_there_got_nothing(
+    vendor: Vendor, settings: Settings
+) -> None:
     setattr(settings, vendor.url, f"http://127.0.0.1:{free_port()}")
     with pytest.raises(NotSentError, match=r"^127\.0\.0\.1 could not be reached\.$"):
         vendor.send()
 
 
-@pytest.mark.parametrize("url", ["http://" + "ä" * 60 + ".example", "nowhere", "http://user@127.0.0.1:1"])
-def test_an_address_that_is_none_got_nothing(vendor: Vendor, settings: Settings, url: str) -> None:
+@pytest.mark.parametrize(
+    "url", ["http://" + "ä" * 60 + ".example", "nowhere", "http://user@127.0.0.1:1"]
+)
+def test_an_address_that_is_none_got_nothing(
+    vendor: Vendor, settings: Settings, url: str
+) -> None:
     setattr(settings, vendor.url, url)
-    with pytest.raises(NotSentError, match=r"^The address in the settings can't be called"):
+    with pytest.raises(
+        NotSentError, match=r"^The address in the settings can't be called"
+    ):
         vendor.send()
 
 
@@ -506,7 +684,10 @@ def test_a_tls_handshake_that_never_ends_carried_no_message(
     vendor: Vendor, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http, "CONNECT_SECONDS", 0.3)
-    with vendor.answering(settings) as receiver, pytest.raises(NotSentError, match="did not take the connection"):
+    with (
+        vendor.answering(settings) as receiver,
+        pytest.raises(NotSentError, match="did not take the connection"),
+    ):
         setattr(settings, vendor.url, receiver.url.replace("http:", "https:"))
         vendor.send()
     assert not receiver.requests
@@ -524,14 +705,22 @@ def tls(certificate: Path) -> ssl.SSLContext:
     return context
 
 
-def test_a_vendor_without_a_good_certificate_is_told_nothing(settings: Settings, tls: ssl.SSLContext) -> None:
-    with META.answering(settings, META.taken, tls=tls) as receiver, pytest.raises(NotSentError, match="certificate"):
+def test_a_vendor_without_a_good_certificate_is_told_nothing(
+    settings: Settings, tls: ssl.SSLContext
+) -> None:
+    with (
+        META.answering(settings, META.taken, tls=tls) as receiver,
+        pytest.raises(NotSentError, match="certificate"),
+    ):
         META.send()
     assert not receiver.requests
 
 
 def test_over_tls_a_message_arrives_and_a_silence_is_cut(
-    settings: Settings, certificate: Path, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+    settings: Settings,
+    certificate: Path,
+    tls: ssl.SSLContext,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(http, "DEFAULT_CA_BUNDLE_PATH", str(certificate))
     monkeypatch.setattr(http, "_trust", http._trust.__wrapped__)
@@ -553,7 +742,10 @@ def test_the_environment_s_proxy_is_not_asked(
 
 
 def test_what_goes_out_is_what_the_vendor_reads(settings: Settings) -> None:
-    with META.answering(settings, META.taken) as meta, TWILIO.answering(settings, TWILIO.taken) as twilio:
+    with (
+        META.answering(settings, META.taken) as meta,
+        TWILIO.answering(settings, TWILIO.taken) as twilio,
+    ):
         META.send(text="Grüße 😀")
         TWILIO.send(text="Grüße 😀")
     assert json.loads(meta.requests[0].body)["text"]["body"] == "Grüße 😀"

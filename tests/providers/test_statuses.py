@@ -11,7 +11,9 @@ from messages_app.providers.statuses import status_rank
 
 def test_a_message_comes_further_step_by_step() -> None:
     steps = ["warp", "queued", "sent", "failed", "delivered", "read", "played"]
-    assert all(status_rank(before) < status_rank(after) for before, after in pairwise(steps))
+    assert all(
+        status_rank(before) < status_rank(after) for before, after in pairwise(steps)
+    )
 
 
 @pytest.mark.parametrize("status", ["accepted", "scheduled", "queued", "sending"])

@@ -6,7 +6,15 @@ import json
 
 import pytest
 
-from messages_app.providers.text import DEPTH_LIMIT, cut, keepable, keepable_id, keepable_json, keepable_link, place
+from messages_app.providers.text import (
+    DEPTH_LIMIT,
+    cut,
+    keepable,
+    keepable_id,
+    keepable_json,
+    keepable_link,
+    place,
+)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +60,10 @@ def test_a_link_is_kept_whole_or_not_at_all() -> None:
 
 def test_json_is_mended_all_the_way_down() -> None:
     value = {"a\x00": ["\ud800", 1e999, {"b": -1e999}], "c": [None, True, 7, 1.5, "ok"]}
-    mended = {"a\ufffd": ["\ufffd", "inf", {"b": "-inf"}], "c": [None, True, 7, 1.5, "ok"]}
+    mended = {
+        "a\ufffd": ["\ufffd", "inf", {"b": "-inf"}],
+        "c": [None, True, 7, 1.5, "ok"],
+    }
     assert keepable_json(value) == mended
     json.dumps(keepable_json(value), allow_nan=False)
 
@@ -74,7 +85,9 @@ def test_json_is_kept_to_a_depth_that_databases_bear() -> None:
         (("", "", "", ""), ""),
     ],
 )
-def test_a_place_is_said_in_one_line(parts: tuple[str, str, str, str], words: str) -> None:
+def test_a_place_is_said_in_one_line(
+    parts: tuple[str, str, str, str], words: str
+) -> None:
     assert place(*parts) == words
 
 

@@ -1,4 +1,6 @@
-"""What Twilio's forms say, file by file: ``twilio/<label>.txt`` is read as the events beside its label."""
+"""What Twilio's forms say, file by file: ``twilio/<label>.txt`` is read as the events beside its
+label.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +9,23 @@ from typing import Any
 
 import pytest
 
-from messages_app.providers.events import AttachedMedia, Event, MessageReceived, StatusChanged, Unreadable
+from messages_app.providers.events import (
+    AttachedMedia,
+    Event,
+    MessageReceived,
+    StatusChanged,
+    Unreadable,
+)
 from messages_app.providers.text import keepable_id
-from tests.providers.deliveries import ADA, ADA_HIDDEN, RECEIVED, bare, body, labels, read
+from tests.providers.deliveries import (
+    ADA,
+    ADA_HIDDEN,
+    RECEIVED,
+    bare,
+    body,
+    labels,
+    read,
+)
 
 ACCOUNT = "AC" + "0" * 30 + "a1"
 SID = "SM" + "0" * 30 + "b2"
@@ -17,7 +33,8 @@ SID = "SM" + "0" * 30 + "b2"
 
 def file(number: int = 3, content_type: str = "image/jpeg") -> AttachedMedia:
     sid = f"ME{'0' * 30}c{number}"
-    url = f"https://api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Messages/MM{'0' * 30}b2/Media/{sid}"
+    message = f"/2010-04-01/Accounts/{ACCOUNT}/Messages/MM{'0' * 30}b2"
+    url = f"https://api.twilio.com{message}/Media/{sid}"
     return AttachedMedia(provider_media_id=sid, content_type=content_type, url=url)
 
 
@@ -41,15 +58,25 @@ def sent(kind: str, content_type: str = "image/jpeg") -> MessageReceived:
 
 def came(status: str, error: str = "") -> StatusChanged:
     return StatusChanged(
-        account=ACCOUNT, provider_message_id=SID, status=status, occurred_at=RECEIVED, error=error, recipient=ADA
+        account=ACCOUNT,
+        provider_message_id=SID,
+        status=status,
+        occurred_at=RECEIVED,
+        error=error,
+        recipient=ADA,
     )
 
 
 def missing(index: int) -> Unreadable:
-    return Unreadable(path=f"MediaUrl{index}", error="a file is announced without its link")
+    return Unreadable(
+        path=f"MediaUrl{index}", error="a file is announced without its link"
+    )
 
 
-ELSEWHERE = f"https://example.com/photo.jpg?of=/Accounts/{ACCOUNT}/Messages/MM{'0' * 30}b2/Media/ME{'0' * 30}c3"
+ELSEWHERE = (
+    "https://example.com/photo.jpg"
+    f"?of=/Accounts/{ACCOUNT}/Messages/MM{'0' * 30}b2/Media/ME{'0' * 30}c3"
+)
 
 MESSAGES: dict[str, list[Event]] = {
     # Kinds of messages.
@@ -84,17 +111,41 @@ MESSAGES: dict[str, list[Event]] = {
     "sms": [said("text", "Hello", owners=("sms:+14335551212",), name="")],
     "sms_short_code": [said("text", "Hello", owners=("sms:72345",), name="")],
     "mms": [said("image", owners=("sms:+14335551212",), name="", media=(file(),))],
-    "rcs": [said("image", owners=("rcs:+14335551212",), business="harbour_agent", media=(file(),))],
-    "messenger": [said("text", "Hello", owners=("messenger:14335551212",), business="102290129340398")],
+    "rcs": [
+        said(
+            "image",
+            owners=("rcs:+14335551212",),
+            business="harbour_agent",
+            media=(file(),),
+        )
+    ],
+    "messenger": [
+        said(
+            "text",
+            "Hello",
+            owners=("messenger:14335551212",),
+            business="102290129340398",
+        )
+    ],
     "from_unknown_channel": [said("text", "Hi", owners=(), business="viber:harbour")],
     # Accidents.
     "media_ten": [said("image", media=tuple(file(number) for number in range(10)))],
-    "media_fewer_than_said": [said("image", media=(file(0), file(1), file(2))), missing(3)],
+    "media_fewer_than_said": [
+        said("image", media=(file(0), file(1), file(2))),
+        missing(3),
+    ],
     "media_number_garbage": [sent("image")],
     "media_number_missing": [sent("image")],
     "media_number_huge": [said("text")],
     "media_elsewhere": [
-        said("image", media=(AttachedMedia(provider_media_id="", content_type="image/jpeg", url=ELSEWHERE),))
+        said(
+            "image",
+            media=(
+                AttachedMedia(
+                    provider_media_id="", content_type="image/jpeg", url=ELSEWHERE
+                ),
+            ),
+        )
     ],
     "media_link_endless": [said("image"), missing(0)],
     "message_sid_missing": [Unreadable(path="", error="the form has no MessageSid")],
@@ -141,7 +192,10 @@ def test_a_form_of_a_status_says(label: str) -> None:
     ],
 )
 def test_a_status_names_whom_it_was_sent_to(to: str, recipient: str) -> None:
-    (status,) = read(f"MessageSid={SID}&MessageStatus=sent&From=%2B15550100200&To={to}".encode(), "twilio-status")
+    (status,) = read(
+        f"MessageSid={SID}&MessageStatus=sent&From=%2B15550100200&To={to}".encode(),
+        "twilio-status",
+    )
     assert isinstance(status, StatusChanged)
     assert status.recipient == recipient
 
@@ -153,7 +207,9 @@ def test_a_status_at_the_address_of_messages_is_still_a_status(label: str) -> No
 
 @pytest.mark.parametrize("status", ["Delivered", "partially_delivered", "sent"])
 def test_a_file_with_a_status_of_its_own_is_never_lost(status: str) -> None:
-    raw = body("twilio", "image").replace(b"SmsStatus=received", f"SmsStatus={status}".encode())
+    raw = body("twilio", "image").replace(
+        b"SmsStatus=received", f"SmsStatus={status}".encode()
+    )
     assert bare(read(raw, "twilio")) == MESSAGES["image"]
 
 
@@ -171,7 +227,9 @@ def test_the_raw_message_has_all_fields_and_all_values_of_repeated_ones() -> Non
 
 def test_an_unreadable_form_is_shown_as_it_came() -> None:
     (event,) = read(b"Body=Hi%20there", "twilio")
-    assert event == Unreadable(path="", error="the form has no MessageSid", payload="Body=Hi%20there")
+    assert event == Unreadable(
+        path="", error="the form has no MessageSid", payload="Body=Hi%20there"
+    )
 
 
 def test_a_form_of_more_fields_than_twilio_has_is_not_taken_apart() -> None:
@@ -181,12 +239,16 @@ def test_a_form_of_more_fields_than_twilio_has_is_not_taken_apart() -> None:
 
 
 def test_a_hundred_announced_files_without_links_are_ten_complaints() -> None:
-    events = read(body("twilio", "text").replace(b"NumMedia=0", b"NumMedia=100"), "twilio")
+    events = read(
+        body("twilio", "text").replace(b"NumMedia=0", b"NumMedia=100"), "twilio"
+    )
     assert bare(events)[1:] == [missing(index) for index in range(10)]
 
 
 def test_a_file_keeps_its_type_beside_a_gap() -> None:
     raw = body("twilio", "media_ten").replace(b"MediaUrl0=", b"MediaUrlX=")
     message, gap = bare(read(raw, "twilio"))
-    assert message == replace(said("image"), media=tuple(file(number) for number in range(1, 10)))
+    assert message == replace(
+        said("image"), media=tuple(file(number) for number in range(1, 10))
+    )
     assert gap == missing(0)

@@ -29,7 +29,9 @@ validator = Validator(TOKEN)
 
 def is_genuine(path: str, raw: bytes, signature: str, content_type: str = FORM) -> bool:
     headers = {"x-twilio-signature": signature}
-    request = IncomingRequest(path=path, content_type=content_type, headers=headers, body=raw)
+    request = IncomingRequest(
+        path=path, content_type=content_type, headers=headers, body=raw
+    )
     return TwilioProvider().is_genuine(request)
 
 
@@ -59,26 +61,47 @@ def _account(settings: Settings) -> None:
     ],
 )
 def test_a_form_is_genuine_as_twilio_signs_it(form: str) -> None:
-    signature = validator.compute_signature("https://hub.example/webhooks/twilio/", QueryDict(form))
-    assert validator.validate("https://hub.example/webhooks/twilio/", QueryDict(form), signature)
+    signature = validator.compute_signature(
+        "https://hub.example/webhooks/twilio/", QueryDict(form)
+    )
+    assert validator.validate(
+        "https://hub.example/webhooks/twilio/", QueryDict(form), signature
+    )
     assert is_genuine("/webhooks/twilio/", form.encode(), signature)
     assert not is_genuine("/webhooks/twilio/", form.encode() + b"&more=1", signature)
 
 
-@pytest.mark.parametrize("base", ["https://hub.example", "https://hub.example:443", "https://hub.example:8443"])
+@pytest.mark.parametrize(
+    "base",
+    ["https://hub.example", "https://hub.example:443", "https://hub.example:8443"],
+)
 @pytest.mark.parametrize("signed_port", ["", ":443", ":8443", ":80"])
-def test_an_address_may_be_signed_with_its_port_or_without(settings: Settings, base: str, signed_port: str) -> None:
+def test_an_address_may_be_signed_with_its_port_or_without(
+    settings: Settings, base: str, signed_port: str
+) -> None:
     settings.PUBLIC_URL = base
-    signature = validator.compute_signature(f"https://hub.example{signed_port}/x", {"a": "1"})
-    assert is_genuine("/x", b"a=1", signature) is validator.validate(f"{base}/x", {"a": "1"}, signature)
+    signature = validator.compute_signature(
+        f"https://hub.example{signed_port}/x", {"a": "1"}
+    )
+    assert is_genuine("/x", b"a=1", signature) is validator.validate(
+        f"{base}/x", {"a": "1"}, signature
+    )
 
 
-@pytest.mark.parametrize("base", ["http://hub.example", "http://hub.example:80", "http://hub.example:8000"])
+@pytest.mark.parametrize(
+    "base", ["http://hub.example", "http://hub.example:80", "http://hub.example:8000"]
+)
 @pytest.mark.parametrize("signed_port", ["", ":80", ":8000", ":443"])
-def test_plain_http_has_another_default_port(settings: Settings, base: str, signed_port: str) -> None:
+def test_plain_http_has_another_default_port(
+    settings: Settings, base: str, signed_port: str
+) -> None:
     settings.PUBLIC_URL = base
-    signature = validator.compute_signature(f"http://hub.example{signed_port}/x", {"a": "1"})
-    assert is_genuine("/x", b"a=1", signature) is validator.validate(f"{base}/x", {"a": "1"}, signature)
+    signature = validator.compute_signature(
+        f"http://hub.example{signed_port}/x", {"a": "1"}
+    )
+    assert is_genuine("/x", b"a=1", signature) is validator.validate(
+        f"{base}/x", {"a": "1"}, signature
+    )
 
 
 def test_a_hub_below_a_path_is_signed_with_that_path(settings: Settings) -> None:
@@ -87,7 +110,9 @@ def test_a_hub_below_a_path_is_signed_with_that_path(settings: Settings) -> None
     assert is_genuine("/x", b"a=1", signature)
 
 
-@pytest.mark.parametrize("path", ["/x?b=2&a=1", "/x?a=%41&b=+", "/x?a=1%2F", "/%7Ex/?q"])
+@pytest.mark.parametrize(
+    "path", ["/x?b=2&a=1", "/x?a=%41&b=+", "/x?a=1%2F", "/%7Ex/?q"]
+)
 def test_path_and_query_are_signed_exactly_as_they_came(path: str) -> None:
     signature = validator.compute_signature(f"https://hub.example{path}", {"a": "1"})
     assert is_genuine(path, b"a=1", signature)
@@ -102,7 +127,10 @@ def test_an_address_that_is_none_is_signed_as_it_stands(settings: Settings) -> N
 
 @given(
     fields=st.lists(st.tuples(st.text(max_size=5), st.text(max_size=5)), max_size=6),
-    repeated=st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(["", "1", "é", " "])), max_size=4),
+    repeated=st.lists(
+        st.tuples(st.sampled_from("ab"), st.sampled_from(["", "1", "é", " "])),
+        max_size=4,
+    ),
     port=st.sampled_from(["", ":443"]),
 )
 @effort(deadline=None)
@@ -110,7 +138,9 @@ def test_any_fields_are_signed_as_by_twilio(
     fields: list[tuple[str, str]], repeated: list[tuple[str, str]], port: str
 ) -> None:
     form = urlencode(fields + repeated, errors="replace")
-    signature = validator.compute_signature(f"https://hub.example{port}/x", QueryDict(form))
+    signature = validator.compute_signature(
+        f"https://hub.example{port}/x", QueryDict(form)
+    )
     with override_settings(TWILIO_AUTH_TOKEN=[TOKEN], PUBLIC_URL="https://hub.example"):
         assert is_genuine("/x", form.encode(), signature)
         assert not is_genuine("/x", form.encode() + b"&more=1", signature)
@@ -132,14 +162,16 @@ DIGEST = hashlib.sha256(BODY.encode()).hexdigest()
 def test_another_body_than_a_form_is_signed_by_its_digest(query: str, raw: str) -> None:
     url = f"https://hub.example/x{query}"
     signature = validator.compute_signature(url, {})
-    assert is_genuine(f"/x{query}", raw.encode(), signature, "application/json") is validator.validate(
-        url, raw, signature
-    )
+    assert is_genuine(
+        f"/x{query}", raw.encode(), signature, "application/json"
+    ) is validator.validate(url, raw, signature)
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", ""])
 @pytest.mark.parametrize("path", ["/x", "/x?bodySHA256=", "/x?bodysha256=" + DIGEST])
-def test_another_body_than_a_form_is_refused_where_nothing_signs_it(path: str, content_type: str) -> None:
+def test_another_body_than_a_form_is_refused_where_nothing_signs_it(
+    path: str, content_type: str
+) -> None:
     signature = validator.compute_signature(f"https://hub.example{path}", {})
     assert not is_genuine(path, BODY.encode(), signature, content_type)
 
@@ -165,15 +197,26 @@ SHARED = "shared-key-secret"
 
 
 def shared_key_request(signature: str, named: str) -> IncomingRequest:
-    headers = {"x-twilio-signature": signature, "x-twilio-webhooks-signature-settings": named}
-    return IncomingRequest(path="/x", content_type=FORM, headers=headers, body=b"Body=Hi")
+    headers = {
+        "x-twilio-signature": signature,
+        "x-twilio-webhooks-signature-settings": named,
+    }
+    return IncomingRequest(
+        path="/x", content_type=FORM, headers=headers, body=b"Body=Hi"
+    )
 
 
 @pytest.mark.parametrize("algorithm", ["HMAC_SHA256", "HMAC_SHA1"])
-def test_a_shared_key_signs_by_the_algorithm_that_its_header_names(settings: Settings, algorithm: str) -> None:
+def test_a_shared_key_signs_by_the_algorithm_that_its_header_names(
+    settings: Settings, algorithm: str
+) -> None:
     settings.TWILIO_SHARED_KEY_SECRET = ["an-older-one", SHARED]
-    signature = Validator(SHARED).compute_signature("https://hub.example/x", {"Body": "Hi"}, algorithm)
-    request = shared_key_request(signature, f"key=webhooks_sharedkey_1,algorithm={algorithm}")
+    signature = Validator(SHARED).compute_signature(
+        "https://hub.example/x", {"Body": "Hi"}, algorithm
+    )
+    request = shared_key_request(
+        signature, f"key=webhooks_sharedkey_1,algorithm={algorithm}"
+    )
     assert TwilioProvider().refusal_of_headers(request.headers) is None
     assert TwilioProvider().is_genuine(request)
     assert not TwilioProvider().is_genuine(replace(request, body=b"Body=Ho"))
@@ -195,7 +238,13 @@ def test_another_secret_or_algorithm_than_a_shared_key_s_is_refused(
     settings: Settings, secret: str, key: list[str], algorithm: str
 ) -> None:
     settings.TWILIO_SHARED_KEY_SECRET = key
-    signature = Validator(secret).compute_signature("https://hub.example/x", {"Body": "Hi"}, "HMAC_SHA256")
-    request = shared_key_request(signature, f"key=webhooks_sharedkey_1,algorithm={algorithm}")
+    signature = Validator(secret).compute_signature(
+        "https://hub.example/x", {"Body": "Hi"}, "HMAC_SHA256"
+    )
+    request = shared_key_request(
+        signature, f"key=webhooks_sharedkey_1,algorithm={algorithm}"
+    )
     assert not TwilioProvider().is_genuine(request)
-    assert TwilioProvider().refusal(request).cause == ("wrong signature" if any(key) else "secret not set")
+    assert TwilioProvider().refusal(request).cause == (
+        "wrong signature" if any(key) else "secret not set"
+    )

@@ -26,8 +26,13 @@ def test_every_seed_gives_another_file() -> None:
 
 
 def test_another_process_makes_the_same_files() -> None:
-    program = "from mediahub.simulator.content import *; print(*(content(kind, 7).sha256 for kind in Kind))"
-    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    program = (
+        "from mediahub.simulator.content import *; print(*(content(kind, 7).sha256 for "
+        "kind in Kind))"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout
     assert printed.split() == [content(kind, 7).sha256 for kind in Kind]
 
 
@@ -66,7 +71,9 @@ def test_the_index_of_a_video_leads_to_frames_that_need_no_other() -> None:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_no_byte_of_a_video_frame_looks_like_the_start_of_another_or_is_whiter_than_white(seed: int) -> None:
+def test_no_byte_of_a_video_frame_looks_like_the_start_of_another_or_is_whiter_than_white(
+    seed: int,
+) -> None:
     for frame in frames_of(content(Kind.VIDEO, seed).body):
         assert b"\0\0" not in frame
         assert max(frame) <= 240
@@ -84,7 +91,8 @@ def test_the_pages_of_a_voice_note_bear_right_checksums() -> None:
 
 
 def test_the_ogg_checksum_is_the_published_one() -> None:
-    # CRC-32 with Ogg's parameters (poly 04C11DB7, nothing reflected, init and xor 0) of "123456789".
+    # CRC-32 with Ogg's parameters (poly 04C11DB7, nothing reflected, init and xor 0) of
+    # "123456789".
     assert page_checksum(b"123456789") == 0x89A1897F
 
 

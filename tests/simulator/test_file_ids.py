@@ -21,7 +21,9 @@ def test_ids_look_like_the_vendors() -> None:
     assert len(FILE.twilio) == 34
 
 
-@pytest.mark.parametrize("text", ["", "abc", str(int(FILE.meta) + 1), str(1 << 128), "ME" + "0" * 32])
+@pytest.mark.parametrize(
+    "text", ["", "abc", str(int(FILE.meta) + 1), str(1 << 128), "ME" + "0" * 32]
+)
 def test_an_id_that_was_never_given_out_is_unknown(text: str) -> None:
     assert FileId.read(text) is None
 

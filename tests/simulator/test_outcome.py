@@ -24,7 +24,9 @@ from messages_app.models import Attachment, Contact, ContactOwner, Delivery, Mes
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def burst(provider: SimulatedProvider, **values: Any) -> tuple[list[SignedRequest], Ledger]:
+def burst(
+    provider: SimulatedProvider, **values: Any
+) -> tuple[list[SignedRequest], Ledger]:
     chosen = {"photos": 1, "senders": 2, "provider": "both", "mix": True, **values}
     return Burst(**chosen, api_url=provider.api_url, links=provider.cdn_url).build()
 
@@ -62,12 +64,19 @@ def the_problem(outcome: Outcome) -> str:
     return problem
 
 
-def test_a_burst_that_was_kept_whole_has_no_problems(provider: SimulatedProvider, stored: Ledger) -> None:
+def test_a_burst_that_was_kept_whole_has_no_problems(
+    provider: SimulatedProvider, stored: Ledger
+) -> None:
     assert wait_until_settled(stored, timeout=0)
     outcome = examine(stored)
     assert outcome.problems == ()
     assert outcome.is_complete
-    assert (outcome.announced, outcome.stored, outcome.verified, outcome.objects) == (10, 10, 10, 10)
+    assert (outcome.announced, outcome.stored, outcome.verified, outcome.objects) == (
+        10,
+        10,
+        10,
+        10,
+    )
     assert (outcome.messages, outcome.contacts, outcome.doubled) == (12, 2, 0)
     assert provider.leaks == []
 
@@ -83,11 +92,15 @@ def test_the_table_has_a_line_for_each_provider_and_one_for_all(stored: Ledger) 
     ]
 
 
-def test_waiting_tells_how_far_it_is_and_ends_in_time(provider: SimulatedProvider) -> None:
+def test_waiting_tells_how_far_it_is_and_ends_in_time(
+    provider: SimulatedProvider,
+) -> None:
     requests, ledger = burst(provider)
     receive(requests)
     told: list[tuple[int, int]] = []
-    assert not wait_until_settled(ledger, timeout=0, on_progress=lambda done, total: told.append((done, total)))
+    assert not wait_until_settled(
+        ledger, timeout=0, on_progress=lambda done, total: told.append((done, total))
+    )
     assert told == [(12, 22)]
 
 
@@ -113,14 +126,22 @@ def test_nothing_received_is_all_missing(provider: SimulatedProvider) -> None:
     _, ledger = burst(provider)
     assert not wait_until_settled(ledger, timeout=0)
     outcome = examine(ledger)
-    assert (outcome.stored, outcome.messages, outcome.contacts, len(outcome.problems)) == (0, 0, 0, 22)
+    assert (
+        outcome.stored,
+        outcome.messages,
+        outcome.contacts,
+        len(outcome.problems),
+    ) == (0, 0, 0, 22)
 
 
 def test_a_file_that_waits_is_told_with_its_reason(stored: Ledger) -> None:
     _first_media().update(state="retrying", last_error="The link answered 503.")
     outcome = examine(stored)
     assert "still retrying: The link answered 503." in the_problem(outcome)
-    assert (outcome.stored, sum(tally.waiting for tally in outcome.tallies.values())) == (9, 1)
+    assert (
+        outcome.stored,
+        sum(tally.waiting for tally in outcome.tallies.values()),
+    ) == (9, 1)
 
 
 def test_a_file_that_failed_is_told_with_its_reason(stored: Ledger) -> None:
@@ -139,7 +160,9 @@ def test_a_file_that_failed_is_told_with_its_reason(stored: Ledger) -> None:
         ({"key": "photo.jpeg"}, "its key"),
     ],
 )
-def test_a_row_that_says_something_else_is_a_problem(stored: Ledger, values: dict[str, Any], why: str) -> None:
+def test_a_row_that_says_something_else_is_a_problem(
+    stored: Ledger, values: dict[str, Any], why: str
+) -> None:
     _first_media().update(**values)
     outcome = examine(stored)
     assert why in the_problem(outcome)
@@ -225,7 +248,9 @@ def test_two_senders_in_one_contact_show_in_the_count(stored: Ledger) -> None:
     assert examine(stored).contacts == 1
 
 
-def test_what_was_delivered_many_times_is_there_once(provider: SimulatedProvider) -> None:
+def test_what_was_delivered_many_times_is_there_once(
+    provider: SimulatedProvider,
+) -> None:
     requests, ledger = burst(provider, duplicates=4)
     before = Counter(provider.downloads)
     receive(requests)
@@ -234,10 +259,15 @@ def test_what_was_delivered_many_times_is_there_once(provider: SimulatedProvider
     fetch()
     outcome = examine(ledger)
     assert (outcome.problems, outcome.verified, outcome.doubled) == ((), 10, 0)
-    assert {provider.downloads[file.media_id] - before[file.media_id] for file in ledger.files} == {1}
+    assert {
+        provider.downloads[file.media_id] - before[file.media_id]
+        for file in ledger.files
+    } == {1}
 
 
-def test_other_files_of_the_same_senders_do_not_matter(provider: SimulatedProvider, stored: Ledger) -> None:
+def test_other_files_of_the_same_senders_do_not_matter(
+    provider: SimulatedProvider, stored: Ledger
+) -> None:
     requests, _ = burst(provider, start=1_700_000_000)
     receive(requests)
     assert examine(stored).problems == ()
@@ -245,8 +275,17 @@ def test_other_files_of_the_same_senders_do_not_matter(provider: SimulatedProvid
 
 def _first_media() -> Any:
     """One file that came by Meta, as a queryset."""
-    return Media.objects.filter(id=Media.objects.filter(source="meta").order_by("id")[0].id)
+    return Media.objects.filter(
+        id=Media.objects.filter(source="meta").order_by("id")[0].id
+    )
 
 
 def _put(key: str, body: bytes) -> None:
-    media_storage().put(key, BytesIO(body), size=len(body), content_type="image/jpeg", metadata={}, replace=True)
+    media_storage().put(
+        key,
+        BytesIO(body),
+        size=len(body),
+        content_type="image/jpeg",
+        metadata={},
+        replace=True,
+    )

@@ -19,7 +19,9 @@ def test_a_log_gets_a_line_for_each_tenth() -> None:
     progress = Progress("stored", log)
     for done in range(201):
         progress.show(done, 200)
-    assert log.getvalue().splitlines() == [f"stored {done}/200" for done in range(0, 201, 20)]
+    assert log.getvalue().splitlines() == [
+        f"stored {done}/200" for done in range(0, 201, 20)
+    ]
 
 
 def test_a_terminal_gets_one_line_that_fills_up() -> None:

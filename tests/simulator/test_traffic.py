@@ -61,31 +61,47 @@ def test_the_requests_carry_exactly_what_the_ledger_says() -> None:
 
 
 def test_one_seed_is_one_burst_and_another_seed_another() -> None:
-    assert burst(seed=1, provider="both", mix=True) == burst(seed=1, provider="both", mix=True)
+    assert burst(seed=1, provider="both", mix=True) == burst(
+        seed=1, provider="both", mix=True
+    )
     first, second = burst(seed=1)[1], burst(seed=2)[1]
-    assert not {file.sha256 for file in first.files} & {file.sha256 for file in second.files}
+    assert not {file.sha256 for file in first.files} & {
+        file.sha256 for file in second.files
+    }
 
 
 def test_the_same_burst_at_another_time_says_something_new() -> None:
     first, second = burst(start=START)[1], burst(start=START + 60)[1]
-    assert not {file.media_id for file in first.files} & {file.media_id for file in second.files}
-    assert not {message.message_id for message in first.messages} & {message.message_id for message in second.messages}
+    assert not {file.media_id for file in first.files} & {
+        file.media_id for file in second.files
+    }
+    assert not {message.message_id for message in first.messages} & {
+        message.message_id for message in second.messages
+    }
 
 
 def test_meta_deliveries_are_signed_with_the_app_secret() -> None:
     for request in burst()[0]:
-        digest = hmac.new(ACCOUNTS.meta_app_secret.encode(), request.body, sha256).hexdigest()
+        digest = hmac.new(
+            ACCOUNTS.meta_app_secret.encode(), request.body, sha256
+        ).hexdigest()
         assert request.headers["X-Hub-Signature-256"] == f"sha256={digest}"
 
 
 def test_twilio_deliveries_are_signed_for_the_public_address() -> None:
-    requests, _ = burst(provider="twilio", mix=True, public_url="https://hub.example.com")
+    requests, _ = burst(
+        provider="twilio", mix=True, public_url="https://hub.example.com"
+    )
     for request in requests:
         form = dict(parse_qsl(request.body.decode(), keep_blank_values=True))
         signature = request.headers["X-Twilio-Signature"]
         validator = RequestValidator(ACCOUNTS.twilio_auth_token)
-        assert validator.validate(f"https://hub.example.com{request.path}", form, signature)
-        assert not validator.validate(f"http://localhost:8000{request.path}", form, signature)
+        assert validator.validate(
+            f"https://hub.example.com{request.path}", form, signature
+        )
+        assert not validator.validate(
+            f"http://localhost:8000{request.path}", form, signature
+        )
 
 
 def test_meta_announces_each_file_with_its_id_and_digest() -> None:
@@ -95,11 +111,15 @@ def test_meta_announces_each_file_with_its_id_and_digest() -> None:
         for message in meta_messages(requests)
         if "id" in (media := message[message["type"]])
     }
-    assert announced == {file.message_id: (file.media_id, file.sha256) for file in ledger.files}
+    assert announced == {
+        file.message_id: (file.media_id, file.sha256) for file in ledger.files
+    }
 
 
 def test_twilio_announces_each_file_with_an_address_of_its_api() -> None:
-    requests, ledger = burst(provider="twilio", duplicates=1, api_url="http://127.0.0.1:9101")
+    requests, ledger = burst(
+        provider="twilio", duplicates=1, api_url="http://127.0.0.1:9101"
+    )
     forms = [parse_qs(request.body.decode()) for request in requests]
     announced = {form["MessageSid"][0]: form["MediaUrl0"][0] for form in forms}
     assert announced == {
@@ -110,7 +130,9 @@ def test_twilio_announces_each_file_with_an_address_of_its_api() -> None:
 
 
 def test_meta_batches_on_all_three_levels() -> None:
-    payloads = [json.loads(request.body) for request in burst(photos=20, duplicates=1)[0]]
+    payloads = [
+        json.loads(request.body) for request in burst(photos=20, duplicates=1)[0]
+    ]
     entries = [entry for payload in payloads for entry in payload["entry"]]
     changes = [change for entry in entries for change in entry["changes"]]
     assert max(len(payload["entry"]) for payload in payloads) > 1
@@ -123,14 +145,18 @@ def test_a_change_names_the_senders_of_its_messages() -> None:
         for entry in json.loads(request.body)["entry"]:
             for change in entry["changes"]:
                 named = {contact["wa_id"] for contact in change["value"]["contacts"]}
-                assert named == {message["from"] for message in change["value"]["messages"]}
+                assert named == {
+                    message["from"] for message in change["value"]["messages"]
+                }
 
 
 def test_a_mix_holds_every_kind_and_words_for_each_sender() -> None:
     _, ledger = burst(mix=True)
     by_owner: dict[str, set[Kind | None]] = {}
     for message in ledger.messages:
-        by_owner.setdefault(message.owner, set()).add(message.file.kind if message.file else None)
+        by_owner.setdefault(message.owner, set()).add(
+            message.file.kind if message.file else None
+        )
     extras = {Kind.VIDEO, Kind.VOICE, Kind.DOCUMENT, Kind.STICKER, None}
     assert len(by_owner) == 4
     assert all(kinds >= extras for kinds in by_owner.values())
@@ -140,10 +166,16 @@ def test_a_mix_holds_every_kind_and_words_for_each_sender() -> None:
 def test_links_come_with_some_deliveries_where_the_host_is_known() -> None:
     requests, _ = burst(photos=10, duplicates=1, links="http://127.0.0.1:9102")
     links = [message["image"].get("url", "") for message in meta_messages(requests)]
-    assert {link.startswith("http://127.0.0.1:9102/links/") for link in links} == {True, False}
+    assert {link.startswith("http://127.0.0.1:9102/links/") for link in links} == {
+        True,
+        False,
+    }
 
 
-@pytest.mark.parametrize(("values", "why"), [({"provider": "telegram"}, "telegram"), ({"senders": 10_001}, "10001")])
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [({"provider": "telegram"}, "telegram"), ({"senders": 10_001}, "10001")],
+)
 def test_an_impossible_burst_is_refused(values: dict[str, Any], why: str) -> None:
     with pytest.raises(ValueError, match=why):
         Burst(**values)

@@ -44,7 +44,9 @@ def hub(settings: Settings, provider: HostileProvider) -> Settings:
 def origin() -> Callable[..., Origin]:
     """An origin of ten minutes ago: a link that Meta announced with it is stale."""
 
-    def make(media_id: str = "", url: str = "", account: str = ACCOUNT, minutes: float = 10) -> Origin:
+    def make(
+        media_id: str = "", url: str = "", account: str = ACCOUNT, minutes: float = 10
+    ) -> Origin:
         return Origin(
             account=account,
             provider_media_id=media_id,

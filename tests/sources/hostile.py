@@ -3,7 +3,7 @@
     with HostileProvider(body=photo) as provider:
         provider.url("drip-body")          # a link to the file that behaves so
         provider.twilio_url("photo")       # Twilio's API: redirects to url("photo")
-        provider.base                      # Graph API: the media id "photo" resolves to url("photo")
+        provider.base                      # Graph API: media id "photo" resolves to url("photo")
         provider.received("/link/photo")   # the requests that came for this path
 
 A behaviour whose name starts with ``api-`` is played by the API itself, any other by
@@ -45,7 +45,9 @@ class Request:
 class Call:
     """One request, and the means to answer it badly."""
 
-    def __init__(self, provider: HostileProvider, sock: socket.socket, request: Request) -> None:
+    def __init__(
+        self, provider: HostileProvider, sock: socket.socket, request: Request
+    ) -> None:
         self.provider = provider
         self.sock = sock
         self.request = request
@@ -58,22 +60,47 @@ class Call:
     def send(self, data: bytes) -> None:
         self.sock.sendall(data)
 
-    def head(self, status: int = 200, *headers: str, content_type: str = "image/jpeg") -> None:
-        lines = [f"HTTP/1.1 {status} Whatever", f"Content-Type: {content_type}", *headers]
+    def head(
+        self, status: int = 200, *headers: str, content_type: str = "image/jpeg"
+    ) -> None:
+        lines = [
+            f"HTTP/1.1 {status} Whatever",
+            f"Content-Type: {content_type}",
+            *headers,
+        ]
         self.send("\r\n".join([*lines, "", ""]).encode())
 
-    def answer(self, status: int, body: bytes = b"", *headers: str, content_type: str = "image/jpeg") -> None:
+    def answer(
+        self,
+        status: int,
+        body: bytes = b"",
+        *headers: str,
+        content_type: str = "image/jpeg",
+    ) -> None:
         """A proper answer; the connection lives on."""
-        self.head(status, f"Content-Length: {len(body)}", *headers, content_type=content_type)
+        self.head(
+            status, f"Content-Length: {len(body)}", *headers, content_type=content_type
+        )
         self.send(body)
         self.keeps_alive = True
 
     def json(self, status: int, content: object, *headers: str) -> None:
-        self.answer(status, json.dumps(content).encode(), *headers, content_type="application/json")
+        self.answer(
+            status,
+            json.dumps(content).encode(),
+            *headers,
+            content_type="application/json",
+        )
 
-    def graph_error(self, status: int, code: int, subcode: int = 0, *headers: str) -> None:
+    def graph_error(
+        self, status: int, code: int, subcode: int = 0, *headers: str
+    ) -> None:
         # Graph really quotes tokens in its messages.
-        error = {"message": "Malformed access token hush-hush", "code": code, "error_subcode": subcode}
+        error = {
+            "message": "Malformed access token hush-hush",
+            "code": code,
+            "error_subcode": subcode,
+        }
         self.json(status, {"error": error}, *headers)
 
     def redirect(self, url: str, status: int = 302) -> None:
@@ -98,7 +125,9 @@ class Call:
 
     def reset(self) -> None:
         """RST instead of FIN."""
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
 
 
 Behaviour = Callable[[Call], None]
@@ -167,7 +196,9 @@ def _photo_once_then_reset(call: Call) -> None:
 
 @behaviour("204-and-a-body")
 def _204_and_a_body(call: Call) -> None:
-    """An answer that may have no body has one, which comes with the next request and looks like its answer."""
+    """An answer that may have no body has one, which comes with the next request and looks like its
+    answer.
+    """
     smuggled = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
     call.head(204, f"Content-Length: {len(smuggled)}")
     call.wait_for_more()
@@ -372,14 +403,18 @@ _BEHAVIOURS["api-parameter"] = lambda call: call.graph_error(400, 100)
 _BEHAVIOURS["api-token"] = lambda call: call.graph_error(400, 190, 463)
 _BEHAVIOURS["api-permission"] = lambda call: call.graph_error(400, 10)
 _BEHAVIOURS["api-permission-200"] = lambda call: call.graph_error(400, 299)
-_BEHAVIOURS["api-throttled"] = lambda call: call.graph_error(400, 80007, 0, "Retry-After: 7")
+_BEHAVIOURS["api-throttled"] = lambda call: call.graph_error(
+    400, 80007, 0, "Retry-After: 7"
+)
 _BEHAVIOURS["api-throttled-403"] = lambda call: call.graph_error(403, 4)
 _BEHAVIOURS["api-error-200"] = lambda call: call.graph_error(200, 190)
 _BEHAVIOURS["api-html"] = lambda call: _html(call)
 _BEHAVIOURS["api-list"] = lambda call: call.json(200, ["url"])
 _BEHAVIOURS["api-no-url"] = lambda call: call.json(200, {"id": "1"})
 _BEHAVIOURS["api-nested"] = lambda call: call.answer(200, b"[" * 60_000)
-_BEHAVIOURS["api-huge"] = lambda call: call.answer(200, b'{"url": "' + b"x" * 100_000 + b'"}')
+_BEHAVIOURS["api-huge"] = lambda call: call.answer(
+    200, b'{"url": "' + b"x" * 100_000 + b'"}'
+)
 _BEHAVIOURS["api-redirect"] = lambda call: call.redirect(call.provider.target)
 _BEHAVIOURS["api-drip"] = _drip_headers
 
@@ -392,7 +427,9 @@ class HostileProvider:
     answer with 401; ``facts`` overrides what the Graph API says of a file.
     """
 
-    def __init__(self, body: bytes = BODY, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, body: bytes = BODY, *, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.body = body
         self.tls = tls
         self.target: str = ""
@@ -420,12 +457,17 @@ class HostileProvider:
     def received(self, path: str = "") -> list[Request]:
         """The requests so far whose path ends so, in order."""
         with self._news:
-            return [request for request in self._requests if request.path.endswith(path)]
+            return [
+                request for request in self._requests if request.path.endswith(path)
+            ]
 
     def wait_received(self, path: str, seconds: float = 60.0) -> Request:
         """The first request for a path that ends so, as soon as it comes."""
         with self._news:
-            assert self._news.wait_for(lambda: any(each.path.endswith(path) for each in self._requests), seconds)
+            assert self._news.wait_for(
+                lambda: any(each.path.endswith(path) for each in self._requests),
+                seconds,
+            )
         return self.received(path)[0]
 
     def wait_connected(self, seconds: float = 60.0) -> bool:
@@ -436,14 +478,19 @@ class HostileProvider:
     def wait_hung_up(self, request: Request, seconds: float = 60.0) -> bool:
         """Whether the connection of this request ends within so long."""
         with self._news:
-            return self._news.wait_for(lambda: request.connection not in self._open, seconds)
+            return self._news.wait_for(
+                lambda: request.connection not in self._open, seconds
+            )
 
     def __enter__(self) -> Self:
         self._listening.start()
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.stopping.set()
         self._listener.shutdown(socket.SHUT_RDWR)
@@ -452,7 +499,8 @@ class HostileProvider:
         with self._news:
             for sock in self._open.values():
                 with contextlib.suppress(OSError):
-                    # Not SSLSocket's own, which takes the TLS state away from the thread that uses it.
+                    # Not SSLSocket's own, which takes the TLS state away from the thread that uses
+                    # it.
                     socket.socket.shutdown(sock, socket.SHUT_RDWR)
         for thread in self._serving:
             thread.join()
@@ -465,12 +513,16 @@ class HostileProvider:
                 return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self.tls:
-                sock = self.tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+                sock = self.tls.wrap_socket(
+                    sock, server_side=True, do_handshake_on_connect=False
+                )
             with self._news:
                 self._open[number] = sock
                 self.connections += 1
                 self._news.notify_all()
-            thread = threading.Thread(target=self._serve, args=(sock, number), daemon=True)
+            thread = threading.Thread(
+                target=self._serve, args=(sock, number), daemon=True
+            )
             self._serving.append(thread)
             thread.start()
 
@@ -478,7 +530,9 @@ class HostileProvider:
         with contextlib.suppress(OSError), sock, sock.makefile("rb") as stream:
             if isinstance(sock, ssl.SSLSocket):
                 sock.do_handshake()
-            while not self.stopping.is_set() and (request := _read_request(stream, number)):
+            while not self.stopping.is_set() and (
+                request := _read_request(stream, number)
+            ):
                 with self._news:
                     self._requests.append(request)
                     self._news.notify_all()
@@ -526,5 +580,8 @@ def _read_request(stream: BinaryIO, connection: int) -> Request | None:
     if not lines or not lines[0].endswith("HTTP/1.1"):
         return None
     method, path, _ = lines[0].split(" ")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+    headers = {
+        name.lower(): value.strip()
+        for name, _, value in (line.partition(":") for line in lines[1:])
+    }
     return Request(method, path, headers, connection)

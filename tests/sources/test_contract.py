@@ -58,7 +58,9 @@ def test_an_unknown_source_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("behaviour", ["photo", "redirect-here"])
-def test_the_file_comes_with_what_is_known_of_it(door: Source, find: Find, behaviour: str) -> None:
+def test_the_file_comes_with_what_is_known_of_it(
+    door: Source, find: Find, behaviour: str
+) -> None:
     with door.open(find(behaviour), Deadline(60)) as opened:
         assert b"".join(opened.chunks) == BODY
         assert opened.content_type == "image/jpeg"
@@ -94,13 +96,18 @@ def test_what_the_body_holds_is_not_judged_here(door: Source, find: Find) -> Non
 def test_a_broken_answer_is_an_error_of_one_meaning(
     door: Source, find: Find, behaviour: str, error: type[SourceError]
 ) -> None:
-    with pytest.raises(error) as caught, door.open(find(behaviour), Deadline(60)) as opened:
+    with (
+        pytest.raises(error) as caught,
+        door.open(find(behaviour), Deadline(60)) as opened,
+    ):
         b"".join(opened.chunks)
     assert type(caught.value) is error
     assert "hush" not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_host_that_asks_to_slow_down_says_for_how_long(door: Source, find: Find) -> None:
+def test_a_host_that_asks_to_slow_down_says_for_how_long(
+    door: Source, find: Find
+) -> None:
     with pytest.raises(ThrottledError) as caught, door.open(find("429"), Deadline(60)):
         pass
     assert caught.value.retry_after == timedelta(seconds=7)
@@ -114,7 +121,9 @@ def test_no_fetch_outlives_its_deadline(door: Source, find: Find) -> None:
         b"".join(opened.chunks)
 
 
-def test_leaving_early_hangs_up(door: Source, find: Find, provider: HostileProvider) -> None:
+def test_leaving_early_hangs_up(
+    door: Source, find: Find, provider: HostileProvider
+) -> None:
     with door.open(find("endless"), Deadline(60)) as opened:
         next(opened.chunks)
     assert provider.wait_hung_up(provider.received("/link/endless")[0])
@@ -130,7 +139,11 @@ def test_a_host_that_is_not_listed_is_not_called(
 
 
 def test_hosts_are_read_when_they_are_needed(
-    door: Source, find: Find, provider: HostileProvider, elsewhere: HostileProvider, hub: Settings
+    door: Source,
+    find: Find,
+    provider: HostileProvider,
+    elsewhere: HostileProvider,
+    hub: Settings,
 ) -> None:
     provider.target = elsewhere.url("photo")
     hub.META_MEDIA_HOSTS = [provider.host, elsewhere.host]

@@ -70,20 +70,36 @@ def test_every_other_address_is_refused(url: str) -> None:
 
 def test_anywhere_still_means_https_on_443() -> None:
     anywhere = Hosts(anywhere=True)
-    assert anywhere.permit("https://pictures.example/a") == Permit(host="pictures.example", port=443)
-    for url in ("http://pictures.example/a", "https://pictures.example:8443/a", f"https://{'a' * 64}.example/"):
+    assert anywhere.permit("https://pictures.example/a") == Permit(
+        host="pictures.example", port=443
+    )
+    for url in (
+        "http://pictures.example/a",
+        "https://pictures.example:8443/a",
+        f"https://{'a' * 64}.example/",
+    ):
         with pytest.raises(RefusedAddressError):
             anywhere.permit(url)
 
 
-@pytest.mark.parametrize("entry", ["https://fbsbx.com", "fbsbx.com/a", "user@fbsbx.com:1", "*.fbsbx.com", "", "a:b"])
+@pytest.mark.parametrize(
+    "entry",
+    ["https://fbsbx.com", "fbsbx.com/a", "user@fbsbx.com:1", "*.fbsbx.com", "", "a:b"],
+)
 def test_an_entry_that_can_not_be_meant_is_said_to_be_wrong(entry: str) -> None:
     with pytest.raises(ValueError):
         Hosts([entry])
 
 
 @pytest.mark.parametrize(
-    "address", ["93.184.216.34", "8.8.8.8", "2606:4700::1111", "64:ff9b::808:808", "2002:808:808::1"]
+    "address",
+    [
+        "93.184.216.34",
+        "8.8.8.8",
+        "2606:4700::1111",
+        "64:ff9b::808:808",
+        "2002:808:808::1",
+    ],
 )
 def test_public_addresses(address: str) -> None:
     assert is_public(address)
@@ -92,10 +108,41 @@ def test_public_addresses(address: str) -> None:
 @pytest.mark.parametrize(
     "address",
     [
-        *("127.0.0.1", "127.9.9.9", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1"),
-        *("169.254.169.254", "224.0.0.1", "240.0.0.1", "255.255.255.255", "192.0.2.1", "198.18.0.1"),
-        *("::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "fec0::1", "ff02::1", "2001:db8::1"),
-        *("::ffff:127.0.0.1", "::ffff:8.8.8.8", "::127.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a00:1", "2002:7f00:1::1"),
+        *(
+            "127.0.0.1",
+            "127.9.9.9",
+            "0.0.0.0",
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "100.64.0.1",
+        ),
+        *(
+            "169.254.169.254",
+            "224.0.0.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "192.0.2.1",
+            "198.18.0.1",
+        ),
+        *(
+            "::1",
+            "::",
+            "fe80::1",
+            "fe80::1%eth0",
+            "fc00::1",
+            "fec0::1",
+            "ff02::1",
+            "2001:db8::1",
+        ),
+        *(
+            "::ffff:127.0.0.1",
+            "::ffff:8.8.8.8",
+            "::127.0.0.1",
+            "64:ff9b::7f00:1",
+            "64:ff9b::a00:1",
+            "2002:7f00:1::1",
+        ),
     ],
 )
 def test_addresses_of_our_own_are_not_public(address: str) -> None:
@@ -105,7 +152,16 @@ def test_addresses_of_our_own_are_not_public(address: str) -> None:
 @pytest.mark.parametrize(
     "host",
     [
-        *("127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "localhost", "0x7f000001", "2130706433", "127.1", "0"),
+        *(
+            "127.0.0.1",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+            "localhost",
+            "0x7f000001",
+            "2130706433",
+            "127.1",
+            "0",
+        ),
         *("10.0.0.1", "169.254.169.254"),
     ],
 )
@@ -133,15 +189,25 @@ class Unlisted(Hosts):
 
 
 def test_a_private_address_is_not_even_connected_to(provider: HostileProvider) -> None:
-    with pytest.raises(RefusedAddressError), get(provider.url("photo"), hosts=Unlisted(), deadline=Deadline(5)):
+    with (
+        pytest.raises(RefusedAddressError),
+        get(provider.url("photo"), hosts=Unlisted(), deadline=Deadline(5)),
+    ):
         pass
     assert provider.connections == 0
 
 
-def test_a_connection_kept_under_other_terms_is_judged_again(provider: HostileProvider) -> None:
-    with get(provider.url("photo"), hosts=Hosts([provider.host]), deadline=Deadline(5)) as response:
+def test_a_connection_kept_under_other_terms_is_judged_again(
+    provider: HostileProvider,
+) -> None:
+    with get(
+        provider.url("photo"), hosts=Hosts([provider.host]), deadline=Deadline(5)
+    ) as response:
         response.body(10_000)
-    with pytest.raises(RefusedAddressError), get(provider.url("photo"), hosts=Unlisted(), deadline=Deadline(5)):
+    with (
+        pytest.raises(RefusedAddressError),
+        get(provider.url("photo"), hosts=Unlisted(), deadline=Deadline(5)),
+    ):
         pass
     assert len(provider.received()) == 1
 
@@ -153,7 +219,9 @@ class Misread(Hosts):
         return Permit(host="127.0.0.1", port=1, private=True)
 
 
-def test_an_address_that_is_read_in_two_ways_is_not_connected_to(provider: HostileProvider) -> None:
+def test_an_address_that_is_read_in_two_ways_is_not_connected_to(
+    provider: HostileProvider,
+) -> None:
     with (
         pytest.raises(RefusedAddressError, match="two ways"),
         get(provider.url("photo"), hosts=Misread(), deadline=Deadline(5)),

@@ -38,15 +38,21 @@ def hosts(provider: HostileProvider) -> Hosts:
     return Hosts([provider.host])
 
 
-def read(url: str, hosts: Hosts, deadline: Deadline | None = None, authorization: str = "") -> bytes:
+def read(
+    url: str, hosts: Hosts, deadline: Deadline | None = None, authorization: str = ""
+) -> bytes:
     deadline = deadline or Deadline(60)
-    with get(url, hosts=hosts, deadline=deadline, authorization=authorization) as response:
+    with get(
+        url, hosts=hosts, deadline=deadline, authorization=authorization
+    ) as response:
         return b"".join(response.chunks)
 
 
 @contextmanager
 def opened(provider: HostileProvider, name: str) -> Iterator[Response]:
-    with get(provider.url(name), hosts=Hosts([provider.host]), deadline=Deadline(60)) as response:
+    with get(
+        provider.url(name), hosts=Hosts([provider.host]), deadline=Deadline(60)
+    ) as response:
         yield response
 
 
@@ -55,11 +61,21 @@ def opened(provider: HostileProvider, name: str) -> Iterator[Response]:
 
 @pytest.mark.parametrize(
     ("name", "size", "delimited"),
-    [("photo", len(BODY), True), ("chunked", None, True), ("close-delimited", None, False)],
+    [
+        ("photo", len(BODY), True),
+        ("chunked", None, True),
+        ("close-delimited", None, False),
+    ],
 )
-def test_a_body_comes_whole(provider: HostileProvider, name: str, size: int | None, delimited: bool) -> None:
+def test_a_body_comes_whole(
+    provider: HostileProvider, name: str, size: int | None, delimited: bool
+) -> None:
     with opened(provider, name) as response:
-        assert (response.status, response.size, response.delimited) == (200, size, delimited)
+        assert (response.status, response.size, response.delimited) == (
+            200,
+            size,
+            delimited,
+        )
         assert b"".join(response.chunks) == BODY
 
 
@@ -81,7 +97,11 @@ def test_a_body_comes_whole(provider: HostileProvider, name: str, size: int | No
     ],
 )
 def test_a_broken_answer_is_an_error_that_names_no_link(
-    provider: HostileProvider, hosts: Hosts, name: str, error: type[SourceError], words: str
+    provider: HostileProvider,
+    hosts: Hosts,
+    name: str,
+    error: type[SourceError],
+    words: str,
 ) -> None:
     with pytest.raises(error, match=words) as caught:
         read(provider.url(name), hosts, authorization=CREDENTIALS)
@@ -90,13 +110,17 @@ def test_a_broken_answer_is_an_error_that_names_no_link(
     assert "hush" not in told
 
 
-def test_half_a_file_without_any_length_is_told_apart_by_nobody(provider: HostileProvider) -> None:
+def test_half_a_file_without_any_length_is_told_apart_by_nobody(
+    provider: HostileProvider,
+) -> None:
     with opened(provider, "truncated-close-delimited") as response:
         assert not response.delimited
         assert b"".join(response.chunks) == BODY[: len(BODY) // 2]
 
 
-def test_no_link_is_logged(provider: HostileProvider, hosts: Hosts, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_link_is_logged(
+    provider: HostileProvider, hosts: Hosts, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.INFO):
         assert read(provider.url("malformed-header"), hosts) == BODY
     assert "/link/" not in caplog.text
@@ -114,7 +138,9 @@ def test_a_name_that_nobody_knows_is_unavailable() -> None:
         read("https://mediahub.invalid/", Hosts(["mediahub.invalid"]), Deadline(2))
 
 
-def test_credentials_that_can_not_be_sent_are_not_told(provider: HostileProvider, hosts: Hosts) -> None:
+def test_credentials_that_can_not_be_sent_are_not_told(
+    provider: HostileProvider, hosts: Hosts
+) -> None:
     for token in ("Bearer hush\n", "Bearer hush-€"):
         with pytest.raises(UnavailableError) as caught:
             read(provider.url("photo"), hosts, authorization=token)
@@ -125,19 +151,32 @@ def test_credentials_that_can_not_be_sent_are_not_told(provider: HostileProvider
 # --- the deadline -------------------------------------------------------------------
 
 WITHOUT_END = [
-    *("drip-body", "drip-close-delimited", "drip-chunk-sizes", "drip-headers", "drip-status", "drip-error"),
+    *(
+        "drip-body",
+        "drip-close-delimited",
+        "drip-chunk-sizes",
+        "drip-headers",
+        "drip-status",
+        "drip-error",
+    ),
     *("slow-headers", "stalled-body", "endless", "endless-continue"),
 ]
 
 
 @pytest.mark.parametrize("name", WITHOUT_END)
-def test_nothing_outlives_its_deadline(provider: HostileProvider, hosts: Hosts, name: str) -> None:
+def test_nothing_outlives_its_deadline(
+    provider: HostileProvider, hosts: Hosts, name: str
+) -> None:
     with pytest.raises(UnavailableError, match=r"longer than 0\.25 s"):
         read(provider.url(name), hosts, Deadline(0.25))
 
 
-@pytest.mark.parametrize("name", ["drip-headers", "drip-close-delimited", "stalled-body", "slow-headers"])
-def test_a_fetch_can_be_cut_from_another_thread(provider: HostileProvider, hosts: Hosts, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["drip-headers", "drip-close-delimited", "stalled-body", "slow-headers"]
+)
+def test_a_fetch_can_be_cut_from_another_thread(
+    provider: HostileProvider, hosts: Hosts, name: str
+) -> None:
     deadline = Deadline(30)
 
     def lose_the_lease() -> None:
@@ -172,8 +211,14 @@ def test_a_deadline_that_passed_says_how_long_it_was() -> None:
         deadline.check()
 
 
-def test_a_deadline_leaves_no_thread_behind(provider: HostileProvider, hosts: Hosts) -> None:
-    before = {thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)}
+def test_a_deadline_leaves_no_thread_behind(
+    provider: HostileProvider, hosts: Hosts
+) -> None:
+    before = {
+        thread
+        for thread in threading.enumerate()
+        if isinstance(thread, threading.Timer)
+    }
     for _ in range(20):
         read(provider.url("photo"), hosts, Deadline(30))
     for thread in threading.enumerate():
@@ -185,7 +230,9 @@ def test_a_deadline_leaves_no_thread_behind(provider: HostileProvider, hosts: Ho
 # --- redirects and credentials --------------------------------------------------------
 
 
-def test_credentials_go_to_the_first_host_only(provider: HostileProvider, elsewhere: HostileProvider) -> None:
+def test_credentials_go_to_the_first_host_only(
+    provider: HostileProvider, elsewhere: HostileProvider
+) -> None:
     provider.target = elsewhere.url("photo")
     hosts = Hosts([provider.host, elsewhere.host])
     assert read(provider.url("redirect"), hosts, authorization=CREDENTIALS) == BODY
@@ -193,16 +240,25 @@ def test_credentials_go_to_the_first_host_only(provider: HostileProvider, elsewh
     assert "authorization" not in elsewhere.received()[0].headers
 
 
-def test_credentials_do_not_come_back_with_the_redirect(provider: HostileProvider, elsewhere: HostileProvider) -> None:
+def test_credentials_do_not_come_back_with_the_redirect(
+    provider: HostileProvider, elsewhere: HostileProvider
+) -> None:
     provider.target = elsewhere.url("redirect")
     elsewhere.target = provider.url("photo")
     hosts = Hosts([provider.host, elsewhere.host])
-    with get(provider.url("redirect"), hosts=hosts, deadline=Deadline(60), authorization=CREDENTIALS) as response:
+    with get(
+        provider.url("redirect"),
+        hosts=hosts,
+        deadline=Deadline(60),
+        authorization=CREDENTIALS,
+    ) as response:
         assert not response.authorized
     assert "authorization" not in provider.received("/photo")[0].headers
 
 
-def test_credentials_stay_on_the_way_within_one_host(provider: HostileProvider, hosts: Hosts) -> None:
+def test_credentials_stay_on_the_way_within_one_host(
+    provider: HostileProvider, hosts: Hosts
+) -> None:
     assert read(provider.url("redirect-here"), hosts, authorization=CREDENTIALS) == BODY
     assert provider.received("/photo")[0].headers["authorization"] == CREDENTIALS
 
@@ -216,13 +272,20 @@ def test_a_redirect_to_a_host_that_is_not_allowed_is_not_followed(
     assert elsewhere.connections == 0
 
 
-def test_the_endless_body_of_a_redirect_is_not_read(provider: HostileProvider, elsewhere: HostileProvider) -> None:
+def test_the_endless_body_of_a_redirect_is_not_read(
+    provider: HostileProvider, elsewhere: HostileProvider
+) -> None:
     provider.target = elsewhere.url("photo")
-    assert read(provider.url("redirect-endless"), Hosts([provider.host, elsewhere.host])) == BODY
+    assert (
+        read(provider.url("redirect-endless"), Hosts([provider.host, elsewhere.host]))
+        == BODY
+    )
     assert provider.wait_hung_up(provider.received()[0])
 
 
-def test_three_redirects_are_followed_and_no_more(provider: HostileProvider, hosts: Hosts) -> None:
+def test_three_redirects_are_followed_and_no_more(
+    provider: HostileProvider, hosts: Hosts
+) -> None:
     with pytest.raises(UnavailableError):
         read(provider.url("redirect-loop"), hosts)
     assert len(provider.received()) == 4
@@ -234,9 +297,14 @@ def test_a_redirect_without_a_target_is_the_answer(provider: HostileProvider) ->
 
 
 def test_neither_netrc_nor_a_proxy_variable_is_minded(
-    provider: HostileProvider, hosts: Hosts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    provider: HostileProvider,
+    hosts: Hosts,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login somebody password SECRET\n")
+    (tmp_path / ".netrc").write_text(
+        "machine 127.0.0.1 login somebody password SECRET\n"
+    )
     (tmp_path / ".netrc").chmod(0o600)
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
@@ -247,7 +315,9 @@ def test_neither_netrc_nor_a_proxy_variable_is_minded(
     assert "authorization" not in provider.received()[0].headers
 
 
-def test_a_request_says_who_asks_and_wants_the_bytes_as_they_are(provider: HostileProvider, hosts: Hosts) -> None:
+def test_a_request_says_who_asks_and_wants_the_bytes_as_they_are(
+    provider: HostileProvider, hosts: Hosts
+) -> None:
     read(provider.url("photo"), hosts)
     headers = provider.received()[0].headers
     assert headers["user-agent"] == "mediahub"
@@ -258,13 +328,17 @@ def test_a_request_says_who_asks_and_wants_the_bytes_as_they_are(provider: Hosti
 
 
 @pytest.mark.parametrize("first", ["photo", "chunked", "404", "redirect-here"])
-def test_connections_are_kept_alive(provider: HostileProvider, hosts: Hosts, first: str) -> None:
+def test_connections_are_kept_alive(
+    provider: HostileProvider, hosts: Hosts, first: str
+) -> None:
     read(provider.url(first), hosts)
     read(provider.url("photo"), hosts)
     assert provider.connections == 1
 
 
-def test_an_error_that_nobody_reads_keeps_the_connection_too(provider: HostileProvider, hosts: Hosts) -> None:
+def test_an_error_that_nobody_reads_keeps_the_connection_too(
+    provider: HostileProvider, hosts: Hosts
+) -> None:
     with opened(provider, "404"):
         pass
     read(provider.url("photo"), hosts)
@@ -272,13 +346,17 @@ def test_an_error_that_nobody_reads_keeps_the_connection_too(provider: HostilePr
 
 
 @pytest.mark.parametrize("first", ["photo-once", "photo-once-then-reset"])
-def test_a_kept_connection_that_was_closed_costs_nothing(provider: HostileProvider, hosts: Hosts, first: str) -> None:
+def test_a_kept_connection_that_was_closed_costs_nothing(
+    provider: HostileProvider, hosts: Hosts, first: str
+) -> None:
     read(provider.url(first), hosts)
     assert read(provider.url("photo"), hosts) == BODY
     assert provider.connections == 2
 
 
-def test_a_new_connection_that_is_closed_is_the_answer(provider: HostileProvider, hosts: Hosts) -> None:
+def test_a_new_connection_that_is_closed_is_the_answer(
+    provider: HostileProvider, hosts: Hosts
+) -> None:
     read(provider.url("photo-once"), hosts)
     with pytest.raises(UnavailableError):
         read(provider.url("reset-at-once"), hosts)
@@ -286,7 +364,9 @@ def test_a_new_connection_that_is_closed_is_the_answer(provider: HostileProvider
     assert len(provider.received("reset-at-once")) == 1
 
 
-def test_what_follows_an_answer_without_a_body_is_no_answer(provider: HostileProvider, hosts: Hosts) -> None:
+def test_what_follows_an_answer_without_a_body_is_no_answer(
+    provider: HostileProvider, hosts: Hosts
+) -> None:
     read(provider.url("204-and-a-body"), hosts)
     assert read(provider.url("photo"), hosts) == BODY
     assert len(provider.received("photo")) == 1
@@ -299,7 +379,9 @@ def test_leaving_early_hangs_up(provider: HostileProvider) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_forked_worker_makes_connections_of_its_own(provider: HostileProvider, hosts: Hosts) -> None:
+def test_a_forked_worker_makes_connections_of_its_own(
+    provider: HostileProvider, hosts: Hosts
+) -> None:
     read(provider.url("photo"), hosts)
     child = os.fork()
     if child == 0:
@@ -322,7 +404,10 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
         if host not in known:
             return list(real(host, port, *args, **kwargs))
         known["asked"].append(host)
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in known[host]]
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
+            for address in known[host]
+        ]
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     return known
@@ -337,13 +422,17 @@ def test_a_name_is_looked_up_once_so_no_second_answer_can_differ(
     assert names["asked"] == ["photos.example"]
 
 
-def test_a_dead_address_of_a_host_gives_way_to_the_next(provider: HostileProvider, names: dict[str, list[str]]) -> None:
+def test_a_dead_address_of_a_host_gives_way_to_the_next(
+    provider: HostileProvider, names: dict[str, list[str]]
+) -> None:
     names["photos.example"] = ["127.0.0.2", "127.0.0.1"]
     host = provider.host.replace("127.0.0.1", "photos.example")
     assert read(f"http://{host}/link/photo", Hosts([host])) == BODY
 
 
-def test_a_fetch_that_was_cut_asks_for_nothing_more(names: dict[str, list[str]]) -> None:
+def test_a_fetch_that_was_cut_asks_for_nothing_more(
+    names: dict[str, list[str]],
+) -> None:
     names["photos.example"] = ["127.0.0.1"]
     deadline = Deadline(30)
     deadline.cut("Another worker has the file.")
@@ -373,7 +462,9 @@ def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(certificate))
 
 
-def test_a_certificate_that_nobody_vouches_for_is_not_trusted(secure: HostileProvider) -> None:
+def test_a_certificate_that_nobody_vouches_for_is_not_trusted(
+    secure: HostileProvider,
+) -> None:
     with pytest.raises(UnavailableError, match="certificate") as caught:
         read(secure.url("photo"), Hosts([secure.host]), authorization=CREDENTIALS)
     assert secure.received() == []
@@ -388,8 +479,12 @@ def test_tls_connections_are_kept_alive_too(secure: HostileProvider) -> None:
 
 
 @pytest.mark.usefixtures("trusted")
-@pytest.mark.parametrize("name", ["drip-headers", "drip-close-delimited", "stalled-body"])
-def test_nothing_outlives_its_deadline_by_tls(secure: HostileProvider, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["drip-headers", "drip-close-delimited", "stalled-body"]
+)
+def test_nothing_outlives_its_deadline_by_tls(
+    secure: HostileProvider, name: str
+) -> None:
     with pytest.raises(UnavailableError, match=r"longer than 0\.25 s"):
         read(secure.url(name), Hosts([secure.host]), Deadline(0.25))
 
@@ -418,7 +513,10 @@ def test_a_provider_may_ask_until_a_time_of_day() -> None:
     assert timedelta(seconds=50) < asked <= timedelta(seconds=60)
 
 
-@pytest.mark.parametrize("text", ["", "soon", "-1", "٣", "1.5", "Fri, 01 Jan 99999999999999999999 00:00:00 GMT"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "soon", "-1", "٣", "1.5", "Fri, 01 Jan 99999999999999999999 00:00:00 GMT"],
+)
 def test_an_unreadable_wish_is_none(text: str) -> None:
     assert retry_after({"Retry-After": text}) is None
 

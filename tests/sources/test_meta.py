@@ -35,40 +35,61 @@ def fetch(origin: Origin, seconds: float = 60) -> tuple[OpenedFile, bytes]:
 # --- the way to the file --------------------------------------------------------
 
 
-def test_a_media_id_leads_to_a_link_and_the_link_to_the_file(origin: MakeOrigin, provider: HostileProvider) -> None:
+def test_a_media_id_leads_to_a_link_and_the_link_to_the_file(
+    origin: MakeOrigin, provider: HostileProvider
+) -> None:
     opened, body = fetch(origin("photo"))
     assert body == BODY
-    assert [request.path for request in provider.received()] == ["/v25.0/photo", "/link/photo"]
-    assert {request.headers["authorization"] for request in provider.received()} == {"Bearer hush-hush"}
+    assert [request.path for request in provider.received()] == [
+        "/v25.0/photo",
+        "/link/photo",
+    ]
+    assert {request.headers["authorization"] for request in provider.received()} == {
+        "Bearer hush-hush"
+    }
     assert (opened.size, opened.sha256) == (len(BODY), DIGEST.hexdigest())
 
 
-def test_a_fresh_announced_link_saves_asking(origin: MakeOrigin, provider: HostileProvider) -> None:
+def test_a_fresh_announced_link_saves_asking(
+    origin: MakeOrigin, provider: HostileProvider
+) -> None:
     opened, body = fetch(origin("photo", url=provider.url("photo"), minutes=4))
     assert (body, opened.sha256) == (BODY, "")
     assert [request.path for request in provider.received()] == ["/link/photo"]
     assert provider.received()[0].headers["authorization"] == "Bearer hush-hush"
 
 
-def test_a_link_of_more_than_five_minutes_is_not_tried(origin: MakeOrigin, provider: HostileProvider) -> None:
+def test_a_link_of_more_than_five_minutes_is_not_tried(
+    origin: MakeOrigin, provider: HostileProvider
+) -> None:
     fetch(origin("photo", url=provider.url("404"), minutes=6))
     assert provider.received("/404") == []
 
 
-@pytest.mark.parametrize("dead", ["400", "401", "403", "404", "410", "500", "204", "gzip", "reset-at-once"])
+@pytest.mark.parametrize(
+    "dead", ["400", "401", "403", "404", "410", "500", "204", "gzip", "reset-at-once"]
+)
 def test_a_dead_announced_link_means_asking_for_a_new_one(
     origin: MakeOrigin, provider: HostileProvider, dead: str
 ) -> None:
     assert fetch(origin("photo", url=provider.url(dead), minutes=1))[1] == BODY
-    assert [request.path for request in provider.received()] == [f"/link/{dead}", "/v25.0/photo", "/link/photo"]
+    assert [request.path for request in provider.received()] == [
+        f"/link/{dead}",
+        "/v25.0/photo",
+        "/link/photo",
+    ]
 
 
-def test_a_dead_link_is_closed_before_the_next_one_is_opened(origin: MakeOrigin, provider: HostileProvider) -> None:
+def test_a_dead_link_is_closed_before_the_next_one_is_opened(
+    origin: MakeOrigin, provider: HostileProvider
+) -> None:
     fetch(origin("photo", url=provider.url("404"), minutes=1))
     assert provider.connections == 1
 
 
-def test_a_link_that_asks_to_slow_down_is_heeded(origin: MakeOrigin, provider: HostileProvider) -> None:
+def test_a_link_that_asks_to_slow_down_is_heeded(
+    origin: MakeOrigin, provider: HostileProvider
+) -> None:
     with pytest.raises(ThrottledError):
         fetch(origin("photo", url=provider.url("429"), minutes=1))
     assert len(provider.received()) == 1
@@ -90,12 +111,16 @@ def test_the_token_does_not_go_to_a_resolved_host_that_is_not_metas(
     assert elsewhere.connections == 0
 
 
-def test_a_dead_link_without_an_id_is_gone(origin: MakeOrigin, provider: HostileProvider) -> None:
+def test_a_dead_link_without_an_id_is_gone(
+    origin: MakeOrigin, provider: HostileProvider
+) -> None:
     with pytest.raises(GoneError):
         fetch(origin(url=provider.url("404"), minutes=1))
 
 
-def test_a_media_id_stays_one_part_of_the_path(origin: MakeOrigin, provider: HostileProvider) -> None:
+def test_a_media_id_stays_one_part_of_the_path(
+    origin: MakeOrigin, provider: HostileProvider
+) -> None:
     with pytest.raises(SourceError):
         fetch(origin("a/../b?c#d"))
     assert provider.received()[0].path == "/v25.0/a%2F..%2Fb%3Fc%23d"
@@ -104,13 +129,20 @@ def test_a_media_id_stays_one_part_of_the_path(origin: MakeOrigin, provider: Hos
 # --- what the Graph API says of a file --------------------------------------------
 
 
-@pytest.mark.parametrize("sha256", [DIGEST.hexdigest(), base64.b64encode(DIGEST.digest()).decode()])
-def test_the_digest_may_be_hex_or_base64(origin: MakeOrigin, provider: HostileProvider, sha256: str) -> None:
+@pytest.mark.parametrize(
+    "sha256", [DIGEST.hexdigest(), base64.b64encode(DIGEST.digest()).decode()]
+)
+def test_the_digest_may_be_hex_or_base64(
+    origin: MakeOrigin, provider: HostileProvider, sha256: str
+) -> None:
     provider.facts = {"sha256": sha256}
     assert fetch(origin("photo"))[0].sha256 == DIGEST.hexdigest()
 
 
-@pytest.mark.parametrize(("said", "size"), [("4100", 4100), (4100, 4100), ("many", len(BODY)), (None, len(BODY))])
+@pytest.mark.parametrize(
+    ("said", "size"),
+    [("4100", 4100), (4100, 4100), ("many", len(BODY)), (None, len(BODY))],
+)
 def test_the_size_may_be_a_number_or_text(
     origin: MakeOrigin, provider: HostileProvider, said: object, size: int
 ) -> None:
@@ -127,10 +159,15 @@ def test_the_second_token_is_taken_when_the_first_is_refused(
     hub.META_ACCESS_TOKEN = ["hush-new", "hush-old"]
     provider.refused = {"Bearer hush-new"}
     assert fetch(origin("photo"))[1] == BODY
-    assert provider.received("/link/photo")[0].headers["authorization"] == "Bearer hush-old"
+    assert (
+        provider.received("/link/photo")[0].headers["authorization"]
+        == "Bearer hush-old"
+    )
 
 
-def test_all_tokens_refused_is_unauthorized(origin: MakeOrigin, provider: HostileProvider, hub: Settings) -> None:
+def test_all_tokens_refused_is_unauthorized(
+    origin: MakeOrigin, provider: HostileProvider, hub: Settings
+) -> None:
     hub.META_ACCESS_TOKEN = ["hush-new", "hush-old"]
     provider.refused = {"Bearer hush-new", "Bearer hush-old"}
     with pytest.raises(UnauthorizedError):
@@ -181,7 +218,9 @@ def test_no_token_is_unauthorized_and_says_where_to_set_one(
         ("410", UnavailableError),
     ],
 )
-def test_each_refusal_has_its_meaning(origin: MakeOrigin, behaviour: str, error: type[SourceError]) -> None:
+def test_each_refusal_has_its_meaning(
+    origin: MakeOrigin, behaviour: str, error: type[SourceError]
+) -> None:
     with pytest.raises(error) as caught:
         fetch(origin(behaviour))
     assert type(caught.value) is error
@@ -190,7 +229,9 @@ def test_each_refusal_has_its_meaning(origin: MakeOrigin, behaviour: str, error:
 
 
 @pytest.mark.parametrize("behaviour", ["api-429", "api-throttled"])
-def test_the_graph_api_may_say_for_how_long_to_slow_down(origin: MakeOrigin, behaviour: str) -> None:
+def test_the_graph_api_may_say_for_how_long_to_slow_down(
+    origin: MakeOrigin, behaviour: str
+) -> None:
     with pytest.raises(ThrottledError) as caught:
         fetch(origin(behaviour))
     assert caught.value.retry_after == timedelta(seconds=7)
@@ -202,7 +243,10 @@ def test_the_text_tells_staff_what_the_link_answered(origin: MakeOrigin) -> None
 
 
 def test_the_graph_api_leads_nowhere_else(
-    origin: MakeOrigin, provider: HostileProvider, elsewhere: HostileProvider, hub: Settings
+    origin: MakeOrigin,
+    provider: HostileProvider,
+    elsewhere: HostileProvider,
+    hub: Settings,
 ) -> None:
     provider.target = elsewhere.url("photo")
     hub.META_MEDIA_HOSTS = [provider.host, elsewhere.host]

@@ -70,7 +70,14 @@ def test_our_own_time_between_two_reads_does_not_count() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["drip-body", "drip-close-delimited", "drip-chunk-sizes", "drip-headers", "drip-error"]
+    "name",
+    [
+        "drip-body",
+        "drip-close-delimited",
+        "drip-chunk-sizes",
+        "drip-headers",
+        "drip-error",
+    ],
 )
 def test_a_provider_that_drips_is_cut_long_before_the_deadline(
     provider: HostileProvider, monkeypatch: pytest.MonkeyPatch, name: str
@@ -79,7 +86,9 @@ def test_a_provider_that_drips_is_cut_long_before_the_deadline(
     deadline = Deadline(300)
     with (
         pytest.raises(UnavailableError, match="too slow"),
-        get(provider.url(name), hosts=Hosts([provider.host]), deadline=deadline) as response,
+        get(
+            provider.url(name), hosts=Hosts([provider.host]), deadline=deadline
+        ) as response,
     ):
         response.body(100_000)
     assert deadline.remaining() > 200

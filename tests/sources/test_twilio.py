@@ -41,7 +41,9 @@ def sent(provider: HostileProvider) -> list[str | None]:
 
 
 @pytest.fixture
-def cdn(provider: HostileProvider, elsewhere: HostileProvider, hub: Settings) -> HostileProvider:
+def cdn(
+    provider: HostileProvider, elsewhere: HostileProvider, hub: Settings
+) -> HostileProvider:
     """The other host that Twilio's links lead to, as in life."""
     provider.links = elsewhere.base
     hub.TWILIO_MEDIA_HOSTS = [elsewhere.host]
@@ -111,10 +113,16 @@ def test_missing_credentials_are_unauthorized_and_named(
     ids=["both", "path", "origin"],
 )
 def test_another_account_gets_none_of_our_credentials(
-    origin: MakeOrigin, provider: HostileProvider, cdn: HostileProvider, announced: str, in_path: str
+    origin: MakeOrigin,
+    provider: HostileProvider,
+    cdn: HostileProvider,
+    announced: str,
+    in_path: str,
 ) -> None:
     with pytest.raises(ForbiddenError, match="AC…2222; TWILIO_ACCOUNT_SID is another"):
-        fetch(origin(url=provider.twilio_url("photo", account=in_path), account=announced))
+        fetch(
+            origin(url=provider.twilio_url("photo", account=in_path), account=announced)
+        )
     assert provider.connections == 0
 
 
@@ -139,7 +147,9 @@ def test_credentials_go_to_media_and_to_no_other_resource(
 # --- where the API is -------------------------------------------------------------
 
 
-@pytest.mark.parametrize("host", ["api.twilio.com", "api.dublin.ie1.twilio.com", "api.twilio.com:443"])
+@pytest.mark.parametrize(
+    "host", ["api.twilio.com", "api.dublin.ie1.twilio.com", "api.twilio.com:443"]
+)
 def test_an_api_of_ones_own_stands_in_for_twilios(
     origin: MakeOrigin, provider: HostileProvider, cdn: HostileProvider, host: str
 ) -> None:
@@ -151,12 +161,22 @@ def test_an_api_of_ones_own_stands_in_for_twilios(
 @pytest.mark.parametrize(
     "base",
     [
-        *("http://api.twilio.com", "https://api.twilio.com:8443", "https://api.twilio.com.evil.example"),
-        *("https://evil-api.twilio.com", "https://user@api.twilio.com", "https://api.evil.example"),
+        *(
+            "http://api.twilio.com",
+            "https://api.twilio.com:8443",
+            "https://api.twilio.com.evil.example",
+        ),
+        *(
+            "https://evil-api.twilio.com",
+            "https://user@api.twilio.com",
+            "https://api.evil.example",
+        ),
         *("https://apixtwilio.com", "http://127.0.0.1:9"),
     ],
 )
-def test_what_only_looks_like_the_api_is_refused(origin: MakeOrigin, provider: HostileProvider, base: str) -> None:
+def test_what_only_looks_like_the_api_is_refused(
+    origin: MakeOrigin, provider: HostileProvider, base: str
+) -> None:
     with pytest.raises(RefusedAddressError):
         fetch(origin(url=f"{base}{PATH}"))
     assert provider.connections == 0
@@ -197,7 +217,11 @@ def test_no_link_at_all_is_refused(origin: MakeOrigin) -> None:
     ],
 )
 def test_each_refusal_has_its_meaning(
-    origin: MakeOrigin, provider: HostileProvider, cdn: HostileProvider, behaviour: str, error: type[SourceError]
+    origin: MakeOrigin,
+    provider: HostileProvider,
+    cdn: HostileProvider,
+    behaviour: str,
+    error: type[SourceError],
 ) -> None:
     with pytest.raises(error) as caught:
         fetch(origin(url=provider.twilio_url(behaviour)))
@@ -205,7 +229,9 @@ def test_each_refusal_has_its_meaning(
     assert "hush" not in "".join(traceback.format_exception(caught.value))
 
 
-def test_the_api_may_say_for_how_long_to_slow_down(origin: MakeOrigin, provider: HostileProvider) -> None:
+def test_the_api_may_say_for_how_long_to_slow_down(
+    origin: MakeOrigin, provider: HostileProvider
+) -> None:
     with pytest.raises(ThrottledError) as caught:
         fetch(origin(url=provider.twilio_url("api-429")))
     assert caught.value.retry_after == timedelta(seconds=7)

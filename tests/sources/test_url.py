@@ -8,7 +8,12 @@ import pytest
 from pytest_django import Settings
 
 from media_app.sources import Deadline, Origin, source
-from media_app.sources.errors import ForbiddenError, GoneError, RefusedAddressError, SourceError
+from media_app.sources.errors import (
+    ForbiddenError,
+    GoneError,
+    RefusedAddressError,
+    SourceError,
+)
 from tests.sources.hostile import BODY, HostileProvider
 
 MakeOrigin = Callable[..., Origin]
@@ -19,7 +24,9 @@ def fetch(origin: Origin) -> bytes:
         return b"".join(opened.chunks)
 
 
-def test_the_address_may_be_the_files_own_id(origin: MakeOrigin, provider: HostileProvider) -> None:
+def test_the_address_may_be_the_files_own_id(
+    origin: MakeOrigin, provider: HostileProvider
+) -> None:
     assert fetch(origin(provider.url("photo"))) == BODY
 
 
@@ -30,10 +37,18 @@ def test_no_credentials_are_sent(origin: MakeOrigin, provider: HostileProvider) 
 
 @pytest.mark.parametrize(
     ("behaviour", "error"),
-    [("401", ForbiddenError), ("403", ForbiddenError), ("404", GoneError), ("410", GoneError)],
+    [
+        ("401", ForbiddenError),
+        ("403", ForbiddenError),
+        ("404", GoneError),
+        ("410", GoneError),
+    ],
 )
 def test_each_refusal_has_its_meaning(
-    origin: MakeOrigin, provider: HostileProvider, behaviour: str, error: type[SourceError]
+    origin: MakeOrigin,
+    provider: HostileProvider,
+    behaviour: str,
+    error: type[SourceError],
 ) -> None:
     with pytest.raises(error):
         fetch(origin(url=provider.url(behaviour)))
@@ -42,8 +57,17 @@ def test_each_refusal_has_its_meaning(
 @pytest.mark.parametrize(
     "url",
     [
-        *("https://127.0.0.1/a", "https://localhost/a", "https://169.254.169.254/latest", "https://[::1]/"),
-        *("http://pictures.example/a", "https://pictures.example:8443/a", "https://me@pictures.example/a"),
+        *(
+            "https://127.0.0.1/a",
+            "https://localhost/a",
+            "https://169.254.169.254/latest",
+            "https://[::1]/",
+        ),
+        *(
+            "http://pictures.example/a",
+            "https://pictures.example:8443/a",
+            "https://me@pictures.example/a",
+        ),
         *("file:///etc/passwd", "photo.jpg", ""),
     ],
 )
@@ -53,10 +77,17 @@ def test_what_is_not_public_https_is_refused(origin: MakeOrigin, url: str) -> No
 
 
 def test_a_host_and_port_of_either_list_is_allowed(
-    origin: MakeOrigin, provider: HostileProvider, elsewhere: HostileProvider, hub: Settings
+    origin: MakeOrigin,
+    provider: HostileProvider,
+    elsewhere: HostileProvider,
+    hub: Settings,
 ) -> None:
     hub.META_MEDIA_HOSTS, hub.TWILIO_MEDIA_HOSTS = [provider.host], [elsewhere.host]
-    assert fetch(origin(url=provider.url("photo"))) == fetch(origin(url=elsewhere.url("photo"))) == BODY
+    assert (
+        fetch(origin(url=provider.url("photo")))
+        == fetch(origin(url=elsewhere.url("photo")))
+        == BODY
+    )
 
 
 def test_loopback_is_refused_where_nobody_listed_it(

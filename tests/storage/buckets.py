@@ -18,9 +18,16 @@ KEY = "whatsapp:+14335551212/1716120082-0-3fa9c1d2e4b7.jpeg"
 
 @contextmanager
 def connect(
-    port: int, bucket: str, *, read_timeout: float = 30, certificate: Path | None = None, attempts: int = 1
+    port: int,
+    bucket: str,
+    *,
+    read_timeout: float = 30,
+    certificate: Path | None = None,
+    attempts: int = 1,
 ) -> Iterator[S3Storage]:
-    """A bucket over a client of its own, configured as the settings do; over TLS with a ``certificate``."""
+    """A bucket over a client of its own, configured as the settings do; over TLS with a
+    ``certificate``.
+    """
     client = boto3.Session(S3_KEY_ID, S3_SECRET, region_name="us-east-1").client(
         "s3",
         endpoint_url=f"{'https' if certificate else 'http'}://127.0.0.1:{port}",
@@ -58,7 +65,9 @@ def put(
     )
 
 
-def read(storage: Storage, key: str = KEY, start: int = 0, stop: int | None = None) -> bytes:
+def read(
+    storage: Storage, key: str = KEY, start: int = 0, stop: int | None = None
+) -> bytes:
     opened = storage.open_range(key, start, stop)
     assert opened is not None
     with closing(opened):

@@ -1,4 +1,6 @@
-"""The three places under one contract: a folder, a strict S3 server (moto) and a fast one (rclone)."""
+"""The three places under one contract: a folder, a strict S3 server (moto) and a fast one
+(rclone).
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def moto_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 @pytest.fixture(scope="session")
 def rclone_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     port = free_port()
-    with _running(rclone_server(tmp_path_factory.mktemp("rclone"), port, folders_seen_after="5m")):
+    with _running(
+        rclone_server(tmp_path_factory.mktemp("rclone"), port, folders_seen_after="5m")
+    ):
         yield port
 
 

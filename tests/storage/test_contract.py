@@ -12,7 +12,13 @@ from io import BytesIO
 import pytest
 import requests
 
-from media_app.storage import CHUNK, DiskStorage, ObjectExistsError, Storage, StorageError
+from media_app.storage import (
+    CHUNK,
+    DiskStorage,
+    ObjectExistsError,
+    Storage,
+    StorageError,
+)
 from mediahub.simulator.processes import free_port
 from tests.servers import rclone_server
 from tests.storage.buckets import KEY, connect, keys, put, read
@@ -27,19 +33,39 @@ def test_a_file_comes_back_as_it_was_put(storage: Storage) -> None:
 
 @pytest.mark.parametrize(
     ("start", "stop"),
-    [(0, 1), (1023, 1024), (1023, None), (100, 300), (1, None), (0, 1024), (1000, 9999), (0, 0), (7, 7)],
+    [
+        (0, 1),
+        (1023, 1024),
+        (1023, None),
+        (100, 300),
+        (1, None),
+        (0, 1024),
+        (1000, 9999),
+        (0, 0),
+        (7, 7),
+    ],
 )
-def test_a_range_is_exactly_what_was_asked_cut_at_the_end(storage: Storage, start: int, stop: int | None) -> None:
+def test_a_range_is_exactly_what_was_asked_cut_at_the_end(
+    storage: Storage, start: int, stop: int | None
+) -> None:
     put(storage, content=CONTENT)
     opened = storage.open_range(KEY, start, stop)
     assert opened is not None
     with closing(opened):
-        assert (opened.start, opened.stop, opened.total) == (start, min(1024, 1024 if stop is None else stop), 1024)
+        assert (opened.start, opened.stop, opened.total) == (
+            start,
+            min(1024, 1024 if stop is None else stop),
+            1024,
+        )
         assert b"".join(opened.chunks()) == CONTENT[start:stop]
 
 
-@pytest.mark.parametrize(("start", "stop"), [(1024, None), (1024, 1025), (5000, None), (-1, None), (3, 2)])
-def test_a_range_that_begins_outside_the_file_is_a_mistake(storage: Storage, start: int, stop: int | None) -> None:
+@pytest.mark.parametrize(
+    ("start", "stop"), [(1024, None), (1024, 1025), (5000, None), (-1, None), (3, 2)]
+)
+def test_a_range_that_begins_outside_the_file_is_a_mistake(
+    storage: Storage, start: int, stop: int | None
+) -> None:
     put(storage, content=CONTENT)
     with pytest.raises(ValueError, match="not"):
         storage.open_range(KEY, start, stop)
@@ -76,7 +102,9 @@ def test_a_reader_may_leave_early(storage: Storage) -> None:
     assert read(storage, stop=2) == b"xx"
 
 
-@pytest.mark.parametrize("key", ["whatsapp:+1999/none.jpeg", "whatsapp:+14335551212", f"{KEY}/below"])
+@pytest.mark.parametrize(
+    "key", ["whatsapp:+1999/none.jpeg", "whatsapp:+14335551212", f"{KEY}/below"]
+)
 def test_what_is_not_there_is_none(storage: Storage, key: str) -> None:
     put(storage)
     assert storage.open_range(key) is None
@@ -84,7 +112,9 @@ def test_what_is_not_there_is_none(storage: Storage, key: str) -> None:
     assert storage.head(key) is None
 
 
-def test_a_link_is_the_object_as_it_was_put_for_whoever_has_it(storage: Storage) -> None:
+def test_a_link_is_the_object_as_it_was_put_for_whoever_has_it(
+    storage: Storage,
+) -> None:
     put(storage, content=CONTENT)
     link = storage.url(KEY, 60)
     if isinstance(storage, DiskStorage):
@@ -99,10 +129,19 @@ def test_a_link_is_the_object_as_it_was_put_for_whoever_has_it(storage: Storage)
 def test_metadata_and_type_come_back(storage: Storage) -> None:
     """rclone keeps metadata in memory only: it comes back as long as the same process lives."""
     before = datetime.now(UTC)
-    put(storage, content=CONTENT, content_type="audio/ogg; codecs=opus", metadata={"sha256": "ab", "record-1": "e30="})
+    put(
+        storage,
+        content=CONTENT,
+        content_type="audio/ogg; codecs=opus",
+        metadata={"sha256": "ab", "record-1": "e30="},
+    )
     found = storage.head(KEY)
     assert found is not None
-    assert (found.key, found.size, found.content_type) == (KEY, 1024, "audio/ogg; codecs=opus")
+    assert (found.key, found.size, found.content_type) == (
+        KEY,
+        1024,
+        "audio/ogg; codecs=opus",
+    )
     assert found.metadata == {"sha256": "ab", "record-1": "e30="}
     assert abs(found.modified - before) < timedelta(minutes=1)
 
@@ -116,18 +155,31 @@ def test_metadata_of_nearly_2_kb_fits(storage: Storage) -> None:
 
 
 @pytest.mark.parametrize(
-    "metadata", [{"name": "фото"}, {"name": "a\nb"}, {"name": " a"}, {"Name": "a"}, {"record": "x" * 2043}]
+    "metadata",
+    [
+        {"name": "фото"},
+        {"name": "a\nb"},
+        {"name": " a"},
+        {"Name": "a"},
+        {"record": "x" * 2043},
+    ],
 )
-def test_metadata_that_some_storage_would_change_is_refused(storage: Storage, metadata: dict[str, str]) -> None:
+def test_metadata_that_some_storage_would_change_is_refused(
+    storage: Storage, metadata: dict[str, str]
+) -> None:
     with pytest.raises(ValueError, match=r"header|lower-case|2048"):
         put(storage, metadata=metadata)
     assert storage.head(KEY) is None
 
 
 @pytest.mark.parametrize("size", [6, 8])
-def test_a_body_of_another_size_than_said_is_refused(storage: Storage, size: int) -> None:
+def test_a_body_of_another_size_than_said_is_refused(
+    storage: Storage, size: int
+) -> None:
     with pytest.raises(ValueError, match="7 bytes"):
-        storage.put(KEY, BytesIO(b"a photo"), size=size, content_type="image/jpeg", metadata={})
+        storage.put(
+            KEY, BytesIO(b"a photo"), size=size, content_type="image/jpeg", metadata={}
+        )
     assert storage.head(KEY) is None
 
 
@@ -144,24 +196,53 @@ def test_a_body_that_cannot_be_read_is_an_error(storage: Storage) -> None:
             raise OSError(5, "Input/output error")
 
     with pytest.raises(StorageError):
-        storage.put(KEY, Unreadable(b"a photo"), size=7, content_type="image/jpeg", metadata={})
+        storage.put(
+            KEY, Unreadable(b"a photo"), size=7, content_type="image/jpeg", metadata={}
+        )
     assert storage.head(KEY) is None
 
 
 @pytest.mark.parametrize("kind", ["disk", "moto"])
-def test_a_put_leaves_what_is_there_as_it_is(kind: str, request: pytest.FixtureRequest) -> None:
+def test_a_put_leaves_what_is_there_as_it_is(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
     """Not on rclone: its S3 server ignores If-None-Match and replaces the object."""
     storage = request.getfixturevalue(kind)
-    put(storage, content=b"first", content_type="image/png", metadata={"sha256": "first"})
+    put(
+        storage,
+        content=b"first",
+        content_type="image/png",
+        metadata={"sha256": "first"},
+    )
     with pytest.raises(ObjectExistsError):
-        put(storage, content=b"second", content_type="image/gif", metadata={"sha256": "second"})
+        put(
+            storage,
+            content=b"second",
+            content_type="image/gif",
+            metadata={"sha256": "second"},
+        )
     found = storage.head(KEY)
-    assert (read(storage), found.content_type, found.metadata) == (b"first", "image/png", {"sha256": "first"})
+    assert (read(storage), found.content_type, found.metadata) == (
+        b"first",
+        "image/png",
+        {"sha256": "first"},
+    )
 
 
 def test_replace_changes_bytes_type_and_metadata(storage: Storage) -> None:
-    put(storage, content=b"first", content_type="image/png", metadata={"sha256": "first", "old": "1"})
-    put(storage, content=b"second!", content_type="image/gif", metadata={"sha256": "second"}, replace=True)
+    put(
+        storage,
+        content=b"first",
+        content_type="image/png",
+        metadata={"sha256": "first", "old": "1"},
+    )
+    put(
+        storage,
+        content=b"second!",
+        content_type="image/gif",
+        metadata={"sha256": "second"},
+        replace=True,
+    )
     found = storage.head(KEY)
     assert found is not None
     assert (read(storage), found.size) == (b"second!", 7)
@@ -174,9 +255,23 @@ def test_replace_also_puts_what_is_new(storage: Storage) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["", "/etc/passwd", "a//b", "a/../../b", "./a", "a/.hidden", "a\\b", "a\0b", "a/", "é" * 513]
+    "key",
+    [
+        "",
+        "/etc/passwd",
+        "a//b",
+        "a/../../b",
+        "./a",
+        "a/.hidden",
+        "a\\b",
+        "a\0b",
+        "a/",
+        "é" * 513,
+    ],
 )
-def test_a_key_that_some_storage_could_not_keep_is_refused(storage: Storage, key: str) -> None:
+def test_a_key_that_some_storage_could_not_keep_is_refused(
+    storage: Storage, key: str
+) -> None:
     with pytest.raises(ValueError, match="not a key"):
         put(storage, key)
 
@@ -187,7 +282,9 @@ def test_a_listing_is_one_sender_and_nobody_else(storage: Storage) -> None:
         put(storage, key)
     found = list(storage.list("whatsapp:+1433/"))
     assert [each.key for each in found] == sorted(theirs)
-    assert {(each.size, each.content_type, each.metadata) for each in found} == {(7, "", None)}
+    assert {(each.size, each.content_type, each.metadata) for each in found} == {
+        (7, "", None)
+    }
     assert all(each.modified.tzinfo for each in found)
     assert list(storage.list("whatsapp:+1999/")) == []
 
@@ -207,7 +304,11 @@ def test_a_prefix_that_is_no_folder_is_a_mistake(storage: Storage, prefix: str) 
 def test_over_a_thousand_objects_are_listed_and_deleted(storage: Storage) -> None:
     many = [f"whatsapp:+1433/{number:04}-0-aaaaaaaaaaaa.jpeg" for number in range(1100)]
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda key: put(storage, key), [*many, "whatsapp:+14335/1-0-c.jpeg"]))
+        list(
+            pool.map(
+                lambda key: put(storage, key), [*many, "whatsapp:+14335/1-0-c.jpeg"]
+            )
+        )
     assert keys(storage, "whatsapp:+1433/") == many
     storage.delete(key for key in many)
     assert keys(storage) == ["whatsapp:+14335/1-0-c.jpeg"]
@@ -224,7 +325,9 @@ def test_deleting_what_is_gone_is_done_already(storage: Storage) -> None:
 
 
 @pytest.fixture(scope="module", params=["disk", "server", "bucket"])
-def lost(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
+def lost(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Storage]:
     """A storage that worked, and is gone."""
     tmp_path = tmp_path_factory.mktemp("lost")
     if request.param == "disk":

@@ -1,4 +1,6 @@
-"""A sender's files by the prefix of their keys, on a folder and on two S3 servers, without a database."""
+"""A sender's files by the prefix of their keys, on a folder and on two S3 servers, without a
+database.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +17,33 @@ from media_app.discovery import Deleted, Found, delete, found
 from media_app.identity import UNKNOWN_OWNER
 from media_app.models import Media
 from media_app.previews import SIZES, preview_key
-from media_app.storage import DeleteError, DiskStorage, S3Storage, Storage, StorageError, media_storage
+from media_app.storage import (
+    DeleteError,
+    DiskStorage,
+    S3Storage,
+    Storage,
+    StorageError,
+    media_storage,
+)
 from mediahub.simulator.processes import free_port
 from tests.storage.buckets import connect, keys, put
 
 ADA = "whatsapp:+14335551"
 #: Their numbers begin or end like hers.
-NEIGHBOURS = ("whatsapp:+143355512", "whatsapp:+1433555", "whatsapp:14335551", "x/whatsapp:+14335551")
+NEIGHBOURS = (
+    "whatsapp:+143355512",
+    "whatsapp:+1433555",
+    "whatsapp:14335551",
+    "x/whatsapp:+14335551",
+)
 #: The same number, and one that it begins, on another channel.
 TEXTER = "sms:+14335551"
-TEXTERS_NEIGHBOURS = ("sms:+143355512", "whatsapp:+14335551", "sms:14335551", "rcs:+14335551")
+TEXTERS_NEIGHBOURS = (
+    "sms:+143355512",
+    "whatsapp:+14335551",
+    "sms:14335551",
+    "rcs:+14335551",
+)
 NOON = datetime(2024, 5, 19, 12, tzinfo=UTC)
 NOTHING = Deleted(files=(), previews=0, remaining={})
 
@@ -35,7 +54,11 @@ def key(second: int = 0, *, owner: str = ADA) -> str:
 
 
 def previews(*originals: str) -> list[str]:
-    return sorted(preview_key(Media(key=original), size) for original in originals for size in SIZES)
+    return sorted(
+        preview_key(Media(key=original), size)
+        for original in originals
+        for size in SIZES
+    )
 
 
 def lay(storage: Storage, *some: str) -> None:
@@ -57,7 +80,9 @@ def remains(storage: Storage) -> set[str]:
 # --- found ----------------------------------------------------------------------------
 
 
-def test_what_is_found_is_all_that_its_key_and_the_listing_say(storage: Storage) -> None:
+def test_what_is_found_is_all_that_its_key_and_the_listing_say(
+    storage: Storage,
+) -> None:
     put(storage, f"{ADA}/1716120082-3-3fa9c1d2e4b7.ogg", b"a voice")
     assert [*found(ADA, storage=storage)] == [
         Found(
@@ -78,7 +103,9 @@ def test_2500_files_are_found_and_deleted_and_no_neighbours(storage: Storage) ->
     lay_many(storage, *own)
     lay(storage, *previews(*own[:3]), *others)
     assert [file.key for file in found(ADA, storage=storage)] == own
-    assert delete(ADA, storage=storage) == Deleted(files=tuple(own), previews=6, remaining={})
+    assert delete(ADA, storage=storage) == Deleted(
+        files=tuple(own), previews=6, remaining={}
+    )
     assert remains(storage) == others
     assert delete(ADA, storage=storage) == NOTHING
 
@@ -91,10 +118,15 @@ def test_files_come_in_the_order_of_their_times(storage: Storage) -> None:
 
 
 @pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=-7))])
-def test_recent_is_what_the_provider_dates_from_that_second_on(storage: Storage, zone: timezone) -> None:
+def test_recent_is_what_the_provider_dates_from_that_second_on(
+    storage: Storage, zone: timezone
+) -> None:
     since = (NOON + timedelta(seconds=20.9)).astimezone(zone)
     lay(storage, key(19), key(20), key(21))
-    assert [file.key for file in found(ADA, since=since, storage=storage)] == [key(20), key(21)]
+    assert [file.key for file in found(ADA, since=since, storage=storage)] == [
+        key(20),
+        key(21),
+    ]
 
 
 def test_a_time_without_a_zone_is_a_mistake(disk: DiskStorage) -> None:
@@ -106,11 +138,26 @@ def test_a_time_without_a_zone_is_a_mistake(disk: DiskStorage) -> None:
 @pytest.mark.parametrize(
     "owner",
     [
-        *("", "+14335551", "14335551", "whatsapp:14335551", "whatsapp:+14335551/", " whatsapp:+14335551"),
-        *("whatsapp:", "whatsapp:+1433", "whatsapp:+１４３３５５５１", "whatsapp:us.13491208", "previews"),
+        *(
+            "",
+            "+14335551",
+            "14335551",
+            "whatsapp:14335551",
+            "whatsapp:+14335551/",
+            " whatsapp:+14335551",
+        ),
+        *(
+            "whatsapp:",
+            "whatsapp:+1433",
+            "whatsapp:+１４３３５５５１",
+            "whatsapp:us.13491208",
+            "previews",
+        ),
     ],
 )
-def test_an_owner_is_named_as_keys_name_it_or_not_at_all(disk: DiskStorage, owner: str) -> None:
+def test_an_owner_is_named_as_keys_name_it_or_not_at_all(
+    disk: DiskStorage, owner: str
+) -> None:
     put(disk, key())
     for call in (found, delete):
         with pytest.raises(ValueError, match="not an owner"):
@@ -126,21 +173,30 @@ def test_a_hidden_id_is_an_owner(storage: Storage) -> None:
 
 
 def test_another_channel_of_the_same_number_is_another_sender(storage: Storage) -> None:
-    own, others = key(owner=TEXTER), {key(owner=neighbour) for neighbour in TEXTERS_NEIGHBOURS}
+    own, others = (
+        key(owner=TEXTER),
+        {key(owner=neighbour) for neighbour in TEXTERS_NEIGHBOURS},
+    )
     lay(storage, own, *others)
     assert delete("sms:+1433555", storage=storage) == NOTHING
     assert delete(TEXTER, storage=storage).files == (own,)
     assert remains(storage) == others
 
 
-def test_files_of_unknown_senders_are_found_but_not_deleted_as_if_of_one(disk: DiskStorage) -> None:
+def test_files_of_unknown_senders_are_found_but_not_deleted_as_if_of_one(
+    disk: DiskStorage,
+) -> None:
     put(disk, key(owner=UNKNOWN_OWNER))
-    assert [file.key for file in found(UNKNOWN_OWNER, storage=disk)] == [key(owner=UNKNOWN_OWNER)]
+    assert [file.key for file in found(UNKNOWN_OWNER, storage=disk)] == [
+        key(owner=UNKNOWN_OWNER)
+    ]
     with pytest.raises(ValueError, match="not one sender's"):
         delete(UNKNOWN_OWNER, storage=disk)
 
 
-def test_what_is_not_ours_below_the_prefix_is_neither_found_nor_deleted(storage: Storage) -> None:
+def test_what_is_not_ours_below_the_prefix_is_neither_found_nor_deleted(
+    storage: Storage,
+) -> None:
     foreign = {
         f"{ADA}/notes.txt",
         f"{ADA}/1716120082-0-3fa9c1d2e4b7",
@@ -153,7 +209,9 @@ def test_what_is_not_ours_below_the_prefix_is_neither_found_nor_deleted(storage:
     }
     lay(storage, key(), *foreign)
     assert [file.key for file in found(ADA, storage=storage)] == [key()]
-    assert delete(ADA, storage=storage) == Deleted(files=(key(),), previews=0, remaining={})
+    assert delete(ADA, storage=storage) == Deleted(
+        files=(key(),), previews=0, remaining={}
+    )
     assert remains(storage) == foreign
 
 
@@ -188,7 +246,9 @@ def test_previews_without_their_file_go_too(storage: Storage) -> None:
     assert remains(storage) == set()
 
 
-def test_a_preview_that_is_made_while_its_file_is_deleted_goes_too(tmp_path: Path) -> None:
+def test_a_preview_that_is_made_while_its_file_is_deleted_goes_too(
+    tmp_path: Path,
+) -> None:
     class Viewed(DiskStorage):
         def delete(self, keys: Iterable[str]) -> None:
             wanted = [*keys]
@@ -198,14 +258,20 @@ def test_a_preview_that_is_made_while_its_file_is_deleted_goes_too(tmp_path: Pat
 
     storage = Viewed(tmp_path)
     lay(storage, key())
-    assert delete(ADA, storage=storage) == Deleted(files=(key(),), previews=2, remaining={})
+    assert delete(ADA, storage=storage) == Deleted(
+        files=(key(),), previews=2, remaining={}
+    )
     assert remains(storage) == set()
 
 
 class Stubborn(DiskStorage):
-    """Keeps some objects the first time that it shall delete them, and breaks down at some others."""
+    """Keeps some objects the first time that it shall delete them, and breaks down at some
+    others.
+    """
 
-    def __init__(self, root: Path, keeps: Iterable[str] = (), breaks_at: Iterable[str] = ()) -> None:
+    def __init__(
+        self, root: Path, keeps: Iterable[str] = (), breaks_at: Iterable[str] = ()
+    ) -> None:
         super().__init__(root)
         self.keeps, self.breaks_at = {*keeps}, {*breaks_at}
         self.batches: list[int] = []
@@ -223,7 +289,9 @@ class Stubborn(DiskStorage):
             raise DeleteError(f"{len(kept)} objects remain: in use", tuple(kept))
 
 
-def test_what_could_not_be_deleted_is_named_and_gone_after_the_next_run(tmp_path: Path) -> None:
+def test_what_could_not_be_deleted_is_named_and_gone_after_the_next_run(
+    tmp_path: Path,
+) -> None:
     own, kept = [key(second) for second in range(3)], (key(1), *previews(key(2))[:1])
     storage = Stubborn(tmp_path, keeps=kept)
     lay(storage, *own, *previews(*own))
@@ -231,30 +299,41 @@ def test_what_could_not_be_deleted_is_named_and_gone_after_the_next_run(tmp_path
     assert (deleted.files, deleted.previews) == ((own[0], own[2]), 5)
     assert deleted.remaining == dict.fromkeys(kept, "1 objects remain: in use")
     assert remains(storage) == {*kept}
-    assert delete(ADA, storage=storage) == Deleted(files=(key(1),), previews=1, remaining={})
+    assert delete(ADA, storage=storage) == Deleted(
+        files=(key(1),), previews=1, remaining={}
+    )
     assert (remains(storage), delete(ADA, storage=storage)) == (set(), NOTHING)
 
 
-def test_a_batch_that_fails_does_not_keep_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_fails_does_not_keep_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(discovery, "BATCH", 10)
     own = [key(second) for second in range(25)]
     storage = Stubborn(tmp_path, keeps=[own[3]], breaks_at=[own[12]])
     lay(storage, *own)
     deleted = delete(ADA, storage=storage)
     assert deleted.files == (*own[:3], *own[4:10], *own[20:])
-    assert deleted.remaining == {own[3]: "1 objects remain: in use", **dict.fromkeys(own[10:20], "timed out")}
+    assert deleted.remaining == {
+        own[3]: "1 objects remain: in use",
+        **dict.fromkeys(own[10:20], "timed out"),
+    }
     assert delete(ADA, storage=storage).files == (own[3], *own[10:20])
     assert remains(storage) == set()
 
 
-def test_no_more_are_deleted_at_once_than_s3_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_are_deleted_at_once_than_s3_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     storage, many = Stubborn(tmp_path), [key(second) for second in range(1001)]
     lay_many(storage, *many)
     delete(ADA, storage=storage)
     assert [size for size in storage.batches if size] == [1000, 1]
 
 
-def test_a_folder_that_does_not_open_keeps_only_its_own_objects(disk: DiskStorage) -> None:
+def test_a_folder_that_does_not_open_keeps_only_its_own_objects(
+    disk: DiskStorage,
+) -> None:
     """A link to itself: it opens for nobody, root included."""
     (disk.root / ADA).symlink_to(disk.root / ADA)
     lay(disk, *(key(owner=neighbour) for neighbour in NEIGHBOURS))
@@ -271,19 +350,31 @@ def test_two_who_delete_at_once_are_not_in_each_others_way(storage: Storage) -> 
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(lambda _: delete(ADA, storage=storage), range(2)))
     assert {each for result in results for each in result.files} == own
-    assert (remains(storage), [result.remaining for result in results]) == (set(), [{}, {}])
+    assert (remains(storage), [result.remaining for result in results]) == (
+        set(),
+        [{}, {}],
+    )
 
 
-def test_a_bucket_says_itself_what_it_kept(moto: S3Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bucket_says_itself_what_it_kept(
+    moto: S3Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lay(moto, key(0), key(1))
     ask = moto.client.delete_objects
 
     def refuse_one(**request: Any) -> Any:
         objects = request["Delete"]["Objects"]
-        request["Delete"] = {**request["Delete"], "Objects": [each for each in objects if each["Key"] != key(1)]}
+        request["Delete"] = {
+            **request["Delete"],
+            "Objects": [each for each in objects if each["Key"] != key(1)],
+        }
         return {**ask(**request), "Errors": [{"Key": key(1), "Code": "AccessDenied"}]}
 
     with monkeypatch.context() as patch:
         patch.setattr(moto.client, "delete_objects", refuse_one)
-        assert delete(ADA, storage=moto).remaining == {key(1): "1 objects remain: AccessDenied"}
-    assert delete(ADA, storage=moto) == Deleted(files=(key(1),), previews=0, remaining={})
+        assert delete(ADA, storage=moto).remaining == {
+            key(1): "1 objects remain: AccessDenied"
+        }
+    assert delete(ADA, storage=moto) == Deleted(
+        files=(key(1),), previews=0, remaining={}
+    )

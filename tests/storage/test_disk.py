@@ -72,7 +72,8 @@ store.put(
 )
 """
 
-# Puts, and loses its folder between making it and using it, as to a delete of the last object there.
+# Puts, and loses its folder between making it and using it, as to a delete of the last object
+# there.
 UNLUCKY_WRITER = """
 import io, os, sys
 from pathlib import Path
@@ -95,7 +96,9 @@ sys.exit(not lost)
 
 def writer(program: str, disk: DiskStorage, *arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-c", program, str(disk.root), KEY, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", program, str(disk.root), KEY, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
 
 
@@ -104,7 +107,9 @@ def hidden(disk: DiskStorage) -> list[str]:
 
 
 @pytest.mark.parametrize("mode", ["create", "replace"])
-def test_a_writer_killed_halfway_leaves_nothing_to_see(disk: DiskStorage, mode: str) -> None:
+def test_a_writer_killed_halfway_leaves_nothing_to_see(
+    disk: DiskStorage, mode: str
+) -> None:
     with writer(STUCK_WRITER, disk, mode) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"halfway\n"
@@ -118,7 +123,9 @@ def test_a_writer_killed_halfway_leaves_nothing_to_see(disk: DiskStorage, mode: 
 
 
 @pytest.mark.parametrize("change", ["1", "2"])
-def test_a_new_object_is_never_seen_without_its_metadata(disk: DiskStorage, change: str) -> None:
+def test_a_new_object_is_never_seen_without_its_metadata(
+    disk: DiskStorage, change: str
+) -> None:
     with writer(DYING_WRITER, disk, "create", change) as process:
         assert process.wait() == -signal.SIGKILL
     assert disk.head(KEY) is None
@@ -126,12 +133,17 @@ def test_a_new_object_is_never_seen_without_its_metadata(disk: DiskStorage, chan
 
 
 @pytest.mark.parametrize("change", ["1", "2", "3", "4"])
-def test_a_killed_replacement_never_gives_old_bytes_new_metadata(disk: DiskStorage, change: str) -> None:
+def test_a_killed_replacement_never_gives_old_bytes_new_metadata(
+    disk: DiskStorage, change: str
+) -> None:
     put(disk, content=b"old!", metadata={"is": "old"})
     with writer(DYING_WRITER, disk, "replace", change) as process:
         assert process.wait() == -signal.SIGKILL
     found = disk.head(KEY)
-    assert found is None or (found.size, found.metadata) in [(4, {"is": "old"}), (3, {"is": "new"})]
+    assert found is None or (found.size, found.metadata) in [
+        (4, {"is": "old"}),
+        (3, {"is": "new"}),
+    ]
 
 
 def test_a_body_that_fails_leaves_no_file(disk: DiskStorage) -> None:
@@ -142,7 +154,13 @@ def test_a_body_that_fails_leaves_no_file(disk: DiskStorage) -> None:
             return super().read(size)
 
     with pytest.raises(RuntimeError, match="no more"):
-        disk.put(KEY, Failing(bytes(1_000_000)), size=1_000_000, content_type="image/jpeg", metadata={})
+        disk.put(
+            KEY,
+            Failing(bytes(1_000_000)),
+            size=1_000_000,
+            content_type="image/jpeg",
+            metadata={},
+        )
     assert hidden(disk) == []
 
 
@@ -170,12 +188,27 @@ def test_a_full_disk_is_an_error_that_leaves_no_file(disk: DiskStorage) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["/etc/passwd", "../secret", "a/../../secret", "a//b", "a/./b", "..\\secret", "a/.b.meta", "a\0b", "", "a" * 1025],
+    [
+        "/etc/passwd",
+        "../secret",
+        "a/../../secret",
+        "a//b",
+        "a/./b",
+        "..\\secret",
+        "a/.b.meta",
+        "a\0b",
+        "",
+        "a" * 1025,
+    ],
 )
 def test_no_key_leads_out_of_the_folder(disk: DiskStorage, key: str) -> None:
     (disk.root.parent / "secret").write_bytes(b"secret")
     put(disk, "neighbour")
-    for call in (disk.head, disk.open_range, lambda key: disk.delete(["neighbour", key])):
+    for call in (
+        disk.head,
+        disk.open_range,
+        lambda key: disk.delete(["neighbour", key]),
+    ):
         with pytest.raises(ValueError, match="not a key"):
             call(key)
     with pytest.raises(ValueError, match="not a key"):
@@ -193,7 +226,9 @@ def test_hidden_files_are_no_objects(disk: DiskStorage) -> None:
     assert keys(disk) == [KEY]
 
 
-def test_a_file_laid_there_by_hand_is_an_object_without_metadata(disk: DiskStorage) -> None:
+def test_a_file_laid_there_by_hand_is_an_object_without_metadata(
+    disk: DiskStorage,
+) -> None:
     (disk.root / "by hand.txt").write_bytes(b"hello")
     found = disk.head("by hand.txt")
     assert found is not None
@@ -204,7 +239,9 @@ def test_a_file_laid_there_by_hand_is_an_object_without_metadata(disk: DiskStora
 
 
 @pytest.mark.parametrize("damage", [b"{", b"[]", b"{}", b"\xff"])
-def test_damaged_metadata_is_an_error_not_an_empty_answer(disk: DiskStorage, damage: bytes) -> None:
+def test_damaged_metadata_is_an_error_not_an_empty_answer(
+    disk: DiskStorage, damage: bytes
+) -> None:
     put(disk, metadata={"sha256": "ab"})
     (sidecar,) = disk.root.rglob(".*")
     assert json.loads(sidecar.read_bytes())["metadata"] == {"sha256": "ab"}
@@ -228,7 +265,9 @@ def test_a_delete_names_what_remains_and_does_the_rest(disk: DiskStorage) -> Non
     stubborn = f"{FOLDER}/{'x' * 300}"
     put(disk)
     put(disk, "other/file")
-    with pytest.raises(DeleteError, match="1 objects remain: File name too long") as raised:
+    with pytest.raises(
+        DeleteError, match="1 objects remain: File name too long"
+    ) as raised:
         disk.delete([stubborn, KEY, "other/file"])
     assert raised.value.keys == (stubborn,)
     assert keys(disk) == []
@@ -273,7 +312,12 @@ def test_readers_of_an_object_being_replaced_find_old_or_new(disk: DiskStorage) 
         watchers = [pool.submit(watch) for _ in range(2)]
         try:
             for size in range(100):
-                put(disk, content=b"x" * size, metadata={"size": str(size)}, replace=True)
+                put(
+                    disk,
+                    content=b"x" * size,
+                    metadata={"size": str(size)},
+                    replace=True,
+                )
         finally:
             done.set()
         assert all(watcher.result() for watcher in watchers)
@@ -329,7 +373,9 @@ def test_a_file_and_a_folder_cannot_share_a_name(disk: DiskStorage, key: str) ->
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
-def test_files_are_for_the_owner_and_the_group_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+def test_files_are_for_the_owner_and_the_group_whatever_the_umask(
+    tmp_path: Path, umask: int
+) -> None:
     """The group is nginx's, which sends the files; nobody else on the machine reads them."""
     before = os.umask(umask)
     try:
@@ -340,7 +386,9 @@ def test_files_are_for_the_owner_and_the_group_whatever_the_umask(tmp_path: Path
     folders = [root, *(path for path in root.rglob("*") if path.is_dir())]
     files = [path for path in root.rglob("*") if path.is_file()]
     assert {path.stat().st_mode & 0o777 for path in folders} == {0o750}
-    assert len(files) == 2 and {path.stat().st_mode & 0o777 for path in files} == {0o640}
+    assert len(files) == 2 and {path.stat().st_mode & 0o777 for path in files} == {
+        0o640
+    }
 
 
 def test_a_folder_that_somebody_has_opened_stays_as_it_is(tmp_path: Path) -> None:

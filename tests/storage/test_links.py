@@ -46,7 +46,9 @@ def test_the_link_that_was_not_asked_for_the_longest_makes_room(
     assert [kept.get("a"), kept.get("c"), kept.get("b")] == ["a-1", "c-3", "b-4"]
 
 
-def test_a_link_signed_anew_counts_as_asked_for_now(kept: Links, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_signed_anew_counts_as_asked_for_now(
+    kept: Links, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(links, "MAX_LINKS", 2)
     for key in ("a", "b"):
         kept.get(key)

@@ -18,7 +18,12 @@ from tests.storage.buckets import put, read
 
 
 def media_is(backend: str, **options: Any) -> override_settings:
-    return override_settings(STORAGES={**django_settings.STORAGES, "media": {"BACKEND": backend, "OPTIONS": options}})
+    return override_settings(
+        STORAGES={
+            **django_settings.STORAGES,
+            "media": {"BACKEND": backend, "OPTIONS": options},
+        }
+    )
 
 
 def folder(path: Path) -> override_settings:
@@ -44,7 +49,9 @@ def test_a_folder_of_the_settings_is_a_disk_storage(tmp_path: Path) -> None:
     assert (tmp_path / "media" / "a" / "b").read_bytes() == b"a photo"
 
 
-def test_a_bucket_of_the_settings_is_an_s3_storage(moto_port: int, moto: S3Storage) -> None:
+def test_a_bucket_of_the_settings_is_an_s3_storage(
+    moto_port: int, moto: S3Storage
+) -> None:
     with bucket(moto_port, moto.bucket):
         storage = media_storage()
         assert isinstance(storage, S3Storage)
@@ -53,9 +60,19 @@ def test_a_bucket_of_the_settings_is_an_s3_storage(moto_port: int, moto: S3Stora
     assert read(moto, "a/b") == b"a photo"
 
 
-def test_all_threads_share_one_storage_and_its_client(moto_port: int, moto: S3Storage) -> None:
+def test_all_threads_share_one_storage_and_its_client(
+    moto_port: int, moto: S3Storage
+) -> None:
     with bucket(moto_port, moto.bucket), ThreadPoolExecutor(8) as pool:
-        assert len({id(storage) for storage in pool.map(lambda _: media_storage(), range(32))}) == 1
+        assert (
+            len(
+                {
+                    id(storage)
+                    for storage in pool.map(lambda _: media_storage(), range(32))
+                }
+            )
+            == 1
+        )
 
 
 def test_changed_settings_are_followed(tmp_path: Path) -> None:
@@ -76,13 +93,19 @@ def test_a_forked_child_builds_its_own(moto_port: int, moto: S3Storage) -> None:
         child = os.fork()
         if child == 0:
             theirs = media_storage()
-            os._exit(0 if isinstance(theirs, S3Storage) and theirs.client is not mine.client else 1)
+            os._exit(
+                0
+                if isinstance(theirs, S3Storage) and theirs.client is not mine.client
+                else 1
+            )
         assert os.waitpid(child, 0)[1] == 0
 
 
 def test_another_kind_of_storage_is_a_mistake_of_the_settings() -> None:
     with (
         media_is("django.core.files.storage.InMemoryStorage"),
-        pytest.raises(ImproperlyConfigured, match="InMemoryStorage: neither a bucket nor a folder"),
+        pytest.raises(
+            ImproperlyConfigured, match="InMemoryStorage: neither a bucket nor a folder"
+        ),
     ):
         media_storage()

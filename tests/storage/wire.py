@@ -1,4 +1,6 @@
-"""Plain sockets between a client and a server: one that counts, one that answers what it is told."""
+"""Plain sockets between a client and a server: one that counts, one that answers what it is
+told.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from dataclasses import dataclass, field
 
 @contextmanager
 def _listening(serve: _Serve) -> Iterator[int]:
-    """A port of 127.0.0.1 whose connections are each served in a thread; all are closed at the end."""
+    """A port of 127.0.0.1 whose connections are each served in a thread; all are closed at the
+    end.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
     connections: list[socket.socket] = []
     threads: list[threading.Thread] = []
@@ -23,7 +27,9 @@ def _listening(serve: _Serve) -> Iterator[int]:
             while True:
                 connection, _ = listener.accept()
                 connections.append(connection)
-                threads.append(threading.Thread(target=serve.connection, args=(connection,)))
+                threads.append(
+                    threading.Thread(target=serve.connection, args=(connection,))
+                )
                 threads[-1].start()
 
     acceptor = threading.Thread(target=accept)
@@ -86,13 +92,19 @@ def counting(port: int) -> Iterator[tuple[int, Counter]]:
 
 
 def response(status: str, headers: Mapping[str, str], body: bytes = b"") -> bytes:
-    lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    lines = [
+        f"HTTP/1.1 {status}",
+        *(f"{name}: {value}" for name, value in headers.items()),
+        "",
+        "",
+    ]
     return "\r\n".join(lines).encode() + body
 
 
 @dataclass
 class Told(_Serve):
-    """Answers one request on each connection: the first with the first answer, all others with the last.
+    """Answers one request on each connection: the first with the first answer, all others with the
+    last.
 
     Then it closes, or waits until the client does.
     """
@@ -123,11 +135,15 @@ class Told(_Serve):
         while b"\r\n\r\n" not in request:
             request += connection.recv(65536)
         self.asked.append(request)
-        connection.sendall(self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])
+        connection.sendall(
+            self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        )
 
 
 @contextmanager
-def answering(*answers: bytes, hold: bool = False, tls: ssl.SSLContext | None = None) -> Iterator[tuple[int, Told]]:
+def answering(
+    *answers: bytes, hold: bool = False, tls: ssl.SSLContext | None = None
+) -> Iterator[tuple[int, Told]]:
     told = Told([*answers], hold, tls)
     with _listening(told) as port:
         yield port, told

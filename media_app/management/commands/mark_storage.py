@@ -12,24 +12,36 @@ from media_app.storage import StorageError, media_storage
 class Command(BaseCommand):
     help = """Say that the storage of the settings is the one of this database, and complete.
 
-The hub marks its storage by itself. This is for after a change on purpose: files that were copied to another folder
-or bucket without the marker, or an empty storage to start with anew.
+The hub marks its storage by itself. This is for after a change on purpose: files that
+were copied to another folder or bucket without the marker, or an empty storage to start with anew.
 
   python manage.py mark_storage              a storage that carries no marker
   python manage.py mark_storage --replace    one that another installation has used
 """
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs)
+    def create_parser(
+        self, prog_name: str, subcommand: str, **kwargs: Any
+    ) -> CommandParser:
+        return super().create_parser(
+            prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs
+        )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--replace", action="store_true", help="take it over from another installation")
+        parser.add_argument(
+            "--replace",
+            action="store_true",
+            help="take it over from another installation",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             is_new = installation.mark(media_storage(), replace=options["replace"])
         except installation.ForeignStorageError as error:
-            raise CommandError(f"{error} --replace takes it over.", returncode=4) from error
+            raise CommandError(
+                f"{error} --replace takes it over.", returncode=4
+            ) from error
         except StorageError as error:
             raise CommandError(str(error)) from error
-        self.stdout.write("The storage is marked." if is_new else "The storage is marked already.")
+        self.stdout.write(
+            "The storage is marked." if is_new else "The storage is marked already."
+        )

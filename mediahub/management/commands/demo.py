@@ -40,14 +40,30 @@ in one burst; waits until all are stored; and leaves the admin open for a look a
 Everything it writes is in .demo/, made anew each time.
 """
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs)
+    def create_parser(
+        self, prog_name: str, subcommand: str, **kwargs: Any
+    ) -> CommandParser:
+        return super().create_parser(
+            prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs
+        )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--once", action="store_true", help="exit after the burst instead of staying up")
-        parser.add_argument("--port", type=int, help=f"where the admin listens ({PORT}, or any free one)")
-        parser.add_argument("--photos", type=int, default=3, help="photos from each sender (3)")
-        parser.add_argument("--senders", type=int, default=20, help="customers who send at once (20)")
+        parser.add_argument(
+            "--once",
+            action="store_true",
+            help="exit after the burst instead of staying up",
+        )
+        parser.add_argument(
+            "--port",
+            type=int,
+            help=f"where the admin listens ({PORT}, or any free one)",
+        )
+        parser.add_argument(
+            "--photos", type=int, default=3, help="photos from each sender (3)"
+        )
+        parser.add_argument(
+            "--senders", type=int, default=20, help="customers who send at once (20)"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         signal.signal(signal.SIGTERM, _interrupt)
@@ -61,12 +77,19 @@ Everything it writes is in .demo/, made anew each time.
     def _show(self, directory: Path, options: dict[str, Any]) -> None:
         password = secrets.token_urlsafe(9)
         port = options["port"] or (PORT if is_free(PORT) else free_port())
-        self.stdout.write("Starting web server, workers, sweeper, Redis and the simulated providers …")
+        self.stdout.write(
+            "Starting web server, workers, sweeper, Redis and the simulated providers …"
+        )
         with (
             SimulatedProvider() as provider,
             Shop() as shop,
             Hub(
-                directory, api_url=provider.api_url, cdn_host=provider.cdn_host, port=port, sweep_every=5, env=shop.env
+                directory,
+                api_url=provider.api_url,
+                cdn_host=provider.cdn_host,
+                port=port,
+                sweep_every=5,
+                env=shop.env,
             ) as hub,
         ):
             hub.manage(
@@ -81,18 +104,34 @@ Everything it writes is in .demo/, made anew each time.
             looked = self._look(hub, password)
             self.stdout.write("\nA customer sells something:")
             handed_over = self._talk(hub, provider, shop)
-            self.stdout.write(f"\nAdmin   {hub.url}/admin/\nLogin   {USERNAME}\nPassword {password}\n")
+            self.stdout.write(
+                f"\nAdmin   {hub.url}/admin/\nLogin   {USERNAME}\nPassword {password}\n"
+            )
             if options["once"]:
                 if not (complete and looked and handed_over):
-                    raise CommandError(f"The demo did not end well; the logs are in {directory.name}/.")
+                    raise CommandError(
+                        f"The demo did not end well; the logs are in {directory.name}/."
+                    )
                 return
             self.stdout.write("Look around; Ctrl-C ends it.")
             while True:
                 signal.pause()
 
     def _simulate(self, hub: Hub, options: dict[str, Any]) -> bool:
-        command = [sys.executable, str(BASE_DIR / "manage.py"), "simulate", "--provider", "both", "--mix"]
-        command += ["--photos", str(options["photos"]), "--senders", str(options["senders"])]
+        command = [
+            sys.executable,
+            str(BASE_DIR / "manage.py"),
+            "simulate",
+            "--provider",
+            "both",
+            "--mix",
+        ]
+        command += [
+            "--photos",
+            str(options["photos"]),
+            "--senders",
+            str(options["senders"]),
+        ]
         done = subprocess.run(command, env=hub.env, cwd=BASE_DIR, check=False)  # noqa: S603
         return done.returncode == 0
 
@@ -102,7 +141,9 @@ Everything it writes is in .demo/, made anew each time.
         except VisitError as error:
             self.stdout.write(f"A look at the admin failed: {error}")
             return False
-        self.stdout.write(f"Signed in and fetched {glance.content_range or glance.status} of {glance.url}")
+        self.stdout.write(
+            f"Signed in and fetched {glance.content_range or glance.status} of {glance.url}"
+        )
         return glance.status == 206 and len(glance.body) == 100
 
     def _talk(self, hub: Hub, provider: SimulatedProvider, shop: Shop) -> bool:
@@ -127,7 +168,9 @@ Everything it writes is in .demo/, made anew each time.
             self.stdout.write("  The session was not handed over.")
             return False
         summary = shop.received[-1].summary
-        self.stdout.write(f"Handed over to the business: {len(summary['photos'])} photos, «{summary['details']}»")
+        self.stdout.write(
+            f"Handed over to the business: {len(summary['photos'])} photos, «{summary['details']}»"
+        )
         return len(summary["photos"]) == len(photos)
 
 

@@ -28,8 +28,9 @@ TWILIO_API_URL=http://127.0.0.1:9101 TWILIO_MEDIA_HOSTS=127.0.0.1:9102"""
 
 
 class Command(BaseCommand):
-    help = f"""Play both providers: send a burst of signed webhooks to a running hub, serve the files
-it then fetches, wait until all are stored, and compare every row and byte with what was sent.
+    help = f"""Play both providers: send a burst of signed webhooks to a running hub, serve
+the files it then fetches, wait until all are stored, and compare every row and byte with
+what was sent.
 
 The hub (web, worker, sweeper) and this command need the same environment, with the
 providers on this machine:
@@ -38,31 +39,79 @@ providers on this machine:
 
 Examples:
 
-  python manage.py simulate                                30 photos from each of 20 senders, 3 times each
-  python manage.py simulate --provider both --mix --json   every kind of file, for a machine to read
+  python manage.py simulate
+      30 photos from each of 20 senders, 3 times each
+  python manage.py simulate --provider both --mix --json
+      every kind of file, for a machine to read
 
 Exits 0 when nothing was lost and nothing doubled, otherwise 1.
 """
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs)
+    def create_parser(
+        self, prog_name: str, subcommand: str, **kwargs: Any
+    ) -> CommandParser:
+        return super().create_parser(
+            prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs
+        )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--photos", type=int, default=30, help="photos from each sender (30)")
-        parser.add_argument("--senders", type=int, default=20, help="customers who send at once (20)")
-        parser.add_argument("--parallel", type=int, default=16, help="requests on their way at once (16)")
-        parser.add_argument("--duplicates", type=int, default=3, help="times that each delivery is posted (3)")
-        parser.add_argument("--provider", choices=(*PROVIDERS, "both"), default="meta", help="(meta)")
-        parser.add_argument("--seed", type=int, default=1, help="other numbers, other senders and photos (1)")
-        parser.add_argument("--mix", action="store_true", help="videos, voice notes, documents, stickers, texts too")
-        parser.add_argument("--redeliver", action="store_true", help="post again what is not answered 200")
-        parser.add_argument("--url", default=settings.PUBLIC_URL, help=f"the hub ({settings.PUBLIC_URL})")
-        parser.add_argument("--timeout", type=float, default=120.0, help="seconds until all must be stored (120)")
-        parser.add_argument("--json", action="store_true", help="the outcome as JSON on stdout")
+        parser.add_argument(
+            "--photos", type=int, default=30, help="photos from each sender (30)"
+        )
+        parser.add_argument(
+            "--senders", type=int, default=20, help="customers who send at once (20)"
+        )
+        parser.add_argument(
+            "--parallel",
+            type=int,
+            default=16,
+            help="requests on their way at once (16)",
+        )
+        parser.add_argument(
+            "--duplicates",
+            type=int,
+            default=3,
+            help="times that each delivery is posted (3)",
+        )
+        parser.add_argument(
+            "--provider", choices=(*PROVIDERS, "both"), default="meta", help="(meta)"
+        )
+        parser.add_argument(
+            "--seed",
+            type=int,
+            default=1,
+            help="other numbers, other senders and photos (1)",
+        )
+        parser.add_argument(
+            "--mix",
+            action="store_true",
+            help="videos, voice notes, documents, stickers, texts too",
+        )
+        parser.add_argument(
+            "--redeliver",
+            action="store_true",
+            help="post again what is not answered 200",
+        )
+        parser.add_argument(
+            "--url",
+            default=settings.PUBLIC_URL,
+            help=f"the hub ({settings.PUBLIC_URL})",
+        )
+        parser.add_argument(
+            "--timeout",
+            type=float,
+            default=120.0,
+            help="seconds until all must be stored (120)",
+        )
+        parser.add_argument(
+            "--json", action="store_true", help="the outcome as JSON on stdout"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         accounts = Accounts.from_environment()
-        involved = PROVIDERS if options["provider"] == "both" else (options["provider"],)
+        involved = (
+            PROVIDERS if options["provider"] == "both" else (options["provider"],)
+        )
         _check_secrets(involved)
         port, cdn_port = _ports(involved)
         burst = Burst(
@@ -96,7 +145,9 @@ Exits 0 when nothing was lost and nothing doubled, otherwise 1.
             sending.end()
             answered = time.monotonic()
             kept = accepted(ledger, answers)
-            wait_until_settled(kept, timeout=options["timeout"], on_progress=storing.show)
+            wait_until_settled(
+                kept, timeout=options["timeout"], on_progress=storing.show
+            )
             seconds = round(time.monotonic() - answered, 1)
             storing.end()
             outcome = examine(kept)
@@ -104,38 +155,73 @@ Exits 0 when nothing was lost and nothing doubled, otherwise 1.
         self._report(outcome, answers, refused, seconds, as_json=options["json"])
         if refused or not outcome.is_complete:
             why = _why_refused(answers, options["url"])
-            raise CommandError(f"{refused} messages refused, {len(outcome.problems)} problems{why}")
+            raise CommandError(
+                f"{refused} messages refused, {len(outcome.problems)} problems{why}"
+            )
 
     def _report(
-        self, outcome: Outcome, answers: Sequence[Answer], refused: int, seconds: float, *, as_json: bool
+        self,
+        outcome: Outcome,
+        answers: Sequence[Answer],
+        refused: int,
+        seconds: float,
+        *,
+        as_json: bool,
     ) -> None:
         statuses = Counter(answer.status for answer in answers)
         half, most = _latencies(answers)
         if as_json:
-            webhooks = {"statuses": statuses, "refused_messages": refused, "p50_ms": half, "p99_ms": most}
-            self.stdout.write(json.dumps({**asdict(outcome), "seconds": seconds, "webhooks": webhooks}))
+            webhooks = {
+                "statuses": statuses,
+                "refused_messages": refused,
+                "p50_ms": half,
+                "p99_ms": most,
+            }
+            self.stdout.write(
+                json.dumps(
+                    {**asdict(outcome), "seconds": seconds, "webhooks": webhooks}
+                )
+            )
             return
-        said = ", ".join(f"{count} × {status or 'no answer'}" for status, count in sorted(statuses.items()))
+        said = ", ".join(
+            f"{count} × {status or 'no answer'}"
+            for status, count in sorted(statuses.items())
+        )
         self.stdout.write(outcome.table())
-        self.stdout.write(f"webhooks: {said}; half within {half} ms, 99 % within {most} ms")
+        self.stdout.write(
+            f"webhooks: {said}; half within {half} ms, 99 % within {most} ms"
+        )
         self.stdout.write(f"all settled {seconds} s after the last answer")
         for problem in outcome.problems[:20]:
             self.stdout.write(f"  {problem}")
         if len(outcome.problems) > 20:
-            self.stdout.write(f"  … and {len(outcome.problems) - 20} more (--json has all)")
+            self.stdout.write(
+                f"  … and {len(outcome.problems) - 20} more (--json has all)"
+            )
 
 
 def _check_secrets(involved: Sequence[str]) -> None:
     needed: dict[str, dict[str, object]] = {
-        "meta": {"META_APP_SECRET": settings.META_APP_SECRET, "META_ACCESS_TOKEN": settings.META_ACCESS_TOKEN},
+        "meta": {
+            "META_APP_SECRET": settings.META_APP_SECRET,
+            "META_ACCESS_TOKEN": settings.META_ACCESS_TOKEN,
+        },
         "twilio": {
             "TWILIO_ACCOUNT_SID": settings.TWILIO_ACCOUNT_SID,
             "TWILIO_AUTH_TOKEN": settings.TWILIO_AUTH_TOKEN,
         },
     }
-    missing = [name for provider in involved for name, value in needed[provider].items() if not value]
+    missing = [
+        name
+        for provider in involved
+        for name, value in needed[provider].items()
+        if not value
+    ]
     if missing:
-        raise CommandError(f"Set {' and '.join(missing)} for the hub and for this command: any made-up text will do.")
+        raise CommandError(
+            f"Set {' and '.join(missing)} for the hub and for this command: any made-up "
+            "text will do."
+        )
 
 
 def _why_refused(answers: Sequence[Answer], url: str) -> str:
@@ -161,7 +247,14 @@ def _ports(involved: Sequence[str]) -> tuple[int, int]:
     hosts = {"meta": settings.META_MEDIA_HOSTS, "twilio": settings.TWILIO_MEDIA_HOSTS}
     api_ports = {_loopback_port(apis[provider]) for provider in involved}
     cdn_ports = {
-        next((port for host in hosts[provider] if (port := _loopback_port(f"http://{host}"))), None)
+        next(
+            (
+                port
+                for host in hosts[provider]
+                if (port := _loopback_port(f"http://{host}"))
+            ),
+            None,
+        )
         for provider in involved
     }
     if len(api_ports) == len(cdn_ports) == 1:
@@ -169,7 +262,8 @@ def _ports(involved: Sequence[str]) -> tuple[int, int]:
         if port and cdn_port and port != cdn_port:
             return port, cdn_port
     raise CommandError(
-        "The hub would ask the real providers. Set these for the hub and for this command, then start the hub"
+        "The hub would ask the real providers. Set these for the hub and for this command, "
+        "then start the hub"
         f" again:\n\n  {LOOPBACK}"
     )
 
@@ -195,7 +289,8 @@ def _provider(port: int, cdn_port: int, accounts: Accounts) -> Iterator[None]:
         provider.start()
     except OSError as error:
         raise CommandError(
-            f"Ports {port} and {cdn_port} of 127.0.0.1 must be free for the simulator: {error.strerror}."
+            f"Ports {port} and {cdn_port} of 127.0.0.1 must be free for the simulator: "
+            f"{error.strerror}."
         ) from error
     try:
         yield

@@ -26,62 +26,111 @@ SEARCHED_AT_ONCE = 20
 class Command(BaseCommand):
     help = """Read kept deliveries again from their raw bytes, after a reader was mended.
 
-  python manage.py replay_deliveries                        all that could not be read, or only in part
-  python manage.py replay_deliveries --since 2026-11-20     only those received on that day and later
-  python manage.py replay_deliveries 3fa9c1d2e4b7           the one whose id begins so, whatever its state
-  python manage.py replay_deliveries --field history        those of this field of Meta's webhooks, whatever their state
+  python manage.py replay_deliveries
+      all that could not be read, or only in part
+  python manage.py replay_deliveries --since 2026-11-20
+      only those received on that day and later
+  python manage.py replay_deliveries 3fa9c1d2e4b7
+      the one whose id begins so, whatever its state
+  python manage.py replay_deliveries --field history
+      those of this field of Meta's webhooks, whatever their state
 
 It deletes nothing and doubles nothing: what was read before stays as it is. Exits 1 when
 some still can't be read in full.
 """
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs)
+    def create_parser(
+        self, prog_name: str, subcommand: str, **kwargs: Any
+    ) -> CommandParser:
+        return super().create_parser(
+            prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs
+        )
 
     def add_arguments(self, parser: CommandParser) -> None:
         states = [str(state) for state in Delivery.State]
-        parser.add_argument("ids", nargs="*", metavar="ID", help="a delivery's id or its beginning")
         parser.add_argument(
-            "--state", action="append", choices=states, help="failed and partial; with ids or fields: any (repeatable)"
+            "ids", nargs="*", metavar="ID", help="a delivery's id or its beginning"
         )
         parser.add_argument(
-            "--field", action="append", metavar="FIELD", help="of Meta's webhooks: history, standby, … (repeatable)"
+            "--state",
+            action="append",
+            choices=states,
+            help="failed and partial; with ids or fields: any (repeatable)",
         )
-        parser.add_argument("--since", type=_moment, metavar="TIME", help="received then or later (ISO 8601)")
-        parser.add_argument("--until", type=_moment, metavar="TIME", help="received before then (ISO 8601)")
-        parser.add_argument("--json", action="store_true", help="the outcome as JSON on stdout")
+        parser.add_argument(
+            "--field",
+            action="append",
+            metavar="FIELD",
+            help="of Meta's webhooks: history, standby, … (repeatable)",
+        )
+        parser.add_argument(
+            "--since",
+            type=_moment,
+            metavar="TIME",
+            help="received then or later (ISO 8601)",
+        )
+        parser.add_argument(
+            "--until",
+            type=_moment,
+            metavar="TIME",
+            help="received before then (ISO 8601)",
+        )
+        parser.add_argument(
+            "--json", action="store_true", help="the outcome as JSON on stdout"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         chosen = _chosen(options).order_by("received_at", "id")
-        ids = _with_field(chosen, options["field"]) if options["field"] else list(chosen.values_list("id", flat=True))
+        ids = (
+            _with_field(chosen, options["field"])
+            if options["field"]
+            else list(chosen.values_list("id", flat=True))
+        )
         states: Counter[str] = Counter()
         quarantined = 0
         for start in range(0, len(ids), CHUNK):
             chunk = ids[start : start + CHUNK]
             _read_again(chunk)
-            states.update(Delivery.objects.filter(id__in=chunk).values_list("state", flat=True))
+            states.update(
+                Delivery.objects.filter(id__in=chunk).values_list("state", flat=True)
+            )
             quarantined += QuarantinedItem.objects.filter(delivery__in=chunk).count()
             if sys.stderr.isatty():
                 last = start + len(chunk) == len(ids)
-                self.stderr.write(f"\r{start + len(chunk)} of {len(ids)}", ending="\n" if last else "")
+                self.stderr.write(
+                    f"\r{start + len(chunk)} of {len(ids)}", ending="\n" if last else ""
+                )
         read = states[Delivery.State.PROCESSED]
         left = len(ids) - read
         if options["json"]:
-            outcome = {"replayed": len(ids), "read": read, "unreadable": left, "quarantined_items": quarantined}
+            outcome = {
+                "replayed": len(ids),
+                "read": read,
+                "unreadable": left,
+                "quarantined_items": quarantined,
+            }
             self.stdout.write(json.dumps(outcome))
         else:
-            self.stdout.write(f"{len(ids)} deliveries replayed: {read} read, {left} still quarantined")
+            self.stdout.write(
+                f"{len(ids)} deliveries replayed: {read} read, {left} still quarantined"
+            )
         if left:
-            raise CommandError(f"{left} deliveries still can't be read in full ({quarantined} items in quarantine)")
+            raise CommandError(
+                f"{left} deliveries still can't be read in full ({quarantined} items in quarantine)"
+            )
 
 
 def _chosen(options: dict[str, Any]) -> DeliveryQuerySet:
     """The deliveries asked for. Raises CommandError for an id that is not one delivery's."""
     any_state = options["ids"] or options["field"]
-    states: Sequence[str] = options["state"] or (() if any_state else ("failed", "partial"))
+    states: Sequence[str] = options["state"] or (
+        () if any_state else ("failed", "partial")
+    )
     chosen = Delivery.objects.all()
     if options["ids"]:
-        chosen = chosen.filter(id__in=[_full_id(beginning) for beginning in options["ids"]])
+        chosen = chosen.filter(
+            id__in=[_full_id(beginning) for beginning in options["ids"]]
+        )
     if states:
         chosen = chosen.filter(state__in=states)
     if options["since"]:
@@ -92,17 +141,29 @@ def _chosen(options: dict[str, Any]) -> DeliveryQuerySet:
 
 
 def _with_field(deliveries: DeliveryQuerySet, fields: Sequence[str]) -> list[str]:
-    """The ids of those with a change of one of the fields. It reads every body: there is no index for that."""
+    """The ids of those with a change of one of the fields. It reads every body: there is no index
+    for that.
+    """
     names = b"|".join(re.escape(field.encode()) for field in fields)
     change = re.compile(rb'"field"\s*:\s*"(?:' + names + rb')"')
-    bodies = deliveries.filter(endpoint="meta").values_list("id", "body").iterator(chunk_size=SEARCHED_AT_ONCE)
+    bodies = (
+        deliveries.filter(endpoint="meta")
+        .values_list("id", "body")
+        .iterator(chunk_size=SEARCHED_AT_ONCE)
+    )
     return [id for id, body in bodies if change.search(body)]
 
 
 def _full_id(beginning: str) -> str:
-    ids = list(Delivery.objects.filter(id__startswith=beginning.lower()).values_list("id", flat=True)[:2])
+    ids = list(
+        Delivery.objects.filter(id__startswith=beginning.lower()).values_list(
+            "id", flat=True
+        )[:2]
+    )
     if len(ids) != 1:
-        raise CommandError(f"{'More than one delivery' if ids else 'No delivery'} has an id like {beginning!r}.")
+        raise CommandError(
+            f"{'More than one delivery' if ids else 'No delivery'} has an id like {beginning!r}."
+        )
     return ids[0]
 
 
@@ -119,5 +180,7 @@ def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise ArgumentTypeError(f"{text!r} is not a time like 2026-11-20 or 2026-11-20T14:30+01:00") from error
+        raise ArgumentTypeError(
+            f"{text!r} is not a time like 2026-11-20 or 2026-11-20T14:30+01:00"
+        ) from error
     return make_aware(moment) if is_naive(moment) else moment

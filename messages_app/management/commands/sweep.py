@@ -25,8 +25,8 @@ LOOK_SECONDS = 2.0
 
 
 class Command(BaseCommand):
-    help = """Find the work that no hint told of: read what came in, queue the files and replies that are due,
-end the sessions that fell silent.
+    help = """Find the work that no hint told of: read what came in, queue the files and
+replies that are due, end the sessions that fell silent.
 
 Everything waiting is in the database, so this alone makes the hub whole again after
 Redis, workers or web servers were lost. Any number of sweepers may run.
@@ -35,12 +35,20 @@ Redis, workers or web servers were lost. Any number of sweepers may run.
   python manage.py sweep --every 20   a pass every 20 seconds, until SIGTERM
 """
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs)
+    def create_parser(
+        self, prog_name: str, subcommand: str, **kwargs: Any
+    ) -> CommandParser:
+        return super().create_parser(
+            prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs
+        )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--every", type=float, metavar="SECONDS", help="repeat until stopped")
-        parser.add_argument("--json", action="store_true", help="the counts as JSON (of a single pass)")
+        parser.add_argument(
+            "--every", type=float, metavar="SECONDS", help="repeat until stopped"
+        )
+        parser.add_argument(
+            "--json", action="store_true", help="the counts as JSON (of a single pass)"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         every: float | None = options["every"]
@@ -61,9 +69,13 @@ Redis, workers or web servers were lost. Any number of sweepers may run.
                 next_pass = time.monotonic() + every
                 done = _sweep(DUTIES)
                 if done.get(READ) or done.get(QUEUE):
-                    log.info("swept", extra={"read": done.get(READ), "queued": done.get(QUEUE)})
+                    log.info(
+                        "swept",
+                        extra={"read": done.get(READ), "queued": done.get(QUEUE)},
+                    )
                 if done.get(READ):
-                    # A drain ends after some seconds, for the other duties' sake: perhaps there is more.
+                    # A drain ends after some seconds, for the other duties' sake: perhaps there is
+                    # more.
                     next_pass = 0.0
             else:
                 _sweep(BETWEEN_PASSES)
@@ -73,7 +85,8 @@ Redis, workers or web servers were lost. Any number of sweepers may run.
 
 
 READ, QUEUE = "read deliveries", "queue files"
-#: What a pass does, in this order. Each is bounded, and what stops the one does not stop the others.
+#: What a pass does, in this order. Each is bounded, and what stops the one does not stop the
+#: others.
 DUTIES: dict[str, Callable[[], int]] = {
     READ: lambda: inbox.drain(),
     "rebuild sessions": lambda: conversations.rebuild(),
@@ -84,9 +97,13 @@ DUTIES: dict[str, Callable[[], int]] = {
     QUEUE: lambda: media_jobs.queue_due(),
     "queue previews": lambda: media_jobs.queue_previews(),
     "wake purge": lambda: Media.objects.unpurged().exists() and media_jobs.wake_purge(),
-    "wake public copies": lambda: public_copies.due().exists() and media_jobs.wake_public_copies(),
+    "wake public copies": lambda: (
+        public_copies.due().exists() and media_jobs.wake_public_copies()
+    ),
 }
-BETWEEN_PASSES = {name: DUTIES[name] for name in (QUEUE, "queue previews", "wake senders")}
+BETWEEN_PASSES = {
+    name: DUTIES[name] for name in (QUEUE, "queue previews", "wake senders")
+}
 
 
 def _sweep(duties: Mapping[str, Callable[[], int]]) -> dict[str, int]:
@@ -97,7 +114,10 @@ def _sweep(duties: Mapping[str, Callable[[], int]]) -> dict[str, int]:
         try:
             done[name] = duty()
         except Error as error:
-            log.error("a duty of the sweeper failed", extra={"duty": name, "error": described(error)})
+            log.error(
+                "a duty of the sweeper failed",
+                extra={"duty": name, "error": described(error)},
+            )
             if is_connection_lost(error) and not _database_answers():
                 # The others would only wait for it in turn.
                 break
@@ -116,7 +136,8 @@ def _database_answers() -> bool:
 
 
 def _sweep_whole() -> tuple[int, int]:
-    """A pass that leaves no delivery unread: a drainer that is at work, or was killed at it, is waited for.
+    """A pass that leaves no delivery unread: a drainer that is at work, or was killed at it, is
+    waited for.
 
     Returns how many deliveries were read and files queued. Raises CommandError when a duty failed.
     """
@@ -125,7 +146,9 @@ def _sweep_whole() -> tuple[int, int]:
     while True:
         done = _sweep(DUTIES)
         if failed := DUTIES.keys() - done.keys():
-            raise CommandError(f"Failed: {', '.join(sorted(failed))}. The log says why.")
+            raise CommandError(
+                f"Failed: {', '.join(sorted(failed))}. The log says why."
+            )
         read, queued = read + done[READ], queued + done[QUEUE]
         if done[READ]:
             until = time.monotonic() + patience
