@@ -58,6 +58,9 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_rq",
 ]
+if DEBUG:
+    # For its commands `demo` and `simulate`.
+    INSTALLED_APPS.append("simulator")
 
 MIDDLEWARE = [
     # First, so that refusals of the others have a policy, too.

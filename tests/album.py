@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from mediahub.simulator.customer import Customer
-from mediahub.simulator.deliveries import SignedRequest
-from mediahub.simulator.hub import Hub
-from mediahub.simulator.provider import SimulatedProvider
-from mediahub.simulator.shop import Shop
-from mediahub.simulator.traffic import send
+from simulator.customer import Customer
+from simulator.deliveries import SignedRequest
+from simulator.hub import Hub
+from simulator.provider import SimulatedProvider
+from simulator.shop import Shop
+from simulator.traffic import send
 from tests.hubs import running_hub
 from tests.waiting import until
 

@@ -31,8 +31,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from mediahub.env import BASE_DIR
-from mediahub.simulator.hub import Hub
-from mediahub.simulator.processes import (
+from simulator.hub import Hub
+from simulator.processes import (
     Process,
     accepts_connections,
     answers,

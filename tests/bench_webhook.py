@@ -17,7 +17,7 @@ from hashlib import sha256
 from itertools import count
 from pathlib import Path
 
-from mediahub.simulator.accounts import Accounts
+from simulator.accounts import Accounts
 from tests.hubs import running_hub
 from tests.load import post, run
 

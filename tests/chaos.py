@@ -25,10 +25,10 @@ from random import Random
 from typing import Any
 
 from mediahub.env import BASE_DIR
-from mediahub.simulator.deliveries import SignedRequest
-from mediahub.simulator.hub import Hub
-from mediahub.simulator.processes import Process, accepts_connections, free_port
-from mediahub.simulator.traffic import Answer, Burst, send
+from simulator.deliveries import SignedRequest
+from simulator.hub import Hub
+from simulator.processes import Process, accepts_connections, free_port
+from simulator.traffic import Answer, Burst, send
 from tests.servers import S3_KEY_ID, S3_SECRET, postgres_server, rclone_server
 
 # From the last fault until every acknowledged photo must be stored.
@@ -106,7 +106,7 @@ def running_system(directory: Path) -> Iterator[System]:
             Process(
                 "provider",
                 [
-                    *(sys.executable, "-m", "mediahub.simulator.provider"),
+                    *(sys.executable, "-m", "simulator.provider"),
                     *("--port", str(api_port), "--cdn-port", str(cdn_port)),
                 ],
                 log=directory / "provider.log",

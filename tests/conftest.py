@@ -15,9 +15,9 @@ from pytest_django.fixtures import Settings
 
 from media_app.models import Installation
 from mediahub import probes
-from mediahub.simulator.accounts import Accounts
-from mediahub.simulator.provider import SimulatedProvider
-from mediahub.simulator.shop import Shop
+from simulator.accounts import Accounts
+from simulator.provider import SimulatedProvider
+from simulator.shop import Shop
 from tests.environment import DIRECTORY
 
 

@@ -34,13 +34,13 @@ from random import Random
 
 import django
 
-from mediahub.simulator.customer import Customer
-from mediahub.simulator.deliveries import SignedRequest
-from mediahub.simulator.hub import Hub
-from mediahub.simulator.processes import Process
-from mediahub.simulator.provider import SimulatedProvider
-from mediahub.simulator.shop import Shop
-from mediahub.simulator.traffic import send
+from simulator.customer import Customer
+from simulator.deliveries import SignedRequest
+from simulator.hub import Hub
+from simulator.processes import Process
+from simulator.provider import SimulatedProvider
+from simulator.shop import Shop
+from simulator.traffic import send
 from tests.chaos import revive
 from tests.hubs import bucket, postgres
 from tests.wrong_clock import set_clock

@@ -13,11 +13,11 @@ from django.db.models import Count
 
 from media_app import jobs as media_jobs
 from media_app.models import AccountPause, Media
-from mediahub.simulator.ledger import Ledger
-from mediahub.simulator.outcome import examine
-from mediahub.simulator.provider import Send, SimulatedProvider
-from mediahub.simulator.shop import Shop
 from messages_app.models import ContactOwner, Delivery, OutboxItem, PhotoSession
+from simulator.ledger import Ledger
+from simulator.outcome import examine
+from simulator.provider import Send, SimulatedProvider
+from simulator.shop import Shop
 
 if TYPE_CHECKING:
     from tests.drill import Conversation

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from mediahub.simulator.processes import free_port
+from simulator.processes import free_port
 from tests.servers import postgres_server
 
 DIRECTORY = Path(tempfile.mkdtemp(prefix="mediahub-tests-"))

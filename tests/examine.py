@@ -12,7 +12,7 @@ import json
 
 import django
 
-from mediahub.simulator.traffic import Burst
+from simulator.traffic import Burst
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--timeout", type=float, required=True)
     options = parser.parse_args()
     django.setup()
-    from mediahub.simulator.outcome import examine, wait_until_settled
+    from simulator.outcome import examine, wait_until_settled
 
     _, ledger = Burst(**json.loads(options.burst)).build()
     in_time = wait_until_settled(ledger, timeout=options.timeout)

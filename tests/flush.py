@@ -12,7 +12,7 @@ from pathlib import Path
 
 from redis import Redis
 
-from mediahub.simulator.traffic import Burst, send
+from simulator.traffic import Burst, send
 from tests.hubs import running_hub, stored
 from tests.waiting import until
 

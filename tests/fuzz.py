@@ -29,7 +29,6 @@ from django.test import Client
 
 from media_app.admin.machine_owned import change_url
 from media_app.models import Media
-from mediahub.simulator.deliveries import TWILIO_PATH, SignedRequest
 from messages_app import inbox
 from messages_app.models import (
     Attachment,
@@ -38,6 +37,7 @@ from messages_app.models import (
     QuarantinedItem,
     SessionRebuild,
 )
+from simulator.deliveries import TWILIO_PATH, SignedRequest
 from tests import mutations
 from tests.messages.mail import (
     ACCOUNTS,

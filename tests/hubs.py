@@ -14,9 +14,9 @@ from typing import Any
 import psycopg
 
 from mediahub.env import BASE_DIR
-from mediahub.simulator.hub import Hub
-from mediahub.simulator.processes import Process, free_port
-from mediahub.simulator.provider import SimulatedProvider
+from simulator.hub import Hub
+from simulator.processes import Process, free_port
+from simulator.provider import SimulatedProvider
 from tests.servers import S3_KEY_ID, S3_SECRET, postgres_server, rclone_server
 
 
@@ -92,7 +92,7 @@ def simulate(hub: Hub, *options: str) -> dict[str, Any]:
     """
     done = subprocess.run(
         [sys.executable, str(BASE_DIR / "manage.py"), "simulate", "--json", *options],
-        env=hub.env,
+        env=hub.simulator_env,
         cwd=BASE_DIR,
         capture_output=True,
         text=True,

@@ -16,8 +16,8 @@ from pathlib import Path
 from string import Template
 
 from mediahub.env import BASE_DIR
-from mediahub.simulator.processes import Process, accepts_connections, answers
-from mediahub.simulator.redis_server import redis_server
+from simulator.processes import Process, accepts_connections, answers
+from simulator.redis_server import redis_server
 from tests.programs import program
 
 __all__ = [

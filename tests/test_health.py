@@ -21,7 +21,7 @@ from mediahub import health, probes
 from mediahub.models import WriteProbe
 from mediahub.probes import LIMIT_SECONDS, Outcome, Probe
 from mediahub.settings import _s3_storage
-from mediahub.simulator.processes import free_port
+from simulator.processes import free_port
 from tests.servers import redis_server
 
 # The probes have connections of their own, which a test's transaction would lock out.

@@ -9,8 +9,8 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from mediahub.simulator.hub import Hub
-from mediahub.simulator.processes import Process
+from simulator.hub import Hub
+from simulator.processes import Process
 from tests.messages.mail import ACCOUNTS
 
 # More than a web process has threads.

@@ -15,7 +15,7 @@ import time
 from typing import SupportsIndex
 
 from mediahub.env import BASE_DIR
-from mediahub.simulator.processes import Process
+from simulator.processes import Process
 from tests.programs import program
 
 

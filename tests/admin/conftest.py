@@ -14,7 +14,7 @@ from redis import Redis
 
 from media_app import hints
 from mediahub import status
-from mediahub.simulator.processes import free_port
+from simulator.processes import free_port
 from tests.programs import program
 from tests.servers import redis_server
 

@@ -12,7 +12,7 @@ from pytest_django.fixtures import Settings
 from media_app.admin.machine_owned import change_url
 from media_app.ingest import ingest_next
 from media_app.models import AccountPause, FetchAttempt, Media
-from mediahub.simulator.provider import SimulatedProvider
+from simulator.provider import SimulatedProvider
 from tests.admin.rows import attempt, make_media, photo
 from tests.sources.hostile import HostileProvider
 

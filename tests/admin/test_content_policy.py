@@ -22,8 +22,8 @@ from redis import Redis
 
 from media_app import hints
 from mediahub.settings import _s3_storage
-from mediahub.simulator.processes import free_port
 from messages_app.models import MessageStatus, SessionRebuild
+from simulator.processes import free_port
 from tests.admin.rows import (
     attempt,
     make_contact,

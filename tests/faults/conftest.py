@@ -12,7 +12,7 @@ import pytest
 from django.contrib.auth.models import User
 from pytest_django import Settings
 
-from mediahub.simulator.processes import Process, free_port
+from simulator.processes import Process, free_port
 from tests.faults.hub import SECRET, Hub
 from tests.media.browser import Browser
 from tests.servers import rclone_server

@@ -21,10 +21,6 @@ from media_app import failpoints
 from media_app.ingest import ingest_next
 from media_app.models import AccountPause, FetchAttempt, Media
 from media_app.storage import media_storage
-from mediahub.simulator.accounts import Accounts
-from mediahub.simulator.content import Kind, content
-from mediahub.simulator.deliveries import SignedRequest, meta_delivery, twilio_delivery
-from mediahub.simulator.ledger import AnnouncedMessage
 from messages_app import inbox
 from messages_app.models import (
     Attachment,
@@ -36,6 +32,10 @@ from messages_app.models import (
     MessageStatus,
     QuarantinedItem,
 )
+from simulator.accounts import Accounts
+from simulator.content import Kind, content
+from simulator.deliveries import SignedRequest, meta_delivery, twilio_delivery
+from simulator.ledger import AnnouncedMessage
 from tests.messages import mail
 from tests.messages.rows import all_rows
 

@@ -14,12 +14,12 @@ from django.db.models import F
 
 from media_app.ingest import ingest_next
 from media_app.models import Media
-from mediahub.simulator.customer import Customer
-from mediahub.simulator.deliveries import SignedRequest
-from mediahub.simulator.provider import SimulatedProvider
-from mediahub.simulator.shop import Shop
 from messages_app import conversations, inbox, outbox
 from messages_app.models import Delivery, OutboxItem, PhotoSession, SessionRebuild
+from simulator.customer import Customer
+from simulator.deliveries import SignedRequest
+from simulator.provider import SimulatedProvider
+from simulator.shop import Shop
 from tests.album import replies
 from tests.faults.crash import an_hour_passes, dies_at
 from tests.messages.mail import arrive

@@ -27,11 +27,11 @@ from media_app.retry import FEW
 from media_app.storage import media_storage
 from media_app.storage.base import MARKER
 from mediahub.env import BASE_DIR
-from mediahub.simulator.content import Kind, content
-from mediahub.simulator.deliveries import SignedRequest
-from mediahub.simulator.provider import SimulatedProvider
 from messages_app import inbox
 from messages_app.models import Delivery
+from simulator.content import Kind, content
+from simulator.deliveries import SignedRequest
+from simulator.provider import SimulatedProvider
 from tests.faults.crash import (
     ACCOUNTS,
     album,

@@ -10,8 +10,8 @@ from django.db.models.functions import Now
 from media_app.ingest import ingest_next
 from media_app.models import FetchAttempt, Media
 from media_app.retry import FEW
-from mediahub.simulator.provider import SimulatedProvider
 from messages_app import inbox
+from simulator.provider import SimulatedProvider
 from tests.faults.crash import album, dies_at, photo
 from tests.messages.mail import arrive
 

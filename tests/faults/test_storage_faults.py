@@ -21,7 +21,7 @@ from media_app.sources import Deadline
 from media_app.spool import Spool
 from media_app.storage import S3Storage, StorageError, media_storage
 from media_app.storage.base import MARKER
-from mediahub.simulator.processes import Process
+from simulator.processes import Process
 from tests.faults.hub import Hub
 from tests.faults.proxy import FaultProxy
 from tests.media.browser import Browser

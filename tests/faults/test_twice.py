@@ -21,9 +21,9 @@ from media_app.ingest import ingest_next
 from media_app.models import Lease, Media
 from media_app.models.media import MediaQuerySet
 from media_app.storage import media_storage
-from mediahub.simulator.content import Kind, content
-from mediahub.simulator.provider import SimulatedProvider
 from messages_app import inbox
+from simulator.content import Kind, content
+from simulator.provider import SimulatedProvider
 from tests.faults.crash import album, objects, photo, the_lost_are_noticed
 from tests.media.bucket import Bucket
 from tests.media.racing import race

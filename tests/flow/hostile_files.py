@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mediahub.simulator.content import Kind, content
+from simulator.content import Kind, content
 from tests.flow.shelf import Sent
 
 #: Where the scripts ask, each below its file's name.

@@ -18,7 +18,7 @@ from media_app.filetypes import HEAD, base_type, settle_type, sniff
 from media_app.models import Media
 from media_app.signing import Disposition, link
 from media_app.storage import media_storage
-from mediahub.simulator.hub import Hub
+from simulator.hub import Hub
 from tests.hubs import running_hub
 from tests.media.files import announcement, keep
 from tests.waiting import until

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from media_app.storage import DiskStorage, S3Storage, Storage
-from mediahub.simulator.hub import Hub
-from mediahub.simulator.processes import Process, free_port
+from simulator.hub import Hub
+from simulator.processes import Process, free_port
 from tests.flow.seeds import LARGE
 from tests.flow.table import BODY
 from tests.servers import S3_KEY_ID, S3_SECRET, moto_server, nginx_server, rclone_server

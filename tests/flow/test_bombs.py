@@ -13,9 +13,9 @@ import requests
 
 from media_app.management.commands.worker import QUEUES
 from mediahub.env import BASE_DIR
-from mediahub.simulator.content import Kind, content
-from mediahub.simulator.hub import Hub
-from mediahub.simulator.processes import Process
+from simulator.content import Kind, content
+from simulator.hub import Hub
+from simulator.processes import Process
 from tests.flow.shelf import Sent, Shelf, shelf
 from tests.media import bombs
 from tests.waiting import until

@@ -12,7 +12,7 @@ import pytest
 from django.core.management import ManagementUtility
 
 from mediahub.env import BASE_DIR
-from mediahub.simulator.traffic import Burst, send
+from simulator.traffic import Burst, send
 from tests.flush import flushed_queue
 from tests.hubs import running_hub, simulate, stored
 from tests.waiting import until
@@ -72,9 +72,7 @@ def test_a_flushed_queue_is_filled_again_by_itself(tmp_path: Path) -> None:
     flushed_queue(tmp_path, photos=50)
 
 
-@pytest.mark.parametrize(
-    "command", ["sweep", "worker", "simulate", "demo", "replay_deliveries"]
-)
+@pytest.mark.parametrize("command", ["sweep", "worker", "replay_deliveries"])
 def test_every_command_explains_itself_with_an_example(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, Dialog, Page, Route, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
-from mediahub.simulator.content import Kind, content
+from simulator.content import Kind, content
 from tests.flow.hostile_files import CANARY, HOSTILE
 from tests.flow.shelf import Answer, Sent, Shelf, settled, shelf
 from tests.programs import program

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 import requests
 
-from mediahub.simulator.customer import Customer
-from mediahub.simulator.deliveries import SignedRequest
-from mediahub.simulator.hub import Hub
-from mediahub.simulator.provider import SimulatedProvider
-from mediahub.simulator.shop import Shop
-from mediahub.simulator.traffic import send
+from simulator.customer import Customer
+from simulator.deliveries import SignedRequest
+from simulator.hub import Hub
+from simulator.provider import SimulatedProvider
+from simulator.shop import Shop
+from simulator.traffic import send
 from tests.album import albums, replies
 from tests.hubs import running_hub
 from tests.waiting import until

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import requests
 
-from mediahub.simulator.hub import Hub
-from mediahub.simulator.traffic import Burst, send
+from simulator.hub import Hub
+from simulator.traffic import Burst, send
 from tests.hubs import running_hub
 from tests.waiting import until
 

@@ -9,9 +9,9 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from mediahub.simulator.content import Kind, content
-from mediahub.simulator.hub import Hub
-from mediahub.simulator.provider import SimulatedProvider
+from simulator.content import Kind, content
+from simulator.hub import Hub
+from simulator.provider import SimulatedProvider
 from tests.hubs import running_hub
 
 VIEWERS = 1000

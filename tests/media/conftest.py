@@ -21,9 +21,9 @@ from media_app.filetypes import base_type
 from media_app.models import Media
 from media_app.storage import media_storage
 from mediahub.settings import _s3_storage as s3_storage
-from mediahub.simulator.content import Kind, content
-from mediahub.simulator.processes import free_port
-from mediahub.simulator.provider import SimulatedProvider
+from simulator.content import Kind, content
+from simulator.processes import free_port
+from simulator.provider import SimulatedProvider
 from tests.media.browser import Browser
 from tests.media.bucket import Bucket
 from tests.media.files import Announced, Sent, Stored, announcement, keep

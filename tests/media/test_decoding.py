@@ -25,7 +25,7 @@ from media_app.decoding.decoder import (
 )
 from media_app.decoding.scans import count_scans
 from mediahub.env import BASE_DIR
-from mediahub.simulator.content import Kind, content
+from simulator.content import Kind, content
 from tests.media.bombs import (
     animated_webp,
     chunked_png,

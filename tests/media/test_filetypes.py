@@ -19,7 +19,7 @@ from media_app.filetypes import (
     settle_type,
     sniff,
 )
-from mediahub.simulator.content import Kind, content
+from simulator.content import Kind, content
 
 JPEG, PNG, WEBP, MP4, OGG, PDF = (
     content(kind, 1).body

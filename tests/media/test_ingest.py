@@ -16,8 +16,8 @@ from media_app.ingest import ingest_next
 from media_app.models import AccountPause, Media
 from media_app.record import decode
 from media_app.retry import FEW
-from mediahub.simulator.content import Kind, content
-from mediahub.simulator.provider import SimulatedProvider
+from simulator.content import Kind, content
+from simulator.provider import SimulatedProvider
 from tests.media.bucket import Bucket
 from tests.media.files import OWNER, Announced, Sent
 

@@ -18,7 +18,7 @@ from media_app.installation import ForeignStorageError
 from media_app.models import Installation, Media
 from media_app.purge import purge_deleted
 from media_app.storage import DiskStorage, media_storage
-from mediahub.simulator.provider import SimulatedProvider
+from simulator.provider import SimulatedProvider
 from tests.media.browser import Browser
 from tests.media.files import Announced, Sent, Stored
 from tests.media.racing import race

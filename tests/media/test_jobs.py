@@ -28,7 +28,7 @@ from media_app.previews.waiting import (
     claim,
 )
 from media_app.storage import media_storage
-from mediahub.simulator.content import Kind, content
+from simulator.content import Kind, content
 from tests.media.bombs import many_scans
 from tests.media.files import Announced, Sent, Stored
 

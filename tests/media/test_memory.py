@@ -11,10 +11,10 @@ from pathlib import Path
 import boto3
 import pytest
 
-from mediahub.simulator.accounts import Accounts
-from mediahub.simulator.content import Kind
-from mediahub.simulator.file_ids import FileId
-from mediahub.simulator.processes import Process, accepts_connections, free_port
+from simulator.accounts import Accounts
+from simulator.content import Kind
+from simulator.file_ids import FileId
+from simulator.processes import Process, accepts_connections, free_port
 from tests.servers import S3_KEY_ID, S3_SECRET, rclone_server
 
 REPOSITORY = Path(__file__).parents[2]
@@ -37,7 +37,7 @@ def vendor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, st
         [
             sys.executable,
             "-m",
-            "mediahub.simulator.provider",
+            "simulator.provider",
             "--port",
             str(port),
             "--cdn-port",

@@ -18,8 +18,8 @@ from pytest_django import Settings
 
 from media_app import on_demand, serving
 from media_app.models import AccountPause, FetchAttempt, Media
-from mediahub.simulator.content import Kind, content
-from mediahub.simulator.provider import SimulatedProvider
+from simulator.content import Kind, content
+from simulator.provider import SimulatedProvider
 from tests.media.browser import Browser
 from tests.media.bucket import Bucket
 from tests.media.files import Announced, Sent, Stored

@@ -18,7 +18,7 @@ from media_app.ingest import ingest_next
 from media_app.models import AccountPause, FetchAttempt, Media
 from media_app.models.media import BEHIND
 from media_app.models.pause import TRIAL_EVERY
-from mediahub.simulator.provider import SimulatedProvider
+from simulator.provider import SimulatedProvider
 from tests.media.files import Announced, Sent
 from tests.media.racing import race
 from tests.sources.hostile import HostileProvider

@@ -30,7 +30,7 @@ from media_app.previews import (
 )
 from media_app.storage import media_storage
 from media_app.views import AWAITED
-from mediahub.simulator.content import Kind, content
+from simulator.content import Kind, content
 from tests.media.bombs import wide_png
 from tests.media.browser import Browser
 from tests.media.files import Stored

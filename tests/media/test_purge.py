@@ -18,9 +18,9 @@ from media_app.models import Lease, Media
 from media_app.previews import SIZES, preview_key
 from media_app.purge import purge_deleted
 from media_app.storage import DeleteError, DiskStorage, StorageError
-from mediahub.simulator.deliveries import SignedRequest
 from messages_app import inbox
 from messages_app.models import Contact
+from simulator.deliveries import SignedRequest
 from tests.faults.crash import dies_at
 from tests.media.files import OWNER, Announced, announcement, keep
 from tests.messages.mail import ADA, BOB, SENT, album, arrive, image, meta, photo

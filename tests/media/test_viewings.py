@@ -13,7 +13,7 @@ from media_app import signing
 from media_app.models import Media, Viewing
 from media_app.models.viewing import LENGTH
 from media_app.previews import make_previews
-from mediahub.simulator.content import Kind, content
+from simulator.content import Kind, content
 from tests.media.browser import Browser
 from tests.media.files import Stored
 from tests.media.racing import race

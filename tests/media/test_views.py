@@ -11,7 +11,7 @@ from pytest_django import Settings
 
 from media_app.models import Media
 from media_app.storage import media_storage
-from mediahub.simulator.content import Kind, content
+from simulator.content import Kind, content
 from tests.media.browser import Browser
 from tests.media.files import Stored
 

@@ -19,7 +19,7 @@ from rq.serializers import JSONSerializer
 from media_app import workers
 from media_app.management.commands.worker import QUEUES
 from media_app.workers import LONGEST_PAUSE, QueueWatch, Seat
-from mediahub.simulator.processes import Process
+from simulator.processes import Process
 from tests.waiting import until
 
 MANAGE = Path(__file__).parents[2] / "manage.py"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mediahub.simulator.deliveries import SignedRequest
-from mediahub.simulator.ledger import AnnouncedMessage
 from messages_app.providers.events import Event
 from messages_app.providers.meta_message import Envelope, read_message
+from simulator.deliveries import SignedRequest
+from simulator.ledger import AnnouncedMessage
 from tests.messages.mail import batch, meta_bytes, photo
 
 

@@ -7,7 +7,7 @@ from pytest_django.fixtures import Settings
 from redis import Redis
 
 from media_app import hints
-from mediahub.simulator.processes import Process, free_port
+from simulator.processes import Process, free_port
 from tests.servers import redis_server
 
 

@@ -15,9 +15,10 @@ from django.conf import settings
 from django.http import HttpResponse
 from django.test import Client
 
-from mediahub.simulator.accounts import Accounts
-from mediahub.simulator.content import Kind
-from mediahub.simulator.deliveries import (
+from messages_app.models import Delivery
+from simulator.accounts import Accounts
+from simulator.content import Kind
+from simulator.deliveries import (
     META_PATH,
     TWILIO_PATH,
     Entry,
@@ -25,9 +26,8 @@ from mediahub.simulator.deliveries import (
     meta_delivery,
     twilio_delivery,
 )
-from mediahub.simulator.file_ids import FileId
-from mediahub.simulator.ledger import AnnouncedFile, AnnouncedMessage
-from messages_app.models import Delivery
+from simulator.file_ids import FileId
+from simulator.ledger import AnnouncedFile, AnnouncedMessage
 
 ACCOUNTS = Accounts.from_environment()
 STATUS_PATH = "/webhooks/twilio/status/"

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 from django.db.models.functions import Now
 
-from mediahub.simulator.accounts import Accounts
 from messages_app.models import OutboxItem, PhotoSession
+from simulator.accounts import Accounts
 from tests.admin.rows import make_contact, make_reply, make_session
 
 Kind, State = OutboxItem.Kind, OutboxItem.State

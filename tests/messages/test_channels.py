@@ -10,12 +10,12 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from media_app.models import Media
-from mediahub.simulator.customer import Customer
-from mediahub.simulator.deliveries import SignedRequest
-from mediahub.simulator.provider import SimulatedProvider
 from messages_app import inbox, outbox
 from messages_app.contacts import own_id
 from messages_app.models import Contact, ContactOwner, Delivery, Message, PhotoSession
+from simulator.customer import Customer
+from simulator.deliveries import SignedRequest
+from simulator.provider import SimulatedProvider
 from tests.messages.mail import ADA, SENT, arrive, photo, twilio
 from tests.messages.rows import all_rows
 

@@ -11,8 +11,6 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from media_app.models import Media
-from mediahub.simulator.deliveries import SignedRequest
-from mediahub.simulator.provider import SimulatedProvider
 from messages_app import conversations, inbox, outbox
 from messages_app.models import (
     Contact,
@@ -22,6 +20,8 @@ from messages_app.models import (
     PhotoSession,
     SessionRebuild,
 )
+from simulator.deliveries import SignedRequest
+from simulator.provider import SimulatedProvider
 from tests.messages.mail import (
     ACCOUNTS,
     ADA,

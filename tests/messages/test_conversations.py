@@ -21,9 +21,6 @@ from pytest_django.fixtures import Settings
 from media_app.clock import database_now
 from media_app.models import Media
 from media_app.models.media import TOO_LARGE
-from mediahub.simulator.customer import Customer
-from mediahub.simulator.provider import SimulatedProvider
-from mediahub.simulator.shop import Shop
 from messages_app import conversations, inbox, outbox, session_rows
 from messages_app.contacts import own_id
 from messages_app.models import (
@@ -37,6 +34,9 @@ from messages_app.models import (
 )
 from messages_app.sessions import GRACE
 from messages_app.summaries import summarize
+from simulator.customer import Customer
+from simulator.provider import SimulatedProvider
+from simulator.shop import Shop
 from tests.messages.mail import (
     ACCOUNTS,
     ADA,

@@ -14,7 +14,6 @@ from django.db import transaction
 
 from media_app.identity import computed_id
 from media_app.models import Media
-from mediahub.simulator.deliveries import SignedRequest
 from messages_app import inbox
 from messages_app.models import (
     Attachment,
@@ -28,6 +27,7 @@ from messages_app.models import (
 )
 from messages_app.providers import meta as meta_provider
 from messages_app.providers.events import Event
+from simulator.deliveries import SignedRequest
 from tests.messages.burst_with_a_flaw import mended, nested, with_third_broken
 from tests.messages.mail import (
     ACCOUNTS,

@@ -16,7 +16,6 @@ from rq.timeouts import JobTimeoutException
 from media_app import failpoints
 from media_app import jobs as media_jobs
 from media_app.models import Media
-from mediahub.simulator.deliveries import SignedRequest
 from messages_app import inbox
 from messages_app.models import (
     Attachment,
@@ -28,6 +27,7 @@ from messages_app.models import (
 from messages_app.providers.base import RawDelivery
 from messages_app.providers.events import Event, MessageReceived
 from messages_app.providers.meta import MetaProvider
+from simulator.deliveries import SignedRequest
 from tests.faults.crash import dies_at
 from tests.messages.mail import album, arrive, image, meta, meta_bytes, photo, post
 from tests.messages.rival import locked, python, was_killed

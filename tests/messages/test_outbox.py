@@ -11,12 +11,12 @@ import pytest
 from django.db.models import F
 from django.db.models.functions import Now
 
-from mediahub.simulator.customer import Customer
-from mediahub.simulator.provider import SimulatedProvider
-from mediahub.simulator.shop import Shop
 from messages_app import conversations, inbox, outbox, session_rows
 from messages_app.models import Contact, Delivery, Message, OutboxItem, PhotoSession
 from messages_app.providers.events import StatusChanged
+from simulator.customer import Customer
+from simulator.provider import SimulatedProvider
+from simulator.shop import Shop
 from tests.album import replies
 from tests.messages.mail import arrive
 

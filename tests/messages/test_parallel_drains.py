@@ -14,7 +14,6 @@ import pytest
 from django.db import OperationalError, connection
 
 from media_app.models import Media
-from mediahub.simulator.deliveries import SignedRequest
 from messages_app import inbox
 from messages_app.models import (
     Attachment,
@@ -24,6 +23,7 @@ from messages_app.models import (
     DrainLease,
     Message,
 )
+from simulator.deliveries import SignedRequest
 from tests.messages.mail import SENT, album, arrive, photo, post
 from tests.messages.rows import all_rows
 

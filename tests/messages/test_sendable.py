@@ -17,10 +17,10 @@ from redis import Redis
 from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 
 from media_app import hints, retry
-from mediahub.simulator.provider import SimulatedProvider
-from mediahub.simulator.shop import Shop
 from messages_app import jobs, outbox
 from messages_app.models import Delivery, OutboxItem, PhotoSession
+from simulator.provider import SimulatedProvider
+from simulator.shop import Shop
 from tests.admin.rows import make_reply
 from tests.messages.owed import behind, open_session, reply
 from tests.providers.receiver import Receiver, silence

@@ -11,10 +11,10 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from mediahub.simulator.provider import SimulatedProvider
-from mediahub.simulator.shop import Shop
 from messages_app import outbox
 from messages_app.models import OutboxItem, PhotoSession
+from simulator.provider import SimulatedProvider
+from simulator.shop import Shop
 from tests.clock import database_clock
 from tests.messages.owed import open_session, reply
 from tests.providers.receiver import Receiver, answer

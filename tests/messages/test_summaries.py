@@ -19,11 +19,11 @@ from pytest_django.fixtures import Settings
 from media_app.models import Media
 from media_app.models.media import TOO_LARGE
 from media_app.storage import media_storage
-from mediahub.simulator.content import Kind, content
 from messages_app import inbox
 from messages_app.models import OutboxItem, PhotoSession
 from messages_app.replies import in_words, put
 from messages_app.summaries import Holding, as_text, essence, summarize, with_links
+from simulator.content import Kind, content
 from tests.media.bucket import name_buckets
 from tests.messages.mail import ADA, SENT, album, arrive, meta, photo
 

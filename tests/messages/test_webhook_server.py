@@ -15,10 +15,10 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from mediahub.simulator.deliveries import TWILIO_PATH, SignedRequest, meta_delivery
-from mediahub.simulator.hub import Hub
-from mediahub.simulator.processes import Process, free_port
 from messages_app.providers import provider_of
+from simulator.deliveries import TWILIO_PATH, SignedRequest, meta_delivery
+from simulator.hub import Hub
+from simulator.processes import Process, free_port
 from tests.messages.mail import ACCOUNTS, meta_bytes, photo, twilio_form
 from tests.servers import postgres_server
 from tests.waiting import until

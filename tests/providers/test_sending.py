@@ -20,9 +20,6 @@ import pytest
 from pytest_django import Settings
 from twilio.request_validator import RequestValidator
 
-from mediahub.simulator.accounts import Accounts
-from mediahub.simulator.processes import free_port
-from mediahub.simulator.provider import SimulatedProvider
 from messages_app.providers import http, provider_of
 from messages_app.providers import provider as provider_called
 from messages_app.providers.base import (
@@ -39,6 +36,9 @@ from messages_app.providers.sending import (
     SendError,
     UnknownOutcomeError,
 )
+from simulator.accounts import Accounts
+from simulator.processes import free_port
+from simulator.provider import SimulatedProvider
 from tests.providers.deliveries import ADA, ADA_HIDDEN, RECEIVED, body
 from tests.providers.receiver import (
     Behaviour,

@@ -11,8 +11,8 @@ import filetype
 import pytest
 from PIL import ExifTags, Image
 
-from mediahub.simulator.content import Kind, content
-from mediahub.simulator.voice import page_checksum
+from simulator.content import Kind, content
+from simulator.voice import page_checksum
 
 
 @pytest.mark.parametrize("kind", Kind)
@@ -27,7 +27,7 @@ def test_every_seed_gives_another_file() -> None:
 
 def test_another_process_makes_the_same_files() -> None:
     program = (
-        "from mediahub.simulator.content import *; print(*(content(kind, 7).sha256 for "
+        "from simulator.content import *; print(*(content(kind, 7).sha256 for "
         "kind in Kind))"
     )
     printed = subprocess.run(

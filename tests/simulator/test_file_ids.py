@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mediahub.simulator.content import Kind
-from mediahub.simulator.file_ids import FileId, link_token, linked_id
+from simulator.content import Kind
+from simulator.file_ids import FileId, link_token, linked_id
 
 FILE = FileId(Kind.DOCUMENT, 4_000_000_000, 1_790_000_000, 104_857_600)
 

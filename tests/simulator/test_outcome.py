@@ -14,12 +14,12 @@ from media_app.identity import parse_key
 from media_app.ingest import ingest_next
 from media_app.models import Media
 from media_app.storage import media_storage
-from mediahub.simulator.ledger import Ledger
-from mediahub.simulator.outcome import Outcome, examine, wait_until_settled
-from mediahub.simulator.provider import SimulatedProvider
-from mediahub.simulator.traffic import Burst, SignedRequest
 from messages_app import inbox
 from messages_app.models import Attachment, Contact, ContactOwner, Delivery, Message
+from simulator.ledger import Ledger
+from simulator.outcome import Outcome, examine, wait_until_settled
+from simulator.provider import SimulatedProvider
+from simulator.traffic import Burst, SignedRequest
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -6,7 +6,7 @@ from io import StringIO
 
 import pytest
 
-from mediahub.simulator.progress import Progress
+from simulator.progress import Progress
 
 
 class Terminal(StringIO):

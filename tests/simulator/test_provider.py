@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from mediahub.simulator.accounts import Accounts
-from mediahub.simulator.content import Kind, content
-from mediahub.simulator.processes import Process, accepts_connections, free_port
-from mediahub.simulator.provider import SimulatedProvider
+from simulator.accounts import Accounts
+from simulator.content import Kind, content
+from simulator.processes import Process, accepts_connections, free_port
+from simulator.provider import SimulatedProvider
 from tests.waiting import until
 
 ACCOUNTS = Accounts(twilio_api_key="SKkey", twilio_api_secret="key secret")
@@ -420,7 +420,7 @@ def provider_process(port: int, cdn_port: int, log: Path) -> Process:
         [
             sys.executable,
             "-m",
-            "mediahub.simulator.provider",
+            "simulator.provider",
             "--port",
             str(port),
             "--cdn-port",

@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import call_command
-from django.core.management.base import CommandError
+from django.core.management import call_command, get_commands
+from django.core.management.base import BaseCommand, CommandError
 from pytest_django.fixtures import Settings
 
 from mediahub.env import BASE_DIR
-from mediahub.simulator.hub import Hub
-from mediahub.simulator.listener import Listener, Response
-from mediahub.simulator.processes import free_port
-from mediahub.simulator.provider import SimulatedProvider
+from simulator.hub import Hub
+from simulator.listener import Listener, Response
+from simulator.management.commands.demo import Command as Demo
+from simulator.management.commands.simulate import Command
+from simulator.processes import free_port
+from simulator.provider import SimulatedProvider
 
 
 def simulate(hub: Hub, *options: str) -> tuple[int, dict[str, Any]]:
@@ -31,7 +33,12 @@ def simulate(hub: Hub, *options: str) -> tuple[int, dict[str, Any]]:
         *options,
     ]
     done = subprocess.run(
-        command, env=hub.env, cwd=BASE_DIR, check=False, capture_output=True, text=True
+        command,
+        env=hub.simulator_env,
+        cwd=BASE_DIR,
+        check=False,
+        capture_output=True,
+        text=True,
     )
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout)
@@ -90,7 +97,7 @@ def test_a_hub_without_workers_is_reported_and_fails(hub: Hub) -> None:
 def test_a_provider_that_plays_already_is_used(
     provider: SimulatedProvider, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    call_command("simulate", "--senders", "0")
+    call_command(Command(), "--senders", "0")
     assert "0 messages, 0 contacts, 0 objects, 0 doubled" in capsys.readouterr().out
 
 
@@ -116,7 +123,7 @@ def test_messages_that_the_hub_refused_fail_the_run(
     try:
         with pytest.raises(CommandError, match=said):
             call_command(
-                "simulate",
+                Command(),
                 "--photos",
                 "1",
                 "--senders",
@@ -126,6 +133,19 @@ def test_messages_that_the_hub_refused_fail_the_run(
             )
     finally:
         closed.stop()
+
+
+@pytest.mark.parametrize("command", [Demo(), Command()])
+def test_help_has_an_example(
+    command: BaseCommand, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = command.__module__.rpartition(".")[2]
+    command.print_help("manage.py", name)
+    assert f"python manage.py {name}" in capsys.readouterr().out
+
+
+def test_product_has_no_simulator() -> None:
+    assert not {"demo", "simulate"} & get_commands().keys()
 
 
 @pytest.mark.parametrize(
@@ -143,7 +163,7 @@ def test_real_providers_are_never_simulated_against(
     with pytest.raises(
         CommandError, match=r"META_GRAPH_URL=http://127\.0\.0\.1:9101 META_MEDIA_HOSTS="
     ):
-        call_command("simulate", "--senders", "0")
+        call_command(Command(), "--senders", "0")
 
 
 def test_a_missing_secret_is_named(
@@ -151,7 +171,7 @@ def test_a_missing_secret_is_named(
 ) -> None:
     settings.META_APP_SECRET = []
     with pytest.raises(CommandError, match="META_APP_SECRET"):
-        call_command("simulate", "--senders", "0")
+        call_command(Command(), "--senders", "0")
 
 
 def test_a_stranger_on_the_port_is_told(
@@ -163,6 +183,6 @@ def test_a_stranger_on_the_port_is_told(
     stranger.start()
     try:
         with pytest.raises(CommandError, match=f"{port} .* must be free"):
-            call_command("simulate", "--senders", "0")
+            call_command(Command(), "--senders", "0")
     finally:
         stranger.stop()

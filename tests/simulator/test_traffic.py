@@ -15,12 +15,12 @@ from urllib.parse import parse_qs, parse_qsl
 import pytest
 from twilio.request_validator import RequestValidator
 
-from mediahub.simulator.accounts import Accounts
-from mediahub.simulator.content import Kind
-from mediahub.simulator.ledger import Ledger
-from mediahub.simulator.listener import Listener, Request, Response
-from mediahub.simulator.processes import free_port
-from mediahub.simulator.traffic import Burst, SignedRequest, accepted, send
+from simulator.accounts import Accounts
+from simulator.content import Kind
+from simulator.ledger import Ledger
+from simulator.listener import Listener, Request, Response
+from simulator.processes import free_port
+from simulator.traffic import Burst, SignedRequest, accepted, send
 
 ACCOUNTS = Accounts()
 START = 1_790_000_000

@@ -13,7 +13,7 @@ import pytest
 from mypy_boto3_s3 import S3Client
 
 from media_app.storage import DiskStorage, S3Storage, Storage
-from mediahub.simulator.processes import Process, free_port
+from simulator.processes import Process, free_port
 from tests.servers import moto_server, rclone_server
 from tests.storage.buckets import connect
 

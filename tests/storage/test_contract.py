@@ -19,7 +19,7 @@ from media_app.storage import (
     Storage,
     StorageError,
 )
-from mediahub.simulator.processes import free_port
+from simulator.processes import free_port
 from tests.servers import rclone_server
 from tests.storage.buckets import KEY, connect, keys, put, read
 

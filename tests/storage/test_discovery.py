@@ -25,7 +25,7 @@ from media_app.storage import (
     StorageError,
     media_storage,
 )
-from mediahub.simulator.processes import free_port
+from simulator.processes import free_port
 from tests.storage.buckets import connect, keys, put
 
 ADA = "whatsapp:+14335551"

@@ -31,7 +31,7 @@ from cryptography.x509.oid import NameOID
 
 from media_app.storage import CHUNK, DeleteError, S3Storage, Storage, StorageError
 from media_app.storage.s3 import LINK_USED_FOR, MAX_ERROR, MAX_PUT
-from mediahub.simulator.processes import free_port
+from simulator.processes import free_port
 from tests.servers import S3_KEY_ID, S3_SECRET
 from tests.storage.buckets import KEY, connect, keys, put, read
 from tests.storage.wire import answering, counting, response

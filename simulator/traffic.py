@@ -14,16 +14,16 @@ from random import Random
 
 import requests
 
-from mediahub.simulator.accounts import Accounts
-from mediahub.simulator.content import Kind
-from mediahub.simulator.deliveries import (
+from simulator.accounts import Accounts
+from simulator.content import Kind
+from simulator.deliveries import (
     Entry,
     SignedRequest,
     meta_delivery,
     twilio_delivery,
 )
-from mediahub.simulator.file_ids import FileId
-from mediahub.simulator.ledger import AnnouncedFile, AnnouncedMessage, Ledger
+from simulator.file_ids import FileId
+from simulator.ledger import AnnouncedFile, AnnouncedMessage, Ledger
 
 __all__ = ["Answer", "Burst", "Ledger", "SignedRequest", "send"]
 

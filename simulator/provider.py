@@ -4,7 +4,7 @@ Nothing is registered: an id or link says itself which file it stands for and ho
 (``file_ids``), so a provider that was killed and started again still answers for all.
 Only the counters live in memory. As a process of its own:
 
-    python -m mediahub.simulator.provider --port 9101 --cdn-port 9102
+    python -m simulator.provider --port 9101 --cdn-port 9102
 
 Messages that the real ones refuse are refused here (``sent_messages``).
 
@@ -31,12 +31,12 @@ from typing import Any
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
-from mediahub.simulator.accounts import Accounts
-from mediahub.simulator.content import Kind
-from mediahub.simulator.file_ids import FileId, link_token, linked_id
-from mediahub.simulator.listener import Listener, Request, Response, json_response
-from mediahub.simulator.processes import free_port
-from mediahub.simulator.sent_messages import meta_fault, twilio_fault
+from simulator.accounts import Accounts
+from simulator.content import Kind
+from simulator.file_ids import FileId, link_token, linked_id
+from simulator.listener import Listener, Request, Response, json_response
+from simulator.processes import free_port
+from simulator.sent_messages import meta_fault, twilio_fault
 
 META_ID_SECONDS = 7 * 24 * 3600
 META_LINK_SECONDS = 5 * 60
@@ -517,7 +517,7 @@ def _json_object(body: bytes) -> dict[str, Any]:
 def main(arguments: list[str] | None = None) -> None:
     """Serve until SIGTERM or Ctrl-C, with the secrets of the environment."""
     parser = argparse.ArgumentParser(
-        prog="python -m mediahub.simulator.provider", description=__doc__
+        prog="python -m simulator.provider", description=__doc__
     )
     parser.add_argument(
         "--port", type=int, required=True, help="the API host's port on 127.0.0.1"

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from mediahub.simulator.listener import Listener, Request, Response, json_response
-from mediahub.simulator.processes import free_port
+from simulator.listener import Listener, Request, Response, json_response
+from simulator.processes import free_port
 
 
 @dataclass(frozen=True, slots=True)

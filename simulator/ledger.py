@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from mediahub.simulator.content import Kind
+from simulator.content import Kind
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

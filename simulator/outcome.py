@@ -17,8 +17,8 @@ from django.db import connection
 from media_app.identity import Key, computed_id, media_id, owner_prefix, parse_key
 from media_app.models import Media
 from media_app.storage import Storage, StorageError, media_storage
-from mediahub.simulator.ledger import AnnouncedFile, AnnouncedMessage, Ledger
 from messages_app.models import Attachment, ContactOwner, Message
+from simulator.ledger import AnnouncedFile, AnnouncedMessage, Ledger
 
 T = TypeVar("T")
 

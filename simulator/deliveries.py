@@ -12,10 +12,10 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import NAMESPACE_URL, uuid5
 
-from mediahub.simulator.accounts import Accounts
-from mediahub.simulator.content import Kind
-from mediahub.simulator.file_ids import link_token
-from mediahub.simulator.ledger import AnnouncedFile, AnnouncedMessage
+from simulator.accounts import Accounts
+from simulator.content import Kind
+from simulator.file_ids import link_token
+from simulator.ledger import AnnouncedFile, AnnouncedMessage
 
 META_PATH = "/webhooks/meta/"
 TWILIO_PATH = "/webhooks/twilio/"

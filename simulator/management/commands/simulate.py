@@ -16,11 +16,11 @@ import requests
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from mediahub.simulator.accounts import Accounts
-from mediahub.simulator.outcome import Outcome, examine, wait_until_settled
-from mediahub.simulator.progress import Progress
-from mediahub.simulator.provider import NAME, SimulatedProvider
-from mediahub.simulator.traffic import PROVIDERS, Answer, Burst, accepted, send
+from simulator.accounts import Accounts
+from simulator.outcome import Outcome, examine, wait_until_settled
+from simulator.progress import Progress
+from simulator.provider import NAME, SimulatedProvider
+from simulator.traffic import PROVIDERS, Answer, Burst, accepted, send
 
 LOOPBACK = """\
 META_GRAPH_URL=http://127.0.0.1:9101 META_MEDIA_HOSTS=127.0.0.1:9102 \

@@ -11,7 +11,7 @@ from random import Random
 
 from PIL import Image
 
-from mediahub.simulator.pictures import landscape
+from simulator.pictures import landscape
 
 _BLOCK = 16
 _COLUMNS, _ROWS = 10, 6

@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from hashlib import sha256
 
-from mediahub.simulator.content import Content, Kind, content
+from simulator.content import Content, Kind, content
 
 _FIELDS = struct.Struct(">IBII")
 _CHECK_BYTES = 3

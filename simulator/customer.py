@@ -6,12 +6,12 @@ import itertools
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from mediahub.simulator.accounts import Accounts
-from mediahub.simulator.content import Kind
-from mediahub.simulator.deliveries import SignedRequest, meta_delivery, twilio_delivery
-from mediahub.simulator.file_ids import FileId
-from mediahub.simulator.ledger import AnnouncedFile, AnnouncedMessage, Ledger
-from mediahub.simulator.traffic import message_id
+from simulator.accounts import Accounts
+from simulator.content import Kind
+from simulator.deliveries import SignedRequest, meta_delivery, twilio_delivery
+from simulator.file_ids import FileId
+from simulator.ledger import AnnouncedFile, AnnouncedMessage, Ledger
+from simulator.traffic import message_id
 
 
 @dataclass(kw_only=True)

@@ -14,13 +14,13 @@ from typing import Any, NoReturn
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from mediahub.env import BASE_DIR
-from mediahub.simulator.customer import Customer
-from mediahub.simulator.hub import Hub
-from mediahub.simulator.processes import free_port, is_free
-from mediahub.simulator.provider import SimulatedProvider
-from mediahub.simulator.shop import Shop
-from mediahub.simulator.traffic import send
-from mediahub.simulator.visitor import VisitError, look_at_a_file
+from simulator.customer import Customer
+from simulator.hub import Hub
+from simulator.processes import free_port, is_free
+from simulator.provider import SimulatedProvider
+from simulator.shop import Shop
+from simulator.traffic import send
+from simulator.visitor import VisitError, look_at_a_file
 
 USERNAME = "admin"
 PORT = 8000
@@ -132,7 +132,7 @@ Everything it writes is in .demo/, made anew each time.
             "--senders",
             str(options["senders"]),
         ]
-        done = subprocess.run(command, env=hub.env, cwd=BASE_DIR, check=False)  # noqa: S603
+        done = subprocess.run(command, env=hub.simulator_env, cwd=BASE_DIR, check=False)
         return done.returncode == 0
 
     def _look(self, hub: Hub, password: str) -> bool:

@@ -8,10 +8,10 @@ from enum import IntEnum
 from functools import lru_cache
 from hashlib import sha256
 
-from mediahub.simulator.documents import pdf_document
-from mediahub.simulator.pictures import jpeg_photo, png_screenshot, webp_sticker
-from mediahub.simulator.video import mp4_video
-from mediahub.simulator.voice import opus_voice_note
+from simulator.documents import pdf_document
+from simulator.pictures import jpeg_photo, png_screenshot, webp_sticker
+from simulator.video import mp4_video
+from simulator.voice import opus_voice_note
 
 
 class Kind(IntEnum):

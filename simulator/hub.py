@@ -14,9 +14,9 @@ from types import TracebackType
 from typing import Self
 
 from mediahub.env import BASE_DIR
-from mediahub.simulator.accounts import Accounts
-from mediahub.simulator.processes import Process, answers, free_port
-from mediahub.simulator.redis_server import redis_server
+from simulator.accounts import Accounts
+from simulator.processes import Process, answers, free_port
+from simulator.redis_server import redis_server
 
 
 class Hub:
@@ -101,6 +101,11 @@ class Hub:
         self.sweeper = self._process(
             "sweeper", [*manage, "sweep", "--every", str(sweep_every)]
         )
+
+    @property
+    def simulator_env(self) -> dict[str, str]:
+        """For ``manage.py simulate``, which the hub's own settings do not have."""
+        return {**self.env, "DJANGO_SETTINGS_MODULE": "simulator.settings"}
 
     @property
     def web(self) -> Process:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mediahub.simulator.processes import Process, accepts_connections
+from simulator.processes import Process, accepts_connections
 
 
 def redis_server(directory: Path, port: int) -> Process:
