@@ -101,7 +101,7 @@ def _awaited(request: HttpRequest, media: Media) -> HttpResponse:
     if media.preview_error and media.preview_due_at is None:
         return refuse(404, f"There is no preview: {media.preview_error}.")
     if waiting.ask(media):
-        jobs.queue_previews()
+        jobs.enqueue_previews()
     response = refuse(503, "", retry_after=RETRY_AFTER_SECONDS)
     # Browsers show a picture whatever the status is, and a broken image for a text.
     response["Content-Type"] = "image/svg+xml"

@@ -23,7 +23,7 @@ from rq import SimpleWorker
 from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
-from media_app import hints
+from media_app import queues
 from media_app.allowed_jobs import AllowedJob
 from media_app.reasons import reason
 
@@ -39,7 +39,7 @@ PREVIEWS_NICENESS = 10
 LONGEST_PAUSE = 10.0
 # A Redis that takes longer is down for a supervisor. Hints have less patience: a webhook waits for
 # them.
-QUEUE_PATIENCE_SECONDS = 2.0
+REDIS_TIMEOUT_SECONDS = 2.0
 _STOP = (signal.SIGTERM, signal.SIGINT)
 _PR_SET_PDEATHSIG = 1
 
@@ -103,7 +103,7 @@ class QueueWatch:
         now = time.monotonic()
         if now < self._ask_from:
             return False
-        trouble = hints.trouble(patience=QUEUE_PATIENCE_SECONDS)
+        trouble = queues.trouble(timeout=REDIS_TIMEOUT_SECONDS)
         if trouble:
             self._pause = min(max(self._pause * 2, 0.5), LONGEST_PAUSE)
             self._ask_from = now + self._pause

@@ -15,7 +15,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
-from media_app import hints, installation
+from media_app import installation, queues
 from media_app.reasons import reason
 from media_app.storage import probing_storage
 from mediahub import probes, status
@@ -106,14 +106,14 @@ def _migrations() -> str:
 
 
 def _queue() -> str:
-    if trouble := hints.trouble():
+    if trouble := queues.trouble():
         raise NotReadyError(trouble)
     return "ok"
 
 
 def _eviction_policy() -> str:
     try:
-        policy = hints.eviction_policy()
+        policy = queues.eviction_policy()
     except ValueError:
         raise NotReadyError("REDIS_URL is not the address of a Redis.") from None
     if policy in ("noeviction", "unknown"):

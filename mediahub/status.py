@@ -13,7 +13,7 @@ from typing import Any
 from django.db.models import Count, Exists, Max, Min, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce, Greatest, Now
 
-from media_app import hints
+from media_app import queues
 from media_app.models import AccountPause, FetchAttempt, Media
 from media_app.models.media import CONCERNS_PUBLIC
 from media_app.publication import public_bucket
@@ -160,7 +160,7 @@ def collect() -> Status:
     owed = _owed(now)
     return Status(
         at=now,
-        queue_error=hints.trouble(),
+        queue_error=queues.trouble(),
         pauses=_pauses(),
         files=_files((*Media.WAITING, *NOT_KEPT)),
         **_due(),

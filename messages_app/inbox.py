@@ -298,7 +298,7 @@ def _read(batch: Sequence[Delivery]) -> None:
 
 
 def _queue() -> None:
-    media_jobs.queue_due()
+    media_jobs.enqueue_fetches()
     outbox.wake()
 
 

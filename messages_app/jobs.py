@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import close_old_connections
 
-from media_app import hints
+from media_app import queues
 from messages_app import inbox, outbox
 from messages_app.models import Delivery
 
@@ -16,7 +16,7 @@ DRAIN_TIMEOUT_SECONDS = 300
 def drain() -> None:
     """Read what came in, for as long as one run may; another job goes on with the rest."""
     close_old_connections()
-    hints.taken_up(DRAIN)
+    queues.started(DRAIN)
     if inbox.drain() and Delivery.objects.due().exists():
         wake_inbox()
 
@@ -34,11 +34,11 @@ def hand_over() -> None:
 def _send(queue: outbox.Queue) -> None:
     """As much as one job may; another one goes on with the rest."""
     close_old_connections()
-    hints.taken_up(queue.job)
+    queues.started(queue.job)
     outbox.send_due(queue)
     outbox.wake()
 
 
 def wake_inbox() -> bool:
     """Tell a worker that something came in. False, and no error, when Redis can't take it."""
-    return hints.give_once("inbox", DRAIN, timeout=DRAIN_TIMEOUT_SECONDS)
+    return queues.enqueue_once("inbox", DRAIN, timeout=DRAIN_TIMEOUT_SECONDS)

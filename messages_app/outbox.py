@@ -23,8 +23,9 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 from rq.timeouts import BaseTimeoutException
 
-from media_app import hints, retry
+from media_app import retry
 from media_app.failpoints import reached
+from media_app.queues import enqueue_once
 from messages_app import business, conversations, replies
 from messages_app.business import HandOverError
 from messages_app.models import (
@@ -143,7 +144,7 @@ def wake() -> bool:
     can't take it.
     """
     needed = [queue for queue in (REPLIES, HAND_OVERS) if _sendable(queue).exists()]
-    return all(hints.give_once(queue.name, queue.job) for queue in needed)
+    return all(enqueue_once(queue.name, queue.job) for queue in needed)
 
 
 def send_due(*queues: Queue) -> int:

@@ -415,4 +415,4 @@ def _delete_files(row: PhotoSession) -> None:
     if Media.objects.filter(~Exists(elsewhere), id__in=sent).mark_deleted(
         "Its sender asked for it by RESET."
     ):
-        transaction.on_commit(media_jobs.wake_purge, robust=True)
+        transaction.on_commit(media_jobs.enqueue_purge, robust=True)

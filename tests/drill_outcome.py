@@ -45,7 +45,7 @@ def resume_accounts() -> None:
         AccountPause.objects.lift(source=pause.source, account=pause.account)
         files = Media.objects.filter(source=pause.source, account=pause.account)
         files.filter(state=Media.State.RETRYING).retry_now()
-        media_jobs.queue_due()
+        media_jobs.enqueue_fetches()
 
 
 def problems(

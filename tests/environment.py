@@ -36,7 +36,7 @@ os.environ.update(
         "PUBLIC_URL": "http://testserver",
         "ALLOWED_HOSTS": "testserver,127.0.0.1,localhost",
         "DATABASE_URL": _database_url(),
-        # Nothing listens there: hints fail at once, which must never matter.
+        # Nothing listens there: enqueueing fails at once, which must never matter.
         "REDIS_URL": "redis://127.0.0.1:1/0",
         "MEDIA_STORAGE_BACKEND": "local",
         "MEDIA_ROOT": str(DIRECTORY / "media"),

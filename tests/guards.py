@@ -138,7 +138,7 @@ GUARDS = (
         "tests/sources/test_pace.py",
     ),
     Guard(
-        "a hint is trusted for a minute",
+        "a queued file is not queued again",
         "media_app/models/media.py",
         "self.due().filter(\n"
         "                Q(queued_until=None) | Q(queued_until__lt=Now())\n            )",
@@ -449,8 +449,8 @@ GUARDS = (
     Guard(
         "Redis is asked before rows are written",
         "media_app/jobs.py",
-        "take_unqueued(room) if room else []",
-        "take_unqueued(PERMITS)",
+        "claim_unqueued(room) if room else []",
+        "claim_unqueued(MAX_QUEUED_FETCH_JOBS)",
         "tests/media/test_jobs.py",
     ),
     Guard(
@@ -461,9 +461,9 @@ GUARDS = (
         "tests/messages/test_inbox.py",
     ),
     Guard(
-        "the wake key goes before the reading",
+        "a job starts before it looks for work",
         "messages_app/jobs.py",
-        "hints.taken_up(DRAIN)\n",
+        "queues.started(DRAIN)\n",
         "pass\n",
         "tests/messages/test_wake_ups.py",
     ),

@@ -15,7 +15,7 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 from redis import Redis
 
-from media_app import hints
+from media_app import queues
 from media_app.storage import media_storage
 from mediahub import health, probes
 from mediahub.models import WriteProbe
@@ -46,7 +46,7 @@ def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 def redis(
     redis_port: int, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Redis]:
-    monkeypatch.setattr(hints, "PATIENCE_SECONDS", 60)
+    monkeypatch.setattr(queues, "REDIS_TIMEOUT_SECONDS", 60)
     with (
         Redis(port=redis_port) as redis,
         _redis_at(settings, f"redis://127.0.0.1:{redis_port}/0"),
@@ -59,10 +59,10 @@ def redis(
 @contextmanager
 def _redis_at(settings: Settings, url: str) -> Iterator[None]:
     settings.REDIS_URL = url
-    hints.connection.cache_clear()
+    queues.connection.cache_clear()
     yield
-    hints.connection().close()
-    hints.connection.cache_clear()
+    queues.connection().close()
+    queues.connection.cache_clear()
 
 
 @pytest.fixture(autouse=True)
@@ -187,7 +187,7 @@ def test_addresses_that_are_none_are_named(client: Client, settings: Settings) -
     with _redis_at(settings, "http://x:secret@y"):
         answer = client.get("/readyz").json()
         settings.REDIS_URL = "redis://127.0.0.1:1/0"
-        hints.connection.cache_clear()
+        queues.connection.cache_clear()
     assert (
         answer["queue"]
         == answer["eviction_policy"]
@@ -317,7 +317,7 @@ def test_an_answer_is_used_again_for_a_while() -> None:
 def test_a_check_that_breaks_is_an_answer(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hints, "trouble", lambda: 1 / 0)
+    monkeypatch.setattr(queues, "trouble", lambda: 1 / 0)
     assert (
         client.get("/readyz").json()["queue"]
         == "failed: It failed with ZeroDivisionError; the log may say more."

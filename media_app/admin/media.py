@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 
-from media_app import hints, jobs, signing
+from media_app import jobs, queues, signing
 from media_app.admin.badges import badge, media_badge, outcome_badge, rescue_clock
 from media_app.admin.filters import DayRangeFilter, TypeFilter
 from media_app.admin.machine_owned import MachineOwnedAdmin
@@ -154,7 +154,7 @@ class MediaAdmin(MachineOwnedAdmin):
         tried = chosen.retry_now()
         now = tried - paused
         # A full queue gets no more permits, either; but then some wait in it.
-        is_queued = jobs.queue_due() > 0 or hints.waiting("ingest") > 0
+        is_queued = jobs.enqueue_fetches() > 0 or queues.waiting("ingest") > 0
         if not tried:
             self.message_user(
                 request,
@@ -183,7 +183,7 @@ class MediaAdmin(MachineOwnedAdmin):
             said = "No preview to make again: none of these files was given up."
             self.message_user(request, said, messages.WARNING)
             return
-        jobs.queue_previews()
+        jobs.enqueue_previews()
         said = (
             f"The previews of {_files(asked)} are made again. Look again in a moment."
         )
@@ -248,7 +248,7 @@ class MediaAdmin(MachineOwnedAdmin):
         self._sync_public_copies(request, said)
 
     def _sync_public_copies(self, request: HttpRequest, said: str) -> None:
-        if jobs.wake_public_copies():
+        if jobs.enqueue_public_copies():
             self.message_user(request, said, messages.SUCCESS)
         else:
             said = f"{said} The queue is down: it is done when the queue is back."

@@ -130,7 +130,7 @@ class AccountPauseAdmin(MachineOwnedAdmin):
                 "fetched again."
             )
             self.message_user(request, said, messages.SUCCESS)
-        jobs.queue_due()
+        jobs.enqueue_fetches()
 
     def page_context(self, request: HttpRequest, row: AccountPause) -> dict[str, Any]:
         return {

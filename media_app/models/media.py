@@ -25,7 +25,7 @@ LEASE = timedelta(seconds=45)
 # Longer than a storage takes to delete a batch, with its time-outs and repetitions.
 PURGE_LEASE = timedelta(minutes=5)
 # How long a queued hint is trusted before the sweeper queues the same file again.
-HINT = timedelta(seconds=60)
+QUEUED_FOR = timedelta(seconds=60)
 # A file that starts anew is tried for so long, however old it is.
 ANEW = timedelta(days=1)
 # More than a sweep: when a pause ends, the other files of the account have their turn first.
@@ -81,7 +81,7 @@ class MediaQuerySet(models.QuerySet["Media"]):
             next_attempt_at__lte=Now(),
         )
 
-    def take_unqueued(self, limit: int) -> list[UUID]:
+    def claim_unqueued(self, limit: int) -> list[UUID]:
         """Due files without a fresh hint, the most urgent first; they count as queued from now."""
         with transaction.atomic():
             unqueued = self.due().filter(
@@ -92,7 +92,7 @@ class MediaQuerySet(models.QuerySet["Media"]):
                 .select_for_update(skip_locked=True)
                 .values_list("id", flat=True)[:limit]
             )
-            self.filter(id__in=ids).update(queued_until=Now() + HINT)
+            self.filter(id__in=ids).update(queued_until=Now() + QUEUED_FOR)
         return ids
 
     def unqueue(self, ids: Iterable[UUID]) -> None:

@@ -12,7 +12,7 @@ from pytest_django.fixtures import Settings
 from pytest_django.live_server_helper import LiveServer
 from redis import Redis
 
-from media_app import hints
+from media_app import queues
 from mediahub import status
 from simulator.processes import free_port
 from tests.programs import program
@@ -82,7 +82,7 @@ def redis(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Redis]:
     """A real queue server, known to the hub, which waits for it as long as a busy machine takes."""
-    monkeypatch.setattr(hints, "PATIENCE_SECONDS", 60)
+    monkeypatch.setattr(queues, "REDIS_TIMEOUT_SECONDS", 60)
     port = free_port()
     server = redis_server(tmp_path / "redis", port)
     server.start()
@@ -101,10 +101,10 @@ def redis(
 
 def forget_connections() -> None:
     """The hub keeps its connection for as long as it lives; here the address changes."""
-    if hints.connection.cache_info().currsize:
-        hints.connection().close()
-    hints.connection.cache_clear()
-    hints._queue.cache_clear()
+    if queues.connection.cache_info().currsize:
+        queues.connection().close()
+    queues.connection.cache_clear()
+    queues._queue.cache_clear()
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from pytest_django.fixtures import Settings
 from pytest_django.live_server_helper import LiveServer
 from redis import Redis
 
-from media_app import hints
+from media_app import queues
 from mediahub.settings import _s3_storage
 from messages_app.models import MessageStatus, SessionRebuild
 from simulator.processes import free_port
@@ -121,7 +121,7 @@ def test_no_page_needs_more_than_its_policy_allows(
     signed_in: Page, redis: Redis
 ) -> None:
     make_a_row_of_each_model()
-    hints.give("inbox", "messages_app.jobs.drain", times=1)
+    queues.enqueue("inbox", "messages_app.jobs.drain", times=1)
     film = reverse(
         "admin:media_app_media_change",
         args=[make_media(b"no film", content_type="video/mp4").id],

@@ -13,7 +13,7 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 from redis import Redis
 
-from media_app import hints
+from media_app import queues
 from media_app.models import Media, Viewing
 from tests.admin.conftest import Staff
 from tests.admin.rows import make_media, photo
@@ -129,7 +129,7 @@ def test_a_worker_is_told_of_a_file_that_was_marked(
     client, media = staff("media_app.change_media"), make_media(photo())
     name_buckets(settings)
     press(client, media, "mark_public")
-    assert hints.waiting("ingest") == 1
+    assert queues.waiting("ingest") == 1
 
 
 def test_the_page_tells_who_has_seen_the_file(staff: Staff) -> None:

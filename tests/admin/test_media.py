@@ -10,7 +10,7 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 from redis import Redis
 
-from media_app import hints
+from media_app import queues
 from media_app.models import Media
 from media_app.previews import waiting
 from tests.admin.conftest import Staff
@@ -103,7 +103,7 @@ def test_staff_have_a_given_up_preview_made_again(staff: Staff, redis: Redis) ->
     html = client.post(address, follow=True).content.decode()
     assert "The previews of 1 file are made again." in html
     assert address not in html
-    assert (list(waiting.due()), hints.waiting("previews")) == ([media], 1)
+    assert (list(waiting.due()), queues.waiting("previews")) == ([media], 1)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from media_app import hints
+from media_app import queues
 from mediahub.settings import RQ_QUEUES
 from tests.admin.conftest import Staff
 
@@ -71,7 +71,7 @@ def test_staff_without_the_permission_are_refused(
 def test_staff_without_the_permission_cannot_empty_a_queue(
     staff: Staff, redis: Redis
 ) -> None:
-    assert hints.give("inbox", "messages_app.jobs.drain", times=3)
+    assert queues.enqueue("inbox", "messages_app.jobs.drain", times=3)
     for index in range(3):
         staff().post(f"{ROOT}queues/{index}/empty/", {"post": "yes"})
     assert redis.llen("rq:queue:inbox") == 3
@@ -80,7 +80,7 @@ def test_staff_without_the_permission_cannot_empty_a_queue(
 def test_with_the_permission_the_dashboard_opens_and_empties_queues(
     staff: Staff, redis: Redis
 ) -> None:
-    assert hints.give("inbox", "messages_app.jobs.drain", times=3)
+    assert queues.enqueue("inbox", "messages_app.jobs.drain", times=3)
     client = staff("django_rq.admin")
     for index in range(3):
         assert client.get(f"{ROOT}queues/{index}/").status_code == 200

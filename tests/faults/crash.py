@@ -89,7 +89,7 @@ def _run_until(point: str, step: Callable[[], object]) -> NoReturn:
 
 
 def an_hour_passes() -> None:
-    """Every lease, hint, pause and retry that was promised has had its time."""
+    """All leases, queued jobs, pauses and retries have run out."""
     hour = timedelta(hours=1)
     Media.objects.update(
         lease_until=F("lease_until") - hour,
@@ -113,7 +113,7 @@ def recover() -> None:
     for _ in range(ROUNDS):
         an_hour_passes()
         inbox.drain()
-        for _ in Media.objects.take_unqueued(1000):
+        for _ in Media.objects.claim_unqueued(1000):
             ingest_next()
         if not (
             Delivery.objects.due().exists()

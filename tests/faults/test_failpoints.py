@@ -504,7 +504,7 @@ def test_what_a_worker_that_died_left_on_the_disk_goes_with_the_senders_files(
 def test_files_that_were_taken_for_queued_are_found_again(
     stage: Stage, point: str
 ) -> None:
-    converges(stage, media_jobs.queue_due, point)
+    converges(stage, media_jobs.enqueue_fetches, point)
 
 
 # --- fetching that fails -------------------------------------------------------------

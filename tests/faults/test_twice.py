@@ -334,18 +334,18 @@ def test_a_file_that_is_just_being_written_outlives_the_deletion_of_its_neighbou
 def test_two_sweepers_and_four_workers_store_fifty_files_once(bucket: Bucket) -> None:
     numbers = range(1, 51)
     sent(*numbers)
-    permits: SimpleQueue[bool] = SimpleQueue()
+    jobs: SimpleQueue[bool] = SimpleQueue()
 
     def sweep() -> int:
-        # Each file twice: a hint may be given again, and must be harmless.
-        for _ in 2 * Media.objects.take_unqueued(100):
-            permits.put(True)
+        # Each file twice: a second job for a file must be harmless.
+        for _ in 2 * Media.objects.claim_unqueued(100):
+            jobs.put(True)
         for _ in range(2):
-            permits.put(False)
+            jobs.put(False)
         return 0
 
     def work() -> int:
-        return sum(ingest_next() is not None for _ in iter(permits.get, False))
+        return sum(ingest_next() is not None for _ in iter(jobs.get, False))
 
     fetched = race([sweep, sweep, work, work, work, work])
     assert sum(fetched) == len(numbers)

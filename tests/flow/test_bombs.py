@@ -66,7 +66,7 @@ def test_nobody_waits_for_a_bomb(tmp_path: Path) -> None:
             "shell",
             "--no-imports",
             "-c",
-            "from media_app import jobs; jobs.queue_previews()",
+            "from media_app import jobs; jobs.enqueue_previews()",
         )
         until(lambda: look(kept, "seen", preview=True).status_code == 200)
         decoder = until(lambda: decoder_of(worker))

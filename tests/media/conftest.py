@@ -16,7 +16,7 @@ from mypy_boto3_s3 import S3Client
 from pytest_django import Settings
 from redis import Redis
 
-from media_app import hints, ingest, installation
+from media_app import ingest, installation, queues
 from media_app.filetypes import base_type
 from media_app.models import Media
 from media_app.storage import media_storage
@@ -192,7 +192,7 @@ def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 @pytest.fixture
 def redis_at(settings: Settings) -> Iterator[Callable[[int], None]]:
-    """Lead this process's hints to another port."""
+    """Let this process use the Redis at another port."""
 
     def lead(port: int) -> None:
         settings.REDIS_URL = f"redis://127.0.0.1:{port}/0"
@@ -203,17 +203,17 @@ def redis_at(settings: Settings) -> Iterator[Callable[[int], None]]:
 
 
 def _forget_connection() -> None:
-    hints.connection().close()
-    hints.connection.cache_clear()
-    hints._queue.cache_clear()
+    queues.connection().close()
+    queues.connection.cache_clear()
+    queues._queue.cache_clear()
 
 
 @pytest.fixture
 def redis(
     redis_port: int, redis_at: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Redis]:
-    """A real server, empty, where the hints go, however long it takes on a busy machine."""
-    monkeypatch.setattr(hints, "PATIENCE_SECONDS", 60)
+    """A real, empty Redis for this process's jobs; a busy machine may be slow."""
+    monkeypatch.setattr(queues, "REDIS_TIMEOUT_SECONDS", 60)
     redis_at(redis_port)
     with Redis(port=redis_port) as connection:
         connection.flushall()

@@ -14,7 +14,7 @@ from rq.job import Callback
 from rq.serializers import JSONSerializer
 from rq.webhook import Webhook
 
-from media_app import hints
+from media_app import queues
 from media_app.workers import _worker
 from mediahub.settings import RQ_JOBS, RQ_QUEUES
 
@@ -118,4 +118,4 @@ def test_an_allowed_job_is_run(redis: Redis) -> None:
 
 def test_a_job_that_no_worker_would_run_is_not_queued(redis: Redis) -> None:
     with pytest.raises(ValueError, match=r"builtins\.print is not in RQ_JOBS"):
-        hints.give("ingest", "builtins.print")
+        queues.enqueue("ingest", "builtins.print")

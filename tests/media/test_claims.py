@@ -8,7 +8,7 @@ import pytest
 from django.db.models.functions import Now
 
 from media_app.models.attempt import KEPT, FetchAttempt
-from media_app.models.media import HINT, LEASE, Lease, Media
+from media_app.models.media import LEASE, QUEUED_FOR, Lease, Media
 from tests.media.files import Announced
 from tests.media.racing import race
 
@@ -104,38 +104,38 @@ def test_a_file_that_is_done_with_is_never_claimed(
     announced()
     Media.objects.update(state=state)
     assert Media.objects.claim() is None
-    assert Media.objects.take_unqueued(10) == []
+    assert Media.objects.claim_unqueued(10) == []
 
 
 def test_a_hint_that_was_given_does_not_keep_a_worker_from_claiming(
     announced: Announced,
 ) -> None:
     media = announced()
-    assert Media.objects.take_unqueued(10) == [media.id]
+    assert Media.objects.claim_unqueued(10) == [media.id]
     assert claimed().media == media
 
 
 def test_a_file_is_queued_once_until_its_hint_has_run_out(announced: Announced) -> None:
     media = announced()
-    assert Media.objects.take_unqueued(10) == [media.id]
-    assert Media.objects.take_unqueued(10) == []
+    assert Media.objects.claim_unqueued(10) == [media.id]
+    assert Media.objects.claim_unqueued(10) == []
     run_out(queued_until=timedelta(seconds=1))
-    assert Media.objects.take_unqueued(10) == [media.id]
-    assert HINT > LEASE
+    assert Media.objects.claim_unqueued(10) == [media.id]
+    assert QUEUED_FOR > LEASE
 
 
 def test_a_file_that_is_being_fetched_is_not_queued(announced: Announced) -> None:
     media = announced()
     claimed()
-    assert Media.objects.take_unqueued(10) == []
+    assert Media.objects.claim_unqueued(10) == []
     run_out(lease_until=timedelta(seconds=1))
-    assert Media.objects.take_unqueued(10) == [media.id]
+    assert Media.objects.claim_unqueued(10) == [media.id]
 
 
 def test_the_most_urgent_are_queued_first(announced: Announced) -> None:
     young, old = announced(), announced(occurred_at=NOW - timedelta(days=6))
-    assert Media.objects.take_unqueued(1) == [old.id]
-    assert Media.objects.take_unqueued(1) == [young.id]
+    assert Media.objects.claim_unqueued(1) == [old.id]
+    assert Media.objects.claim_unqueued(1) == [young.id]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -143,7 +143,7 @@ def test_two_sweepers_do_not_queue_the_same_file(announced: Announced) -> None:
     ids = {announced().id for _ in range(30)}
     taken = [
         id
-        for each in race([lambda: Media.objects.take_unqueued(10)] * 6)
+        for each in race([lambda: Media.objects.claim_unqueued(10)] * 6)
         for id in each
     ]
     assert sorted(taken) == sorted(set(taken)), "queued twice"
@@ -185,7 +185,7 @@ def test_a_failure_ends_the_lease_and_keeps_the_reason(
     announced: Announced, fail: Verb, state: State
 ) -> None:
     announced()
-    Media.objects.take_unqueued(1)
+    Media.objects.claim_unqueued(1)
     assert fail(claimed())
     row = Media.objects.get()
     assert (row.state, row.last_error) == (state, "why")

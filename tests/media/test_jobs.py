@@ -46,38 +46,36 @@ def work(redis: Redis, queue: str) -> None:
     SimpleWorker([queue], connection=redis, serializer=JSONSerializer).work(burst=True)
 
 
-def test_each_due_file_gets_one_permit(announced: Announced, redis: Redis) -> None:
+def test_each_due_file_gets_one_job(announced: Announced, redis: Redis) -> None:
     for _ in range(3):
         announced()
-    assert (jobs.queue_due(), jobs.queue_due()) == (3, 0)
+    assert (jobs.enqueue_fetches(), jobs.enqueue_fetches()) == (3, 0)
     assert [job.func_name for job in waiting(redis, "ingest")] == [
         "media_app.jobs.ingest"
     ] * 3
 
 
-def test_a_backlog_moves_up_as_permits_are_used(
+def test_a_backlog_moves_up_as_jobs_are_done(
     announced: Announced, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "PERMITS", 2)
+    monkeypatch.setattr(jobs, "MAX_QUEUED_FETCH_JOBS", 2)
     for _ in range(3):
         announced()
-    assert (jobs.queue_due(), jobs.queue_due()) == (2, 0)
+    assert (jobs.enqueue_fetches(), jobs.enqueue_fetches()) == (2, 0)
     queue = Queue("ingest", connection=redis, serializer=JSONSerializer)
     queue.empty()  # type: ignore[no-untyped-call]
-    assert jobs.queue_due() == 1
+    assert jobs.enqueue_fetches() == 1
 
 
-def test_a_permit_used_for_a_more_urgent_file_leaves_none_without(
-    sent: Sent, redis: Redis
-) -> None:
+def test_a_more_urgent_file_takes_no_job_away(sent: Sent, redis: Redis) -> None:
     queued = sent()
-    jobs.queue_due()
-    (permit,) = waiting(redis, "ingest")
+    jobs.enqueue_fetches()
+    (job,) = waiting(redis, "ingest")
     urgent = sent()
     Media.objects.filter(id=urgent.id).update(give_up_at=Now())
     queue = Queue("ingest", connection=redis, serializer=JSONSerializer)
     queue.empty()  # type: ignore[no-untyped-call]
-    permit.perform()
+    job.perform()
     assert Media.objects.get(id=urgent.id).is_stored
     assert not Media.objects.get(id=queued.id).is_stored
     assert len(waiting(redis, "ingest")) == 1
@@ -89,10 +87,10 @@ def test_what_could_not_be_queued_is_queued_by_the_next_sweep(
     announced()
     lead = request.getfixturevalue("redis_at")
     lead(1)
-    assert jobs.queue_due() == 0
+    assert jobs.enqueue_fetches() == 0
     assert Media.objects.get().queued_until is None
     lead(request.getfixturevalue("redis_port"))
-    assert jobs.queue_due() == 1
+    assert jobs.enqueue_fetches() == 1
 
 
 def test_without_redis_no_row_is_touched(
@@ -100,7 +98,7 @@ def test_without_redis_no_row_is_touched(
 ) -> None:
     announced()
     with django_assert_num_queries(0):
-        assert jobs.queue_due() == 0
+        assert jobs.enqueue_fetches() == 0
 
 
 def test_a_full_redis_touches_no_row(
@@ -112,21 +110,21 @@ def test_a_full_redis_touches_no_row(
     redis.config_set("maxmemory", 1)
     try:
         with django_assert_num_queries(0):
-            assert jobs.queue_due() == 0
+            assert jobs.enqueue_fetches() == 0
     finally:
         redis.config_set("maxmemory", 0)
-    assert jobs.queue_due() == 1
+    assert jobs.enqueue_fetches() == 1
 
 
 def test_the_timeouts_stand_behind_each_other(
     announced: Announced, redis: Redis
 ) -> None:
     announced()
-    jobs.queue_due()
-    (permit,) = waiting(redis, "ingest")
-    assert permit.timeout is not None
+    jobs.enqueue_fetches()
+    (job,) = waiting(redis, "ingest")
+    assert job.timeout is not None
     assert (
-        permit.timeout
+        job.timeout
         > DEADLINE_SECONDS
         > LEASE.total_seconds()
         > 2 * RENEW_EVERY.total_seconds()
@@ -142,12 +140,10 @@ def test_a_decoder_ends_before_its_job_and_the_job_before_its_lease() -> None:
     )
 
 
-def test_permits_fetch_files_and_stored_files_get_previews(
-    sent: Sent, redis: Redis
-) -> None:
+def test_stored_files_get_previews(sent: Sent, redis: Redis) -> None:
     sent()
     sent("twilio", Kind.VOICE)
-    jobs.queue_due()
+    jobs.enqueue_fetches()
     for queue in ("ingest", "previews"):
         for job in waiting(redis, queue):
             job.perform()
@@ -157,7 +153,7 @@ def test_permits_fetch_files_and_stored_files_get_previews(
     assert previews == {preview_key(photo, size) for size in (320, 1280)}
 
 
-def test_a_permit_too_many_does_nothing(sent: Sent, redis: Redis) -> None:
+def test_a_job_too_many_does_nothing(sent: Sent, redis: Redis) -> None:
     sent()
     jobs.ingest()
     jobs.ingest()
@@ -190,7 +186,7 @@ def test_a_preview_of_what_is_not_there_is_nothing(
     picture: Media, state: Media.State
 ) -> None:
     Media.objects.update(state=state)
-    assert jobs.queue_previews() == 0
+    assert jobs.enqueue_previews() == 0
     jobs.make_preview()
     assert Media.objects.get().preview_attempts == 0
 
@@ -201,19 +197,19 @@ def test_previews_are_found_in_the_database_when_redis_forgot_them(
     sent()
     jobs.ingest()
     redis.flushall()
-    assert jobs.queue_previews() == 1
+    assert jobs.enqueue_previews() == 1
     waiting(redis, "previews")[0].perform()
     assert len(list(media_storage().list("previews/"))) == 2
 
 
 def test_no_more_preview_jobs_wait_than_files(picture: Media, redis: Redis) -> None:
-    assert [jobs.queue_previews() for _ in range(3)] == [1, 0, 0]
+    assert [jobs.enqueue_previews() for _ in range(3)] == [1, 0, 0]
 
 
 def test_a_heap_of_previews_waits_in_the_database(
     announced: Announced, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "QUEUED_PREVIEWS", 2)
+    monkeypatch.setattr(jobs, "MAX_QUEUED_PREVIEW_JOBS", 2)
     for _ in range(3):
         announced()
     Media.objects.update(
@@ -222,7 +218,7 @@ def test_a_heap_of_previews_waits_in_the_database(
         size=3,
         preview_due_at=Now(),
     )
-    assert (jobs.queue_previews(), jobs.queue_previews()) == (2, 0)
+    assert (jobs.enqueue_previews(), jobs.enqueue_previews()) == (2, 0)
 
 
 def test_previews_that_cannot_be_made_are_given_up_with_the_reason(
@@ -235,7 +231,7 @@ def test_previews_that_cannot_be_made_are_given_up_with_the_reason(
         None,
         "the bucket has no original",
     )
-    assert jobs.queue_previews() == 0
+    assert jobs.enqueue_previews() == 0
 
 
 def test_an_original_that_is_lost_is_fetched_again(picture: Media) -> None:
@@ -303,13 +299,13 @@ def test_previews_wait_for_a_storage_that_is_down(
     picture.refresh_from_db()
     assert (picture.preview_attempts, picture.preview_error) == (0, "")
     assert picture.preview_due_at is not None
-    assert jobs.queue_previews() == 0
+    assert jobs.enqueue_previews() == 0
 
 
 def test_redis_is_empty_again_after_an_album(sent: Sent, redis: Redis) -> None:
     for _ in range(4):
         sent()
-    jobs.queue_due()
+    jobs.enqueue_fetches()
     for queue in ("ingest", "previews"):
         work(redis, queue)
     assert len(list(media_storage().list("previews/"))) == 8

@@ -75,7 +75,7 @@ def test_refused_credentials_cost_one_request_and_no_attempt(
     pause = AccountPause.objects.get()
     assert (pause.source, pause.cause) == ("meta", AccountPause.Cause.UNAUTHORIZED)
     assert "META_ACCESS_TOKEN" in pause.reason
-    assert Media.objects.take_unqueued(10) == []
+    assert Media.objects.claim_unqueued(10) == []
 
 
 def test_a_paused_account_holds_up_no_other(
@@ -195,7 +195,7 @@ def test_staff_resume_an_account_and_all_its_other_files_are_due_at_once(
     provider.unauthorised = True
     ingest_next()
     AccountPause.objects.lift(source="meta", account=refused[0].account)
-    assert len(Media.objects.take_unqueued(10)) == 3
+    assert len(Media.objects.claim_unqueued(10)) == 3
 
 
 @pytest.mark.parametrize("behaviour", ["api-gone", "api-403", "api-404", "gzip"])

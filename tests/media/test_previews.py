@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image
 from redis import Redis
 
-from media_app import hints
+from media_app import queues
 from media_app.decoding.picture import PictureError, small_pictures
 from media_app.models import Media
 from media_app.previews import (
@@ -300,7 +300,7 @@ def test_the_web_process_asks_a_worker_and_answers_at_once(
         response["Cache-Control"],
     ) == (503, "5", "no-store")
     assert (response["Content-Type"], response.content) == ("image/svg+xml", AWAITED)
-    assert (list(waiting.due()), hints.waiting("previews")) == ([media], 1)
+    assert (list(waiting.due()), queues.waiting("previews")) == ([media], 1)
     assert list(media_storage().list("previews/")) == []
 
 
@@ -312,7 +312,7 @@ def test_many_looks_ask_a_worker_once(
     media = stored(picture())
     Media.objects.update(preview_due_at=None)
     assert {get(viewer, media).status_code for _ in range(5)} == {503}
-    assert hints.waiting("previews") == 1
+    assert queues.waiting("previews") == 1
 
 
 @pytest.mark.django_db
@@ -327,7 +327,7 @@ def test_a_look_asks_no_worker_for_what_was_given_up(
         404,
         "There is no preview: it takes too long to decode.\n",
     )
-    assert (list(waiting.due()), hints.waiting("previews")) == ([], 0)
+    assert (list(waiting.due()), queues.waiting("previews")) == ([], 0)
 
 
 @pytest.mark.django_db

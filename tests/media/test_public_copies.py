@@ -15,7 +15,7 @@ from mypy_boto3_s3 import S3Client
 from pytest_django.fixtures import Settings
 from redis import Redis
 
-from media_app import hints, installation, jobs, public_copies
+from media_app import installation, jobs, public_copies, queues
 from media_app.models import Media
 from media_app.public_copies import sync
 from media_app.publication import next_step, public_address
@@ -415,16 +415,16 @@ def test_a_job_that_did_not_get_through_asks_for_another(
     kept(announced())
     monkeypatch.setattr(public_copies, "FILES_PER_JOB", 1)
     jobs.sync_public_copies()
-    assert (len(keys(public)), hints.waiting("ingest")) == (1, 1)
+    assert (len(keys(public)), queues.waiting("ingest")) == (1, 1)
 
 
 def test_the_sweeper_asks_for_a_job(
     photo: Media, public: S3Storage, redis: Redis
 ) -> None:
     call_command("sweep")
-    assert hints.waiting("ingest") == 1
+    assert queues.waiting("ingest") == 1
     jobs.sync_public_copies()
     redis.flushall()
     call_command("sweep")
-    assert hints.waiting("ingest") == 0
+    assert queues.waiting("ingest") == 0
     assert is_published(photo, public)

@@ -6,7 +6,7 @@ import pytest
 from pytest_django.fixtures import Settings
 from redis import Redis
 
-from media_app import hints
+from media_app import queues
 from simulator.processes import Process, free_port
 from tests.servers import redis_server
 
@@ -28,8 +28,8 @@ def redis(
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Redis]:
-    """A real, empty Redis that hints are given to, however long it takes on a busy machine."""
-    monkeypatch.setattr(hints, "PATIENCE_SECONDS", 60)
+    """A real, empty Redis for this process's jobs; a busy machine may be slow."""
+    monkeypatch.setattr(queues, "REDIS_TIMEOUT_SECONDS", 60)
     settings.REDIS_URL = redis_process[1]
     forget_connections()
     connection = Redis.from_url(settings.REDIS_URL)
@@ -40,5 +40,5 @@ def redis(
 
 
 def forget_connections() -> None:
-    hints.connection.cache_clear()
-    hints._queue.cache_clear()
+    queues.connection.cache_clear()
+    queues._queue.cache_clear()

@@ -303,7 +303,7 @@ def test_a_delivery_that_takes_all_time_of_its_job_ends_in_quarantine(
 def test_a_hint_that_cannot_be_given_leaves_the_batch_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(media_jobs, "queue_due", _raise_operational_error)
+    monkeypatch.setattr(media_jobs, "enqueue_fetches", _raise_operational_error)
     arrive(*three_albums())
     assert inbox.drain() == 3
     assert not Delivery.objects.due().exists()

@@ -16,7 +16,7 @@ from pytest_django.fixtures import Settings
 from redis import Redis
 from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 
-from media_app import hints, retry
+from media_app import queues, retry
 from messages_app import jobs, outbox
 from messages_app.models import Delivery, OutboxItem, PhotoSession
 from simulator.provider import SimulatedProvider
@@ -107,7 +107,7 @@ def test_hand_overs_have_a_queue_and_a_job_of_their_own(
     reply(open_session(), Kind.ACK)
     reply(PhotoSession.objects.get(), Kind.HAND_OVER)
     assert outbox.wake()
-    assert (hints.waiting("outbox"), hints.waiting("handovers")) == (1, 1)
+    assert (queues.waiting("outbox"), queues.waiting("handovers")) == (1, 1)
     jobs.send()
     assert (len(provider.sends), len(shop.received)) == (1, 0)
     jobs.hand_over()
@@ -129,9 +129,9 @@ def test_a_job_sends_so_much_and_leaves_the_rest_to_another(
     behind(reply(open_session()), 1)
     provider.sends.clear()
     jobs.send()
-    assert (len(provider.sends), hints.waiting("outbox")) == (1, 1)
+    assert (len(provider.sends), queues.waiting("outbox")) == (1, 1)
     jobs.send()
-    assert (len(provider.sends), hints.waiting("outbox")) == (2, 1)
+    assert (len(provider.sends), queues.waiting("outbox")) == (2, 1)
 
 
 def test_what_failed_is_not_tried_again_in_the_same_run(

@@ -94,11 +94,13 @@ DUTIES: dict[str, Callable[[], int]] = {
     "review sessions": lambda: conversations.settle(),
     "end overdue replies": lambda: outbox.overdue(),
     "wake senders": lambda: outbox.wake(),
-    QUEUE: lambda: media_jobs.queue_due(),
-    "queue previews": lambda: media_jobs.queue_previews(),
-    "wake purge": lambda: Media.objects.unpurged().exists() and media_jobs.wake_purge(),
+    QUEUE: lambda: media_jobs.enqueue_fetches(),
+    "queue previews": lambda: media_jobs.enqueue_previews(),
+    "wake purge": lambda: (
+        Media.objects.unpurged().exists() and media_jobs.enqueue_purge()
+    ),
     "wake public copies": lambda: (
-        public_copies.due().exists() and media_jobs.wake_public_copies()
+        public_copies.due().exists() and media_jobs.enqueue_public_copies()
     ),
 }
 BETWEEN_PASSES = {

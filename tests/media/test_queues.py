@@ -12,7 +12,7 @@ from rq import Queue, SimpleWorker
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from media_app import hints
+from media_app import queues
 
 INGEST = "media_app.jobs.ingest"
 DRAIN = "messages_app.jobs.drain"
@@ -30,25 +30,25 @@ def no_redis(
 
 @pytest.mark.usefixtures("no_redis")
 @pytest.mark.parametrize(
-    "hint",
+    "enqueue",
     [
-        lambda: hints.give("ingest", INGEST, times=100),
-        lambda: hints.give_once("inbox", DRAIN),
+        lambda: queues.enqueue("ingest", INGEST, times=100),
+        lambda: queues.enqueue_once("inbox", DRAIN),
     ],
 )
-def test_without_redis_a_hint_is_false_and_no_error(hint: Callable[[], bool]) -> None:
-    assert hint() is False
+def test_without_redis_nothing_is_queued(enqueue: Callable[[], bool]) -> None:
+    assert enqueue() is False
 
 
-def test_a_hint_waits_for_redis_less_than_a_second() -> None:
-    waits = hints.connection().connection_pool.connection_kwargs
+def test_enqueueing_ends_within_a_second() -> None:
+    waits = queues.connection().connection_pool.connection_kwargs
     assert waits["socket_connect_timeout"] + waits["socket_timeout"] < 1
     assert waits["retry"].get_retries() == 0
 
 
 @pytest.mark.usefixtures("no_redis")
-def test_without_redis_a_job_can_start_all_the_same() -> None:
-    hints.taken_up(DRAIN)
+def test_a_job_starts_without_redis() -> None:
+    queues.started(DRAIN)
 
 
 def jobs(redis: Redis, queue: str) -> list[Job]:
@@ -56,8 +56,8 @@ def jobs(redis: Redis, queue: str) -> list[Job]:
     return found
 
 
-def test_permits_are_jobs_that_any_worker_reads(redis: Redis) -> None:
-    assert hints.give("ingest", INGEST, "x", times=3, timeout=123)
+def test_any_worker_reads_the_jobs(redis: Redis) -> None:
+    assert queues.enqueue("ingest", INGEST, "x", times=3, timeout=123)
     found = jobs(redis, "ingest")
     assert len({job.id for job in found}) == 3
     for job in found:
@@ -69,66 +69,64 @@ def test_permits_are_jobs_that_any_worker_reads(redis: Redis) -> None:
         )
 
 
-def test_a_job_is_json_so_that_who_writes_to_redis_runs_no_code_here(
-    redis: Redis,
-) -> None:
-    hints.give("ingest", INGEST)
+def test_a_job_is_json_and_not_pickle(redis: Redis) -> None:
+    queues.enqueue("ingest", INGEST)
     (job,) = jobs(redis, "ingest")
     data = redis.hget(job.key, "data")
     assert isinstance(data, bytes)
     assert json.loads(zlib.decompress(data))[0] == INGEST
 
 
-def test_a_thousand_permits_are_one_hint(redis: Redis) -> None:
-    assert hints.give("ingest", INGEST, times=1000)
+def test_a_thousand_jobs_are_queued(redis: Redis) -> None:
+    assert queues.enqueue("ingest", INGEST, times=1000)
     assert redis.llen("rq:queue:ingest") == 1000
 
 
-def test_a_hint_given_again_before_it_is_taken_up_is_one_job(redis: Redis) -> None:
-    assert all(hints.give_once("inbox", DRAIN, seconds=60) for _ in range(20))
+def test_repeated_requests_queue_one_job(redis: Redis) -> None:
+    assert all(queues.enqueue_once("inbox", DRAIN, seconds=60) for _ in range(20))
     assert len(jobs(redis, "inbox")) == 1
 
 
-def test_what_comes_after_a_job_began_wakes_another(redis: Redis) -> None:
-    hints.give_once("inbox", DRAIN, seconds=60)
-    hints.taken_up(DRAIN)
-    hints.give_once("inbox", DRAIN, seconds=60)
+def test_a_started_job_allows_the_next(redis: Redis) -> None:
+    queues.enqueue_once("inbox", DRAIN, seconds=60)
+    queues.started(DRAIN)
+    queues.enqueue_once("inbox", DRAIN, seconds=60)
     assert len(jobs(redis, "inbox")) == 2
 
 
-def test_a_hint_whose_job_was_lost_is_not_held_back_for_ever(redis: Redis) -> None:
-    hints.give_once("inbox", DRAIN)
+def test_a_lost_job_blocks_the_next_briefly(redis: Redis) -> None:
+    queues.enqueue_once("inbox", DRAIN)
     left = redis.pttl(f"mediahub:wake:{DRAIN}")
     assert 0 < left <= 2000
 
 
-def test_no_job_outlives_its_use(redis: Redis, settings: Settings) -> None:
+def test_no_job_stays_in_redis(redis: Redis, settings: Settings) -> None:
     """Those that wait, those that ended well, and those that failed."""
     settings.RQ_JOBS = {"ingest": ["builtins.print", "no.such.job"]}
-    assert hints.give("ingest", "builtins.print")
-    assert hints.give("ingest", "no.such.job")
+    assert queues.enqueue("ingest", "builtins.print")
+    assert queues.enqueue("ingest", "no.such.job")
     (waits, fails) = jobs(redis, "ingest")
-    assert 0 < redis.ttl(waits.key) <= hints.JOB_KEPT_SECONDS
+    assert 0 < redis.ttl(waits.key) <= queues.JOB_TTL_SECONDS
     SimpleWorker(["ingest"], connection=redis, serializer=JSONSerializer).work(
         burst=True
     )
     for_ever = {key for key in redis.scan_iter() if redis.ttl(key) < 0}
     assert not redis.exists(waits.key)
-    assert 0 < redis.ttl(fails.key) <= hints.JOB_KEPT_SECONDS
+    assert 0 < redis.ttl(fails.key) <= queues.JOB_TTL_SECONDS
     assert for_ever == {b"rq:queues", b"rq:failed:ingest"}
 
 
-def test_wake_ups_that_no_worker_takes_do_not_pile_up(
+def test_jobs_without_a_worker_are_limited(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hints, "MOST_WAITING", 3)
+    monkeypatch.setattr(queues, "MAX_JOBS_PER_QUEUE", 3)
     for _ in range(5):
-        assert hints.give_once("inbox", DRAIN)
-        hints.taken_up(DRAIN)
+        assert queues.enqueue_once("inbox", DRAIN)
+        queues.started(DRAIN)
     assert len(jobs(redis, "inbox")) == 3
 
 
-def test_hints_of_one_job_do_not_hold_back_those_of_another(redis: Redis) -> None:
-    hints.give_once("inbox", DRAIN)
-    hints.give_once("inbox", INGEST)
+def test_two_kinds_of_job_are_both_queued(redis: Redis) -> None:
+    queues.enqueue_once("inbox", DRAIN)
+    queues.enqueue_once("inbox", INGEST)
     assert [job.func_name for job in jobs(redis, "inbox")] == [DRAIN, INGEST]
