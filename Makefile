@@ -32,35 +32,35 @@ check: $(INSTALLED) ## style, types, the direction of imports, migrations, deplo
 		$(BIN)/python manage.py check --deploy --fail-level WARNING
 
 burst: $(INSTALLED) ## the three-photos bug, ten times on each database: RUNS=10
-	$(BIN)/python -m tests.burst --runs $(or $(RUNS),10)
+	$(BIN)/python -m bench.burst --runs $(or $(RUNS),10)
 
 album: $(INSTALLED) ## thirty photos and DONE at once, in a hundred orders, on each database: SEEDS=100
-	$(BIN)/python -m tests.album --seeds $(or $(SEEDS),100)
+	$(BIN)/python -m bench.album --seeds $(or $(SEEDS),100)
 
 chaos: $(INSTALLED) ## everything killed at random under a burst; PHOTOS=10000 KILLS=20 SEED=1 is the long form
-	$(BIN)/python -m tests.chaos --photos $(or $(PHOTOS),300) --kills $(or $(KILLS),2) --seed $(or $(SEED),1)
+	$(BIN)/python -m bench.chaos --photos $(or $(PHOTOS),300) --kills $(or $(KILLS),2) --seed $(or $(SEED),1)
 
 drill: $(INSTALLED) ## outages of a minute each under live conversations: CONVERSATIONS=500 SECONDS=60; ARGS=--short is a minute in all
-	$(BIN)/python -m tests.drill --seed $(or $(SEED),1) $(if $(CONVERSATIONS),--conversations $(CONVERSATIONS)) \
+	$(BIN)/python -m bench.drill --seed $(or $(SEED),1) $(if $(CONVERSATIONS),--conversations $(CONVERSATIONS)) \
 		$(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
 fuzz: $(INSTALLED) ## signed deliveries with faults, each beside two good photos, on PostgreSQL: DELIVERIES=10000 SEED=1
-	TEST_DATABASE=postgres $(BIN)/python -m pytest tests/fuzz.py -q -s
+	TEST_DATABASE=postgres $(BIN)/python -m pytest bench/fuzz.py -q -s
 
 flush: $(INSTALLED) ## a thousand files queued, then FLUSHALL: how long until all are stored
-	$(BIN)/python -m tests.flush
+	$(BIN)/python -m bench.flush
 
 guards: $(INSTALLED) ## remove each guard in turn and see a test go red
-	$(BIN)/python -m tests.guards
+	$(BIN)/python -m bench.guards
 
 audit: $(INSTALLED) ## known vulnerabilities of what servers install; says so where the advisories can't be reached
-	$(BIN)/python -m tests.audit
+	$(BIN)/python -m bench.audit
 
 bench: $(INSTALLED) ## the webhook beside a bare view, in one run
-	$(BIN)/python -m tests.bench_webhook
+	$(BIN)/python -m bench.webhook
 
 bench-delivery: $(INSTALLED) ## files by each way beside the bucket and nginx; ARGS=--short takes half a minute
-	$(BIN)/python -m tests.bench_delivery $(ARGS)
+	$(BIN)/python -m bench.delivery $(ARGS)
 
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--no-header --no-annotate -q

@@ -180,6 +180,11 @@ class SimulatedProvider:
         message = f"{self.api_url}/2010-04-01/Accounts/{account}/Messages/{message_id}"
         return f"{message}/Media/{media_id}"
 
+    def replies_to(self, number: str) -> list[str]:
+        """The texts that this customer was sent, in order."""
+        digits = number.lstrip("+")
+        return [send.text for send in list(self.sends) if send.to.endswith(digits)]
+
     def status(self) -> dict[str, Any]:
         """Switches and counters as ``GET /simulator`` shows them."""
         with self._lock:

@@ -20,7 +20,6 @@ from simulator.customer import Customer
 from simulator.deliveries import SignedRequest
 from simulator.provider import SimulatedProvider
 from simulator.shop import Shop
-from tests.album import replies
 from tests.faults.crash import an_hour_passes, dies_at
 from tests.messages.mail import arrive
 
@@ -50,7 +49,7 @@ def said(provider: SimulatedProvider) -> Callable[[], list[str]]:
     """The first words of each reply to the customer."""
     provider.sends.clear()
     return lambda: [
-        text.split("!")[0].split(" ")[0] for text in replies(provider, NUMBER)
+        text.split("!")[0].split(" ")[0] for text in provider.replies_to(NUMBER)
     ]
 
 

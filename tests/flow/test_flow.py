@@ -13,7 +13,7 @@ from django.core.management import ManagementUtility
 
 from mediahub.env import BASE_DIR
 from simulator.traffic import Burst, send
-from tests.flush import flushed_queue
+from tests.flow.flush import flushed_queue
 from tests.hubs import running_hub, simulate, stored
 from tests.waiting import until
 

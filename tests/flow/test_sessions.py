@@ -22,7 +22,7 @@ from simulator.hub import Hub
 from simulator.provider import SimulatedProvider
 from simulator.shop import Shop
 from simulator.traffic import send
-from tests.album import albums, replies
+from tests.flow.albums import albums
 from tests.hubs import running_hub
 from tests.waiting import until
 
@@ -62,7 +62,7 @@ class Talk:
         } == {200}
 
     def said(self) -> list[str]:
-        return replies(self.place.provider, self.customer.number)
+        return self.place.provider.replies_to(self.customer.number)
 
     def hears(self, text: str) -> None:
         """Wait until the last reply begins so."""

@@ -17,7 +17,6 @@ from messages_app.providers.events import StatusChanged
 from simulator.customer import Customer
 from simulator.provider import SimulatedProvider
 from simulator.shop import Shop
-from tests.album import replies
 from tests.messages.mail import arrive
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -54,7 +53,7 @@ def talk(provider: SimulatedProvider) -> Callable[..., list[str]]:
             arrive(*(words or [customer.say(str(thing), next(clock))]))
         inbox.drain()
         outbox.send_due()
-        return replies(provider, NUMBER)
+        return provider.replies_to(NUMBER)
 
     return say
 
@@ -254,7 +253,7 @@ def test_a_late_photo_corrects_the_last_reply_and_the_summary(
     )
     OutboxItem.objects.filter(state=State.QUEUED).update(not_before=Now())
     outbox.send_due()
-    assert replies(provider, NUMBER)[-1].startswith("Correction: got 3 photos")
+    assert provider.replies_to(NUMBER)[-1].startswith("Correction: got 3 photos")
     assert [
         (each.summary["revision"], len(each.summary["photos"]))
         for each in shop.of(NUMBER)

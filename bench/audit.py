@@ -1,4 +1,4 @@
-"""Known vulnerabilities of what servers install: ``python -m tests.audit``.
+"""Known vulnerabilities of what servers install: ``python -m bench.audit``.
 
 Asks PyPI's advisories for each package of requirements/base.txt, by pip-audit in an environment of
 its own. Exits 1 if one is known to be vulnerable. Where nobody can be asked it says so and exits 0:

@@ -1,4 +1,4 @@
-"""A command of the hub with a wrong clock: ``python -m tests.wrong_clock worker`` under
+"""A command of the hub with a wrong clock: ``python -m bench.wrong_clock worker`` under
 libfaketime.
 
 Only the time of day is wrong. The monotonic clock, which measures waits, is the machine's own.
@@ -24,7 +24,7 @@ def set_clock(process: Process, seconds: int) -> None:
     fast.
     """
     command = process.argv[2:]
-    process.argv = [sys.executable, "-m", "tests.wrong_clock", *command]
+    process.argv = [sys.executable, "-m", "bench.wrong_clock", *command]
     process.env = {
         **(process.env or os.environ),
         "LD_PRELOAD": _library(),

@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha1
-from pathlib import Path
 from random import Random
 from typing import Any
 from urllib.parse import parse_qsl
@@ -27,8 +26,11 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
 
+from bench import mutations
+from bench.mutations import Fields, Json
 from media_app.admin.machine_owned import change_url
 from media_app.models import Media
+from mediahub.env import BASE_DIR
 from messages_app import inbox
 from messages_app.models import (
     Attachment,
@@ -38,7 +40,6 @@ from messages_app.models import (
     SessionRebuild,
 )
 from simulator.deliveries import TWILIO_PATH, SignedRequest
-from tests import mutations
 from tests.messages.mail import (
     ACCOUNTS,
     ADA,
@@ -48,7 +49,6 @@ from tests.messages.mail import (
     meta_bytes,
     post,
 )
-from tests.mutations import Fields, Json
 
 DELIVERIES = int(os.environ.get("DELIVERIES") or 200)
 SEED = int(os.environ.get("SEED") or 1)
@@ -56,7 +56,7 @@ SEED = int(os.environ.get("SEED") or 1)
 # the first.
 ROUND = 100
 PAGES = 1
-_SEEDS = Path(__file__).parent / "providers"
+_SEEDS = BASE_DIR / "tests" / "providers"
 # Of Meta's fields: the list of messages in its value. History has them two levels deeper.
 _LISTS = {
     "messages": "messages",

@@ -20,7 +20,7 @@ from simulator.provider import Send, SimulatedProvider
 from simulator.shop import Shop
 
 if TYPE_CHECKING:
-    from tests.drill import Conversation
+    from bench.drill import Conversation
 
 T = TypeVar("T")
 Kind, State = OutboxItem.Kind, OutboxItem.State

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.audit import judge
+from bench.audit import judge
 
 GOOD = {"name": "django", "version": "5.2.19", "vulns": []}
 BAD = {

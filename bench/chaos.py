@@ -1,4 +1,4 @@
-"""The whole system under a nemesis: ``python -m tests.chaos --photos 10000 --kills 20 --seed 1``.
+"""The whole system under a nemesis: ``python -m bench.chaos --photos 10000 --kills 20 --seed 1``.
 
 Web ×2, workers ×2, sweeper, Redis's protocol, PostgreSQL, an S3 server and the providers,
 all real processes. While a seeded burst is posted (a refused delivery is sent again, as
@@ -243,7 +243,7 @@ def _examine(hub: Hub, fields: Mapping[str, Any], last_fault: float) -> bool:
         [
             sys.executable,
             "-m",
-            "tests.examine",
+            "bench.examine",
             json.dumps(fields),
             "--timeout",
             str(timeout),

@@ -1,4 +1,4 @@
-"""The webhook beside a bare view: ``python -m tests.bench_webhook``.
+"""The webhook beside a bare view: ``python -m bench.webhook``.
 
 Both on one server and one database, 50 connections, in turns. Prints the rates of each
 round and the median of their ratios; asserts nothing, because machines are noisy.
@@ -17,9 +17,9 @@ from hashlib import sha256
 from itertools import count
 from pathlib import Path
 
+from bench.load import post, run
 from simulator.accounts import Accounts
 from tests.hubs import running_hub
-from tests.load import post, run
 
 CONNECTIONS = 50
 
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--database", choices=("sqlite", "postgres"), action="append")
     options = parser.parse_args()
     for database in options.database or ("sqlite", "postgres"):
-        env = {"DJANGO_SETTINGS_MODULE": "tests.bench_settings"}
+        env = {"DJANGO_SETTINGS_MODULE": "bench.webhook_settings"}
         with (
             tempfile.TemporaryDirectory() as directory,
             running_hub(Path(directory), database=database, env=env) as hub,

@@ -1,4 +1,4 @@
-"""Every guard is needed: ``python -m tests.guards`` removes each in turn and expects a test to go
+"""Every guard is needed: ``python -m bench.guards`` removes each in turn and expects a test to go
 red.
 
 Works on a copy of the tracked files. Prints a line for each guard with the first test

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from mediahub.settings import *  # noqa: F403
 
-ROOT_URLCONF = "tests.bench_delivery_urls"
+ROOT_URLCONF = "bench.delivery_urls"

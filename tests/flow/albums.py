@@ -1,15 +1,7 @@
-"""Thirty photos and DONE, all at once and in any order: ``python -m tests.album --seeds 100``.
-
-Each seed is a customer with an order of their own; a web of four processes takes them in. Prints a
-line for each database; exits 1 unless each customer was acknowledged once, the last reply and the
-last revision say 30, and each revision was handed over once.
-"""
+"""Albums: thirty photos and DONE, all at once and in any order, from several customers."""
 
 from __future__ import annotations
 
-import argparse
-import sys
-import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -44,32 +36,6 @@ class Album:
         ]
         Random(self.seed).shuffle(requests)
         return requests
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=100)
-    parser.add_argument("--at-once", type=int, default=10)
-    parser.add_argument("--database", choices=("sqlite", "postgres"), action="append")
-    options = parser.parse_args()
-    problems: list[str] = []
-    for database in options.database or ("sqlite", "postgres"):
-        began = time.monotonic()
-        with tempfile.TemporaryDirectory() as directory:
-            found = albums(
-                Path(directory),
-                database=database,
-                seeds=range(options.seeds),
-                at_once=options.at_once,
-            )
-        print(
-            f"{database}: {options.seeds} albums in {time.monotonic() - began:.0f} s, "
-            f"{len(found)} problems"
-        )
-        problems += found
-    for problem in problems[:20]:
-        print(problem)
-    return 1 if problems else 0
 
 
 def albums(directory: Path, *, database: str, seeds: range, at_once: int) -> list[str]:
@@ -133,7 +99,7 @@ def _round(
 
 def _problems(provider: SimulatedProvider, shop: Shop, number: str) -> list[str]:
     found: list[str] = []
-    said = replies(provider, number)
+    said = provider.replies_to(number)
     acknowledged = sum(text.startswith(ACK) for text in said)
     if acknowledged != 1:
         found.append(f"{number}: acknowledged {acknowledged} times")
@@ -148,20 +114,10 @@ def _problems(provider: SimulatedProvider, shop: Shop, number: str) -> list[str]
     return found
 
 
-def replies(provider: SimulatedProvider, number: str) -> list[str]:
-    """What the hub has said to this customer, in order."""
-    digits = number.lstrip("+")
-    return [send.text for send in list(provider.sends) if send.to.endswith(digits)]
-
-
 def _last(provider: SimulatedProvider, number: str) -> str:
-    return (replies(provider, number) or [""])[-1]
+    return (provider.replies_to(number) or [""])[-1]
 
 
 def _revision(shop: Shop, number: str) -> int:
     handed = shop.of(number)
     return len(handed[-1].summary["photos"]) if handed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Files by each of the ways, side by side: ``python -m tests.bench_delivery``.
+"""Files by each of the ways, side by side: ``python -m bench.delivery``.
 
 The three ways of MEDIA_DELIVERY, the S3 server read directly, nginx on the same file, and the views
 that one writes first, all behind the real access check; in turns, so that what else runs here
@@ -30,6 +30,7 @@ from itertools import repeat
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from bench.load import get, run
 from mediahub.env import BASE_DIR
 from simulator.hub import Hub
 from simulator.processes import (
@@ -39,7 +40,6 @@ from simulator.processes import (
     free_port,
 )
 from tests.hubs import running_hub
-from tests.load import get, run
 from tests.servers import nginx_server
 
 MB = 1000 * 1000
@@ -246,7 +246,7 @@ def main() -> None:
 def _ways(directory: Path, database: str) -> Iterator[tuple[Hub, list[Way]]]:
     """One database and one bucket; a web server for each way, and nginx where it belongs."""
     env = {
-        "DJANGO_SETTINGS_MODULE": "tests.bench_delivery_settings",
+        "DJANGO_SETTINGS_MODULE": "bench.delivery_settings",
         "LOG_LEVEL": "WARNING",
     }
     with ExitStack() as stack:
@@ -345,7 +345,7 @@ def _plain_nginx(directory: Path, port: int, media: Path) -> Process:
 
 def _keep_files(hub: Hub, sizes: dict[str, int]) -> tuple[str, dict[str, StoredFile]]:
     """A superuser's session, and a file of each size."""
-    code = f"from tests.bench_delivery_files import keep_files; keep_files({sizes!r})"
+    code = f"from bench.delivery_files import keep_files; keep_files({sizes!r})"
     kept = json.loads(hub.manage("shell", "--no-imports", "-c", code))
     return kept["session"], {
         name: StoredFile(**file, size=sizes[name])

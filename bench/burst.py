@@ -1,4 +1,4 @@
-"""The bug that this hub exists for, again and again: ``python -m tests.burst --runs 10``.
+"""The bug that this hub exists for, again and again: ``python -m bench.burst --runs 10``.
 
 30 photos from each of 20 senders, every delivery posted three times and all of them at
 once, to a web of four processes. Prints a line for each run; exits 1 unless each ended

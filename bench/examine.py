@@ -1,4 +1,4 @@
-"""Hold a burst against the hub of this environment: ``python -m tests.examine '{"photos": 5, …}'
+"""Hold a burst against the hub of this environment: ``python -m bench.examine '{"photos": 5, …}'
 --timeout 180``.
 
 In a process of its own, because Django reads its settings only once. Prints JSON:

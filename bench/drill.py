@@ -1,4 +1,4 @@
-"""Outages under live conversations: ``python -m tests.drill --conversations 500 --seconds 60``.
+"""Outages under live conversations: ``python -m bench.drill --conversations 500 --seconds 60``.
 
 Web ×2, workers ×2, sweeper, Redis's protocol, PostgreSQL and an S3 server are real processes; the
 clock of one worker is ten minutes slow. Customers say SELL, send photos, say DONE, and then SKIP or
@@ -34,6 +34,8 @@ from random import Random
 
 import django
 
+from bench.chaos import revive
+from bench.wrong_clock import set_clock
 from simulator.customer import Customer
 from simulator.deliveries import SignedRequest
 from simulator.hub import Hub
@@ -41,9 +43,7 @@ from simulator.processes import Process
 from simulator.provider import SimulatedProvider
 from simulator.shop import Shop
 from simulator.traffic import send
-from tests.chaos import revive
 from tests.hubs import bucket, postgres
-from tests.wrong_clock import set_clock
 
 CLOCK_ERROR = -600
 # Two of three customers write through Meta.
@@ -288,7 +288,7 @@ def drill(
     system: System, *, count: int, seconds: float, seed: int, limit: float
 ) -> int:
     """One run; 0 when in the end nothing is queued, and nothing was lost or doubled."""
-    from tests import drill_outcome as outcome
+    from bench import drill_outcome as outcome
 
     troubles, rest = outages(system, seconds), seconds / 10
     talks = conversations(
