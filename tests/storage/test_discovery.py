@@ -96,8 +96,10 @@ def test_what_is_found_is_all_that_its_key_and_the_listing_say(
     ]
 
 
-def test_2500_files_are_found_and_deleted_and_no_neighbours(storage: Storage) -> None:
-    own = [key(second) for second in range(2500)]
+def test_pages_of_files_are_found_and_deleted_and_no_neighbours(
+    storage: Storage,
+) -> None:
+    own = [key(second) for second in range(1100)]
     others = {key(owner=neighbour) for neighbour in NEIGHBOURS}
     others |= {*previews(*others)}
     lay_many(storage, *own)
