@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install demo test check lock burst album chaos drill fuzz flush guards bench bench-delivery audit
+.PHONY: install demo test check lock burst album chaos drill fuzz flush guards bench bench-delivery audit readability
 
 install: $(INSTALLED) ## create .venv with all that development needs
 
@@ -61,6 +61,9 @@ bench: $(INSTALLED) ## the webhook beside a bare view, in one run
 
 bench-delivery: $(INSTALLED) ## files by each way beside the bucket and nginx; ARGS=--short takes half a minute
 	$(BIN)/python -m bench.delivery $(ARGS)
+
+readability: $(INSTALLED) ## how dense the code is: nodes per line, long modules, words per test name, …
+	$(BIN)/python -m bench.readability
 
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--no-header --no-annotate -q
