@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+DEMO_INSTALLED := .venv/.demo-installed
 
 .PHONY: install demo test check lock burst album chaos drill fuzz flush guards bench bench-delivery audit readability
 
@@ -10,9 +11,16 @@ install: $(INSTALLED) ## create .venv with all that development needs
 $(INSTALLED): requirements/dev.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	touch $@ $(DEMO_INSTALLED)
+
+# What `make install` has installed too: the same versions, and fewer packages.
+$(DEMO_INSTALLED): requirements/demo.txt
+	@echo "Installing what the demo needs into .venv, once …"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements/demo.txt
 	touch $@
 
-demo: $(INSTALLED) ## start everything, send a burst, show the outcome; ARGS=--once to exit after it
+demo: $(DEMO_INSTALLED) ## start everything, send a burst, show the outcome; ARGS=--once to exit after it
 	DEBUG=1 $(BIN)/python manage.py demo $(ARGS)
 
 test: $(INSTALLED) check ## all checks and tests; REQUIRE_ALL=1 makes every omission a failure
