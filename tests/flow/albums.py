@@ -19,6 +19,8 @@ from tests.waiting import until
 
 PHOTOS = 30
 ACK = "Got it!"
+# A limit for machines that are busy with other things: an album takes a few seconds.
+SECONDS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,23 +76,24 @@ def _round(
     mixed = [
         request for together in zip(*requests, strict=True) for request in together
     ]
-    answers = send(mixed, hub.url, parallel=60)
+    # As vendors do: what a busy SQLite answers 503 comes again.
+    answers = send(mixed, hub.url, parallel=60, redeliver=True)
     assert {answer.status for answer in answers} == {200}
     numbers = [album.customer.number for album in albums]
     until(
         lambda: all(
             f"{PHOTOS} photos" in _last(provider, number) for number in numbers
         ),
-        60,
+        SECONDS,
     )
     skips = [album.customer.say("no, skip", time.time()) for album in albums]
-    assert {answer.status for answer in send(skips, hub.url)} == {200}
-    until(lambda: all(_revision(shop, number) == PHOTOS for number in numbers), 60)
+    assert {answer.status for answer in send(skips, hub.url, redeliver=True)} == {200}
+    until(lambda: all(_revision(shop, number) == PHOTOS for number in numbers), SECONDS)
     until(
         lambda: all(
             _last(provider, number).startswith("Thank you!") for number in numbers
         ),
-        60,
+        SECONDS,
     )
     return [
         problem for number in numbers for problem in _problems(provider, shop, number)

@@ -436,7 +436,10 @@ def test_no_correction_is_owed_where_the_next_reply_will_be_right(shop: Shop) ->
     assert owed(one(), queued=True) == ["hand_over", "submitted"]
 
 
-def test_corrections_are_five_seconds_apart(shop: Shop) -> None:
+def test_a_correction_waits_for_the_pause_after_the_last_reply(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_rows, "CORRECT_EVERY", timedelta(hours=1))
     row = submitted(shop)
     last = row.outbox.get(kind=Kind.SUBMITTED)
     for late in (1, 3, 4):
