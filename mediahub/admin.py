@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any
 
+from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
@@ -29,37 +30,11 @@ from media_app.admin.times import in_words
 from media_app.models import Media
 from mediahub import status
 from mediahub.alerts import Alert, alerts
+from mediahub.sections import SECTIONS, Section
 from mediahub.status import Status
-from messages_app.models import (
-    Contact,
-    Delivery,
-    Message,
-    OutboxItem,
-    PhotoSession,
-    QuarantinedItem,
-)
+from messages_app.models import Delivery, QuarantinedItem
 
 NEWEST = 12
-# Where the front page leads: model, title, icon, what is there.
-_PLACES: tuple[tuple[type[Model], str, str, str], ...] = (
-    (Media, "Media", "perm_media", "Every photo, video, voice note and document"),
-    (Message, "Messages", "chat", "What was said, with its files in place"),
-    (
-        PhotoSession,
-        "Sessions",
-        "photo_library",
-        "Photos sent for one purpose, until DONE",
-    ),
-    (
-        OutboxItem,
-        "Replies",
-        "forward_to_inbox",
-        "What the hub said, and what became of it",
-    ),
-    (Contact, "Contacts", "group", "Who wrote, from which numbers"),
-    (Delivery, "Deliveries", "move_to_inbox", "What providers sent, byte for byte"),
-    (QuarantinedItem, "Quarantine", "report", "What could not be read, to be replayed"),
-)
 _WAITING: dict[str, Callable[[Status], int]] = {
     "media": lambda found: found.count(*status.NOT_KEPT),
     "outboxitem": lambda found: found.unsent,
@@ -76,9 +51,14 @@ def front_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     files.
     """
     places = [
-        {"url": list_url(model), "title": title, "icon": icon, "about": about}
-        for model, title, icon, about in _PLACES
-        if _may_view(request, model)
+        {
+            "url": list_url(model),
+            "title": section.title,
+            "icon": section.icon,
+            "about": section.about,
+        }
+        for section, model in _sections()
+        if section.about and _may_view(request, model)
     ]
     if not _may_view(request, Media):
         return {**context, "places": places}
@@ -92,6 +72,10 @@ def front_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "alerts": _for_user(request, alerts(found)),
         "counts": _counts(request, found) if found else [],
     }
+
+
+def _sections() -> list[tuple[Section, type[Model]]]:
+    return [(each, apps.get_model(each.app, each.model)) for each in SECTIONS]
 
 
 def on_every_page(request: HttpRequest) -> dict[str, Any]:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable
-from typing import Any
 from urllib.parse import urlsplit
 
-from botocore.config import Config
 from csp import constants as csp
 from django.core.exceptions import ImproperlyConfigured
-from django.http import HttpRequest
-from django.templatetags.static import static
 from django.urls import reverse_lazy
 
-from mediahub import env, logs
+from mediahub import appearance, env, logs
 from mediahub.databases import databases
 from mediahub.env import BASE_DIR
+from mediahub.storages import media_storage
 
 DEBUG = env.flag("DEBUG")
 _DEVELOPMENT_KEY = "insecure-development-key"
@@ -139,62 +135,6 @@ R2_PUBLIC_URL = env.text("R2_PUBLIC_URL").rstrip("/")
 # How long a link that staff give out opens a file.
 LINK_TTL_SECONDS = env.number("LINK_TTL_SECONDS", 900)
 
-
-def _s3_storage(
-    *, bucket: str, key_id: str, secret: str, region: str, endpoint: str | None
-) -> dict[str, Any]:
-    return {
-        "BACKEND": "storages.backends.s3.S3Storage",
-        "OPTIONS": {
-            "bucket_name": bucket,
-            "access_key": key_id,
-            "secret_key": secret,
-            "region_name": region,
-            "endpoint_url": endpoint,
-            "default_acl": None,
-            # django-storages ignores its own signature and addressing options beside a
-            # client_config.
-            "client_config": Config(
-                signature_version="s3v4",
-                s3={"addressing_style": "path"} if endpoint else {},
-                # The default checksum trailers break R2 and other S3 servers.
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-                retries={"mode": "standard", "total_max_attempts": 2},
-                connect_timeout=5,
-                # Silence can't be cut by a fetch's deadline: it ends within reach of it.
-                read_timeout=15,
-                max_pool_connections=288,
-            ),
-        },
-    }
-
-
-def _media_storage() -> dict[str, Any]:
-    if MEDIA_STORAGE_BACKEND == "s3":
-        return _s3_storage(
-            bucket=env.text("AWS_S3_BUCKET"),
-            key_id=env.text("AWS_ACCESS_KEY_ID"),
-            secret=env.text("AWS_SECRET_ACCESS_KEY"),
-            region=env.text("AWS_REGION", "us-east-1"),
-            endpoint=env.text("AWS_S3_ENDPOINT_URL") or None,
-        )
-    if MEDIA_STORAGE_BACKEND == "r2":
-        account = env.text("R2_ACCOUNT_ID")
-        return _s3_storage(
-            bucket=env.text("R2_BUCKET"),
-            key_id=env.text("R2_ACCESS_KEY_ID"),
-            secret=env.text("R2_SECRET_ACCESS_KEY"),
-            region="auto",
-            endpoint=env.text("R2_ENDPOINT")
-            or f"https://{account}.r2.cloudflarestorage.com",
-        )
-    return {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {"location": MEDIA_ROOT},
-    }
-
-
 STATIC_ROOT = BASE_DIR / "staticfiles"
 # After `collectstatic` files are compressed and cached for ever; before it they are served as they
 # lie.
@@ -205,7 +145,7 @@ STORAGES = {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": MEDIA_ROOT},
     },
-    "media": _media_storage(),
+    "media": media_storage(MEDIA_STORAGE_BACKEND, folder=MEDIA_ROOT),
     "staticfiles": {
         "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
         if _COLLECTED or "collectstatic" in sys.argv
@@ -322,101 +262,4 @@ CONTENT_SECURITY_POLICY = {
 LOG_LEVEL = env.log_level()
 LOGGING = logs.configuration(LOG_LEVEL)
 
-
-def _viewer_of(app: str, model: str) -> Callable[[HttpRequest], bool]:
-    """Whether the user of a request may view a model; whoever may change it may view it, too."""
-    return lambda request: any(
-        request.user.has_perm(f"{app}.{verb}_{model}") for verb in ("view", "change")
-    )
-
-
-def _waiting_for_staff(model: str) -> Callable[[], int]:
-    """The number beside a model's name in the sidebar, for unfold's template to call; 0 shows
-    nothing.
-    """
-
-    def count() -> int:
-        from mediahub.admin import waiting_for_staff
-
-        return waiting_for_staff(model)
-
-    return count
-
-
-UNFOLD = {
-    "SITE_TITLE": "Mediahub",
-    "SITE_HEADER": "Mediahub",
-    "SITE_SYMBOL": "perm_media",
-    "SHOW_HISTORY": False,
-    "SHOW_VIEW_ON_SITE": False,
-    "STYLES": [lambda request: static("mediahub/admin.css")],
-    "DASHBOARD_CALLBACK": "mediahub.admin.front_page",
-    "COLORS": {
-        # A calm green: photos are the colourful part of these pages.
-        "primary": {
-            "50": "#f0fdfa",
-            "100": "#ccfbf1",
-            "200": "#99f6e4",
-            "300": "#5eead4",
-            "400": "#2dd4bf",
-            "500": "#0d9488",
-            "600": "#0f766e",
-            "700": "#115e59",
-            "800": "#134e4a",
-            "900": "#113f3c",
-            "950": "#042f2e",
-        }
-    },
-    "SIDEBAR": {
-        "navigation": [
-            {
-                "items": [
-                    {
-                        "title": title,
-                        "icon": icon,
-                        "link": reverse_lazy(f"admin:{app}_{model}_changelist"),
-                        "permission": _viewer_of(app, model),
-                        "badge": _waiting_for_staff(model),
-                    }
-                    for title, icon, app, model in (
-                        ("Media", "perm_media", "media_app", "media"),
-                        ("Messages", "chat", "messages_app", "message"),
-                        ("Sessions", "photo_library", "messages_app", "photosession"),
-                        ("Replies", "forward_to_inbox", "messages_app", "outboxitem"),
-                        ("Contacts", "group", "messages_app", "contact"),
-                        ("Deliveries", "move_to_inbox", "messages_app", "delivery"),
-                        ("Quarantine", "report", "messages_app", "quarantineditem"),
-                        ("Notices", "info", "messages_app", "deliverynotice"),
-                        ("Rebuilds", "sync_problem", "messages_app", "sessionrebuild"),
-                    )
-                ]
-            },
-            {
-                "title": "Administration",
-                "separator": True,
-                "items": [
-                    {
-                        "title": "Users",
-                        "icon": "person",
-                        "link": reverse_lazy("admin:auth_user_changelist"),
-                        "permission": _viewer_of("auth", "user"),
-                    },
-                    {
-                        "title": "Groups",
-                        "icon": "groups",
-                        "link": reverse_lazy("admin:auth_group_changelist"),
-                        "permission": _viewer_of("auth", "group"),
-                    },
-                    {
-                        "title": "Queues",
-                        "icon": "reorder",
-                        "link": reverse_lazy("admin:django_rq_dashboard_changelist"),
-                        "permission": lambda request: request.user.has_perm(
-                            "django_rq.admin"
-                        ),
-                    },
-                ],
-            },
-        ]
-    },
-}
+UNFOLD = appearance.UNFOLD

@@ -20,7 +20,7 @@ from media_app.storage import media_storage
 from mediahub import health, probes
 from mediahub.models import WriteProbe
 from mediahub.probes import LIMIT_SECONDS, Outcome, Probe
-from mediahub.settings import _s3_storage
+from mediahub.storages import s3_storage
 from simulator.processes import free_port
 from tests.servers import redis_server
 
@@ -200,7 +200,7 @@ def test_addresses_that_are_none_are_named(client: Client, settings: Settings) -
 
 
 def _bucket_at(endpoint: str) -> dict[str, Any]:
-    return _s3_storage(
+    return s3_storage(
         bucket="b",
         key_id="an-access-key",
         secret="s",

@@ -21,7 +21,7 @@ from pytest_django.live_server_helper import LiveServer
 from redis import Redis
 
 from media_app import queues
-from mediahub.settings import _s3_storage
+from mediahub.storages import s3_storage
 from messages_app.models import MessageStatus, SessionRebuild
 from simulator.processes import free_port
 from tests.admin.rows import (
@@ -173,7 +173,7 @@ def bucket(settings: Settings) -> str:
     yet.
     """
     endpoint = f"http://127.0.0.1:{free_port()}"
-    stored = _s3_storage(
+    stored = s3_storage(
         bucket="media",
         key_id=S3_KEY_ID,
         secret=S3_SECRET,

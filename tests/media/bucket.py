@@ -9,14 +9,14 @@ from typing import Any
 from pytest_django import Settings
 
 from media_app.storage import DiskStorage
-from mediahub.settings import _s3_storage
+from mediahub.storages import s3_storage
 
 
 def name_buckets(settings: Settings) -> None:
     """Files are kept in one bucket, public copies in another one. There is no server: nothing can
     be read or put.
     """
-    media = _s3_storage(
+    media = s3_storage(
         bucket="media",
         key_id="id",
         secret="secret",

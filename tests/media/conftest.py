@@ -20,7 +20,7 @@ from media_app import ingest, installation, queues
 from media_app.filetypes import base_type
 from media_app.models import Media
 from media_app.storage import media_storage
-from mediahub.settings import _s3_storage as s3_storage
+from mediahub.storages import s3_storage
 from simulator.content import Kind, content
 from simulator.processes import free_port
 from simulator.provider import SimulatedProvider
