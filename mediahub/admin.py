@@ -1,4 +1,4 @@
-"""The roof of the admin: the front page, staff's accounts, and RQ's dashboard behind its
+"""The admin as a whole: the front page, staff's accounts, and RQ's dashboard behind its
 permission.
 """
 
@@ -28,7 +28,7 @@ from media_app.admin.machine_owned import list_url
 from media_app.admin.tiles import tile
 from media_app.admin.times import in_words
 from media_app.models import Media
-from mediahub import status
+from mediahub import status, status_cache
 from mediahub.alerts import Alert, alerts
 from mediahub.sections import SECTIONS, Section
 from mediahub.status import Status
@@ -36,7 +36,7 @@ from messages_app.models import Delivery, QuarantinedItem
 
 NEWEST = 12
 _WAITING: dict[str, Callable[[Status], int]] = {
-    "media": lambda found: found.count(*status.NOT_KEPT),
+    "media": lambda found: found.count(*status.NOT_STORED),
     "outboxitem": lambda found: found.unsent,
     "quarantineditem": lambda found: found.quarantined,
 }
@@ -47,8 +47,8 @@ _BANNERS = 3
 
 
 def front_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """What ``/admin/`` shows: how the hub fares, the ways that are open to this user, the newest
-    files.
+    """What ``/admin/`` shows: the status of the hub, the sections that this user may view, the
+    newest files.
     """
     places = [
         {
@@ -62,7 +62,7 @@ def front_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     ]
     if not _may_view(request, Media):
         return {**context, "places": places}
-    found = status.look()
+    found = status_cache.look()
     return {
         **context,
         "places": places,
@@ -85,7 +85,7 @@ def on_every_page(request: HttpRequest) -> dict[str, Any]:
 
 def waiting_for_staff(model: str) -> int:
     """How many rows of a model nobody but staff can settle."""
-    found = status.current() if model in _WAITING else None
+    found = status_cache.current() if model in _WAITING else None
     return _WAITING[model](found) if found else 0
 
 
@@ -94,7 +94,7 @@ def _banners(request: HttpRequest) -> list[dict[str, Any]]:
     if not _may_view(request, Media):
         return []
     return _for_user(
-        request, [alert for alert in alerts(status.current()) if alert.is_now]
+        request, [alert for alert in alerts(status_cache.current()) if alert.is_now]
     )[:_BANNERS]
 
 
@@ -119,7 +119,7 @@ def _counts(request: HttpRequest, found: Status) -> list[dict[str, Any]]:
             "url": list_url(Media, state__exact=state),
             "oldest": found.oldest(state) if state in Media.WAITING else None,
         }
-        for state in (*Media.WAITING, *status.NOT_KEPT)
+        for state in (*Media.WAITING, *status.NOT_STORED)
     ]
     if _may_view(request, Delivery):
         url = list_url(Delivery, state__exact=Delivery.State.RECEIVED)

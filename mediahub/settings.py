@@ -13,7 +13,7 @@ from django.urls import reverse_lazy
 from mediahub import appearance, env, logs
 from mediahub.databases import databases
 from mediahub.env import BASE_DIR
-from mediahub.storages import media_storage
+from mediahub.storages import describe_storage
 
 DEBUG = env.flag("DEBUG")
 _DEVELOPMENT_KEY = "insecure-development-key"
@@ -145,7 +145,7 @@ STORAGES = {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": MEDIA_ROOT},
     },
-    "media": media_storage(MEDIA_STORAGE_BACKEND, folder=MEDIA_ROOT),
+    "media": describe_storage(MEDIA_STORAGE_BACKEND, folder=MEDIA_ROOT),
     "staticfiles": {
         "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
         if _COLLECTED or "collectstatic" in sys.argv

@@ -1,13 +1,10 @@
-"""How the hub fares: what waits, what is stuck, and what could not be kept."""
+"""The status of the hub: what waits, what is stuck, and what could not be stored."""
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from threading import Lock
 from typing import Any
 
 from django.db.models import Count, Exists, Max, Min, OuterRef, Q, Subquery, Sum
@@ -27,22 +24,18 @@ from messages_app.models import (
 )
 from messages_app.outbox import WINDOW
 
-log = logging.getLogger(__name__)
-
-# Each process looks this often at most, however many pages it shows.
-KEPT_SECONDS = 15.0
-# What ends, or ended, within this time is news.
+# What ends, or ended, within this time is shown.
 LATELY = timedelta(days=1)
-# One attempt that fails is no news, so many are.
-FAILING = 3
-# So many different names are told.
-MOST_NOTICES = 20
+# One failed attempt is not reported, so many are.
+FAILING_ATTEMPTS = 3
+# So many different names are shown.
+MAX_NOTICES = 20
 
 GIVEN_UP = (Media.State.EXPIRED, Media.State.REJECTED)
 UNSENT = (OutboxItem.State.FAILED, OutboxItem.State.UNKNOWN)
-NOT_KEPT = (*GIVEN_UP, Media.State.MISSING)
-# Files whose clock still means something: the provider may have them, and we don't.
-RESCUABLE = (*Media.WAITING, Media.State.REJECTED, Media.State.MISSING)
+NOT_STORED = (*GIVEN_UP, Media.State.MISSING)
+# Not stored, and the provider may still have them.
+RETRYABLE = (*Media.WAITING, Media.State.REJECTED, Media.State.MISSING)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,19 +143,19 @@ def collect() -> Status:
         count=Count("id"), oldest=Min("received_at")
     )
     running_out = Media.objects.filter(
-        state__in=RESCUABLE, expires_at__gt=now, expires_at__lte=now + LATELY
+        state__in=RETRYABLE, expires_at__gt=now, expires_at__lte=now + LATELY
     ).aggregate(count=Count("id"), first=Min("expires_at"))
     lately = FetchAttempt.objects.filter(
         media=OuterRef("pk"), ended_at__gte=now - LATELY
     )
     # These were never tried: the provider said at once that it can't pass them on.
     lost_lately = Q(provider_media_id="", url="", announced_at__gte=now - LATELY)
-    owed = _owed(now)
+    outbox = _outbox(now)
     return Status(
         at=now,
         queue_error=queues.trouble(),
-        pauses=_pauses(),
-        files=_files((*Media.WAITING, *NOT_KEPT)),
+        pauses=pauses(),
+        files=_files((*Media.WAITING, *NOT_STORED)),
         **_due(),
         unread_since=unread["oldest"],
         unread=unread["count"],
@@ -176,9 +169,9 @@ def collect() -> Status:
         given_up_lately=Media.objects.filter(
             Exists(lately) | lost_lately, state__in=GIVEN_UP
         ).count(),
-        unsent=owed["unsent"],
-        hand_overs_failing=owed["failing"],
-        hand_over_error=owed["error"] or "",
+        unsent=outbox["unsent"],
+        hand_overs_failing=outbox["failing"],
+        hand_over_error=outbox["error"] or "",
         **_public_copies(),
         notices=_notices(now),
         refusals=_refusals(now),
@@ -191,55 +184,10 @@ def oldest_pending() -> datetime | None:
     return _earliest(unread, *(files.oldest for files in _files(Media.WAITING)))
 
 
-# --- once for many pages ------------------------------------------------------
-
-
-_looking = Lock()
-_known: tuple[float, Status | None] | None = None
-
-
-def look() -> Status | None:
-    """The status now; None when it could not be found out, which the log then explains. Never
-    raises.
-    """
-    global _known
-    try:
-        status = collect()
-    except Exception:
-        # Whatever it is: pages must open most of all when something is wrong.
-        log.exception("the status could not be read")
-        status = None
-    _known = (time.monotonic(), status)
-    return status
-
-
-def current() -> Status | None:
-    """Like ``look``, but at most ``KEPT_SECONDS`` old. Pauses are as they are now: staff have just
-    lifted one.
-    """
-    with _looking:
-        known = _known
-        if known is None or time.monotonic() - known[0] >= KEPT_SECONDS:
-            return look()
-    if known[1] is None:
-        return None
-    try:
-        return replace(known[1], pauses=_pauses())
-    except Exception:
-        log.exception("the status could not be read")
-        return None
-
-
-def forget() -> None:
-    """The next page looks anew."""
-    global _known
-    _known = None
-
-
 # --- parts --------------------------------------------------------------------
 
 
-def _pauses() -> tuple[AccountPause, ...]:
+def pauses() -> tuple[AccountPause, ...]:
     # The provider itself said when it may be asked again: after that nothing is wrong.
     over = Q(cause=AccountPause.Cause.THROTTLED, until__lte=Now())
     return tuple(AccountPause.objects.exclude(over))
@@ -261,14 +209,14 @@ def _files(states: Collection[str]) -> tuple[Files, ...]:
     return tuple(Files(**row) for row in found)
 
 
-def _owed(now: datetime) -> dict[str, Any]:
+def _outbox(now: datetime) -> dict[str, Any]:
     is_hand_over = Q(kind=OutboxItem.Kind.HAND_OVER)
     unsent = Q(state__in=UNSENT) & (
         is_hand_over | Q(session__last_at__gte=now - WINDOW)
     )
     failing = (
         is_hand_over
-        & Q(state=OutboxItem.State.QUEUED, attempts__gte=FAILING)
+        & Q(state=OutboxItem.State.QUEUED, attempts__gte=FAILING_ATTEMPTS)
         & ~Q(last_error="")
     )
     return OutboxItem.objects.filter(unsent | failing).aggregate(
@@ -316,7 +264,7 @@ def _notices(now: datetime) -> tuple[Notices, ...]:
             has_media=row["has_media"],
             times=row["sum"],
         )
-        for row in named[:MOST_NOTICES]
+        for row in named[:MAX_NOTICES]
     )
 
 

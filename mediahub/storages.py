@@ -9,7 +9,7 @@ from botocore.config import Config
 from mediahub import env
 
 
-def media_storage(backend: str, *, folder: str) -> dict[str, Any]:
+def describe_storage(backend: str, *, folder: str) -> dict[str, Any]:
     """``STORAGES["media"]`` for a MEDIA_STORAGE_BACKEND; ``local`` uses ``folder``."""
     if backend == "s3":
         return s3_storage(

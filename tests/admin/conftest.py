@@ -13,7 +13,7 @@ from pytest_django.live_server_helper import LiveServer
 from redis import Redis
 
 from media_app import queues
-from mediahub import status
+from mediahub import status_cache
 from simulator.processes import free_port
 from tests.programs import program
 from tests.servers import redis_server
@@ -30,9 +30,9 @@ def plain_static_files(settings: Settings) -> None:
 
 @pytest.fixture(autouse=True)
 def looks_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every page finds out anew how the hub fares, however soon after another."""
-    status.forget()
-    monkeypatch.setattr(status, "KEPT_SECONDS", 0.0)
+    """Every page reads the status again, however soon after another."""
+    status_cache.forget()
+    monkeypatch.setattr(status_cache, "CACHE_SECONDS", 0.0)
 
 
 @pytest.fixture

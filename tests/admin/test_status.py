@@ -1,4 +1,4 @@
-"""What staff are told of how the hub fares: on the front page, on every page, in the sidebar."""
+"""What staff see of the status: on the front page, on every page, in the sidebar."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from redis import Redis
 
 from media_app.admin.machine_owned import change_url, list_url
 from media_app.models import AccountPause, Media
-from mediahub import health, status
+from mediahub import health, status, status_cache
 from mediahub.alerts import Alert, alerts
 from messages_app.models import Delivery, QuarantinedItem
 from tests.admin.conftest import Staff
@@ -65,7 +65,7 @@ def test_all_is_well_when_the_queue_answers_and_nothing_waits_too_long(
         state="pending", announced_at=ago(minutes=4), next_attempt_at=ago(minutes=4)
     )
     assert told() == []
-    assert "All is well." in html(viewer)
+    assert "No problems found." in html(viewer)
     assert 'class="banner ' not in html(viewer, LIST)
 
 
@@ -137,7 +137,7 @@ def test_a_pause_shows_on_every_page_and_leaves_them_once_it_is_lifted(
 def test_a_lifted_pause_leaves_at_once_whatever_is_remembered(
     viewer: Client, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(status, "KEPT_SECONDS", 3600.0)
+    monkeypatch.setattr(status_cache, "CACHE_SECONDS", 3600.0)
     pause()
     assert REFUSED in html(viewer, LIST)
     AccountPause.objects.lift(source="meta", account="555")
@@ -217,7 +217,7 @@ def test_no_page_breaks_when_the_status_cannot_be_read(
 
     monkeypatch.setattr(status, "collect", broken)
     for address in (FRONT, LIST):
-        assert "How the hub fares could not be found out." in html(viewer, address)
+        assert "The status could not be read." in html(viewer, address)
 
 
 def test_no_page_breaks_when_only_the_pauses_cannot_be_read(
@@ -226,10 +226,10 @@ def test_no_page_breaks_when_only_the_pauses_cannot_be_read(
     def broken() -> object:
         raise DatabaseError("no such table")
 
-    monkeypatch.setattr(status, "KEPT_SECONDS", 3600.0)
+    monkeypatch.setattr(status_cache, "CACHE_SECONDS", 3600.0)
     html(viewer)
-    monkeypatch.setattr(status, "_pauses", broken)
-    assert "How the hub fares could not be found out." in html(viewer, LIST)
+    monkeypatch.setattr(status, "pauses", broken)
+    assert "The status could not be read." in html(viewer, LIST)
 
 
 # --- its cost -----------------------------------------------------------------
@@ -261,10 +261,10 @@ def test_within_a_moment_a_second_page_asks_for_the_pauses_alone(
     address = "/admin/password_change/"
     with CaptureQueriesContext(connection) as whole_status:
         status.collect()
-    monkeypatch.setattr(status, "KEPT_SECONDS", 3600.0)
+    monkeypatch.setattr(status_cache, "CACHE_SECONDS", 3600.0)
     first, second = queries(viewer, address), queries(viewer, address)
     assert first - second == len(whole_status) - 1
-    monkeypatch.setattr(status, "KEPT_SECONDS", 0.0)
+    monkeypatch.setattr(status_cache, "CACHE_SECONDS", 0.0)
     assert queries(viewer, address) > second
 
 
@@ -278,7 +278,7 @@ def test_the_queue_being_down_is_told_with_how_long_work_has_waited(
     page = html(viewer)
     assert QUEUE_DOWN in page
     assert "The oldest work has waited 3 min." in page
-    assert "All is well." not in page
+    assert "No problems found." not in page
 
 
 def test_with_the_queue_down_idle_workers_are_not_told_of_as_well(db: None) -> None:
@@ -402,7 +402,7 @@ def test_files_that_the_bucket_lost_are_told_until_they_are_back(
     db: None, redis: Redis
 ) -> None:
     lost = make_media(state="missing")
-    assert headlines() == ["1 file was lost by the bucket."]
+    assert headlines() == ["1 file is missing from storage."]
     Media.objects.filter(id=lost.id).retry_now()
     assert headlines() == []
 
