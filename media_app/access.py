@@ -16,9 +16,7 @@ from django.http import HttpRequest
 from media_app import signing
 from media_app.models import Media
 from media_app.signing import Disposition, Link, LinkError
-
-# How long a browser may keep what it was shown: erased files must not live on for long.
-KEPT_SECONDS = 3600
+from media_app.timing import BROWSER_CACHE_SECONDS
 
 
 class NoEntryError(Exception):
@@ -46,9 +44,9 @@ class Visit:
     def max_age(self) -> int:
         """For how many seconds the reader may keep what it gets: no longer than its link lasts."""
         if self.link is None:
-            return KEPT_SECONDS
+            return BROWSER_CACHE_SECONDS
         return min(
-            KEPT_SECONDS,
+            BROWSER_CACHE_SECONDS,
             int((self.link.expires_at - datetime.now(UTC)).total_seconds()),
         )
 

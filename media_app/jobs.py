@@ -11,7 +11,7 @@ from django.db import close_old_connections
 
 from media_app import public_copies, queues
 from media_app.failpoints import reached
-from media_app.ingest import DEADLINE_SECONDS, ingest_next
+from media_app.ingest import ingest_next
 from media_app.models import Media
 from media_app.previews import (
     CutOffError,
@@ -24,6 +24,7 @@ from media_app.previews import (
 from media_app.purge import purge_deleted
 from media_app.serving import revive_lost
 from media_app.storage import StorageError
+from media_app.timing import FETCH_JOB_SECONDS, PREVIEW_JOB_SECONDS
 
 INGEST = "media_app.jobs.ingest"
 PURGE = "media_app.jobs.purge"
@@ -32,9 +33,6 @@ MAKE_PREVIEW = "media_app.jobs.make_preview"
 
 MAX_QUEUED_FETCH_JOBS = 1000
 MAX_QUEUED_PREVIEW_JOBS = 50
-# RQ's own time-out is the last resort, behind the deadline of the transfer.
-FETCH_TIMEOUT_SECONDS = DEADLINE_SECONDS + 60
-PREVIEW_TIMEOUT_SECONDS = 120
 
 # How fast one worker begins with files.
 FILES_PER_SECOND = 20
@@ -156,10 +154,10 @@ def enqueue_previews() -> int:
     if not missing:
         return 0
     is_queued = queues.enqueue(
-        "previews", MAKE_PREVIEW, times=missing, timeout=PREVIEW_TIMEOUT_SECONDS
+        "previews", MAKE_PREVIEW, times=missing, timeout=PREVIEW_JOB_SECONDS
     )
     return missing if is_queued else 0
 
 
 def _enqueue_fetch_jobs(number: int) -> bool:
-    return queues.enqueue("ingest", INGEST, times=number, timeout=FETCH_TIMEOUT_SECONDS)
+    return queues.enqueue("ingest", INGEST, times=number, timeout=FETCH_JOB_SECONDS)

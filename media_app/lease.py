@@ -11,17 +11,15 @@ from datetime import timedelta
 from django.db import Error, connection
 
 from media_app.models import Lease, Media
-from media_app.models.media import LEASE
 from media_app.sources.deadline import Deadline
+from media_app.timing import FETCH_LEASE, LEASE_RENEWAL_INTERVAL
 
 log = logging.getLogger(__name__)
 
-RENEW_EVERY = timedelta(seconds=10)
-
 
 @contextmanager
-def kept(
-    lease: Lease, deadline: Deadline, *, every: timedelta = RENEW_EVERY
+def renewed(
+    lease: Lease, deadline: Deadline, *, every: timedelta = LEASE_RENEWAL_INTERVAL
 ) -> Iterator[None]:
     """Renew ``lease`` from a thread of its own until the block ends or the deadline passes, never
     past the deadline.
@@ -35,7 +33,7 @@ def kept(
         while not done.wait(every.total_seconds()) and deadline.remaining() > 0:
             try:
                 held = Media.objects.renew(
-                    lease, min(LEASE, timedelta(seconds=deadline.remaining()))
+                    lease, min(FETCH_LEASE, timedelta(seconds=deadline.remaining()))
                 )
             except Error as error:
                 # The lease runs on for a while; the database may be back by the next turn.

@@ -22,14 +22,13 @@ from media_app import filetypes
 from media_app.ingest import ingest
 from media_app.models import Lease, Media
 from media_app.spool import Spool
+from media_app.timing import VIEWER_WAIT_SECONDS
 
 if TYPE_CHECKING:
     from uuid import UUID
 
 log = logging.getLogger(__name__)
 
-# How long a viewer waits.
-PATIENCE_SECONDS = 20.0
 # How often a row is looked at that somebody else works on; one look for all viewers of a process.
 LOOK_EVERY_SECONDS = 0.1
 # A viewer of a larger file gets it while it arrives.
@@ -50,13 +49,13 @@ class Demand:
         self.holders = 0
 
     def wait(self, *, until_large: bool = False) -> None:
-        """Return when the outcome is known or PATIENCE_SECONDS have passed.
+        """Return when the outcome is known or VIEWER_WAIT_SECONDS have passed.
 
         With ``until_large`` also as soon as a large file has begun to arrive.
         """
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + VIEWER_WAIT_SECONDS
         while not self.done.wait(
-            LOOK_EVERY_SECONDS if until_large else PATIENCE_SECONDS
+            LOOK_EVERY_SECONDS if until_large else VIEWER_WAIT_SECONDS
         ):
             if time.monotonic() > deadline or (until_large and self.is_large):
                 return
@@ -73,7 +72,7 @@ class Demand:
 
     def fetch(self) -> None:
         """Fetch the file if it is due, or wait for whoever does."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + VIEWER_WAIT_SECONDS
         files = Media.objects.filter(id=self.media_id)
         while time.monotonic() < deadline:
             if files.due().exists():

@@ -9,7 +9,6 @@ transaction.
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
 from uuid import uuid4
 
 from django.db import transaction
@@ -18,18 +17,14 @@ from django.db.models.functions import Now
 
 from media_app import filetypes
 from media_app.failpoints import reached
-from media_app.models import Media
-from media_app.models.media import CONCERNS_PUBLIC, MediaQuerySet
+from media_app.models import CONCERNS_PUBLIC, Media, MediaQuerySet
 from media_app.publication import Step, next_step, public_bucket
 from media_app.serving import revive_lost
 from media_app.storage import S3Storage, StorageError, media_storage
+from media_app.timing import PUBLIC_COPY_LEASE
 
 log = logging.getLogger(__name__)
 
-# Longer than a copy takes, with its time-outs and repetitions. It is also the pause after a
-# failure: a server that did not answer may still be copying, and a removal before the end of that
-# would leave the copy behind.
-LEASE = timedelta(minutes=5)
 FILES_PER_JOB = 100
 # How long caches keep a copy after it is removed.
 CACHE_CONTROL = "public, max-age=300"
@@ -81,7 +76,9 @@ def _due(bucket: str) -> MediaQuerySet:
 
 
 def _claim() -> tuple[Step, Media] | None:
-    """The file that has waited longest, held for LEASE; one to copy has a new key already."""
+    """The file that has waited longest, claimed for PUBLIC_COPY_LEASE. One to copy has a new key
+    already.
+    """
     bucket = public_bucket()
     with transaction.atomic():
         waiting = _due(bucket).order_by(F("public_lease_until").asc(nulls_first=True))
@@ -96,7 +93,7 @@ def _claim() -> tuple[Step, Media] | None:
         Media.objects.filter(id=media.id).update(
             public_bucket=media.public_bucket,
             public_key=media.public_key,
-            public_lease_until=Now() + LEASE,
+            public_lease_until=Now() + PUBLIC_COPY_LEASE,
         )
     return step, media
 

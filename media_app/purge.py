@@ -13,8 +13,7 @@ from uuid import UUID
 
 from media_app import installation
 from media_app.failpoints import reached
-from media_app.models import Media, Purge
-from media_app.models.media import MediaQuerySet
+from media_app.models import Media, MediaQuerySet, Purge
 from media_app.previews import SIZES, preview_key
 from media_app.storage import DeleteError, StorageError, media_storage
 

@@ -29,10 +29,10 @@ from media_app.models import Media
 from media_app.on_demand import Demand, demanded
 from media_app.spool import ArrivingFile, Spool
 from media_app.storage import StorageError, media_storage
+from media_app.timing import VIEWER_RETRY_SECONDS
 
 log = logging.getLogger(__name__)
 
-RETRY_AFTER_SECONDS = 5
 # What makes an answer depend on bytes that have not come yet.
 _NEEDS_THE_WHOLE = (
     "Range",
@@ -196,7 +196,7 @@ def _reason(visit: Visit) -> str:
 
 def _seconds_until_next_attempt(media: Media) -> int:
     if media.state != Media.State.RETRYING:
-        return RETRY_AFTER_SECONDS
+        return VIEWER_RETRY_SECONDS
     return max(math.ceil((media.next_attempt_at - database_now()).total_seconds()), 1)
 
 
@@ -216,7 +216,7 @@ def storage_down(media: Media, error: StorageError) -> HttpResponse:
         "a file could not be read", extra={"media": str(media.id), "error": str(error)}
     )
     text = "The storage does not answer. Try again in a moment."
-    return refuse(503, text, retry_after=RETRY_AFTER_SECONDS)
+    return refuse(503, text, retry_after=VIEWER_RETRY_SECONDS)
 
 
 def refuse(status: int, text: str, *, retry_after: int | None = None) -> HttpResponse:

@@ -10,19 +10,19 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from media_app import jobs
-from media_app.access import KEPT_SECONDS, NoEntryError, Visit, admit
+from media_app.access import NoEntryError, Visit, admit
 from media_app.delivery.conditional import unmet
 from media_app.delivery.response import GUARDS
 from media_app.models import Media, Viewing
 from media_app.previews import SIZES, can_preview, stored_preview, waiting
 from media_app.serving import (
-    RETRY_AFTER_SECONDS,
     give_connection_back,
     refuse,
     serve,
     storage_down,
 )
 from media_app.storage import StorageError
+from media_app.timing import BROWSER_CACHE_SECONDS, VIEWER_RETRY_SECONDS
 
 # Three dots on grey.
 AWAITED = b"""<svg xmlns="http://www.w3.org/2000/svg" width="320" height="320" viewBox="0 0 32 32">
@@ -75,7 +75,7 @@ def preview(request: HttpRequest, media_id: UUID) -> HttpResponseBase:
 
 
 def _picture(request: HttpRequest, media: Media, size: int) -> HttpResponseBase:
-    headers = {"Cache-Control": f"private, max-age={KEPT_SECONDS}", **GUARDS}
+    headers = {"Cache-Control": f"private, max-age={BROWSER_CACHE_SECONDS}", **GUARDS}
     response = HttpResponse(content_type="image/webp", headers=headers)
     patch_vary_headers(response, ["Cookie"])
     # Weak: another release may draw the same picture with other bytes.
@@ -102,7 +102,7 @@ def _awaited(request: HttpRequest, media: Media) -> HttpResponse:
         return refuse(404, f"There is no preview: {media.preview_error}.")
     if waiting.ask(media):
         jobs.enqueue_previews()
-    response = refuse(503, "", retry_after=RETRY_AFTER_SECONDS)
+    response = refuse(503, "", retry_after=VIEWER_RETRY_SECONDS)
     # Browsers show a picture whatever the status is, and a broken image for a text.
     response["Content-Type"] = "image/svg+xml"
     response.content = AWAITED if request.method == "GET" else b""

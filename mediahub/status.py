@@ -11,8 +11,7 @@ from django.db.models import Count, Exists, Max, Min, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce, Greatest, Now
 
 from media_app import queues
-from media_app.models import AccountPause, FetchAttempt, Media
-from media_app.models.media import CONCERNS_PUBLIC
+from media_app.models import CONCERNS_PUBLIC, AccountPause, FetchAttempt, Media
 from media_app.publication import public_bucket
 from messages_app.models import (
     Delivery,

@@ -26,6 +26,7 @@ from rq.timeouts import BaseTimeoutException
 from media_app import retry
 from media_app.failpoints import reached
 from media_app.queues import enqueue_once
+from media_app.timing import MIN_PAUSE
 from messages_app import business, conversations, replies
 from messages_app.business import HandOverError
 from messages_app.models import (
@@ -411,9 +412,7 @@ def _again(item: OutboxItem, reason: str, after: timedelta | None) -> None:
         _end(item, State.FAILED, reason)
         return
     jitter = random.random()  # noqa: S311
-    pause = max(
-        after or retry.pause(item.attempts, tried_for, jitter), retry.LEAST_PAUSE
-    )
+    pause = max(after or retry.pause(item.attempts, tried_for, jitter), MIN_PAUSE)
     _still(item, State.SENDING).update(
         state=State.QUEUED, last_error=reason, not_before=Now() + pause
     )

@@ -9,9 +9,7 @@ from django.db.models.functions import Greatest, Now
 
 from media_app.identity import computed_id
 from media_app.inserts import insert_once
-
-# A paused account tries one file this often, to find out by itself whether it works again.
-TRIAL_EVERY = timedelta(minutes=5)
+from media_app.timing import TRIAL_INTERVAL
 
 
 class AccountPauseQuerySet(models.QuerySet["AccountPause"]):
@@ -59,7 +57,9 @@ class AccountPauseQuerySet(models.QuerySet["AccountPause"]):
             # No trial is needed: the provider itself said when.
             row.filter(cause=cause, until__lte=Now()).delete()
             return Admission.REFUSED if row.in_force().exists() else Admission.FREE
-        is_first = row.filter(until__lte=Now()).update(until=Now() + TRIAL_EVERY) == 1
+        is_first = (
+            row.filter(until__lte=Now()).update(until=Now() + TRIAL_INTERVAL) == 1
+        )
         return Admission.TRIAL if is_first else Admission.REFUSED
 
     def lift(self, *, source: str, account: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -12,22 +11,20 @@ from django.db import models
 from django.db.models.functions import Now
 
 from media_app.inserts import insert_once
+from media_app.timing import VIEWING_LENGTH
 
 if TYPE_CHECKING:
     from uuid import UUID
-
-# A player asks for a video in many ranges, a download manager for eight parts at once: one viewing.
-LENGTH = timedelta(minutes=30)
 
 
 class ViewingManager(models.Manager["Viewing"]):
     def record(self, media_id: UUID, user: User, kind: Viewing.Kind) -> None:
         """Note that ``user`` has seen the file, once within half an hour."""
         seen = self.filter(media_id=media_id, user=user, kind=kind)
-        if seen.filter(at__gt=Now() - LENGTH).exists():
+        if seen.filter(at__gt=Now() - VIEWING_LENGTH).exists():
             return
         # Parts that are asked for at once find nothing noted yet: they agree on one row.
-        slot = int(time.time() // LENGTH.total_seconds())
+        slot = int(time.time() // VIEWING_LENGTH.total_seconds())
         row = Viewing(
             media_id=media_id,
             user=user,

@@ -7,21 +7,15 @@ them yet.
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from django.db import transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
-from media_app.models import Media
-from media_app.models.media import MediaQuerySet
+from media_app.models import Media, MediaQuerySet
+from media_app.timing import PREVIEW_LEASE, PREVIEW_RETRY_PAUSE
 
-# A worker that dies while it decodes a file frees it after this; longer than a job may take.
-LEASE = timedelta(minutes=3)
 # After so many attempts that were cut off the file is given up until staff ask again.
 MOST_ATTEMPTS = 3
-# While the storage is down, or after the decoder was cut off.
-RETRY_AFTER = timedelta(minutes=5)
 CUT_OFF = f"each of {MOST_ATTEMPTS} attempts was cut off: the decoder took too long, or was stopped"
 
 
@@ -34,10 +28,10 @@ def due() -> MediaQuerySet:
 
 
 def claim() -> Media | None:
-    """The file that has waited longest, held for LEASE with its attempt counted; None when none is
-    due.
+    """The file that has waited longest, claimed for PREVIEW_LEASE with its attempt counted; None
+    when none is due.
 
-    Files whose attempts are used up are given up on the way.
+    Files whose attempts are used up are given up first.
     """
     while True:
         with transaction.atomic():
@@ -46,7 +40,7 @@ def claim() -> Media | None:
                 return None
             if media.preview_attempts < MOST_ATTEMPTS:
                 _of(media).update(
-                    preview_due_at=Now() + LEASE,
+                    preview_due_at=Now() + PREVIEW_LEASE,
                     preview_attempts=F("preview_attempts") + 1,
                 )
                 return media
@@ -84,13 +78,14 @@ def mark_done(media: Media, error: str = "") -> None:
 def postpone(media: Media) -> None:
     """The storage failed, not the file: try again later; the attempt does not count."""
     _of(media).update(
-        preview_due_at=Now() + RETRY_AFTER, preview_attempts=F("preview_attempts") - 1
+        preview_due_at=Now() + PREVIEW_RETRY_PAUSE,
+        preview_attempts=F("preview_attempts") - 1,
     )
 
 
 def retry(media: Media) -> None:
     """The decoder was cut off, perhaps not by the file: try again later; the attempt counts."""
-    _of(media).update(preview_due_at=Now() + RETRY_AFTER)
+    _of(media).update(preview_due_at=Now() + PREVIEW_RETRY_PAUSE)
 
 
 def _of(media: Media) -> MediaQuerySet:

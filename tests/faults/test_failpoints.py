@@ -23,7 +23,7 @@ from media_app import jobs as media_jobs
 from media_app.identity import owner_prefix
 from media_app.ingest import ingest_next
 from media_app.models import AccountPause, Lease, Media
-from media_app.retry import FEW
+from media_app.retry import MIN_ATTEMPTS
 from media_app.storage import media_storage
 from media_app.storage.base import MARKER
 from mediahub.env import BASE_DIR
@@ -551,7 +551,9 @@ def test_a_worker_that_dies_of_a_file_long_gone_does_not_hide_the_reason(
 ) -> None:
     def gone() -> None:
         pending()
-        Media.objects.update(attempts=FEW, expires_at=datetime.fromtimestamp(SENT, UTC))
+        Media.objects.update(
+            attempts=MIN_ATTEMPTS, expires_at=datetime.fromtimestamp(SENT, UTC)
+        )
 
     file = photo(1).file
     assert file is not None
@@ -573,7 +575,7 @@ def test_a_file_whose_workers_die_again_and_again_is_stored_once(point: str) -> 
     converges(
         pending,
         ingest_next,
-        *[point] * (1 if point == "ingest_after_mark" else FEW + 1),
+        *[point] * (1 if point == "ingest_after_mark" else MIN_ATTEMPTS + 1),
     )
 
 

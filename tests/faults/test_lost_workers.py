@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 
 from media_app.ingest import ingest_next
 from media_app.models import FetchAttempt, Media
-from media_app.retry import FEW
+from media_app.retry import MIN_ATTEMPTS
 from messages_app import inbox
 from simulator.provider import SimulatedProvider
 from tests.faults.crash import album, dies_at, photo
@@ -62,17 +62,17 @@ def test_a_file_that_kills_every_worker_is_given_up(
 ) -> None:
     (deadly,) = announced(1)
     Media.objects.update(give_up_at=Now())
-    for _ in range(FEW):
+    for _ in range(MIN_ATTEMPTS):
         its_worker_is_killed(deadly)
         ingest_next()
     deadly.refresh_from_db()
     assert (deadly.state, deadly.attempts, "lost" in deadly.last_error) == (
         State.REJECTED,
-        FEW,
+        MIN_ATTEMPTS,
         True,
     )
     outcomes = FetchAttempt.objects.order_by("number").values_list("number", "outcome")
     assert list(outcomes) == [
-        (number, FetchAttempt.Outcome.LOST) for number in range(1, FEW + 1)
+        (number, FetchAttempt.Outcome.LOST) for number in range(1, MIN_ATTEMPTS + 1)
     ]
     assert ingest_next() is None

@@ -16,9 +16,9 @@ import pytest
 from django.db.models.functions import Now
 from pytest_django import Settings
 
-from media_app import ingest
+from media_app.ingest import flow
 from media_app.models import AccountPause, FetchAttempt, Media
-from media_app.retry import FEW
+from media_app.retry import MIN_ATTEMPTS
 from tests.faults.hub import SECRET, Hub
 from tests.sources.hostile import BODY, HostileProvider
 
@@ -226,15 +226,17 @@ def test_where_a_behaviour_leads(
     hub.api.facts = case.facts
     hub.announce(case.source, case.behaviour, **case.words)
     monkeypatch.setattr(
-        ingest, "DEADLINE_SECONDS", DEADLINE if case.never_ends else PATIENT
+        flow, "FETCH_DEADLINE_SECONDS", DEADLINE if case.never_ends else PATIENT
     )
     row = hub.fetch()
     assert row.state == case.first
     assert case.reason in row.last_error
     assert_nothing_wrong_is_kept(hub)
     # The same again and again: what never ends is only cut sooner.
-    monkeypatch.setattr(ingest, "DEADLINE_SECONDS", 0.1 if case.never_ends else PATIENT)
-    for _ in range(FEW):
+    monkeypatch.setattr(
+        flow, "FETCH_DEADLINE_SECONDS", 0.1 if case.never_ends else PATIENT
+    )
+    for _ in range(MIN_ATTEMPTS):
         if Media.objects.get().state in Media.WAITING:
             hub.fetch()
         assert_nothing_wrong_is_kept(hub)
@@ -251,10 +253,12 @@ def test_a_provider_that_comes_to_its_senses_is_never_too_late(
         setattr(settings, name, value)
     hub.api.facts = case.facts
     hub.announce(case.source, case.behaviour, **case.words)
-    monkeypatch.setattr(ingest, "DEADLINE_SECONDS", 0.1 if case.never_ends else PATIENT)
+    monkeypatch.setattr(
+        flow, "FETCH_DEADLINE_SECONDS", 0.1 if case.never_ends else PATIENT
+    )
     while Media.objects.get().state != case.end:
         hub.fetch()
-    monkeypatch.setattr(ingest, "DEADLINE_SECONDS", PATIENT)
+    monkeypatch.setattr(flow, "FETCH_DEADLINE_SECONDS", PATIENT)
     hub.api.facts = {}
     hub.move("photo")
     Media.objects.all().retry_now()
@@ -272,13 +276,13 @@ def test_a_link_that_is_refused_is_resolved_again_and_pauses_nobody(
     hub: Hub, source: str, status: str
 ) -> None:
     hub.announce(source, status)
-    for _ in range(FEW + 1):
+    for _ in range(MIN_ATTEMPTS + 1):
         assert hub.fetch().state == RETRYING
     assert AccountPause.objects.count() == 0
     assert (
         len(hub.api.received(f"/{status}"))
         == len(hub.cdn.received(f"/{status}"))
-        == FEW + 1
+        == MIN_ATTEMPTS + 1
     )
 
 
@@ -334,7 +338,7 @@ def test_credentials_do_not_follow_a_redirect_to_another_host(
     hub.announce("twilio", "photo")
     hub.announce("meta", "redirect")
     for _ in range(2):
-        ingest.ingest_next()
+        flow.ingest_next()
     assert set(Media.objects.values_list("state", flat=True)) == {STORED}
     assert [request.headers["authorization"][:5] for request in hub.api.received()] == [
         "Beare",
@@ -352,7 +356,7 @@ def test_a_redirect_into_our_own_network_is_never_followed(
     for source in ("url", "meta", "twilio"):
         hub.announce(source, "redirect")
     for _ in range(3):
-        ingest.ingest_next()
+        flow.ingest_next()
     assert set(Media.objects.values_list("state", flat=True)) == {RETRYING}
     assert not elsewhere.wait_connected(0.1)
 
@@ -364,7 +368,7 @@ def test_a_redirect_into_our_own_network_is_never_followed(
 def test_twilio_announces_a_file_before_it_has_it(hub: Hub) -> None:
     now = datetime.now(UTC)
     hub.announce("twilio", "api-404", announced_at=now, occurred_at=now)
-    for _ in range(FEW + 1):
+    for _ in range(MIN_ATTEMPTS + 1):
         assert hub.fetch().state == RETRYING
     assert Media.objects.get().next_attempt_at < datetime.now(UTC) + timedelta(
         seconds=5
@@ -378,7 +382,7 @@ def test_an_id_that_is_gone_is_asked_for_until_seven_days_are_over_and_then_give
     hub: Hub,
 ) -> None:
     hub.announce("meta", "api-gone")
-    for _ in range(FEW + 1):
+    for _ in range(MIN_ATTEMPTS + 1):
         assert hub.fetch().state == RETRYING
     Media.objects.update(expires_at=Now() - timedelta(seconds=1))
     row = hub.fetch()
@@ -399,7 +403,7 @@ def test_a_refusal_ends_a_file_only_after_its_last_day(
     hub: Hub, source: str, behaviour: str, end: State
 ) -> None:
     hub.announce(source, behaviour)
-    for _ in range(FEW + 1):
+    for _ in range(MIN_ATTEMPTS + 1):
         assert hub.fetch().state == RETRYING
     assert AccountPause.objects.count() == 0
     Media.objects.update(give_up_at=Now() - timedelta(seconds=1))

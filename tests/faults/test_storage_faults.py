@@ -15,7 +15,8 @@ import pytest
 from botocore.config import Config
 from pytest_django import Settings
 
-from media_app import ingest, installation, spool
+from media_app import installation, spool
+from media_app.ingest import flow
 from media_app.models import Media
 from media_app.sources import Deadline
 from media_app.spool import Spool
@@ -255,7 +256,7 @@ def test_a_put_that_is_too_slow_ends_at_the_deadline_and_is_made_again(
     deadline = Deadline(600)
     proxy.at_bytes = (1024 * 1024, lambda: deadline.cut("The time is up."))
     with monkeypatch.context() as patch:
-        patch.setattr(ingest, "Deadline", lambda seconds: deadline)
+        patch.setattr(flow, "Deadline", lambda seconds: deadline)
         row = hub.fetch()
     # The server may not have cleared up yet what it had of it, under another name.
     assert (row.state, (bucket / media.key).exists()) == (State.RETRYING, False)
@@ -320,7 +321,7 @@ def test_an_object_that_comes_too_slowly_is_read_no_longer_than_the_deadline(
     # To read it takes at least eight seconds.
     proxy.pause = 0.1
     with monkeypatch.context() as patch:
-        patch.setattr(ingest, "DEADLINE_SECONDS", 1)
+        patch.setattr(flow, "FETCH_DEADLINE_SECONDS", 1)
         row = hub.fetch()
     assert (row.state, hub.requests()) == (State.RETRYING, asked)
     assert (

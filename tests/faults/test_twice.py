@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from media_app import ingest, spool
-from media_app.ingest import ingest_next
+from media_app import spool
+from media_app.ingest import flow, ingest_next
 from media_app.models import Lease, Media
 from media_app.models.media import MediaQuerySet
 from media_app.storage import media_storage
@@ -51,7 +51,7 @@ PAIRS = [
 @pytest.fixture(autouse=True)
 def stops(monkeypatch: pytest.MonkeyPatch) -> None:
     """Jobs stand still at failpoints instead of dying there."""
-    for module in (ingest, spool):
+    for module in (flow, spool):
         monkeypatch.setattr(module, "reached", pass_by)
 
 
@@ -65,7 +65,7 @@ def pass_by(point: str) -> None:
 def bucket(media_root: Path, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     """The bucket, which counts its puts."""
     bucket = Bucket(media_root)
-    monkeypatch.setattr(ingest, "media_storage", lambda: bucket)
+    monkeypatch.setattr(flow, "media_storage", lambda: bucket)
     return bucket
 
 

@@ -18,7 +18,7 @@ from django.utils.http import http_date
 from media_app import signing
 from media_app.ingest import ingest
 from media_app.models import Installation, Media
-from media_app.retry import FEW
+from media_app.retry import MIN_ATTEMPTS
 from media_app.spool import Spool
 from messages_app.models import Attachment, Message
 from tests.flow.table import BODY
@@ -110,7 +110,7 @@ def _given_up_next() -> Media:
     long_ago = datetime.now(UTC) - timedelta(days=30)
     media = _announced(BODY, behaviour="api-gone", when=long_ago)
     files = Media.objects.filter(id=media.id)
-    for _ in range(FEW - 1):
+    for _ in range(MIN_ATTEMPTS - 1):
         lease = files.claim()
         assert lease is not None
         with Spool(1) as spool:

@@ -16,8 +16,9 @@ from mypy_boto3_s3 import S3Client
 from pytest_django import Settings
 from redis import Redis
 
-from media_app import ingest, installation, queues
+from media_app import installation, queues
 from media_app.filetypes import base_type
+from media_app.ingest import flow
 from media_app.models import Media
 from media_app.storage import media_storage
 from mediahub.storages import s3_storage
@@ -92,7 +93,7 @@ def hostile(settings: Settings) -> Iterator[HostileProvider]:
 def bucket(media_root: Path, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     """The folder that ingest puts into, with points to step in at."""
     bucket = Bucket(media_root)
-    monkeypatch.setattr(ingest, "media_storage", lambda: bucket)
+    monkeypatch.setattr(flow, "media_storage", lambda: bucket)
     return bucket
 
 

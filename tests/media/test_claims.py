@@ -7,8 +7,9 @@ from uuid import UUID
 import pytest
 from django.db.models.functions import Now
 
+from media_app.models import Lease, Media
 from media_app.models.attempt import KEPT, FetchAttempt
-from media_app.models.media import LEASE, QUEUED_FOR, Lease, Media
+from media_app.timing import FETCH_LEASE, QUEUED_FOR
 from tests.media.files import Announced
 from tests.media.racing import race
 
@@ -68,7 +69,7 @@ def test_a_claim_tells_the_worker_what_it_holds(announced: Announced) -> None:
     assert (
         timedelta(0)
         < row.lease_until - datetime.now(UTC)
-        <= LEASE + timedelta(seconds=1)
+        <= FETCH_LEASE + timedelta(seconds=1)
     )
 
 
@@ -121,7 +122,7 @@ def test_a_file_is_queued_once_until_its_hint_has_run_out(announced: Announced) 
     assert Media.objects.claim_unqueued(10) == []
     run_out(queued_until=timedelta(seconds=1))
     assert Media.objects.claim_unqueued(10) == [media.id]
-    assert QUEUED_FOR > LEASE
+    assert QUEUED_FOR > FETCH_LEASE
 
 
 def test_a_file_that_is_being_fetched_is_not_queued(announced: Announced) -> None:

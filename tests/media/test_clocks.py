@@ -14,7 +14,8 @@ from media_app import serving
 from media_app.clock import database_now
 from media_app.ingest import ingest_next
 from media_app.models import Media
-from media_app.retry import EARLY_PAUSE, FEW, SHORT_OUTAGE
+from media_app.retry import MIN_ATTEMPTS
+from media_app.timing import EARLY_ANNOUNCEMENT_PAUSE, SHORT_OUTAGE
 from tests.media.files import Announced
 from tests.sources.hostile import HostileProvider
 
@@ -47,7 +48,7 @@ def host_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def fetch_once_more(media: Media) -> Media:
     """The attempt after several that ended the same way."""
     ingest_next()
-    Media.objects.update(attempts=FEW, next_attempt_at=Now())
+    Media.objects.update(attempts=MIN_ATTEMPTS, next_attempt_at=Now())
     ingest_next()
     media.refresh_from_db()
     return media
@@ -66,7 +67,7 @@ def test_a_clock_that_is_days_ahead_expires_nothing(
     Media.objects.update(expires_at=tomorrow, give_up_at=tomorrow)
     host_clock(timedelta(days=2))
     row = fetch_once_more(media)
-    assert (row.state, row.attempts) == (State.RETRYING, FEW + 1)
+    assert (row.state, row.attempts) == (State.RETRYING, MIN_ATTEMPTS + 1)
     assert row.next_attempt_at <= database_now() + SHORT_OUTAGE
 
 
@@ -84,7 +85,7 @@ def test_a_clock_that_is_behind_does_not_ask_every_three_seconds(
     )
     host_clock(timedelta(minutes=-10))
     row = fetch_once_more(media)
-    assert row.next_attempt_at > database_now() + 2 * EARLY_PAUSE
+    assert row.next_attempt_at > database_now() + 2 * EARLY_ANNOUNCEMENT_PAUSE
 
 
 def test_a_clock_that_is_ahead_does_not_age_a_link(

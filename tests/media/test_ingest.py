@@ -15,7 +15,7 @@ from media_app.identity import parse_key
 from media_app.ingest import ingest_next
 from media_app.models import AccountPause, Media
 from media_app.record import decode
-from media_app.retry import FEW
+from media_app.retry import MIN_ATTEMPTS
 from simulator.content import Kind, content
 from simulator.provider import SimulatedProvider
 from tests.media.bucket import Bucket
@@ -127,10 +127,10 @@ def test_a_type_that_is_no_type_does_not_cost_the_file(sent: Sent) -> None:
 
 def test_a_wrong_digest_is_never_stored(sent: Sent, bucket: Bucket) -> None:
     sent(sha256="0" * 64, source="twilio")
-    for _ in range(FEW):
+    for _ in range(MIN_ATTEMPTS):
         assert Media.objects.get().state in {State.PENDING, State.RETRYING}
         row = run_again()
-    assert (row.state, row.attempts) == (State.REJECTED, FEW)
+    assert (row.state, row.attempts) == (State.REJECTED, MIN_ATTEMPTS)
     assert "SHA-256" in row.last_error
     assert bucket.keys() == []
 
@@ -176,7 +176,7 @@ def test_a_file_that_is_gone_is_asked_for_until_its_seven_days_are_over(
     sent: Sent, provider: SimulatedProvider
 ) -> None:
     provider.expired.add(sent().provider_media_id)
-    for _ in range(FEW + 2):
+    for _ in range(MIN_ATTEMPTS + 2):
         assert run_again().state == State.RETRYING
     Media.objects.update(expires_at=Now() - timedelta(minutes=1))
     row = run_again()

@@ -12,7 +12,7 @@ from pytest_django import Settings
 
 from media_app.ingest import ingest_next
 from media_app.models import Media
-from media_app.retry import FEW
+from media_app.retry import MIN_ATTEMPTS
 from media_app.spool import IN_MEMORY
 from tests.media.bucket import Bucket
 from tests.media.files import Announced
@@ -193,7 +193,7 @@ def test_a_body_that_never_is_the_same_is_given_up_some_day(
     fetch: Fetch, hostile: HostileProvider
 ) -> None:
     fetch("close-delimited")
-    for round in range(FEW):
+    for round in range(MIN_ATTEMPTS):
         hostile.body = BODY[: 1000 + round]
         assert fetch.again().state == State.RETRYING
     Media.objects.update(give_up_at=Now())
@@ -247,6 +247,6 @@ def test_a_source_that_never_forgets_is_not_asked_for_ever_for_what_it_lacks(
         announced_at=Now()
         - (Media.objects.get().give_up_at - Media.objects.get().announced_at) / 2
     )
-    assert {fetch.again().state for _ in range(FEW)} == {State.RETRYING}
+    assert {fetch.again().state for _ in range(MIN_ATTEMPTS)} == {State.RETRYING}
     Media.objects.update(give_up_at=Now())
     assert fetch.again().state == State.EXPIRED

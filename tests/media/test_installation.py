@@ -82,7 +82,7 @@ def test_a_disk_that_goes_while_a_file_comes_is_noticed(
 ) -> None:
     sent()
     installation.check(media_storage())
-    monkeypatch.setattr("media_app.ingest.verify", lambda *args: unmount())
+    monkeypatch.setattr("media_app.ingest.flow.verify", lambda *args: unmount())
     ingest_next()
     assert (Media.objects.get().state, list(media_root.iterdir())) == (
         State.RETRYING,

@@ -15,19 +15,18 @@ from media_app import installation, jobs
 from media_app.clock import database_now
 from media_app.decoding import decoder
 from media_app.decoding.decoder import Limits
-from media_app.ingest import DEADLINE_SECONDS
-from media_app.lease import RENEW_EVERY
-from media_app.models.media import LEASE, Media
+from media_app.models.media import Media
 from media_app.previews import preview_key
-from media_app.previews import waiting as waiting_previews
-from media_app.previews.waiting import (
-    CUT_OFF,
-    MOST_ATTEMPTS,
-    RETRY_AFTER,
-    ask_again,
-    claim,
-)
+from media_app.previews.waiting import CUT_OFF, MOST_ATTEMPTS, ask_again, claim
 from media_app.storage import media_storage
+from media_app.timing import (
+    FETCH_DEADLINE_SECONDS,
+    FETCH_LEASE,
+    LEASE_RENEWAL_INTERVAL,
+    PREVIEW_JOB_SECONDS,
+    PREVIEW_LEASE,
+    PREVIEW_RETRY_PAUSE,
+)
 from simulator.content import Kind, content
 from tests.media.bombs import many_scans
 from tests.media.files import Announced, Sent, Stored
@@ -125,16 +124,16 @@ def test_the_timeouts_stand_behind_each_other(
     assert job.timeout is not None
     assert (
         job.timeout
-        > DEADLINE_SECONDS
-        > LEASE.total_seconds()
-        > 2 * RENEW_EVERY.total_seconds()
+        > FETCH_DEADLINE_SECONDS
+        > FETCH_LEASE.total_seconds()
+        > 2 * LEASE_RENEWAL_INTERVAL.total_seconds()
     )
 
 
 def test_a_decoder_ends_before_its_job_and_the_job_before_its_lease() -> None:
     assert (
-        waiting_previews.LEASE.total_seconds()
-        > jobs.PREVIEW_TIMEOUT_SECONDS
+        PREVIEW_LEASE.total_seconds()
+        > PREVIEW_JOB_SECONDS
         > Limits().seconds
         > Limits().cpu_seconds
     )
@@ -267,7 +266,7 @@ def test_what_is_cut_off_waits_behind_all_others(
     slow.refresh_from_db()
     assert (slow.preview_attempts, slow.preview_error) == (1, "")
     assert slow.preview_due_at is not None
-    assert slow.preview_due_at > database_now() + RETRY_AFTER / 2
+    assert slow.preview_due_at > database_now() + PREVIEW_RETRY_PAUSE / 2
     Media.objects.filter(id=slow.id).update(preview_due_at=slow.stored_at)
     assert [claim(), claim()] == [other, slow]
 

@@ -10,7 +10,7 @@ import pytest
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-from media_app.lease import kept
+from media_app.lease import renewed
 from media_app.models import Lease, Media
 from media_app.sources import Deadline, Origin, source
 from media_app.sources.errors import UnavailableError
@@ -64,7 +64,7 @@ def test_a_lease_is_renewed_while_a_slow_body_drips(
     deadline = Deadline(300)
     before = _lease_until()
     with (
-        kept(lease, deadline, every=OFTEN),
+        renewed(lease, deadline, every=OFTEN),
         _body_of(hostile.url("drip-body"), deadline) as chunks,
     ):
         assert any(_lease_until() > before for _ in chunks)
@@ -76,7 +76,7 @@ def test_a_transfer_ends_when_another_worker_has_taken_the_file_over(
     deadline = Deadline(30)
     with (
         pytest.raises(UnavailableError, match="Another worker"),
-        kept(lease, deadline, every=OFTEN),
+        renewed(lease, deadline, every=OFTEN),
         _body_of(hostile.url("drip-body"), deadline) as chunks,
     ):
         next(chunks)
@@ -86,7 +86,7 @@ def test_a_transfer_ends_when_another_worker_has_taken_the_file_over(
 
 
 def test_a_lease_ends_with_the_work(lease: Lease) -> None:
-    with kept(lease, Deadline(30), every=OFTEN):
+    with renewed(lease, Deadline(30), every=OFTEN):
         until(_keepers)
     assert _keepers() == []
 
@@ -103,7 +103,7 @@ def test_a_lease_outlives_a_lost_connection(lease: Lease) -> None:
     connection_created.connect(break_off)
     try:
         before = _lease_until()
-        with kept(lease, Deadline(300), every=OFTEN):
+        with renewed(lease, Deadline(300), every=OFTEN):
             until(lambda: _lease_until() > before)
     finally:
         connection_created.disconnect(break_off)
@@ -112,14 +112,14 @@ def test_a_lease_outlives_a_lost_connection(lease: Lease) -> None:
 
 def test_a_lease_is_not_renewed_past_the_deadline(lease: Lease) -> None:
     before = _lease_until()
-    with kept(lease, Deadline(0), every=OFTEN):
+    with renewed(lease, Deadline(0), every=OFTEN):
         until(lambda: not _keepers())
     assert _lease_until() == before
 
 
 def test_the_last_renewal_ends_with_the_deadline(lease: Lease) -> None:
     deadline = Deadline(5)
-    with kept(lease, deadline, every=OFTEN):
+    with renewed(lease, deadline, every=OFTEN):
         # The claim gave it 45 s.
         until(lambda: _lease_until() < datetime.now(UTC) + timedelta(seconds=6))
     assert Media.objects.get().lease_token == lease.token

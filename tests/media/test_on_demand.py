@@ -16,8 +16,9 @@ from django.db.models.functions import Now
 from django.urls import reverse
 from pytest_django import Settings
 
-from media_app import on_demand, serving
+from media_app import on_demand
 from media_app.models import AccountPause, FetchAttempt, Media
+from media_app.timing import VIEWER_RETRY_SECONDS
 from simulator.content import Kind, content
 from simulator.provider import SimulatedProvider
 from tests.media.browser import Browser
@@ -234,7 +235,7 @@ def test_a_viewer_waits_for_the_worker_that_has_the_lease(
 def test_but_not_for_ever(
     viewer: Browser, stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(on_demand, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(on_demand, "VIEWER_WAIT_SECONDS", 0.3)
     media = stored(PHOTO.body)
     Media.objects.update(
         state=State.FETCHING, lease_until=Now() + timedelta(seconds=30)
@@ -242,7 +243,7 @@ def test_but_not_for_ever(
     response = viewer.get(url(media))
     assert (response.status_code, response["Retry-After"]) == (
         503,
-        str(serving.RETRY_AFTER_SECONDS),
+        str(VIEWER_RETRY_SECONDS),
     )
 
 

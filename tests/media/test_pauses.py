@@ -16,8 +16,7 @@ from pytest_django import Settings
 
 from media_app.ingest import ingest_next
 from media_app.models import AccountPause, FetchAttempt, Media
-from media_app.models.media import BEHIND
-from media_app.models.pause import TRIAL_EVERY
+from media_app.timing import PAUSING_FILE_DELAY, TRIAL_INTERVAL
 from simulator.provider import SimulatedProvider
 from tests.media.files import Announced, Sent
 from tests.media.racing import race
@@ -104,7 +103,9 @@ def test_a_paused_account_tries_one_file_at_a_time(
     assert provider.unauthorised_calls - before == 1
     left = AccountPause.objects.get().until - datetime.now(UTC)
     assert (
-        TRIAL_EVERY - timedelta(minutes=1) < left <= TRIAL_EVERY + timedelta(seconds=1)
+        TRIAL_INTERVAL - timedelta(minutes=1)
+        < left
+        <= TRIAL_INTERVAL + timedelta(seconds=1)
     )
 
 
@@ -297,7 +298,7 @@ def test_a_file_that_alone_is_refused_does_not_hold_up_the_others(
     announced(provider_media_id="photo")
     ingest_next()
     # The pause is over, and the sweeper has come round.
-    past = AccountPause.objects.get().until - datetime.now(UTC) + BEHIND / 2
+    past = AccountPause.objects.get().until - datetime.now(UTC) + PAUSING_FILE_DELAY / 2
     AccountPause.objects.update(until=Now())
     Media.objects.update(next_attempt_at=F("next_attempt_at") - past)
     ingest_next()
@@ -317,7 +318,16 @@ def test_a_file_that_is_throttled_again_and_again_waits_twice_as_long_each_time(
         behind.append(
             Media.objects.get().next_attempt_at - AccountPause.objects.get().until
         )
-    assert [round(each / BEHIND) for each in behind] == [1, 2, 4, 8, 16, 32, 64, 64]
+    assert [round(each / PAUSING_FILE_DELAY) for each in behind] == [
+        1,
+        2,
+        4,
+        8,
+        16,
+        32,
+        64,
+        64,
+    ]
     assert Media.objects.get().attempts == 0
 
 

@@ -11,8 +11,8 @@ from django.urls import reverse
 
 from media_app import signing
 from media_app.models import Media, Viewing
-from media_app.models.viewing import LENGTH
 from media_app.previews import make_previews
+from media_app.timing import VIEWING_LENGTH
 from simulator.content import Kind, content
 from tests.media.browser import Browser
 from tests.media.files import Stored
@@ -80,7 +80,7 @@ def test_the_next_look_after_half_an_hour_is_another(
 ) -> None:
     viewer.get(url(photo))
     Viewing.objects.update(
-        at=F("at") - LENGTH - timedelta(seconds=1), slot=F("slot") - 1
+        at=F("at") - VIEWING_LENGTH - timedelta(seconds=1), slot=F("slot") - 1
     )
     viewer.get(url(photo))
     assert len(seen()) == 2

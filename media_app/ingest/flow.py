@@ -1,0 +1,248 @@
+"""The steps: claim, open, spool, verify, put, mark.
+
+Any step may be the last one before the process dies, and any file may be worked on
+twice at once. The order makes that harmless: the object is put before the row says
+stored, and an object that is already there is adopted.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import asdict
+
+from django.conf import settings
+
+from media_app import filetypes, installation, retry
+from media_app.clock import database_now
+from media_app.failpoints import reached
+from media_app.ingest.adoption import VerifiedFile, adopt, find_objects
+from media_app.ingest.saving import NotKeptError, probe, save
+from media_app.ingest.verification import UnconfirmedError, verify
+from media_app.lease import renewed
+from media_app.models import AccountPause, Lease, Media
+from media_app.purge import purge_deleted
+from media_app.sources import source
+from media_app.sources.base import Origin
+from media_app.sources.deadline import Deadline
+from media_app.sources.errors import SourceError, UnavailableError, WorkerLostError
+from media_app.spool import Spool, too_large
+from media_app.storage import Storage, StorageError, media_storage
+from media_app.timing import CONFIRM_AFTER, FETCH_DEADLINE_SECONDS
+
+log = logging.getLogger(__name__)
+
+
+def ingest_next() -> Media | None:
+    """Fetch the most urgent due file; None when nothing is due. Failures are written on the row.
+
+    The returned file is ``is_stored`` when it was fetched.
+    """
+    lease = Media.objects.claim()
+    if lease is None:
+        return None
+    with Spool(settings.MEDIA_MAX_BYTES) as spool:
+        ingest(lease, spool)
+    return lease.media
+
+
+def ingest(lease: Lease, spool: Spool) -> None:
+    """Bring one file into the storage by way of ``spool``; failures are written on the row.
+
+    The lease's file is then ``is_stored``, with all that is known of it, or it is not. The spool
+    stays empty where an object was adopted, and where the lease only ends the attempt of a worker
+    that was lost.
+    """
+    if lease.is_lost:
+        _fail(lease, WorkerLostError())
+        return
+    reached("ingest_after_claim")
+    deadline = Deadline(FETCH_DEADLINE_SECONDS)
+    try:
+        with renewed(lease, deadline):
+            saved = _bring(lease.media, spool, deadline, media_storage())
+        _finish(lease, saved)
+    except (SourceError, StorageError) as error:
+        _fail(lease, error)
+    except Exception:
+        # A defect of ours, or the job's own time-out: the provider still has the file.
+        _fail(
+            lease,
+            UnavailableError(
+                "Fetching stopped with an internal error; the log has the details."
+            ),
+        )
+        raise
+
+
+def _bring(
+    media: Media, spool: Spool, deadline: Deadline, storage: Storage
+) -> VerifiedFile:
+    """Adopt the file's object, or fetch the file and put it. Raises SourceError, StorageError."""
+    check_time = _storage_check(deadline)
+    installation.check(storage)
+    existing = find_objects(storage, media, check_time)
+    for found in existing:
+        adopted = adopt(storage, found, media, check_time)
+        if adopted is not None:
+            return adopted
+    if media.unkept_size is not None:
+        # A full disk must not cost one download after the other.
+        probe(storage, media.unkept_size)
+    fetched = _fetch(media, spool, deadline)
+    deadline.check()
+    # The storage may have been replaced while the file was fetched.
+    installation.check(storage)
+    reached("ingest_before_put")
+    try:
+        return save(storage, media, fetched, spool, existing, check_time)
+    except StorageError as error:
+        raise NotKeptError(error, fetched.size) from error
+
+
+def _storage_check(deadline: Deadline) -> Callable[[], None]:
+    """What to call between the objects listed, the chunks read and the chunks written.
+
+    It can't end a call that waits. A silent storage ends with its own time-outs, 15 s after the
+    last byte, and is asked a second time; one that drips its answers, with the job's time-out.
+    """
+
+    def check_time() -> None:
+        # A slow storage is waited for like one that is down: a file is never given up for it.
+        try:
+            deadline.check()
+        except UnavailableError as error:
+            raise StorageError(f"Keeping the file was cut short: {error}") from error
+
+    return check_time
+
+
+def _fetch(media: Media, spool: Spool, deadline: Deadline) -> VerifiedFile:
+    """Fill the spool from the file's source, and verify it. Raises SourceError, StorageError."""
+    with source(media.source).open(_origin(media), deadline) as opened:
+        if opened.size is not None and opened.size > settings.MEDIA_MAX_BYTES:
+            raise too_large(settings.MEDIA_MAX_BYTES)
+        try:
+            spool.fill(opened.chunks, expected=opened.size)
+        except StorageError as error:
+            raise NotKeptError(error, max(spool.size, opened.size or 0)) from error
+    sniffed = filetypes.sniff(spool.head())
+    verify(media, opened, spool, sniffed)
+    spool.is_verified = True
+    content_type, type_differs = filetypes.settle_type(
+        media.announced_type or opened.content_type, sniffed
+    )
+    return VerifiedFile(
+        key=media.key,
+        sha256=spool.sha256,
+        size=spool.size,
+        content_type=content_type,
+        type_differs=type_differs,
+    )
+
+
+def _finish(lease: Lease, saved: VerifiedFile) -> None:
+    reached("ingest_after_put")
+    media, is_late = lease.media, not Media.objects.holds(lease)
+    stored = Media.objects.mark_stored(
+        lease,
+        key=saved.key,
+        sha256=saved.sha256,
+        size=saved.size,
+        content_type=saved.content_type,
+        type_differs=saved.type_differs,
+    )
+    if not stored:
+        if Media.objects.put_too_late(lease, saved.key):
+            log.info(
+                "deleted while it was fetched: the object is removed again",
+                extra={"media": str(media.id)},
+            )
+            purge_deleted(Media.objects.filter(id=media.id))
+        return
+    if is_late and media_storage().head(saved.key) is None:
+        # Our object was deleted with the file, which is pending again since then.
+        installation.check(media_storage())
+        if Media.objects.mark_missing(media.id):
+            Media.objects.filter(id=media.id).revive()
+        return
+    media.state = Media.State.STORED
+    for name, value in asdict(saved).items():
+        setattr(media, name, value)
+    reached("ingest_after_mark")
+    log.info(
+        "stored",
+        extra={"media": str(media.id), "size": saved.size, "attempts": media.attempts},
+    )
+
+
+def _fail(lease: Lease, error: SourceError | StorageError) -> None:
+    media, reason = lease.media, str(error)
+    decision = retry.decide(
+        error,
+        attempts=media.attempts,
+        repeated=media.last_error == reason,
+        announced_at=media.announced_at,
+        expires_at=media.expires_at,
+        give_up_at=media.give_up_at,
+        now=database_now(),
+        jitter=random.random(),  # noqa: S311
+    )
+    reached("ingest_before_fail")
+    if lease.is_trial and retry.account_works(error):
+        # Not a success; but a file that is gone must not use up one trial after the other.
+        AccountPause.objects.lift(source=media.source, account=media.account)
+    if isinstance(decision, retry.PauseAccount):
+        _pause_account(lease, reason, decision)
+    elif isinstance(decision, retry.Retry):
+        _retry(lease, error, decision)
+    elif decision is retry.End.EXPIRED:
+        Media.objects.mark_expired(lease, reason)
+    else:
+        Media.objects.mark_rejected(lease, reason)
+    log.warning(
+        "not fetched",
+        extra={
+            "media": str(media.id),
+            "error": type(error).__name__,
+            "attempts": media.attempts,
+        },
+    )
+
+
+def _pause_account(lease: Lease, reason: str, decision: retry.PauseAccount) -> None:
+    if decision.is_unauthorized:
+        cause = AccountPause.Cause.UNAUTHORIZED
+    else:
+        cause = AccountPause.Cause.THROTTLED
+    Media.objects.mark_paused(lease, reason, cause=cause, length=decision.length)
+
+
+def _retry(
+    lease: Lease, error: SourceError | StorageError, decision: retry.Retry
+) -> None:
+    unconfirmed, after = lease.media.unconfirmed_sha256, decision.after
+    if isinstance(error, UnconfirmedError):
+        is_first = not unconfirmed
+        after = CONFIRM_AFTER if is_first else after
+        unconfirmed = error.sha256
+    unkept_size = error.size if isinstance(error, NotKeptError) else None
+    Media.objects.mark_retrying(
+        lease,
+        str(error),
+        after,
+        unconfirmed_sha256=unconfirmed,
+        unkept_size=unkept_size,
+    )
+
+
+def _origin(media: Media) -> Origin:
+    return Origin(
+        account=media.account,
+        provider_media_id=media.provider_media_id,
+        provider_message_id=media.provider_message_id,
+        position=media.position,
+        url=media.url,
+        age=database_now() - media.announced_at,
+    )

@@ -1,0 +1,132 @@
+"""Which file a worker fetches next, and for how long it is the worker's."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Self
+
+from django.db import models, transaction
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Now
+
+from media_app.models.pause import AccountPause, Admission
+from media_app.models.states import WAITING, State
+from media_app.timing import FETCH_LEASE, QUEUED_FOR
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from media_app.models.media import Media
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to work on one file, until it expires."""
+
+    media: Media
+    token: UUID
+    #: Whether this attempt finds out if a paused account works again.
+    is_trial: bool = False
+    #: Whether the file's last worker let its lease expire. That attempt has failed, and there is
+    #: no new one.
+    is_lost: bool = False
+    began: float = field(default_factory=time.monotonic)
+
+
+class ClaimsQuerySet(models.QuerySet["Media"]):
+    """Times are the database's (``Now()``): the clocks of workers on several hosts may differ."""
+
+    def due(self) -> Self:
+        """Files that wait to be fetched, whose time has come, that nobody works on, and whose
+        account is not paused.
+        """
+        paused = AccountPause.objects.in_force().filter(
+            source=OuterRef("source"), account=OuterRef("account")
+        )
+        return self.unclaimed().filter(
+            ~Exists(paused),
+            state__in=WAITING,
+            next_attempt_at__lte=Now(),
+        )
+
+    def unclaimed(self) -> Self:
+        """Files that nobody works on."""
+        return self.filter(Q(lease_until=None) | Q(lease_until__lt=Now()))
+
+    def by_urgency(self) -> Self:
+        """What the provider deletes first comes first."""
+        return self.order_by("give_up_at", "next_attempt_at", "id")
+
+    def claim_unqueued(self, limit: int) -> list[UUID]:
+        """Due files that no job was queued for lately, the most urgent first; they count as queued
+        from now on.
+        """
+        not_queued = Q(queued_until=None) | Q(queued_until__lt=Now())
+        with transaction.atomic():
+            unqueued = self.due().filter(not_queued).by_urgency()
+            ids = list(
+                unqueued.select_for_update(skip_locked=True).values_list(
+                    "id", flat=True
+                )[:limit]
+            )
+            self.filter(id__in=ids).update(queued_until=Now() + QUEUED_FOR)
+        return ids
+
+    def unqueue(self, ids: Iterable[UUID]) -> None:
+        """The jobs could not be queued: the sweeper may try again at once."""
+        self.filter(id__in=list(ids)).update(queued_until=None)
+
+    def claim(self) -> Lease | None:
+        """Claim the most urgent due file, or None. Enters ``fetching`` and counts an attempt.
+
+        A file that is due although it is being fetched has lost its worker, whose lease expired.
+        Then the lease ``is_lost``: no attempt is counted, and the lost one has to be ended like any
+        other that failed.
+        """
+        while True:
+            with transaction.atomic():
+                due = self.due().by_urgency()
+                media = due.select_for_update(skip_locked=True).first()
+                if media is None:
+                    return None
+                if media.state == State.FETCHING:
+                    return self._claim(media, is_lost=True)
+                admission = AccountPause.objects.admit(
+                    source=media.source, account=media.account
+                )
+                # Refused: another worker has just claimed the one trial of the account, whose other
+                # files are no longer due.
+                if admission != Admission.REFUSED:
+                    return self._claim(media, is_trial=admission == Admission.TRIAL)
+
+    def _claim(
+        self, media: Media, *, is_trial: bool = False, is_lost: bool = False
+    ) -> Lease:
+        lease = Lease(media, uuid.uuid4(), is_trial, is_lost)
+        media.state = State.FETCHING
+        media.attempts += not is_lost
+        self.filter(id=media.id).update(
+            state=media.state,
+            attempts=media.attempts,
+            lease_token=lease.token,
+            lease_until=Now() + FETCH_LEASE,
+        )
+        return lease
+
+    def renew(self, lease: Lease, length: timedelta = FETCH_LEASE) -> bool:
+        """Let a lease end ``length`` from now; False when it is no longer ours."""
+        return self.held(lease).update(lease_until=Now() + length) == 1
+
+    def holds(self, lease: Lease) -> bool:
+        """Whether nothing has happened to the file since it was claimed."""
+        return self.held(lease).exists()
+
+    def held(self, lease: Lease) -> Self:
+        """The file, while the lease is ours."""
+        return self.filter(
+            id=lease.media.id, lease_token=lease.token, state=State.FETCHING
+        )
