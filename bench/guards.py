@@ -363,14 +363,14 @@ GUARDS = (
     ),
     Guard(
         "a put does not overwrite",
-        "media_app/storage/disk.py",
+        "media_app/storage/disk/folder.py",
         "elif path.is_file():",
         "elif False:",
         "tests/storage/test_contract.py",
     ),
     Guard(
         "the sidecar never describes other bytes",
-        "media_app/storage/disk.py",
+        "media_app/storage/disk/folder.py",
         "path.unlink(missing_ok=True)\n                elif",
         "pass\n                elif",
         "tests/storage/test_disk.py",
@@ -651,7 +651,7 @@ GUARDS = (
     ),
     Guard(
         "nothing of an object's metadata is published",
-        "media_app/storage/s3.py",
+        "media_app/storage/s3/bucket.py",
         '                    MetadataDirective="REPLACE",\n',
         "",
         "tests/storage/test_s3.py -k copy",

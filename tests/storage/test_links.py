@@ -6,8 +6,8 @@ from itertools import count
 
 import pytest
 
-from media_app.storage import links
-from media_app.storage.links import Links
+from media_app.storage.s3 import links
+from media_app.storage.s3.links import Links
 
 
 class Clock:

@@ -30,7 +30,8 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from media_app.storage import CHUNK, DeleteError, S3Storage, Storage, StorageError
-from media_app.storage.s3 import LINK_USED_FOR, MAX_ERROR, MAX_PUT
+from media_app.storage.s3 import MAX_PUT
+from media_app.storage.s3.reads import LINK_USED_FOR, MAX_ERROR
 from simulator.processes import free_port
 from tests.servers import S3_KEY_ID, S3_SECRET
 from tests.storage.buckets import KEY, connect, keys, put, read

@@ -1,27 +1,22 @@
-"""Objects as files below one folder.
+"""The storage contract over a folder.
 
-What a file cannot carry (content type, metadata) stands in a hidden file beside it, its
-sidecar. The lock on a folder keeps each object and its sidecar together: whoever
-writes them has it alone, whoever reads them shares it. Hidden files are no objects.
+What a file cannot carry (content type, metadata) is in a hidden file beside it, its sidecar. The
+lock on a folder keeps each object and its sidecar together: writers hold it alone, readers share
+it. Hidden files are no objects.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
-import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
-from functools import partial
-from io import BytesIO, FileIO
+from io import BytesIO
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
-from uuid import uuid4
 
 from media_app.failpoints import reached
 from media_app.storage.base import (
@@ -39,36 +34,19 @@ from media_app.storage.base import (
     check_range,
     is_key,
 )
-
-# Whatever the umask of a process: its owner, and to read for the group, which is that of a proxy
-# that sends files.
-FILE_MODE = 0o640
-FOLDER_MODE = 0o750
-# A folder on the way that is missing or is a file, or a folder where the file should be.
-_ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
-
-
-class DiskObject:
-    """A part of a file, being read."""
-
-    def __init__(self, file: FileIO, *, start: int, stop: int, total: int) -> None:
-        self.file = file
-        self.start = start
-        self.stop = stop
-        self.total = total
-
-    def chunks(self) -> Iterator[bytes]:
-        left = self.stop - self.start
-        while left:
-            with _disk_errors():
-                chunk = self.file.read(min(CHUNK, left))
-            if not chunk:
-                raise StorageError(f"the file ended {left} bytes early")
-            left -= len(chunk)
-            yield chunk
-
-    def close(self) -> None:
-        self.file.close()
+from media_app.storage.disk import sidecars
+from media_app.storage.disk.files import (
+    ABSENT,
+    create,
+    disk_errors,
+    explain,
+    locked,
+    make_folder,
+    modified,
+    open_in,
+    sync,
+)
+from media_app.storage.disk.reads import DiskObject
 
 
 class DiskStorage(Storage):
@@ -76,9 +54,9 @@ class DiskStorage(Storage):
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        with _disk_errors():
+        with disk_errors():
             root.parent.mkdir(parents=True, exist_ok=True)
-            _make_folder(root)
+            make_folder(root)
 
     def put(
         self,
@@ -92,27 +70,25 @@ class DiskStorage(Storage):
     ) -> None:
         check_put(key, body, size=size, content_type=content_type, metadata=metadata)
         path = self.root / key
-        facts = json.dumps(
-            {"content_type": content_type, "metadata": dict(metadata)}
-        ).encode()
+        facts = sidecars.encode(content_type, metadata)
         with (
-            _disk_errors(),
+            disk_errors(),
             self._written(path.parent, body, size) as file,
-            self._written(path.parent, BytesIO(facts), len(facts)) as sidecar,
+            self._written(path.parent, BytesIO(facts), len(facts)) as its_sidecar,
         ):
-            with _locked(path.parent, fcntl.LOCK_EX):
+            with locked(path.parent, fcntl.LOCK_EX):
                 if replace:
                     # The new sidecar must never describe the old bytes, not even after a crash.
                     path.unlink(missing_ok=True)
                 elif path.is_file():
                     raise ObjectExistsError(key)
                 # The sidecar first: an object that can be seen has its metadata.
-                sidecar.replace(path.with_name(_sidecar(path.name)))
+                its_sidecar.replace(path.with_name(sidecars.sidecar(path.name)))
                 reached("storage_mid_put")
                 file.replace(path)
             for folder in self._down_from(path.parent):
-                _sync(folder)
-            _sync(self.root)
+                sync(folder)
+            sync(self.root)
 
     def open_range(
         self, key: str, start: int = 0, stop: int | None = None
@@ -120,12 +96,12 @@ class DiskStorage(Storage):
         check_key(key)
         check_range(start, stop)
         path = self.root / key
-        with _disk_errors():
+        with disk_errors():
             try:
                 # Under the lock, because a replacement takes the file away for a moment.
-                with _locked(path.parent, fcntl.LOCK_SH) as folder:
-                    file = _open(path.name, folder)
-            except _ABSENT:
+                with locked(path.parent, fcntl.LOCK_SH) as folder:
+                    file = open_in(folder, path.name)
+            except ABSENT:
                 self._check_root()
                 return None
             total = os.fstat(file.fileno()).st_size
@@ -148,21 +124,21 @@ class DiskStorage(Storage):
     def head(self, key: str) -> StoredObject | None:
         check_key(key)
         path = self.root / key
-        with _disk_errors():
+        with disk_errors():
             try:
                 with (
-                    _locked(path.parent, fcntl.LOCK_SH) as folder,
-                    _open(path.name, folder) as file,
+                    locked(path.parent, fcntl.LOCK_SH) as folder,
+                    open_in(folder, path.name) as file,
                 ):
                     status = os.fstat(file.fileno())
-                    content_type, metadata = _read_sidecar(path.name, folder)
-            except _ABSENT:
+                    content_type, metadata = sidecars.read(path.name, folder)
+            except ABSENT:
                 self._check_root()
                 return None
         return StoredObject(
             key=key,
             size=status.st_size,
-            modified=_modified(status),
+            modified=modified(status),
             content_type=content_type,
             metadata=metadata,
         )
@@ -177,27 +153,26 @@ class DiskStorage(Storage):
         wanted = [*keys]
         for key in wanted:
             check_key(key)
+        paths = (self.root / key for key in wanted)
         remaining: dict[str, str] = {}
-        with _disk_errors():
-            for folder, files in groupby(
-                (self.root / key for key in wanted), key=lambda path: path.parent
-            ):
+        with disk_errors():
+            for folder, files in groupby(paths, key=lambda path: path.parent):
                 remaining |= self._delete_from(folder, [file.name for file in files])
         if remaining:
+            first_reason = next(iter(remaining.values()))
             raise DeleteError(
-                f"{len(remaining)} objects remain: {next(iter(remaining.values()))}",
-                tuple(remaining),
+                f"{len(remaining)} objects remain: {first_reason}", tuple(remaining)
             )
 
     def probe(self, size: int) -> None:
-        with _disk_errors():
+        with disk_errors():
             self._check_root()
             # Without a name: a process that is killed here leaves nothing.
             with TemporaryFile(dir=self.root) as file:
                 os.posix_fallocate(file.fileno(), 0, max(size, 1))
 
     def marker(self) -> str | None:
-        with _disk_errors():
+        with disk_errors():
             try:
                 with (self.root / MARKER).open("rb") as file:
                     return file.read(MAX_MARKER).decode("utf-8", "replace").strip()
@@ -209,7 +184,7 @@ class DiskStorage(Storage):
         content = f"{text}\n".encode()
         path = self.root / MARKER
         with (
-            _disk_errors(),
+            disk_errors(),
             self._written(self.root, BytesIO(content), len(content)) as file,
         ):
             if replace:
@@ -219,32 +194,25 @@ class DiskStorage(Storage):
                     path.hardlink_to(file)
                 except FileExistsError as error:
                     raise ObjectExistsError(MARKER) from error
-            _sync(self.root)
+            sync(self.root)
 
-    def _delete_from(self, folder: Path, names: Iterable[str]) -> dict[str, str]:
+    def _delete_from(self, folder: Path, names: Sequence[str]) -> dict[str, str]:
         """Delete the objects of one folder; the keys of those that remain, each with the reason."""
         remaining = {}
         try:
-            with _locked(folder, fcntl.LOCK_EX) as descriptor:
+            with locked(folder, fcntl.LOCK_EX) as descriptor:
                 for name in names:
                     try:
-                        for file in (name, _sidecar(name)):
-                            with suppress(*_ABSENT):
-                                os.unlink(file, dir_fd=descriptor)
+                        _delete_with_sidecar(name, descriptor)
                     except OSError as error:
-                        remaining[(folder / name).relative_to(self.root).as_posix()] = (
-                            _reason(error)
-                        )
-                _clear_away(descriptor)
+                        remaining[self._key(folder, name)] = explain(error)
+                sidecars.clear_away(descriptor)
                 os.fsync(descriptor)
-        except _ABSENT:
+        except ABSENT:
             self._check_root()
         except OSError as error:
-            # One folder that does not open keeps no other's files.
-            return {
-                (folder / name).relative_to(self.root).as_posix(): _reason(error)
-                for name in names
-            }
+            # A folder that can't be opened does not stop the deletion in others.
+            return {self._key(folder, name): explain(error) for name in names}
         # The name of an empty folder still tells whose files were in it.
         for emptied in self._down_from(folder):
             try:
@@ -253,8 +221,11 @@ class DiskStorage(Storage):
                 break
         return remaining
 
+    def _key(self, folder: Path, name: str) -> str:
+        return (folder / name).relative_to(self.root).as_posix()
+
     def _walk(self, prefix: str) -> Iterator[StoredObject]:
-        with _disk_errors():
+        with disk_errors():
             try:
                 with os.scandir(self.root / prefix) as scan:
                     # As a bucket sorts: by the whole key, where a folder's name goes on with "/".
@@ -262,7 +233,7 @@ class DiskStorage(Storage):
                         (entry.name + "/" * entry.is_dir(follow_symlinks=False), entry)
                         for entry in scan
                     )
-            except _ABSENT:
+            except ABSENT:
                 self._check_root()
                 return
             for name, entry in entries:
@@ -276,15 +247,15 @@ class DiskStorage(Storage):
                     yield StoredObject(
                         key=prefix + name,
                         size=status.st_size,
-                        modified=_modified(status),
+                        modified=modified(status),
                     )
 
     @contextmanager
     def _written(self, folder: Path, body: BinaryIO, size: int) -> Iterator[Path]:
-        """A hidden file in ``folder`` with all of ``body``, safe on the disk; gone afterwards
+        """A hidden file in ``folder`` with all of ``body``, synced to the disk; removed afterwards
         unless it was moved.
         """
-        path = folder / f".{uuid4().hex}.part"
+        path = folder / sidecars.new_part()
         try:
             with self._create(path) as file:
                 # Locked until it is moved: a part that nobody holds has lost its writer.
@@ -303,10 +274,8 @@ class DiskStorage(Storage):
             self._check_root()
             try:
                 for folder in reversed([*self._down_from(path.parent)]):
-                    _make_folder(folder)
-                file = path.open("xb")
-                os.fchmod(file.fileno(), FILE_MODE)
-                return file
+                    make_folder(folder)
+                return create(path)
             except FileNotFoundError:
                 # A delete has just taken the empty folder away.
                 continue
@@ -325,90 +294,7 @@ class DiskStorage(Storage):
             folder = folder.parent
 
 
-def _make_folder(folder: Path) -> None:
-    """Unless it is there. Raises FileNotFoundError where the one above it has gone."""
-    try:
-        folder.mkdir()
-    except FileExistsError:
-        return
-    # A folder may pass its group on (setgid), as that of nginx.
-    folder.chmod(FOLDER_MODE | stat.S_IMODE(folder.stat().st_mode) & stat.S_ISGID)
-
-
-@contextmanager
-def _disk_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(f"the disk: {_reason(error)}") from error
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or type(error).__name__
-
-
-@contextmanager
-def _locked(folder: Path, operation: int) -> Iterator[int]:
-    """The folder's descriptor while it is locked. It stays the same folder, even if another takes
-    its name.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, operation)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _clear_away(folder: int) -> None:
-    """Remove what killed writers left in a folder that is locked: it would outlive the files it
-    belongs to.
-    """
-    names = set(os.listdir(folder))
-    for name in names:
-        if name.startswith(".") and name.endswith(".part"):
-            with suppress(*_ABSENT, BlockingIOError), _open(name, folder) as part:
-                fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.unlink(name, dir_fd=folder)
-        elif (
-            name.startswith(".")
-            and name.endswith(".meta")
-            and name[1 : -len(".meta")] not in names
-        ):
-            with suppress(*_ABSENT):
-                os.unlink(name, dir_fd=folder)
-
-
-def _open(name: str, folder: int) -> FileIO:
-    return open(name, "rb", buffering=0, opener=partial(os.open, dir_fd=folder))
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _modified(status: os.stat_result) -> datetime:
-    return datetime.fromtimestamp(status.st_mtime, UTC)
-
-
-def _sidecar(name: str) -> str:
-    return f".{name}.meta"
-
-
-def _read_sidecar(name: str, folder: int) -> tuple[str, dict[str, str]]:
-    """Content type and metadata; nothing for a file that was put here by other means.
-
-    Raises StorageError when the sidecar is damaged.
-    """
-    try:
-        with _open(_sidecar(name), folder) as file:
-            facts = json.loads(file.read())
-        return facts["content_type"], facts["metadata"]
-    except _ABSENT:
-        return "", {}
-    except (ValueError, KeyError, TypeError) as error:
-        raise StorageError("the metadata of an object cannot be read") from error
+def _delete_with_sidecar(name: str, folder: int) -> None:
+    for file in (name, sidecars.sidecar(name)):
+        with suppress(*ABSENT):
+            os.unlink(file, dir_fd=folder)

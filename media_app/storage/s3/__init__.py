@@ -1,0 +1,8 @@
+"""Objects in a bucket that speaks S3: AWS, Cloudflare R2 and others."""
+
+from __future__ import annotations
+
+from media_app.storage.s3.bucket import MAX_PUT, S3Storage
+from media_app.storage.s3.errors import RefusedError
+
+__all__ = ["MAX_PUT", "RefusedError", "S3Storage"]
