@@ -25,10 +25,11 @@ from random import Random
 from typing import Any
 
 from mediahub.env import BASE_DIR
+from simulator.burst import Burst
 from simulator.deliveries import SignedRequest
 from simulator.hub import Hub
+from simulator.posting import Answer, send
 from simulator.processes import Process, accepts_connections, free_port
-from simulator.traffic import Answer, Burst, send
 from tests.servers import S3_KEY_ID, S3_SECRET, postgres_server, rclone_server
 
 # From the last fault until every acknowledged photo must be stored.

@@ -39,10 +39,10 @@ from bench.wrong_clock import set_clock
 from simulator.customer import Customer
 from simulator.deliveries import SignedRequest
 from simulator.hub import Hub
+from simulator.posting import send
 from simulator.processes import Process
 from simulator.provider import SimulatedProvider
 from simulator.shop import Shop
-from simulator.traffic import send
 from tests.hubs import bucket, postgres
 
 CLOCK_ERROR = -600

@@ -16,8 +16,9 @@ from media_app.models import AccountPause, Media
 from messages_app.models import ContactOwner, Delivery, OutboxItem, PhotoSession
 from simulator.ledger import Ledger
 from simulator.outcome import examine
-from simulator.provider import Send, SimulatedProvider
+from simulator.provider import SimulatedProvider
 from simulator.shop import Shop
+from simulator.vendor_state import Send
 
 if TYPE_CHECKING:
     from bench.drill import Conversation

@@ -12,7 +12,7 @@ import json
 
 import django
 
-from simulator.traffic import Burst
+from simulator.burst import Burst
 
 
 def main() -> None:

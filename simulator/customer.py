@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from simulator.accounts import Accounts
+from simulator.burst import message_id
 from simulator.content import Kind
 from simulator.deliveries import SignedRequest, meta_delivery, twilio_delivery
 from simulator.file_ids import FileId
 from simulator.ledger import AnnouncedFile, AnnouncedMessage, Ledger
-from simulator.traffic import message_id
 
 
 @dataclass(kw_only=True)

@@ -49,30 +49,10 @@ class Hub:
         self.urls = [f"http://127.0.0.1:{port}" for port in ports]
         self.url = self.urls[0]
         redis_port = free_port()
-        accounts = accounts or Accounts()
         self.env = {
             **os.environ,
-            "PORT": str(self.port),
-            "SECRET_KEY": secrets.token_urlsafe(50),
-            "DEBUG": "0",
-            "ALLOWED_HOSTS": "127.0.0.1,localhost",
-            "PUBLIC_URL": self.url,
-            "DATABASE_URL": f"sqlite:///{directory / 'db.sqlite3'}",
-            "REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
-            "MEDIA_STORAGE_BACKEND": "local",
-            "MEDIA_ROOT": str(directory / "media"),
-            "META_APP_SECRET": accounts.meta_app_secret,
-            "META_VERIFY_TOKEN": "simulated-verify-token",
-            "META_ACCESS_TOKEN": accounts.meta_access_token,
-            "META_GRAPH_URL": api_url,
-            "META_MEDIA_HOSTS": cdn_host,
-            "TWILIO_ACCOUNT_SID": accounts.twilio_account_sid,
-            "TWILIO_AUTH_TOKEN": accounts.twilio_auth_token,
-            # Set, though empty: what an .env file says is for the real ones.
-            "TWILIO_API_KEY": "",
-            "TWILIO_API_SECRET": "",
-            "TWILIO_API_URL": api_url,
-            "TWILIO_MEDIA_HOSTS": cdn_host,
+            **self._environment(accounts or Accounts(), redis_port),
+            **_addresses(api_url, cdn_host),
             **(env or {}),
         }
         manage: list[str | Path] = [sys.executable, BASE_DIR / "manage.py"]
@@ -101,6 +81,27 @@ class Hub:
         self.sweeper = self._process(
             "sweeper", [*manage, "sweep", "--every", str(sweep_every)]
         )
+
+    def _environment(self, accounts: Accounts, redis_port: int) -> dict[str, str]:
+        return {
+            "PORT": str(self.port),
+            "SECRET_KEY": secrets.token_urlsafe(50),
+            "DEBUG": "0",
+            "ALLOWED_HOSTS": "127.0.0.1,localhost",
+            "PUBLIC_URL": self.url,
+            "DATABASE_URL": f"sqlite:///{self.directory / 'db.sqlite3'}",
+            "REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
+            "MEDIA_STORAGE_BACKEND": "local",
+            "MEDIA_ROOT": str(self.directory / "media"),
+            "META_APP_SECRET": accounts.meta_app_secret,
+            "META_VERIFY_TOKEN": "simulated-verify-token",
+            "META_ACCESS_TOKEN": accounts.meta_access_token,
+            "TWILIO_ACCOUNT_SID": accounts.twilio_account_sid,
+            "TWILIO_AUTH_TOKEN": accounts.twilio_auth_token,
+            # Set, though empty: what an .env file says is for the real ones.
+            "TWILIO_API_KEY": "",
+            "TWILIO_API_SECRET": "",
+        }
 
     @property
     def simulator_env(self) -> dict[str, str]:
@@ -169,3 +170,13 @@ class Hub:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+def _addresses(api_url: str, cdn_host: str) -> dict[str, str]:
+    """Where a hub asks the providers."""
+    return {
+        "META_GRAPH_URL": api_url,
+        "META_MEDIA_HOSTS": cdn_host,
+        "TWILIO_API_URL": api_url,
+        "TWILIO_MEDIA_HOSTS": cdn_host,
+    }

@@ -87,7 +87,9 @@ class Process:
         self.name = name
         self.argv = [str(part) for part in argv]
         self.log = log
-        self.env = dict(env) if env is not None else None
+        self.env: dict[str, str] | None = None
+        if env is not None:
+            self.env = dict(env)
         self.cwd = cwd
         self.user = user
         self.ready = ready
@@ -146,8 +148,7 @@ class Process:
         self.start()
 
     def tail(self, lines: int = 30) -> str:
-        return (
-            "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
-            if self.log.exists()
-            else ""
-        )
+        if not self.log.exists():
+            return ""
+        written = self.log.read_text(errors="replace").splitlines()
+        return "\n".join(written[-lines:])

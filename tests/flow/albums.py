@@ -11,9 +11,9 @@ from random import Random
 from simulator.customer import Customer
 from simulator.deliveries import SignedRequest
 from simulator.hub import Hub
+from simulator.posting import send
 from simulator.provider import SimulatedProvider
 from simulator.shop import Shop
-from simulator.traffic import send
 from tests.hubs import running_hub
 from tests.waiting import until
 

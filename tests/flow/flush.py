@@ -7,7 +7,8 @@ from pathlib import Path
 
 from redis import Redis
 
-from simulator.traffic import Burst, send
+from simulator.burst import Burst
+from simulator.posting import send
 from tests.hubs import running_hub, stored
 from tests.waiting import until
 

@@ -12,7 +12,8 @@ import pytest
 from django.core.management import ManagementUtility
 
 from mediahub.env import BASE_DIR
-from simulator.traffic import Burst, send
+from simulator.burst import Burst
+from simulator.posting import send
 from tests.flow.flush import flushed_queue
 from tests.hubs import running_hub, simulate, stored
 from tests.waiting import until

@@ -19,9 +19,9 @@ import requests
 from simulator.customer import Customer
 from simulator.deliveries import SignedRequest
 from simulator.hub import Hub
+from simulator.posting import send
 from simulator.provider import SimulatedProvider
 from simulator.shop import Shop
-from simulator.traffic import send
 from tests.flow.albums import albums
 from tests.hubs import running_hub
 from tests.waiting import until

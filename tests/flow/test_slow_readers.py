@@ -8,8 +8,9 @@ from pathlib import Path
 
 import requests
 
+from simulator.burst import Burst
 from simulator.hub import Hub
-from simulator.traffic import Burst, send
+from simulator.posting import send
 from tests.hubs import running_hub
 from tests.waiting import until
 

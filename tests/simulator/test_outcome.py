@@ -16,10 +16,11 @@ from media_app.models import Media
 from media_app.storage import media_storage
 from messages_app import inbox
 from messages_app.models import Attachment, Contact, ContactOwner, Delivery, Message
+from simulator.burst import Burst
+from simulator.deliveries import SignedRequest
 from simulator.ledger import Ledger
 from simulator.outcome import Outcome, examine, wait_until_settled
 from simulator.provider import SimulatedProvider
-from simulator.traffic import Burst, SignedRequest
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

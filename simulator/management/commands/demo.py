@@ -16,10 +16,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from mediahub.env import BASE_DIR
 from simulator.customer import Customer
 from simulator.hub import Hub
+from simulator.posting import send
 from simulator.processes import free_port, is_free
 from simulator.provider import SimulatedProvider
 from simulator.shop import Shop
-from simulator.traffic import send
 from simulator.visitor import VisitError, look_at_a_file
 
 USERNAME = "admin"
@@ -37,7 +37,7 @@ in one burst; waits until all are stored; and leaves the admin open for a look a
   python manage.py demo          until Ctrl-C
   python manage.py demo --once   exit 0 when everything arrived, otherwise 1
 
-Everything it writes is in .demo/, made anew each time.
+Everything it writes is in .demo/, deleted and made again each time.
 """
 
     def create_parser(
@@ -156,13 +156,13 @@ Everything it writes is in .demo/, made anew each time.
             ("done", [customer.say("done", at + 5)]),
             ("A scratch on one leg.", [customer.say("A scratch on one leg.", at + 10)]),
         ):
-            heard = len(provider.sends)
+            sent_before = len(provider.sends)
             self.stdout.write(f"  customer  {shown}")
             send(requests, hub.url)
-            if not _replied(provider, heard):
+            if not _replied(provider, sent_before):
                 self.stdout.write(f"  no reply within {ANSWERED_WITHIN:g} s")
                 return False
-            for reply in provider.sends[heard:]:
+            for reply in provider.sends[sent_before:]:
                 self.stdout.write(f"  hub       {reply.text}")
         if not _within(ANSWERED_WITHIN, lambda: bool(shop.received)):
             self.stdout.write("  The session was not handed over.")

@@ -10,21 +10,19 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from statistics import quantiles
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from simulator.accounts import Accounts
+from simulator.burst import PROVIDERS, Burst
+from simulator.hub_settings import LOOPBACK, check_secrets, ports, why_refused
 from simulator.outcome import Outcome, examine, wait_until_settled
+from simulator.posting import Answer, accepted, send
 from simulator.progress import Progress
-from simulator.provider import NAME, SimulatedProvider
-from simulator.traffic import PROVIDERS, Answer, Burst, accepted, send
-
-LOOPBACK = """\
-META_GRAPH_URL=http://127.0.0.1:9101 META_MEDIA_HOSTS=127.0.0.1:9102 \
-TWILIO_API_URL=http://127.0.0.1:9101 TWILIO_MEDIA_HOSTS=127.0.0.1:9102"""
+from simulator.provider import SimulatedProvider
+from simulator.vendor_state import NAME
 
 
 class Command(BaseCommand):
@@ -109,11 +107,11 @@ Exits 0 when nothing was lost and nothing doubled, otherwise 1.
 
     def handle(self, *args: Any, **options: Any) -> None:
         accounts = Accounts.from_environment()
-        involved = (
-            PROVIDERS if options["provider"] == "both" else (options["provider"],)
-        )
-        _check_secrets(involved)
-        port, cdn_port = _ports(involved)
+        involved: tuple[str, ...] = (options["provider"],)
+        if options["provider"] == "both":
+            involved = PROVIDERS
+        check_secrets(involved)
+        port, cdn_port = ports(involved)
         burst = Burst(
             photos=options["photos"],
             senders=options["senders"],
@@ -154,7 +152,7 @@ Exits 0 when nothing was lost and nothing doubled, otherwise 1.
         refused = len(ledger.messages) - len(kept.messages)
         self._report(outcome, answers, refused, seconds, as_json=options["json"])
         if refused or not outcome.is_complete:
-            why = _why_refused(answers, options["url"])
+            why = why_refused(answers, options["url"])
             raise CommandError(
                 f"{refused} messages refused, {len(outcome.problems)} problems{why}"
             )
@@ -198,84 +196,6 @@ Exits 0 when nothing was lost and nothing doubled, otherwise 1.
             self.stdout.write(
                 f"  … and {len(outcome.problems) - 20} more (--json has all)"
             )
-
-
-def _check_secrets(involved: Sequence[str]) -> None:
-    needed: dict[str, dict[str, object]] = {
-        "meta": {
-            "META_APP_SECRET": settings.META_APP_SECRET,
-            "META_ACCESS_TOKEN": settings.META_ACCESS_TOKEN,
-        },
-        "twilio": {
-            "TWILIO_ACCOUNT_SID": settings.TWILIO_ACCOUNT_SID,
-            "TWILIO_AUTH_TOKEN": settings.TWILIO_AUTH_TOKEN,
-        },
-    }
-    missing = [
-        name
-        for provider in involved
-        for name, value in needed[provider].items()
-        if not value
-    ]
-    if missing:
-        raise CommandError(
-            f"Set {' and '.join(missing)} for the hub and for this command: any made-up "
-            "text will do."
-        )
-
-
-def _why_refused(answers: Sequence[Answer], url: str) -> str:
-    """Where the hub takes none of it for a reason that can be told, that reason."""
-    statuses = {answer.status for answer in answers}
-    if statuses == {400}:
-        allowed = ", ".join(settings.ALLOWED_HOSTS) or "none"
-        return (
-            f". The hub answers only to the hosts of its ALLOWED_HOSTS, here: {allowed}. "
-            f"If {urlsplit(url).hostname} is not among them, add it there or choose another --url."
-        )
-    if statuses == {403}:
-        return (
-            ". The hub's secrets, or its PUBLIC_URL, are not those of this command; "
-            "its log says which («webhook refused»)."
-        )
-    return ""
-
-
-def _ports(involved: Sequence[str]) -> tuple[int, int]:
-    """The ports of the API and of the links, as the hub's environment names them."""
-    apis = {"meta": settings.META_GRAPH_URL, "twilio": settings.TWILIO_API_URL}
-    hosts = {"meta": settings.META_MEDIA_HOSTS, "twilio": settings.TWILIO_MEDIA_HOSTS}
-    api_ports = {_loopback_port(apis[provider]) for provider in involved}
-    cdn_ports = {
-        next(
-            (
-                port
-                for host in hosts[provider]
-                if (port := _loopback_port(f"http://{host}"))
-            ),
-            None,
-        )
-        for provider in involved
-    }
-    if len(api_ports) == len(cdn_ports) == 1:
-        port, cdn_port = api_ports.pop(), cdn_ports.pop()
-        if port and cdn_port and port != cdn_port:
-            return port, cdn_port
-    raise CommandError(
-        "The hub would ask the real providers. Set these for the hub and for this command, "
-        "then start the hub"
-        f" again:\n\n  {LOOPBACK}"
-    )
-
-
-def _loopback_port(url: str) -> int | None:
-    """The port of ``http://127.0.0.1:PORT``; None for any other address."""
-    parts = urlsplit(url)
-    try:
-        is_loopback = (parts.scheme, parts.hostname) == ("http", "127.0.0.1")
-        return parts.port if is_loopback else None
-    except ValueError:
-        return None
 
 
 @contextmanager

@@ -1,18 +1,14 @@
-"""A burst of messages as customers and vendors make it, and the posting of it."""
+"""A burst of messages as customers and vendors make it."""
 
 from __future__ import annotations
 
-import threading
 import time
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from random import Random
-
-import requests
 
 from simulator.accounts import Accounts
 from simulator.content import Kind
@@ -24,8 +20,6 @@ from simulator.deliveries import (
 )
 from simulator.file_ids import FileId
 from simulator.ledger import AnnouncedFile, AnnouncedMessage, Ledger
-
-__all__ = ["Answer", "Burst", "Ledger", "SignedRequest", "send"]
 
 PROVIDERS = ("meta", "twilio")
 
@@ -125,7 +119,9 @@ class Burst:
             Kind.SCREENSHOT if random.random() < 0.1 else Kind.PHOTO
             for _ in range(self.photos)
         ]
-        return [*photos, *_EXTRAS, None] if self.mix else [*photos]
+        if self.mix:
+            return [*photos, *_EXTRAS, None]
+        return [*photos]
 
     def _message(
         self,
@@ -149,7 +145,9 @@ class Burst:
         )
         file, message_type = None, "text"
         if kind is not None:
-            size = self.document_bytes if kind is Kind.DOCUMENT else 0
+            size = 0
+            if kind is Kind.DOCUMENT:
+                size = self.document_bytes
             id = FileId(kind, (self.seed * 100_000 + number) % 2**32, sent_at, size)
             content = id.content()
             message_type = content.message_type
@@ -184,7 +182,9 @@ class Burst:
         if kind is None:
             return f"That is all for order {random.randrange(1000, 10_000)}. Thanks!"
         captioned = self.mix and kind in (Kind.PHOTO, Kind.SCREENSHOT, Kind.VIDEO)
-        return random.choice(_CAPTIONS) if captioned else ""
+        if not captioned:
+            return ""
+        return random.choice(_CAPTIONS)
 
     def _meta_deliveries(
         self, random: Random, messages: Sequence[AnnouncedMessage]
@@ -217,7 +217,9 @@ def message_id(provider: str, name: str, *, with_file: bool) -> str:
     digest = sha256(name.encode()).digest()
     if provider == "meta":
         return f"wamid.{b64encode(digest[:24]).decode()}"
-    return f"{'MM' if with_file else 'SM'}{digest[:16].hex()}"
+    if with_file:
+        return f"MM{digest[:16].hex()}"
+    return f"SM{digest[:16].hex()}"
 
 
 def _nested(random: Random, batch: Sequence[AnnouncedMessage]) -> list[Entry]:
@@ -232,119 +234,3 @@ def _nested(random: Random, batch: Sequence[AnnouncedMessage]) -> list[Entry]:
         else:
             entries[-1][-1].append(message)
     return [*entries]
-
-
-# --- posting ------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
-    """How the posting of one request ended."""
-
-    request: SignedRequest
-    #: 0: there was no answer.
-    status: int
-    #: Of the last try.
-    seconds: float
-    tries: int = 1
-    #: Why there was no answer, or "".
-    error: str = ""
-
-    @property
-    def accepted(self) -> bool:
-        """Only exactly 200 counts: the message is now the hub's to keep."""
-        return self.status == 200
-
-
-def send(
-    signed: Iterable[SignedRequest],
-    base_url: str,
-    *,
-    parallel: int = 16,
-    redeliver: bool = False,
-    tries: int = 12,
-    timeout: float = 15.0,
-    on_answer: Callable[[Answer], None] = lambda answer: None,
-) -> list[Answer]:
-    """Post the requests over ``parallel`` connections; an answer for each, in no order.
-
-    With ``redeliver`` a request that is not answered 200 is posted again, up to ``tries``
-    times with growing pauses (10 s at most): as Meta does, and Twilio where it is told to.
-    ``on_answer`` is called for each answer, by one thread at a time.
-    """
-    waiting, lock = iter(signed), threading.Lock()
-    answers: list[Answer] = []
-
-    def post_some() -> None:
-        with requests.Session() as session:
-            session.trust_env = False
-            while True:
-                with lock:
-                    request = next(waiting, None)
-                if request is None:
-                    return
-                answer = _deliver(
-                    session, base_url, request, tries if redeliver else 1, timeout
-                )
-                with lock:
-                    answers.append(answer)
-                    on_answer(answer)
-
-    with ThreadPoolExecutor(parallel, thread_name_prefix="traffic") as pool:
-        for thread in [pool.submit(post_some) for _ in range(parallel)]:
-            thread.result()
-    return answers
-
-
-def _deliver(
-    session: requests.Session,
-    base_url: str,
-    request: SignedRequest,
-    tries: int,
-    timeout: float,
-) -> Answer:
-    for attempt in range(1, tries + 1):
-        answer = _post(session, base_url, request, timeout, attempt)
-        if answer.accepted or attempt == tries:
-            break
-        time.sleep(min(10.0, 0.1 * 2**attempt))
-    return answer
-
-
-def _post(
-    session: requests.Session,
-    base_url: str,
-    request: SignedRequest,
-    timeout: float,
-    attempt: int,
-) -> Answer:
-    status, error = 0, ""
-    began = time.perf_counter()
-    try:
-        response = session.request(
-            request.method,
-            base_url + request.path,
-            data=request.body,
-            headers=request.headers,
-            timeout=timeout,
-            allow_redirects=False,
-        )
-        status = response.status_code
-    except requests.RequestException as failure:
-        error = f"{type(failure).__name__}: {failure}"
-    return Answer(
-        request=request,
-        status=status,
-        seconds=time.perf_counter() - began,
-        tries=attempt,
-        error=error,
-    )
-
-
-def accepted(ledger: Ledger, answers: Iterable[Answer]) -> Ledger:
-    """The part of the ledger that the hub took on: each message with at least one delivery answered
-    200.
-    """
-    return ledger.only(
-        id for answer in answers if answer.accepted for id in answer.request.message_ids
-    )

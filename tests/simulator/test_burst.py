@@ -16,11 +16,13 @@ import pytest
 from twilio.request_validator import RequestValidator
 
 from simulator.accounts import Accounts
+from simulator.burst import Burst
 from simulator.content import Kind
+from simulator.deliveries import SignedRequest
 from simulator.ledger import Ledger
 from simulator.listener import Listener, Request, Response
+from simulator.posting import accepted, send
 from simulator.processes import free_port
-from simulator.traffic import Burst, SignedRequest, accepted, send
 
 ACCOUNTS = Accounts()
 START = 1_790_000_000

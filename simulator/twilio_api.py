@@ -1,0 +1,112 @@
+"""Twilio's side: media that redirect to signed links, and messages that the business sends.
+
+Source: www.twilio.com/docs/messaging/api/media-resource.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from urllib.parse import parse_qsl
+from uuid import uuid4
+
+from simulator.file_ids import FileId, link_token, linked_id
+from simulator.listener import Request, Response, json_response
+from simulator.sent_messages import twilio_fault
+from simulator.vendor_answers import refused_by_twilio, text, twilio_error
+from simulator.vendor_state import Send, VendorState
+
+LINK_SECONDS = 4 * 3600
+
+
+class TwilioApi:
+    def __init__(self, state: VendorState) -> None:
+        self._state = state
+
+    def redirect(self, request: Request, match: re.Match[str]) -> Response:
+        if not self._bears_password(request):
+            return refused_by_twilio()
+        media_id = match["media"]
+        known = (
+            match["account"] == self._state.accounts.twilio_account_sid
+            and FileId.read(media_id) is not None
+        )
+        if not known or media_id in self._state.expired:
+            return twilio_error(
+                404, 20404, f"The requested resource {request.path} was not found"
+            )
+        token = link_token(
+            self._state.accounts.twilio_auth_token, media_id, int(self._state.now())
+        )
+        return Response(
+            status=307, headers={"Location": f"{self._state.cdn_url}/cdn/{token}"}
+        )
+
+    def send(self, request: Request, match: re.Match[str]) -> Response:
+        if not self._bears_password(request):
+            return refused_by_twilio()
+        form = dict(parse_qsl(request.body.decode(), keep_blank_values=True))
+        if match["account"] != self._state.accounts.twilio_account_sid:
+            return twilio_error(
+                404, 20404, f"The requested resource {request.path} was not found"
+            )
+        if fault := twilio_fault(form, self._state.accounts.twilio_number):
+            return twilio_error(400, *fault)
+        message_id = f"SM{uuid4().hex}"
+        self._state.record(
+            Send(
+                provider="twilio",
+                to=form["To"],
+                provider_message_id=message_id,
+                body=form,
+            )
+        )
+        return json_response(
+            201,
+            {
+                "sid": message_id,
+                "account_sid": match["account"],
+                "status": "queued",
+                "direction": "outbound-api",
+                "from": form.get("From"),
+                "to": form["To"],
+                "body": form.get("Body", ""),
+                "num_media": "0",
+                "error_code": None,
+                "error_message": None,
+            },
+        )
+
+    def serve(self, request: Request, token: str) -> Response:
+        if request.headers.get("Authorization") is not None:
+            with self._state.lock:
+                self._state.leaks.append(request.path)
+            return text(400, "Only one auth mechanism allowed")
+        return self._state.serve(
+            linked_id(
+                self._state.accounts.twilio_auth_token,
+                token,
+                now=self._state.now(),
+                lifetime=LINK_SECONDS,
+            ),
+            "Request has expired",
+        )
+
+    def _bears_password(self, request: Request) -> bool:
+        pairs = [
+            (
+                self._state.accounts.twilio_account_sid,
+                self._state.accounts.twilio_auth_token,
+            )
+        ]
+        if self._state.accounts.twilio_api_key:
+            pairs.append(
+                (
+                    self._state.accounts.twilio_api_key,
+                    self._state.accounts.twilio_api_secret,
+                )
+            )
+        return self._state.authorizes(
+            request,
+            {f"Basic {b64encode(':'.join(pair).encode()).decode()}" for pair in pairs},
+        )
