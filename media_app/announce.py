@@ -52,13 +52,7 @@ class Announcement:
         )
 
     def as_row(self) -> Media:
-        lifetime = source(self.source).lifetime
-        expires_at = self.expires_at or (
-            self.occurred_at + lifetime if lifetime else None
-        )
-        if self.lost:
-            # There is nothing that could still be fetched.
-            expires_at = None
+        expires_at = self._expires_at()
         return Media(
             id=self.id,
             source=self.source,
@@ -84,11 +78,26 @@ class Announcement:
             url=self.url,
             expires_at=expires_at,
             give_up_at=retry.give_up_at(self.announced_at, expires_at),
-            state=Media.State.REJECTED if self.lost else Media.State.PENDING,
-            last_error=f"The provider could not pass it on: {self.lost}"
-            if self.lost
-            else "",
+            **self._outcome(),
         )
+
+    def _outcome(self) -> dict[str, str]:
+        if not self.lost:
+            return {"state": Media.State.PENDING}
+        return {
+            "state": Media.State.REJECTED,
+            "failure": Media.Failure.NOT_PASSED_ON,
+            "last_error": f"The provider could not pass it on: {self.lost}",
+        }
+
+    def _expires_at(self) -> datetime | None:
+        if self.lost:
+            # Nothing can be fetched any more.
+            return None
+        lifetime = source(self.source).lifetime
+        if self.expires_at is None and lifetime is not None:
+            return self.occurred_at + lifetime
+        return self.expires_at
 
 
 def announce(

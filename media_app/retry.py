@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
+from media_app.models.states import Failure
 from media_app.sources.errors import (
     ForbiddenError,
     GoneError,
@@ -32,6 +33,14 @@ from media_app.timing import (
 
 # No file is given up after fewer attempts, except for what no attempt can change.
 MIN_ATTEMPTS = 5
+
+_FAILURES = {
+    ForbiddenError: Failure.FORBIDDEN,
+    RefusedAddressError: Failure.REFUSED_ADDRESS,
+    TooLargeError: Failure.TOO_LARGE,
+    WorkerLostError: Failure.WORKER_LOST,
+    WrongBytesError: Failure.WRONG_BYTES,
+}
 
 
 class End(Enum):
@@ -109,6 +118,11 @@ def decide(
         # No short outage, but perhaps the file itself: it must not end a worker every minute.
         return Retry(doubling(attempts, MAX_LOST_WORKER_PAUSE, jitter))
     return Retry(pause(attempts, age, jitter))
+
+
+def failure_of(error: Exception) -> Failure:
+    """The code of an error by which a file is rejected."""
+    return next(code for kind, code in _FAILURES.items() if isinstance(error, kind))
 
 
 def _is_there(error: Exception) -> bool:

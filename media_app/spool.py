@@ -14,7 +14,6 @@ from typing import BinaryIO, Self, cast
 
 from media_app.failpoints import reached
 from media_app.filetypes import HEAD
-from media_app.models.media import TOO_LARGE
 from media_app.sources.errors import TooLargeError
 from media_app.storage.base import CHUNK, StorageError
 
@@ -220,5 +219,5 @@ def check_room(size: int) -> None:
 
 def too_large(max_bytes: int) -> TooLargeError:
     return TooLargeError(
-        f"{TOO_LARGE} the {max_bytes:,} bytes that MEDIA_MAX_BYTES allows."
+        f"The file is larger than the {max_bytes:,} bytes that MEDIA_MAX_BYTES allows."
     )

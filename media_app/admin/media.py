@@ -128,7 +128,7 @@ class MediaAdmin(MachineOwnedAdmin):
             {
                 "classes": ("collapse",),
                 "fields": (
-                    *("queued", "leased", "unconfirmed_sha256"),
+                    *("failure", "queued", "leased", "unconfirmed_sha256"),
                     *("preview_due", "preview_attempts", "preview_error"),
                 ),
             },

@@ -200,7 +200,7 @@ def _fail(lease: Lease, error: SourceError | StorageError) -> None:
     elif decision is retry.End.EXPIRED:
         Media.objects.mark_expired(lease, reason)
     else:
-        Media.objects.mark_rejected(lease, reason)
+        Media.objects.mark_rejected(lease, reason, retry.failure_of(error))
     log.warning(
         "not fetched",
         extra={

@@ -17,8 +17,6 @@ from media_app.timing import GIVE_UP_AFTER_REVIVAL
 
 # Files that are public, or have a public copy.
 CONCERNS_PUBLIC = Q(is_public=True) | ~Q(public_key="")
-# How the reason of a file that may not be kept for its size begins.
-TOO_LARGE = "The file is larger than"
 
 
 # django-stubs gives each of the bases an as_manager of its own.
@@ -35,6 +33,7 @@ class MediaQuerySet(OutcomesQuerySet, PurgesQuerySet):  # type: ignore[override]
             "state": State.PENDING,
             "attempts": 0,
             "last_error": "",
+            "failure": "",
             "unconfirmed_sha256": "",
             "give_up_at": Greatest("give_up_at", Now() + GIVE_UP_AFTER_REVIVAL),
             "next_attempt_at": Now(),
@@ -74,6 +73,7 @@ class Media(models.Model):
     """One file that a provider announced (or that came another way), once and for all."""
 
     State: TypeAlias = states.State
+    Failure: TypeAlias = states.Failure
     WAITING = states.WAITING
     REVIVABLE = states.REVIVABLE
 
@@ -101,25 +101,33 @@ class Media(models.Model):
     filename = models.CharField(max_length=255, blank=True)
     url = models.TextField(blank=True)
     expires_at = models.DateTimeField(
-        null=True, blank=True, help_text="When the provider forgets the file."
+        null=True, blank=True, help_text="When the provider deletes the file."
     )
     give_up_at = models.DateTimeField(
-        help_text="Until when it is asked for: somewhat longer than the provider keeps it."
+        help_text="Until when it is tried: somewhat longer than the provider keeps it."
     )
     # How far it has come.
     state = models.CharField(max_length=16, choices=State, default=State.PENDING)
     last_error = models.TextField(blank=True)
+    failure = models.CharField(
+        max_length=16,
+        choices=Failure,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Why a rejected file was not accepted; last_error says it in words.",
+    )
     attempts = models.PositiveIntegerField(default=0)
     next_attempt_at = models.DateTimeField(db_default=Now())
     unconfirmed_sha256 = models.CharField(
         max_length=64,
         blank=True,
-        help_text="What the last fetch brought, where only a second one can confirm it.",
+        help_text="The digest of the last fetch, where only a second one can confirm it.",
     )
     unkept_size = models.BigIntegerField(
         null=True,
         blank=True,
-        help_text="How many bytes were fetched that the storage then did not keep.",
+        help_text="How many bytes were fetched that found no room in the storage.",
     )
     queued_until = models.DateTimeField(null=True, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
@@ -185,7 +193,7 @@ class Media(models.Model):
 
     class Meta:
         verbose_name = "file"
-        verbose_name_plural = "media"
+        verbose_name_plural = "files"
         ordering = ("-occurred_at", "position", "id")
         indexes = [
             models.Index(
@@ -223,14 +231,12 @@ class Media(models.Model):
 
     @property
     def is_named(self) -> bool:
-        """Whether there is anything to ask its source for."""
+        """Whether its source can be asked for it."""
         return bool(self.provider_media_id or self.url)
 
     @property
     def is_too_large(self) -> bool:
-        return self.state == self.State.REJECTED and self.last_error.startswith(
-            TOO_LARGE
-        )
+        return self.failure == self.Failure.TOO_LARGE
 
     @property
     def last_modified(self) -> datetime:

@@ -14,7 +14,7 @@ from media_app.failpoints import reached
 from media_app.models.attempt import FetchAttempt
 from media_app.models.claims import ClaimsQuerySet, Lease
 from media_app.models.pause import AccountPause
-from media_app.models.states import State
+from media_app.models.states import Failure, State
 from media_app.timing import PAUSING_FILE_DELAY
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class OutcomesQuerySet(ClaimsQuerySet):
                     type_differs=type_differs,
                     stored_at=Now(),
                     last_error="",
+                    failure="",
                     unconfirmed_sha256="",
                     unkept_size=None,
                     lease_token=None,
@@ -134,9 +135,11 @@ class OutcomesQuerySet(ClaimsQuerySet):
         """Enter ``expired``: the provider no longer has the file."""
         return self._release(lease, state=State.EXPIRED, last_error=error)
 
-    def mark_rejected(self, lease: Lease, error: str) -> bool:
+    def mark_rejected(self, lease: Lease, error: str, failure: Failure) -> bool:
         """Enter ``rejected``: the provider's file can't be kept."""
-        return self._release(lease, state=State.REJECTED, last_error=error)
+        return self._release(
+            lease, state=State.REJECTED, last_error=error, failure=failure
+        )
 
     def mark_missing(self, id: UUID, *, stored_at: datetime | None = None) -> bool:
         """Enter ``missing``: the row says stored, the storage has nothing.

@@ -41,6 +41,7 @@ class PurgesQuerySet(ClaimsQuerySet):
         return self.exclude(state=State.DELETED).update(
             state=State.DELETED,
             last_error=reason,
+            failure="",
             purged_at=None,
             queued_until=None,
             # A file that is stored again is private until staff publish it again.

@@ -1,4 +1,4 @@
-"""How far a file has come."""
+"""How far a file has come, and why a rejected one was not accepted."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ class State(models.TextChoices):
     FETCHING = "fetching", "being fetched"
     STORED = "stored", "stored"
     RETRYING = "retrying", "trying again"
-    EXPIRED = "expired", "gone at the provider"
+    EXPIRED = "expired", "expired at the provider"
     REJECTED = "rejected", "not accepted"
-    MISSING = "missing", "lost by the bucket"
+    MISSING = "missing", "missing from storage"
     DELETED = "deleted", "deleted"
 
 
@@ -20,3 +20,14 @@ class State(models.TextChoices):
 WAITING = (State.PENDING, State.FETCHING, State.RETRYING)
 #: Files that a new message, or staff, make pending again.
 REVIVABLE = (State.EXPIRED, State.REJECTED, State.MISSING, State.DELETED)
+
+
+class Failure(models.TextChoices):
+    """For programs; ``Media.last_error`` is the text for people."""
+
+    TOO_LARGE = "too_large", "larger than MEDIA_MAX_BYTES"
+    WRONG_BYTES = "wrong_bytes", "not the announced bytes"
+    FORBIDDEN = "forbidden", "refused by the provider"
+    REFUSED_ADDRESS = "refused_address", "at an address that may not be called"
+    WORKER_LOST = "worker_lost", "its workers were lost"
+    NOT_PASSED_ON = "not_passed_on", "not passed on by the provider"

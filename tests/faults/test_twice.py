@@ -187,7 +187,8 @@ def expired() -> None:
 
 
 def rejected() -> None:
-    Media.objects.mark_rejected(taken_over(), "The file is not what was announced.")
+    reason = "The file is not what was announced."
+    Media.objects.mark_rejected(taken_over(), reason, Media.Failure.WRONG_BYTES)
 
 
 def revived() -> None:

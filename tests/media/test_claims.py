@@ -16,6 +16,7 @@ from tests.media.racing import race
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 State = Media.State
+Failure = Media.Failure
 NOW = datetime.now(UTC)
 
 
@@ -177,7 +178,10 @@ FAILURES: list[tuple[Verb, State]] = [
         State.RETRYING,
     ),
     (lambda lease: Media.objects.mark_expired(lease, "why"), State.EXPIRED),
-    (lambda lease: Media.objects.mark_rejected(lease, "why"), State.REJECTED),
+    (
+        lambda lease: Media.objects.mark_rejected(lease, "why", Failure.FORBIDDEN),
+        State.REJECTED,
+    ),
 ]
 
 

@@ -140,7 +140,7 @@ def test_a_file_that_is_too_large_is_rejected(sent: Sent, settings: Settings) ->
     sent()
     ingest_next()
     row = Media.objects.get()
-    assert row.state == State.REJECTED
+    assert (row.state, row.failure) == (State.REJECTED, Media.Failure.TOO_LARGE)
     assert "1,000 bytes" in row.last_error
 
 

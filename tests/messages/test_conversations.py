@@ -20,7 +20,6 @@ from pytest_django.fixtures import Settings
 
 from media_app.clock import database_now
 from media_app.models import Media
-from media_app.models.media import TOO_LARGE
 from messages_app import conversations, inbox, outbox, session_rows
 from messages_app.contacts import own_id
 from messages_app.models import (
@@ -475,7 +474,7 @@ def test_a_photo_that_is_refused_later_is_corrected(shop: Shop) -> None:
     assert conversations.settle() == 1
     assert owed(row, queued=True) == []
     Media.objects.filter(id=row.media_ids[0]).update(
-        state=Media.State.REJECTED, last_error=f"{TOO_LARGE} 5 MB."
+        state=Media.State.REJECTED, failure=Media.Failure.TOO_LARGE
     )
     Media.objects.filter(id=row.media_ids[1]).update(state=Media.State.STORED)
     conversations.settle()

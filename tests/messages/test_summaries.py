@@ -17,7 +17,6 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from media_app.models import Media
-from media_app.models.media import TOO_LARGE
 from media_app.storage import media_storage
 from messages_app import inbox
 from messages_app.models import OutboxItem, PhotoSession
@@ -236,7 +235,7 @@ def test_photos_are_counted_by_their_fate() -> None:
     store(stored, b"one")
     Media.objects.filter(id=lost.id).update(state=Media.State.MISSING)
     Media.objects.filter(id=large.id).update(
-        state=Media.State.REJECTED, last_error=f"{TOO_LARGE} 5 MB."
+        state=Media.State.REJECTED, failure=Media.Failure.TOO_LARGE
     )
     Media.objects.filter(id=gone.id).update(state=Media.State.EXPIRED)
     Media.objects.filter(id=deleted.id).mark_deleted("by staff")
