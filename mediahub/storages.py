@@ -30,8 +30,8 @@ def describe_storage(backend: str, *, folder: str) -> dict[str, Any]:
             or f"https://{account}.r2.cloudflarestorage.com",
         )
     return {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {"location": folder},
+        "BACKEND": "media_app.storage.disk.DiskStorage",
+        "OPTIONS": {"root": folder},
     }
 
 
@@ -40,7 +40,7 @@ def s3_storage(
 ) -> dict[str, Any]:
     """A bucket. Without an endpoint it is one of Amazon's."""
     return {
-        "BACKEND": "storages.backends.s3.S3Storage",
+        "BACKEND": "media_app.storage.s3.S3Bucket",
         "OPTIONS": {
             "bucket_name": bucket,
             "access_key": key_id,

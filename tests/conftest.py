@@ -79,8 +79,8 @@ def media_root(settings: Settings, tmp_path: Path) -> Path:
     root = tmp_path / "media"
     storages = copy.deepcopy(settings.STORAGES)
     storages["media"] = {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {"location": str(root)},
+        "BACKEND": "media_app.storage.disk.DiskStorage",
+        "OPTIONS": {"root": str(root)},
     }
     settings.STORAGES = storages
     return root

@@ -9,7 +9,7 @@ from cryptography.fernet import Fernet
 from django.core.checks import run_checks
 from pytest_django.fixtures import Settings
 
-S3 = {"BACKEND": "storages.backends.s3.S3Storage"}
+S3 = {"BACKEND": "media_app.storage.s3.S3Bucket"}
 
 
 @pytest.mark.parametrize(

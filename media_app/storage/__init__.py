@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from botocore.config import Config
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.core.files.storage import FileSystemStorage, storages
+from django.core.files.storage import storages
 from django.core.signals import setting_changed
-from storages.backends.s3 import S3Storage as DjangoS3Storage
 
 from media_app.storage.base import (
     CHUNK,
@@ -47,7 +45,7 @@ _built: dict[int, Storage] = {}
 # A lock of its own: a probe that hangs in a dead mount must not stop those who serve files.
 _probe_lock = Lock()
 _built_for_probes: dict[int, Storage] = {}
-# A probe's patience with a bucket: one attempt, and an answer within two seconds.
+# For probes: one attempt, and an answer of the bucket within two seconds.
 _PROBE_CONFIG = Config(
     connect_timeout=1,
     read_timeout=1.5,
@@ -59,7 +57,7 @@ _PROBE_CONFIG = Config(
 def media_storage() -> Storage:
     """The storage that ``STORAGES["media"]`` describes, built once in each process.
 
-    Raises ImproperlyConfigured when it is neither a bucket nor a folder.
+    Raises ImproperlyConfigured when its class is none of ours.
     """
     with _lock:
         storage = _built.get(os.getpid())
@@ -69,7 +67,7 @@ def media_storage() -> Storage:
 
 
 def probing_storage() -> Storage:
-    """The same storage, asked with little patience: for finding out whether it works."""
+    """The same storage with short timeouts: for finding out whether it works."""
     with _probe_lock:
         storage = _built_for_probes.get(os.getpid())
         if storage is None:
@@ -89,17 +87,14 @@ def _build(config: Config | None = None) -> Storage:
                 "client_config": options["client_config"].merge(config),
             },
         }
-    # Made anew, not storages["media"]: that one may carry a client over a fork.
-    storage = storages.create_storage(described)
-    if isinstance(storage, DjangoS3Storage):
-        # Its connection belongs to the thread and takes half a second to make; the client in it is
-        # thread-safe.
-        return S3Storage(storage.connection.meta.client, storage.bucket.name)
-    if isinstance(storage, FileSystemStorage):
-        return DiskStorage(Path(storage.location))
-    raise ImproperlyConfigured(
-        f'STORAGES["media"] is a {type(storage).__name__}: neither a bucket nor a folder'
-    )
+    # Not storages["media"], which may carry a client over a fork.
+    storage: object = storages.create_storage(described)
+    if not isinstance(storage, Storage):
+        kind = type(storage).__name__
+        raise ImproperlyConfigured(
+            f'STORAGES["media"] is a {kind}, which is not a media_app.storage.Storage'
+        )
+    return storage
 
 
 def _forget(*, setting: str, **kwargs: Any) -> None:

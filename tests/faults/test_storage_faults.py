@@ -62,7 +62,7 @@ def connected(
     before = settings.STORAGES
     storages = copy.deepcopy(before)
     storages["media"] = {
-        "BACKEND": "storages.backends.s3.S3Storage",
+        "BACKEND": "media_app.storage.s3.S3Bucket",
         "OPTIONS": {
             "bucket_name": "media",
             "access_key": S3_KEY_ID,

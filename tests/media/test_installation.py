@@ -196,7 +196,7 @@ def test_an_operator_may_move_to_another_storage(
         **settings.STORAGES,
         "media": {
             **settings.STORAGES["media"],
-            "OPTIONS": {"location": str(tmp_path / "elsewhere")},
+            "OPTIONS": {"root": str(tmp_path / "elsewhere")},
         },
     }
     assert "mark_storage" in installation.trouble(media_storage())

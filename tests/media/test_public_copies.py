@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from io import BytesIO
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
@@ -267,10 +268,13 @@ def test_copies_move_when_another_bucket_is_named(
 
 
 def test_copies_that_a_folder_cannot_remove_are_told_of(
-    photo: Media, public: S3Storage, settings: Settings
+    photo: Media, public: S3Storage, settings: Settings, tmp_path: Path
 ) -> None:
     sync()
-    folder = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {}}
+    folder = {
+        "BACKEND": "media_app.storage.disk.DiskStorage",
+        "OPTIONS": {"root": str(tmp_path / "media")},
+    }
     settings.STORAGES = {**settings.STORAGES, "media": folder}
     assert public_address(again(photo)) == ""
     assert sync() == 0

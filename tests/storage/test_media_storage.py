@@ -27,12 +27,12 @@ def media_is(backend: str, **options: Any) -> override_settings:
 
 
 def folder(path: Path) -> override_settings:
-    return media_is("django.core.files.storage.FileSystemStorage", location=str(path))
+    return media_is("media_app.storage.disk.DiskStorage", root=str(path))
 
 
 def bucket(port: int, name: str) -> override_settings:
     return media_is(
-        "storages.backends.s3.S3Storage",
+        "media_app.storage.s3.S3Bucket",
         bucket_name=name,
         access_key=S3_KEY_ID,
         secret_key=S3_SECRET,
@@ -58,6 +58,15 @@ def test_a_bucket_of_the_settings_is_an_s3_storage(
         put(storage, "a/b")
         storage.client.close()
     assert read(moto, "a/b") == b"a photo"
+
+
+class ToyStorage(DiskStorage):
+    """A storage that the product does not know."""
+
+
+def test_a_storage_is_chosen_by_its_path(tmp_path: Path) -> None:
+    with media_is(f"{__name__}.ToyStorage", root=str(tmp_path)):
+        assert isinstance(media_storage(), ToyStorage)
 
 
 def test_all_threads_share_one_storage_and_its_client(
@@ -105,7 +114,8 @@ def test_another_kind_of_storage_is_a_mistake_of_the_settings() -> None:
     with (
         media_is("django.core.files.storage.InMemoryStorage"),
         pytest.raises(
-            ImproperlyConfigured, match="InMemoryStorage: neither a bucket nor a folder"
+            ImproperlyConfigured,
+            match="InMemoryStorage, which is not a",
         ),
     ):
         media_storage()

@@ -52,11 +52,11 @@ from media_app.storage.disk.reads import DiskObject
 class DiskStorage(Storage):
     """A folder on a local disk, whose file system must know locks (flock)."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root).absolute()
         with disk_errors():
-            root.parent.mkdir(parents=True, exist_ok=True)
-            make_folder(root)
+            self.root.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.root)
 
     def put(
         self,
