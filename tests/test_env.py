@@ -57,9 +57,7 @@ def test_every_name_that_is_read_has_a_line_in_the_example() -> None:
         for line in example.splitlines()
         if "=" in line and not line.startswith("#")
     }
-    source = "".join(
-        (BASE_DIR / "mediahub" / name).read_text() for name in ("settings.py", "env.py")
-    )
+    source = "".join(path.read_text() for path in (BASE_DIR / "mediahub").glob("*.py"))
     source = re.sub(r"(?<![.\w])(text|number)\(", r"env.\1(", source)
     read = {
         part.split('"')[1]
