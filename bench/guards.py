@@ -59,6 +59,13 @@ GUARDS = (
         "tests/messages/test_channels.py",
     ),
     Guard(
+        "a folder is asked whose it is each time",
+        "media_app/installation.py",
+        "if is_recent and not storage.may_be_replaced:",
+        "if is_recent:",
+        "tests/media/test_installation.py",
+    ),
+    Guard(
         "a session that is not written yet hears what follows",
         "messages_app/conversations.py",
         "until[line_of(row)] = FOR_EVER",

@@ -9,11 +9,18 @@ down.
 from __future__ import annotations
 
 import logging
+import time
+from weakref import WeakKeyDictionary
 
 from media_app.models import Installation, Media
 from media_app.storage import ObjectExistsError, Storage, StorageError, probing_storage
 
 log = logging.getLogger(__name__)
+
+# So long a bucket that passed a check is not asked again before each fetch and put.
+BUCKET_TRUSTED_SECONDS = 10.0
+# When each bucket passed its last check, by the monotonic clock.
+_passed: WeakKeyDictionary[Storage, float] = WeakKeyDictionary()
 
 # Stored files that are looked for in a storage without a marker. Most of them must be there.
 SAMPLE = 20
@@ -51,6 +58,21 @@ def check(storage: Storage) -> None:
         )
     if installation.marked_at is None:
         Installation.objects.note_marked()
+
+
+def check_recently(storage: Storage) -> None:
+    """``check``, unless the storage is a bucket that passed it within BUCKET_TRUSTED_SECONDS.
+
+    For work that is repeated for each file. Whoever concludes from an absent object that it is lost
+    calls ``check``.
+    """
+    now = time.monotonic()
+    passed = _passed.get(storage)
+    is_recent = passed is not None and now - passed < BUCKET_TRUSTED_SECONDS
+    if is_recent and not storage.may_be_replaced:
+        return
+    check(storage)
+    _passed[storage] = now
 
 
 def trouble(storage: Storage) -> str:

@@ -81,7 +81,7 @@ def _bring(
 ) -> VerifiedFile:
     """Adopt the file's object, or fetch the file and put it. Raises SourceError, StorageError."""
     check_time = _storage_check(deadline)
-    installation.check(storage)
+    installation.check_recently(storage)
     existing = find_objects(storage, media, check_time)
     for found in existing:
         adopted = adopt(storage, found, media, check_time)
@@ -93,7 +93,7 @@ def _bring(
     fetched = _fetch(media, spool, deadline)
     deadline.check()
     # The storage may have been replaced while the file was fetched.
-    installation.check(storage)
+    installation.check_recently(storage)
     reached("ingest_before_put")
     try:
         return save(storage, media, fetched, spool, existing, check_time)

@@ -81,6 +81,10 @@ class OpenedObject(Protocol):
 class Storage(ABC):
     """One place that keeps objects by key. Thread-safe."""
 
+    #: Whether another storage may take its place while a process runs: a folder may be unmounted,
+    #: a bucket is named by the settings.
+    may_be_replaced = False
+
     @abstractmethod
     def put(
         self,

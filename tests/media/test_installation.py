@@ -17,7 +17,7 @@ from media_app.ingest import ingest_next
 from media_app.installation import ForeignStorageError
 from media_app.models import Installation, Media
 from media_app.purge import purge_deleted
-from media_app.storage import DiskStorage, media_storage
+from media_app.storage import DiskStorage, Storage, media_storage
 from simulator.provider import SimulatedProvider
 from tests.media.browser import Browser
 from tests.media.files import Announced, Sent, Stored
@@ -52,6 +52,43 @@ def lay(media: Media) -> None:
         media.key, BytesIO(b"a file"), size=6, content_type="image/jpeg", metadata={}
     )
     Media.objects.filter(id=media.id).update(state=State.STORED)
+
+
+# --- how often a storage is asked ---------------------------------------------------
+
+
+def markers_read(monkeypatch: pytest.MonkeyPatch) -> list[Storage]:
+    read: list[Storage] = []
+    marker = type(media_storage()).marker
+
+    def counted(storage: Storage) -> str | None:
+        read.append(storage)
+        return marker(storage)
+
+    monkeypatch.setattr(type(media_storage()), "marker", counted)
+    return read
+
+
+@pytest.mark.usefixtures("in_a_bucket")
+def test_a_bucket_is_asked_once_for_many_files(
+    sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent(), sent(), sent()
+    read = markers_read(monkeypatch)
+    assert [bool(ingest_next()) for _ in range(3)] == [True, True, True]
+    assert len(read) == 1
+    monkeypatch.setattr(installation, "BUCKET_TRUSTED_SECONDS", 0)
+    sent(), ingest_next()
+    assert len(read) == 3
+
+
+def test_a_folder_is_asked_before_each_fetch_and_each_put(
+    sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent(), sent()
+    read = markers_read(monkeypatch)
+    ingest_next(), ingest_next()
+    assert len(read) == 4
 
 
 # --- a folder that is not mounted ---------------------------------------------------

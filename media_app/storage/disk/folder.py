@@ -52,6 +52,8 @@ from media_app.storage.disk.reads import DiskObject
 class DiskStorage(Storage):
     """A folder on a local disk, whose file system must know locks (flock)."""
 
+    may_be_replaced = True
+
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root).absolute()
         with disk_errors():
