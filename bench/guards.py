@@ -280,14 +280,14 @@ GUARDS = (
     Guard(
         "nothing is fetched without the marker",
         "media_app/ingest/flow.py",
-        "    installation.check(storage)\n    existing",
+        "    installation.check_recently(storage)\n    existing",
         "    existing",
         "tests/media/test_installation.py",
     ),
     Guard(
         "nothing is put without the marker",
         "media_app/ingest/flow.py",
-        "    installation.check(storage)\n    reached",
+        "    installation.check_recently(storage)\n    reached",
         "    reached",
         "tests/media/test_installation.py",
     ),
