@@ -8,10 +8,8 @@ from enum import IntEnum
 from functools import lru_cache
 from hashlib import sha256
 
-from simulator.documents import pdf_document
 from simulator.pictures import jpeg_photo, png_screenshot, webp_sticker
-from simulator.video import mp4_video
-from simulator.voice import opus_voice_note
+from simulator.sample_files import document, video, voice_note
 
 
 class Kind(IntEnum):
@@ -58,10 +56,10 @@ _FORMS = {
     Kind.PHOTO: _Form("image", "image/jpeg", "jpg", jpeg_photo),
     Kind.SCREENSHOT: _Form("image", "image/png", "png", png_screenshot),
     Kind.STICKER: _Form("sticker", "image/webp", "webp", webp_sticker),
-    Kind.VIDEO: _Form("video", "video/mp4", "mp4", mp4_video),
-    Kind.VOICE: _Form("audio", "audio/ogg", "ogg", opus_voice_note),
+    Kind.VIDEO: _Form("video", "video/mp4", "mp4", video),
+    Kind.VOICE: _Form("audio", "audio/ogg", "ogg", voice_note),
     Kind.DOCUMENT: _Form(
-        "document", "application/pdf", "pdf", lambda seed: b"".join(pdf_document(seed))
+        "document", "application/pdf", "pdf", lambda seed: b"".join(document(seed))
     ),
 }
 
@@ -79,7 +77,7 @@ def content(kind: Kind, seed: int, size: int = 0) -> Content:
     if size:
 
         def chunks() -> Iterator[bytes]:
-            return pdf_document(seed, size)
+            return document(seed, size)
     else:
         body = form.make(seed)
 
