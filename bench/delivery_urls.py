@@ -10,14 +10,14 @@ from django.core.files.storage import storages
 from django.http import FileResponse, HttpRequest, StreamingHttpResponse
 from django.urls import path
 
-from media_app.access import admit
+from media_app.access import authorize
 from media_app.storage import S3Storage, media_storage
 from mediahub.urls import urlpatterns as hub
 
 
 def by_storages(request: HttpRequest, media_id: UUID) -> FileResponse:
     """django-storages' file into Django's response."""
-    media = admit(request, media_id).media
+    media = authorize(request, media_id).media
     return FileResponse(
         storages["media"].open(media.key), content_type=media.content_type
     )
@@ -27,7 +27,7 @@ def by_boto3(request: HttpRequest, media_id: UUID, chunk: int) -> StreamingHttpR
     """boto3's body into Django's response, in chunks of so many bytes; the client is the
     process's.
     """
-    media = admit(request, media_id).media
+    media = authorize(request, media_id).media
     storage = media_storage()
     assert isinstance(storage, S3Storage)
     answer = storage.client.get_object(Bucket=storage.bucket, Key=media.key)

@@ -19,13 +19,13 @@ from media_app.signing import Disposition, Link, LinkError
 from media_app.timing import BROWSER_CACHE_SECONDS
 
 
-class NoEntryError(Exception):
-    """For this reader there is no such file; the text says no more than it may know."""
+class AccessDeniedError(Exception):
+    """For this reader there is no such file; the text tells no more than the reader may know."""
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
-    """A reader that may see this file."""
+class FileAccess:
+    """A file, and a reader who may see it."""
 
     media: Media
     #: None for whoever came by a link.
@@ -36,49 +36,45 @@ class Visit:
         """Whether the file is to be downloaded rather than shown. A link to a download is never
         more than that.
         """
-        is_asked = "download" in request.GET
-        return is_asked or (
-            self.link is not None and self.link.disposition == Disposition.ATTACHMENT
-        )
+        if "download" in request.GET:
+            return True
+        return self.link is not None and self.link.disposition == Disposition.ATTACHMENT
 
     def max_age(self) -> int:
         """For how many seconds the reader may keep what it gets: no longer than its link lasts."""
         if self.link is None:
             return BROWSER_CACHE_SECONDS
-        return min(
-            BROWSER_CACHE_SECONDS,
-            int((self.link.expires_at - datetime.now(UTC)).total_seconds()),
-        )
+        left = self.link.expires_at - datetime.now(UTC)
+        return min(BROWSER_CACHE_SECONDS, int(left.total_seconds()))
 
 
-def admit(request: HttpRequest, media_id: UUID) -> Visit:
-    """Raises NoEntryError. A link opens the file to everybody who has it; staff need none, not even
-    a valid one.
+def authorize(request: HttpRequest, media_id: UUID) -> FileAccess:
+    """Whoever has a valid link may see its file; staff need no link, and may have one that is not
+    valid. Raises AccessDeniedError.
     """
     media = _found(media_id)
     token = request.GET.get("token")
     refusal = signing.REFUSED if token else "There is no such file."
     if media is not None and token:
         with suppress(LinkError):
-            return Visit(media, None, signing.read(token, media, datetime.now(UTC)))
+            return FileAccess(
+                media, None, signing.read(token, media, datetime.now(UTC))
+            )
     user = request.user
     if (
         isinstance(user, User)
         and user.is_active
         and user.is_staff
         and user.has_perm("media_app.view_media")
+        and media is not None
     ):
-        if media is None:
-            raise NoEntryError(refusal)
-        return Visit(media, user)
-    raise NoEntryError(refusal)
+        return FileAccess(media, user)
+    raise AccessDeniedError(refusal)
 
 
 def _found(media_id: UUID) -> Media | None:
     # In SQL: the ORM takes longer to write this query than the database to answer it, and every
     # small file pays for it.
     id = Media._meta.pk.get_db_prep_value(media_id, connection)
-    return next(
-        iter(Media.objects.raw("SELECT * FROM media_app_media WHERE id = %s", [id])),
-        None,
-    )
+    rows = Media.objects.raw("SELECT * FROM media_app_media WHERE id = %s", [id])
+    return next(iter(rows), None)

@@ -208,7 +208,7 @@ def sniff(head: bytes) -> str:
     return ""
 
 
-def settle_type(announced: str, sniffed: str) -> tuple[str, bool]:
+def decide_type(announced: str, sniffed: str) -> tuple[str, bool]:
     """The type to keep for a file, and whether it differs from the announced one.
 
     Where the bytes say nothing, the announced type stands, unless it is one that bytes

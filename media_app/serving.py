@@ -1,30 +1,28 @@
-"""Where the bytes of a file come from: the storage first, its provider second, and then only
-once.
-"""
+"""Where the bytes of a file come from: the storage, or else once from its provider."""
 
 from __future__ import annotations
 
 import logging
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from media_app import filetypes, installation
-from media_app.access import Visit
+from media_app.access import FileAccess
 from media_app.clock import database_now
-from media_app.delivery.disposition import content_disposition, harmless
+from media_app.delegation import delegate, nginx_failed
+from media_app.delivery.disposition import harmless
 from media_app.delivery.response import (
     GUARDS,
     File,
+    evaluate,
     extent,
     send,
     send_as_it_comes,
-    settle,
 )
-from media_app.handover import hand_over, nginx_failed
 from media_app.models import Media
 from media_app.on_demand import Demand, demanded
 from media_app.spool import ArrivingFile, Spool
@@ -33,7 +31,7 @@ from media_app.timing import VIEWER_RETRY_SECONDS
 
 log = logging.getLogger(__name__)
 
-# What makes an answer depend on bytes that have not come yet.
+# With one of these the answer depends on bytes that have not come yet.
 _NEEDS_THE_WHOLE = (
     "Range",
     "If-Match",
@@ -43,28 +41,42 @@ _NEEDS_THE_WHOLE = (
 )
 
 
-def serve(request: HttpRequest, visit: Visit) -> HttpResponseBase:
-    """The file, whole or in part. 404 where it can't be had, 503 with Retry-After while it can't be
-    had yet.
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response, and the file that it is about; None where there is no such file."""
+
+    response: HttpResponseBase
+    file: File | None = None
+
+
+def serve(request: HttpRequest, access: FileAccess) -> Answer:
+    """The file, whole or in part. 404 where it is not available, 503 with Retry-After where it is
+    not available yet.
     """
     try:
-        response = _stored(request, visit) if visit.media.is_stored else None
-        return response or _fetched(request, visit)
+        if access.media.is_stored:
+            answer = _stored(request, access)
+            if answer is not None:
+                return answer
+        return _fetched(request, access)
     except StorageError as error:
-        return storage_down(visit.media, error)
+        return Answer(storage_down(access.media, error))
 
 
-def _stored(request: HttpRequest, visit: Visit) -> HttpResponseBase | None:
-    """The answer for a stored file; None when the storage has lost it. Raises StorageError."""
-    media = visit.media
-    file = _file(request, visit, content_type=media.content_type, size=media.size or 0)
-    part = settle(request, file)
+def _stored(request: HttpRequest, access: FileAccess) -> Answer | None:
+    """The answer for a stored file; None when it is missing from the storage. Raises
+    StorageError.
+    """
+    media = access.media
+    file = _file(request, access, content_type=media.content_type, size=media.size or 0)
+    part = evaluate(request, file)
     if isinstance(part, HttpResponseBase):
-        return part
+        return Answer(part, file)
     storage = media_storage()
     give_connection_back()
-    if (handed := hand_over(request, visit, file, part, storage)) is not None:
-        return handed
+    delegated = delegate(request, access, file, part, storage)
+    if delegated is not None:
+        return Answer(delegated, file)
     try:
         opened = storage.open_range(media.key, *extent(file, part))
     except ValueError as error:
@@ -77,103 +89,90 @@ def _stored(request: HttpRequest, visit: Visit) -> HttpResponseBase | None:
         log.warning(
             "nginx could not send a stored file: may it read the folder, does it reach the bucket?"
         )
-    return send(file, part, opened)
+    return Answer(send(file, part, opened), file)
 
 
-def _fetched(request: HttpRequest, visit: Visit) -> HttpResponseBase:
-    """The answer for a file that is not stored: as soon as it is, if that is soon. Raises
-    StorageError.
+def _fetched(request: HttpRequest, access: FileAccess) -> Answer:
+    """The answer for a file that is not stored: it is fetched, and the request waits for a while.
+    Raises StorageError.
     """
-    media = visit.media
+    media = access.media
     if media.state == Media.State.MISSING:
         revive_lost(media)
     if media.state not in Media.WAITING:
-        return refuse(404, _reason(visit))
+        return _unavailable(access)
     with demanded(media.id) as demand:
         give_connection_back()
-        takes_what_comes = request.method == "GET" and not any(
+        is_plain_get = request.method == "GET" and not any(
             name in request.headers for name in _NEEDS_THE_WHOLE
         )
-        demand.wait(until_large=takes_what_comes)
-        if (
-            demand.media is not None
-            and demand.spool is not None
-            and demand.spool.is_verified
-        ):
-            return _spooled(request, replace(visit, media=demand.media), demand.spool)
-        if takes_what_comes and demand.is_large and demand.spool is not None:
-            return _arriving(request, visit, demand, demand.spool)
+        demand.wait(until_large=is_plain_get)
+        spool = demand.spool
+        if demand.media is not None and spool is not None and spool.is_verified:
+            return _spooled(request, replace(access, media=demand.media), spool)
+        if is_plain_get and demand.is_large and spool is not None:
+            return _arriving(request, access, demand, spool)
     media.refresh_from_db()
-    if media.is_stored and (response := _stored(request, visit)) is not None:
-        return response
-    if media.state not in Media.WAITING:
-        return refuse(404, _reason(visit))
-    return refuse(503, _reason(visit), retry_after=_seconds_until_next_attempt(media))
+    if media.is_stored:
+        answer = _stored(request, access)
+        if answer is not None:
+            return answer
+    return _unavailable(access)
 
 
-def _spooled(request: HttpRequest, visit: Visit, spool: Spool) -> HttpResponseBase:
+def _spooled(request: HttpRequest, access: FileAccess, spool: Spool) -> Answer:
     """The answer from the copy that was just put into the storage."""
-    file = _file(request, visit, content_type=visit.media.content_type, size=spool.size)
-    part = settle(request, file)
+    content_type = access.media.content_type
+    file = _file(request, access, content_type=content_type, size=spool.size)
+    part = evaluate(request, file)
     if isinstance(part, HttpResponseBase):
-        return part
-    return send(file, part, spool.part(*extent(file, part)))
+        return Answer(part, file)
+    return Answer(send(file, part, spool.part(*extent(file, part))), file)
 
 
 def _arriving(
-    request: HttpRequest, visit: Visit, demand: Demand, spool: Spool
-) -> HttpResponseBase:
+    request: HttpRequest, access: FileAccess, demand: Demand, spool: Spool
+) -> Answer:
     """The answer from a copy that still grows."""
     arriving = ArrivingFile(spool, demand.done.is_set)
-    content_type, _ = filetypes.settle_type(
-        visit.media.announced_type, filetypes.sniff(arriving.head())
+    content_type, _ = filetypes.decide_type(
+        access.media.announced_type, filetypes.sniff(arriving.head())
     )
-    file = _file(
-        request,
-        visit,
-        content_type=content_type,
-        size=spool.expected or 0,
-        is_known=False,
-    )
-    return send_as_it_comes(file, arriving)
-
-
-def _plain_name(media: Media) -> str:
-    """``image-2026-11-20.jpeg``, for a file that its sender gave no name. The key, which ends
-    alike, is not told.
-    """
-    family = (media.content_type or media.announced_type).partition("/")[0]
-    kind = family if family in {"image", "video", "audio"} else "document"
-    return f"{kind}-{media.occurred_at:%Y-%m-%d}{PurePosixPath(media.key).suffix}"
+    file = _file(request, access, content_type=content_type, size=spool.expected or 0)
+    unverified = replace(file, etag="")
+    return Answer(send_as_it_comes(unverified, arriving), unverified)
 
 
 def _file(
-    request: HttpRequest,
-    visit: Visit,
-    *,
-    content_type: str,
-    size: int,
-    is_known: bool = True,
+    request: HttpRequest, access: FileAccess, *, content_type: str, size: int
 ) -> File:
-    media = visit.media
-    attachment = content_type not in filetypes.INLINE or visit.wants_attachment(request)
-    named = harmless(media.filename) or _plain_name(media)
-    name = content_disposition(
-        filetypes.saved_as(named, content_type), attachment=attachment, otherwise="file"
-    )
+    media = access.media
+    is_safe = content_type in filetypes.INLINE
+    name = harmless(media.filename) or _plain_name(media)
     return File(
         size=size,
         content_type=filetypes.served_as(content_type),
-        etag=f'"{media.sha256}"' if is_known else "",
+        etag=f'"{media.sha256}"',
         last_modified=media.last_modified,
-        disposition=name,
-        max_age=visit.max_age(),
+        filename=filetypes.saved_as(name, content_type),
+        is_inline=is_safe and not access.wants_attachment(request),
+        max_age=access.max_age(),
     )
 
 
+def _plain_name(media: Media) -> str:
+    """``image-2026-11-20.jpeg``, for a file without a name. The key, which ends alike, stays
+    secret.
+    """
+    kind = (media.content_type or media.announced_type).partition("/")[0]
+    if kind not in {"image", "video", "audio"}:
+        kind = "document"
+    return f"{kind}-{media.occurred_at:%Y-%m-%d}{PurePosixPath(media.key).suffix}"
+
+
 def revive_lost(media: Media) -> None:
-    """The storage has nothing where the row says stored, or said so: from now on the file waits to
-    be fetched.
+    """The storage has no object where the row says stored, or ``missing``: the file waits to be
+    fetched again.
 
     Raises StorageError when it is not our storage: then nothing is known of the file.
     """
@@ -184,24 +183,30 @@ def revive_lost(media: Media) -> None:
     media.refresh_from_db()
 
 
-def _reason(visit: Visit) -> str:
-    """Why there is no file. Staff are told all that is known."""
-    media = visit.media
+def _unavailable(access: FileAccess) -> Answer:
+    """404, or 503 with Retry-After where the file may come. Staff are told all that is known."""
+    media = access.media
+    retry_after = None
     if media.state in Media.WAITING:
+        retry_after = _seconds_until_next_attempt(media)
         text = "The file is not here yet. Try again in a moment."
     else:
-        text = f"The file can't be had: {media.get_state_display()}."
-    return f"{text} {media.last_error}".strip() if visit.user else text
+        text = f"The file is not available: {media.get_state_display()}."
+    if access.user is not None:
+        text = f"{text} {media.last_error}".strip()
+    status = 404 if retry_after is None else 503
+    return Answer(refuse(status, text, retry_after=retry_after))
 
 
 def _seconds_until_next_attempt(media: Media) -> int:
     if media.state != Media.State.RETRYING:
         return VIEWER_RETRY_SECONDS
-    return max(math.ceil((media.next_attempt_at - database_now()).total_seconds()), 1)
+    left = media.next_attempt_at - database_now()
+    return max(math.ceil(left.total_seconds()), 1)
 
 
 def give_connection_back() -> None:
-    """To PostgreSQL's pool, now. SQLite's stays open: it is nobody else's.
+    """To PostgreSQL's pool, now. SQLite's stays open: no other thread uses it.
 
     Django does it after the last byte, and slow readers take minutes: a few of them would drain the
     pool for webhooks.

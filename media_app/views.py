@@ -10,7 +10,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from media_app import jobs
-from media_app.access import NoEntryError, Visit, admit
+from media_app.access import AccessDeniedError, FileAccess, authorize
 from media_app.delivery.conditional import unmet
 from media_app.delivery.response import GUARDS
 from media_app.models import Media, Viewing
@@ -44,14 +44,16 @@ _SHOWN = frozenset({200, 206, 302, 304})
 def original(request: HttpRequest, media_id: UUID) -> HttpResponseBase:
     """The file itself, whole or in part: from the storage, else once from its provider.
 
-    404 for those who may not see it and where it can't be had, 503 with Retry-After while it can't
-    be had yet.
+    404 for those who may not see it and where it is not available, 503 with Retry-After where it is
+    not available yet.
     """
     try:
-        visit = admit(request, media_id)
-    except NoEntryError as refusal:
+        access = authorize(request, media_id)
+    except AccessDeniedError as refusal:
         return refuse(404, str(refusal))
-    return _recorded(request, visit, serve(request, visit))
+    answer = serve(request, access)
+    is_download = answer.file is not None and not answer.file.is_inline
+    return _recorded(request, access, answer.response, is_download)
 
 
 @csrf_exempt
@@ -63,15 +65,17 @@ def preview(request: HttpRequest, media_id: UUID) -> HttpResponseBase:
     Nothing is decoded here: what no worker has made yet is 503 with a picture that says so.
     """
     try:
-        visit = admit(request, media_id)
-    except NoEntryError as refusal:
+        access = authorize(request, media_id)
+    except AccessDeniedError as refusal:
         return refuse(404, str(refusal))
-    media, size = visit.media, request.GET.get("size", str(SIZES[0]))
-    if visit.user is None or size not in map(str, SIZES) or not can_preview(media):
+    media, size = access.media, request.GET.get("size", str(SIZES[0]))
+    if access.user is None or size not in map(str, SIZES) or not can_preview(media):
         return refuse(404, "There is no such preview.")
     response = _picture(request, media, int(size))
-    # The small one is a sign for a file, the large one shows it.
-    return _recorded(request, visit, response) if int(size) == SIZES[-1] else response
+    if int(size) != SIZES[-1]:
+        # The small one is a sign for a file, the large one shows it.
+        return response
+    return _recorded(request, access, response, access.wants_attachment(request))
 
 
 def _picture(request: HttpRequest, media: Media, size: int) -> HttpResponseBase:
@@ -80,10 +84,9 @@ def _picture(request: HttpRequest, media: Media, size: int) -> HttpResponseBase:
     patch_vary_headers(response, ["Cookie"])
     # Weak: another release may draw the same picture with other bytes.
     tag = f'W/"{media.sha256}-{size}"'
-    if (
-        known := unmet(request, response, etag=tag, last_modified=media.last_modified)
-    ) is not None:
-        return known
+    answer = unmet(request, response, etag=tag, last_modified=media.last_modified)
+    if answer is not None:
+        return answer
     give_connection_back()
     try:
         body = stored_preview(media, size)
@@ -97,7 +100,7 @@ def _picture(request: HttpRequest, media: Media, size: int) -> HttpResponseBase:
 
 
 def _awaited(request: HttpRequest, media: Media) -> HttpResponse:
-    """The answer for a preview that is not made, which a worker is asked for."""
+    """The answer for a preview that is not made yet; a worker is asked to make it."""
     if media.preview_error and media.preview_due_at is None:
         return refuse(404, f"There is no preview: {media.preview_error}.")
     if waiting.ask(media):
@@ -110,22 +113,19 @@ def _awaited(request: HttpRequest, media: Media) -> HttpResponse:
 
 
 def _recorded(
-    request: HttpRequest, visit: Visit, response: HttpResponseBase
+    request: HttpRequest,
+    access: FileAccess,
+    response: HttpResponseBase,
+    is_download: bool,
 ) -> HttpResponseBase:
     """Note which member of staff has seen or downloaded the file; a HEAD or a refusal shows
     nothing.
     """
+    is_shown = request.method == "GET" and response.status_code in _SHOWN
     try:
-        if (
-            visit.user is not None
-            and request.method == "GET"
-            and response.status_code in _SHOWN
-        ):
-            is_download = visit.wants_attachment(request) or response.get(
-                "Content-Disposition", ""
-            ).startswith("attachment")
+        if access.user is not None and is_shown:
             kind = Viewing.Kind.DOWNLOAD if is_download else Viewing.Kind.VIEW
-            Viewing.objects.record(visit.media.id, visit.user, kind)
+            Viewing.objects.record(access.media.id, access.user, kind)
     except BaseException:
         response.close()
         raise

@@ -7,7 +7,7 @@ from __future__ import annotations
 from csp.middleware import CSPMiddleware, PolicyParts
 from django.http import HttpRequest, HttpResponseBase
 
-from media_app.handover import file_origins
+from media_app.delegation import file_origins
 
 
 class ContentPolicyMiddleware(CSPMiddleware):

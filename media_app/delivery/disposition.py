@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from django.utils.http import content_disposition_header
 
-# Every file system takes in a name of so many characters.
-LONGEST = 150
+# Every file system accepts a name of so many characters.
+MAX_NAME = 150
 
 
 def content_disposition(filename: str, *, attachment: bool, otherwise: str) -> str:
-    """The header's value; ``otherwise`` is the name of a file that has none to speak of."""
-    return (
-        content_disposition_header(attachment, harmless(filename) or otherwise)
-        or "attachment"
-    )
+    """The header's value; ``otherwise`` is for a name of which nothing is left."""
+    name = harmless(filename) or otherwise
+    return content_disposition_header(attachment, name) or "attachment"
 
 
 def harmless(filename: str) -> str:
@@ -24,6 +22,6 @@ def harmless(filename: str) -> str:
         sign for sign in filename if sign.isprintable() and sign not in "/\\"
     ).strip(" .")
     stem, dot, ending = readable.rpartition(".")
-    if not stem or len(ending) > LONGEST // 2:
-        return readable[:LONGEST]
-    return stem[: LONGEST - len(dot + ending)] + dot + ending
+    if not stem or len(ending) > MAX_NAME // 2:
+        return readable[:MAX_NAME]
+    return stem[: MAX_NAME - len(dot + ending)] + dot + ending

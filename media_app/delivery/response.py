@@ -20,6 +20,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.http import http_date
 
 from media_app.delivery.conditional import range_applies, unmet
+from media_app.delivery.disposition import content_disposition
 from media_app.delivery.ranges import ByteRange, UnsatisfiableError, parse_range
 from media_app.storage.base import CHUNK, OpenedObject, StorageError
 
@@ -32,46 +33,45 @@ class File:
 
     size: int
     content_type: str
-    #: Quoted and strong; "" as long as the bytes are not known to be right.
+    #: Quoted and strong; "" as long as the bytes are not verified.
     etag: str
     last_modified: datetime
-    #: The value of Content-Disposition.
-    disposition: str
+    #: What a download is saved as.
+    filename: str
+    #: Whether a browser may show it: it is of a safe type, and nobody asked for a download.
+    is_inline: bool
     #: For how many seconds the reader, and no shared cache, may keep it.
     max_age: int
 
-    def headers(self) -> dict[str, str]:
-        """What goes with the file however it is sent: nothing in it may run, be guessed at, or be
-        kept by others.
-        """
-        tag = (
-            {
-                "ETag": self.etag,
-                "Last-Modified": http_date(self.last_modified.timestamp()),
-            }
-            if self.etag
-            else {}
-        )
-        return {
-            "Content-Type": self.content_type,
-            "Content-Disposition": self.disposition,
-            "Cache-Control": f"private, max-age={self.max_age}"
-            if self.etag
-            else "no-store",
-            **tag,
-            **GUARDS,
-            **({"Content-Security-Policy": _PLAYER} if self.is_played else {}),
-        }
-
     @property
-    def is_inline(self) -> bool:
-        """Whether a browser may show it: it is of a safe type, and nobody asked for a download."""
-        return self.disposition.startswith("inline")
+    def disposition(self) -> str:
+        """The value of Content-Disposition."""
+        return content_disposition(
+            self.filename, attachment=not self.is_inline, otherwise="file"
+        )
 
     @property
     def is_played(self) -> bool:
         """Whether a browser makes a player of it."""
         return self.is_inline and self.content_type.startswith(("video/", "audio/"))
+
+    def headers(self) -> dict[str, str]:
+        """What goes with the file however it is sent: nothing in it may run, be guessed at, or be
+        kept by others.
+        """
+        headers = {
+            "Content-Type": self.content_type,
+            "Content-Disposition": self.disposition,
+            "Cache-Control": "no-store",
+            **GUARDS,
+        }
+        if self.etag:
+            headers["Cache-Control"] = f"private, max-age={self.max_age}"
+            headers["ETag"] = self.etag
+            headers["Last-Modified"] = http_date(self.last_modified.timestamp())
+        if self.is_played:
+            headers["Content-Security-Policy"] = _PLAYER
+        return headers
 
 
 #: Strangers sent the file: it runs nothing, and nobody elsewhere embeds it.
@@ -85,17 +85,14 @@ GUARDS = {
 _PLAYER = "default-src 'none'; media-src 'self'; sandbox allow-same-origin"
 
 
-def settle(request: HttpRequest, file: File) -> HttpResponseBase | ByteRange | None:
+def evaluate(request: HttpRequest, file: File) -> HttpResponseBase | ByteRange | None:
     """The whole answer where it takes no byte of the file: 304, 412, 416, or one to a HEAD.
 
     Else what to send: one range, or None for all of it. HEAD knows no ranges (§14.2).
     """
-    whole = _dress(HttpResponse(), file, file.size)
-    if (
-        answer := unmet(
-            request, whole, etag=file.etag, last_modified=file.last_modified
-        )
-    ) is not None:
+    whole = _add_headers(HttpResponse(), file, file.size)
+    answer = unmet(request, whole, etag=file.etag, last_modified=file.last_modified)
+    if answer is not None:
         return answer
     if request.method == "HEAD":
         return whole
@@ -142,7 +139,7 @@ def send(
         raise
     if part:
         response["Content-Range"] = part.content_range(file.size)
-    return _dress(response, file, opened.stop - opened.start)
+    return _add_headers(response, file, opened.stop - opened.start)
 
 
 class Arriving(Protocol):
@@ -157,7 +154,7 @@ def send_as_it_comes(file: File, arriving: Arriving) -> StreamingHttpResponse:
     """200 with a body that is not yet known to be right: no tag, no ranges, nothing to be kept."""
     response = StreamingHttpResponse(arriving.chunks())
     response._resource_closers.append(arriving.close)  # type: ignore[attr-defined]
-    _dress(response, file, file.size)
+    _add_headers(response, file, file.size)
     response["Accept-Ranges"] = "none"
     return response
 
@@ -170,15 +167,12 @@ class _Bytes(StreamingHttpResponse):
     def __init__(self, opened: OpenedObject, *, status: int) -> None:
         self._opened = opened
         #: For Django's WSGI handler.
-        self.file_to_stream = (
-            None if opened.file is None else _Part(opened, opened.file)
-        )
+        self.file_to_stream: _Part | None = None
         chunks = opened.chunks()
         if opened.file is None:
-            # The first bytes before the first header: until they are there, the answer can still be
-            # a 503.
-            first = next(chunks, b"")
-            chunks = chain([first] if first else [], chunks)
+            chunks = _begun(chunks)
+        else:
+            self.file_to_stream = _Part(opened, opened.file)
         super().__init__(chunks, status=status)
 
     def close(self) -> None:
@@ -196,6 +190,14 @@ class _Bytes(StreamingHttpResponse):
         super().close()
         if was_cut:
             raise StorageError("the file was cut while it was sent")
+
+
+def _begun(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same chunks, with the first one read: until it is there, the answer can still be a
+    503.
+    """
+    first = next(chunks, b"")
+    return chain([first], chunks) if first else chunks
 
 
 class _Part:
@@ -221,7 +223,7 @@ class _Part:
         self._file.close()
 
 
-def _dress(response: Response, file: File, length: int) -> Response:
+def _add_headers(response: Response, file: File, length: int) -> Response:
     for name, value in file.headers().items():
         response[name] = value
     response["Content-Length"] = str(length)

@@ -64,7 +64,7 @@ def adopt(
     head = read_if_digest_matches(storage, found, sha256, check_time)
     if head is None:
         return None
-    content_type, type_differs = filetypes.settle_type(
+    content_type, type_differs = filetypes.decide_type(
         media.announced_type or found.content_type, filetypes.sniff(head)
     )
     return VerifiedFile(

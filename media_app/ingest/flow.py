@@ -130,7 +130,7 @@ def _fetch(media: Media, spool: Spool, deadline: Deadline) -> VerifiedFile:
     sniffed = filetypes.sniff(spool.head())
     verify(media, opened, spool, sniffed)
     spool.is_verified = True
-    content_type, type_differs = filetypes.settle_type(
+    content_type, type_differs = filetypes.decide_type(
         media.announced_type or opened.content_type, sniffed
     )
     return VerifiedFile(

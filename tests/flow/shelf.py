@@ -14,7 +14,7 @@ from pathlib import Path
 from django.contrib.auth.models import User
 from django.test import Client
 
-from media_app.filetypes import HEAD, base_type, settle_type, sniff
+from media_app.filetypes import HEAD, base_type, decide_type, sniff
 from media_app.models import Media
 from media_app.signing import Disposition, link
 from media_app.storage import media_storage
@@ -136,7 +136,7 @@ def _put(body: bytes, announced: str, filename: str) -> dict[str, str]:
     lease = Media.objects.claim()
     assert lease is not None and lease.media.id == said.id
     media = lease.media
-    content_type, differs = settle_type(announced, sniff(body[:HEAD]))
+    content_type, differs = decide_type(announced, sniff(body[:HEAD]))
     media_storage().put(
         media.key,
         BytesIO(body),

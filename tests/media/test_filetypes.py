@@ -13,10 +13,10 @@ from media_app.filetypes import (
     INLINE,
     UNKNOWN,
     base_type,
+    decide_type,
     extension_for,
     looks_like_an_error_page,
     saved_as,
-    settle_type,
     sniff,
 )
 from simulator.content import Kind, content
@@ -103,14 +103,14 @@ def archive(*names: str) -> bytes:
 def test_a_file_is_what_its_bytes_say_and_else_what_was_announced(
     announced: str, body: bytes, type: str, differs: bool
 ) -> None:
-    assert settle_type(announced, sniff(body[:HEAD])) == (type, differs)
+    assert decide_type(announced, sniff(body[:HEAD])) == (type, differs)
 
 
 @given(st.text(), st.sampled_from([JPEG, HTML, SVG, JSON, b"", b"hello"]))
 def test_whatever_was_announced_the_type_fits_a_header_and_the_row(
     announced: str, body: bytes
 ) -> None:
-    type, _ = settle_type(announced, sniff(body))
+    type, _ = decide_type(announced, sniff(body))
     assert type.isascii() and type.isprintable() and 0 < len(type) <= 200
 
 
@@ -121,7 +121,7 @@ def test_whatever_was_announced_the_type_fits_a_header_and_the_row(
 def test_nothing_is_shown_inline_that_does_not_look_like_it(
     announced: str, body: bytes
 ) -> None:
-    assert settle_type(announced, sniff(body))[0] not in INLINE
+    assert decide_type(announced, sniff(body))[0] not in INLINE
 
 
 def test_nothing_that_a_browser_would_run_is_shown_inline() -> None:

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.test import RequestFactory
 
 from media_app.delivery.ranges import ByteRange
-from media_app.delivery.response import File, extent, send, send_as_it_comes, settle
+from media_app.delivery.response import File, evaluate, extent, send, send_as_it_comes
 from media_app.storage import StorageError
 
 BODY = bytes(range(250)) * 4
@@ -18,7 +18,8 @@ FILE = File(
     content_type="image/jpeg",
     etag='"the-tag"',
     last_modified=datetime(2026, 11, 1, 12, 0, 0, 654321, tzinfo=UTC),
-    disposition='inline; filename="a.jpeg"',
+    filename="a.jpeg",
+    is_inline=True,
     max_age=3600,
 )
 EMPTY = replace(FILE, size=0)
@@ -54,8 +55,10 @@ def asked(method: str = "GET", **headers: str) -> HttpRequest:
     )
 
 
-def settled(file: File = FILE, method: str = "GET", **headers: str) -> HttpResponseBase:
-    answer = settle(asked(method, **headers), file)
+def evaluated(
+    file: File = FILE, method: str = "GET", **headers: str
+) -> HttpResponseBase:
+    answer = evaluate(asked(method, **headers), file)
     assert isinstance(answer, HttpResponseBase)
     return answer
 
@@ -64,48 +67,49 @@ def body(response: StreamingHttpResponse) -> bytes:
     return b"".join(response.streaming_content)  # type: ignore[arg-type]
 
 
-# --- what is settled without the file ---------------------------------------------------
+# --- what is evaluated without the file ---------------------------------------------------
 
 
 def test_the_whole_and_a_part_need_bytes() -> None:
-    assert settle(asked(), FILE) is None
-    assert settle(asked(Range="bytes=10-19"), FILE) == ByteRange(10, 20)
-    assert settle(asked(Range="bytes=0-9,20-29"), FILE) is None
+    assert evaluate(asked(), FILE) is None
+    assert evaluate(asked(Range="bytes=10-19"), FILE) == ByteRange(10, 20)
+    assert evaluate(asked(Range="bytes=0-9,20-29"), FILE) is None
 
 
 @pytest.mark.parametrize(
     "headers", [{}, {"Range": "bytes=0-9"}, {"Range": "bytes=1000-"}]
 )
 def test_head_tells_of_the_whole(headers: dict[str, str]) -> None:
-    response = settled(FILE, "HEAD", **headers)
+    response = evaluated(FILE, "HEAD", **headers)
     assert (response.status_code, response["Content-Length"]) == (200, "1000")
     assert "Content-Range" not in response
     assert response["Accept-Ranges"] == "bytes"
 
 
 def test_a_range_outside_is_416_and_is_not_kept() -> None:
-    response = settled(Range="bytes=1000-")
+    response = evaluated(Range="bytes=1000-")
     assert (response.status_code, response["Content-Range"]) == (416, "bytes */1000")
     assert response["Cache-Control"] == "no-store"
 
 
 def test_an_empty_file_has_no_first_byte() -> None:
-    response = settled(EMPTY, Range="bytes=0-")
+    response = evaluated(EMPTY, Range="bytes=0-")
     assert (response.status_code, response["Content-Range"]) == (416, "bytes */0")
-    assert settle(asked(Range="bytes=-5"), EMPTY) is None
+    assert evaluate(asked(Range="bytes=-5"), EMPTY) is None
 
 
 def test_what_the_reader_has_is_not_sent_again() -> None:
-    response = settled(If_None_Match='"the-tag"', Range="bytes=1000-")
+    response = evaluated(If_None_Match='"the-tag"', Range="bytes=1000-")
     assert (response.status_code, response["ETag"]) == (304, '"the-tag"')
     assert response["Cache-Control"] == "private, max-age=3600"
     assert response["Vary"] == "Cookie"
 
 
 def test_conditions_that_do_not_hold_are_412() -> None:
-    assert settled(If_Match='"other"', Range="bytes=0-9").status_code == 412
+    assert evaluated(If_Match='"other"', Range="bytes=0-9").status_code == 412
     assert (
-        settled(If_Unmodified_Since="Sat, 31 Oct 2026 12:00:00 GMT").status_code == 412
+        evaluated(If_Unmodified_Since="Sat, 31 Oct 2026 12:00:00 GMT").status_code
+        == 412
     )
 
 
@@ -122,11 +126,11 @@ def test_conditions_that_do_not_hold_are_412() -> None:
     ],
 )
 def test_a_part_of_another_version_is_the_whole(if_range: str, applies: bool) -> None:
-    assert settle(asked(Range="bytes=0-9", If_Range=if_range), FILE) == (
+    assert evaluate(asked(Range="bytes=0-9", If_Range=if_range), FILE) == (
         ByteRange(0, 10) if applies else None
     )
     if not applies:
-        assert settle(asked(Range="bytes=1000-", If_Range=if_range), FILE) is None
+        assert evaluate(asked(Range="bytes=1000-", If_Range=if_range), FILE) is None
 
 
 def test_no_more_is_opened_than_is_sent() -> None:

@@ -1,9 +1,8 @@
-"""Leaving the bytes to somebody else, once it is known who may see them: to nginx, or to the bucket
-itself.
+"""Letting another server send a file to an authorized reader: nginx, or the bucket itself.
 
-Only what nginx and buckets do as RFC 9110 says is left to them: the whole file, or one plain range
-of it. All that takes a decision (conditions, lists of ranges, If-Range, HEAD) has been decided
-before, or is streamed from here.
+They get only what they do as RFC 9110 says: the whole file, or one plain range of it. All that
+takes a decision (conditions, lists of ranges, If-Range, HEAD) has been decided before, or is
+streamed from here.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from urllib.parse import quote, urlsplit
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from media_app.access import Visit
+from media_app.access import FileAccess
 from media_app.delivery.ranges import ByteRange
 from media_app.delivery.response import File
 from media_app.models import Media
@@ -44,15 +43,14 @@ def file_origins() -> list[str]:
         link = None
     if link is None:
         return []
-    addresses = [
-        urlsplit(address) for address in (link, settings.R2_PUBLIC_URL) if address
-    ]
+    named = (link, settings.R2_PUBLIC_URL)
+    addresses = [urlsplit(address) for address in named if address]
     return [f"{address.scheme}://{address.netloc}" for address in addresses]
 
 
-def hand_over(
+def delegate(
     request: HttpRequest,
-    visit: Visit,
+    access: FileAccess,
     file: File,
     part: ByteRange | None,
     storage: Storage,
@@ -63,9 +61,9 @@ def hand_over(
     if not _is_plain(request, part):
         return None
     if settings.MEDIA_DELIVERY == "accel" and not nginx_failed(request):
-        return _to_nginx(visit.media, file, storage)
+        return _to_nginx(access.media, file, storage)
     if settings.MEDIA_DELIVERY == "redirect" and file.is_inline:
-        return _to_the_bucket(visit, file, storage)
+        return _to_the_bucket(access, file, storage)
     return None
 
 
@@ -93,26 +91,25 @@ def _to_nginx(media: Media, file: File, storage: Storage) -> HttpResponse:
         response["X-Accel-Redirect"] = f"/_files/{quote(media.key)}"
         return response
     signed = urlsplit(url)
-    response["X-Accel-Redirect"] = (
-        "/_bucket/cached" if file.size <= CACHED else "/_bucket/direct"
-    )
+    location = "cached" if file.size <= CACHED else "direct"
+    response["X-Accel-Redirect"] = f"/_bucket/{location}"
     response["X-Bucket-Path"] = f"{signed.path}?{signed.query}"
     return response
 
 
-def _to_the_bucket(visit: Visit, file: File, storage: Storage) -> HttpResponse | None:
-    url: str | None = public_address(visit.media)
+def _to_the_bucket(
+    access: FileAccess, file: File, storage: Storage
+) -> HttpResponse | None:
+    url: str | None = public_address(access.media)
     # The bucket's own address holds the key, and that the sender's number: staff see it anyway,
     # others don't.
-    if not url and visit.user is not None:
+    if not url and access.user is not None:
         url = storage.url(
-            visit.media.key,
+            access.media.key,
             LINK_SECONDS,
             content_type=file.content_type,
             disposition=file.disposition,
         )
-    return (
-        HttpResponseRedirect(url, headers={"Cache-Control": "no-store"})
-        if url
-        else None
-    )
+    if not url:
+        return None
+    return HttpResponseRedirect(url, headers={"Cache-Control": "no-store"})
