@@ -28,15 +28,15 @@ from media_app.admin.machine_owned import list_url
 from media_app.admin.tiles import tile
 from media_app.admin.times import in_words
 from media_app.models import Media
-from mediahub import status, status_cache
+from mediahub import status_cache
 from mediahub.alerts import Alert, alerts
 from mediahub.sections import SECTIONS, Section
-from mediahub.status import Status
+from mediahub.status import NOT_STORED, Status
 from messages_app.models import Delivery, QuarantinedItem
 
 NEWEST = 12
 _WAITING: dict[str, Callable[[Status], int]] = {
-    "media": lambda found: found.count(*status.NOT_STORED),
+    "media": lambda found: found.count(*NOT_STORED),
     "outboxitem": lambda found: found.unsent,
     "quarantineditem": lambda found: found.quarantined,
 }
@@ -85,17 +85,20 @@ def on_every_page(request: HttpRequest) -> dict[str, Any]:
 
 def waiting_for_staff(model: str) -> int:
     """How many rows of a model nobody but staff can settle."""
-    found = status_cache.current() if model in _WAITING else None
-    return _WAITING[model](found) if found else 0
+    if model not in _WAITING:
+        return 0
+    found = status_cache.current()
+    if found is None:
+        return 0
+    return _WAITING[model](found)
 
 
 def _banners(request: HttpRequest) -> list[dict[str, Any]]:
     """What is wrong now, for those who may see files."""
     if not _may_view(request, Media):
         return []
-    return _for_user(
-        request, [alert for alert in alerts(status_cache.current()) if alert.is_now]
-    )[:_BANNERS]
+    now = [alert for alert in alerts(status_cache.current()) if alert.is_now]
+    return _for_user(request, now)[:_BANNERS]
 
 
 def _for_user(request: HttpRequest, found: list[Alert]) -> list[dict[str, Any]]:
@@ -111,16 +114,9 @@ def _for_user(request: HttpRequest, found: list[Alert]) -> list[dict[str, Any]]:
 
 def _counts(request: HttpRequest, found: Status) -> list[dict[str, Any]]:
     """The columns of the table: what, how many, how long the oldest of them has waited."""
-    columns: list[dict[str, Any]] = [
-        {
-            "label": state.label,
-            "tone": MEDIA_TONES[state],
-            "count": found.count(state),
-            "url": list_url(Media, state__exact=state),
-            "oldest": found.oldest(state) if state in Media.WAITING else None,
-        }
-        for state in (*Media.WAITING, *status.NOT_STORED)
-    ]
+    columns = [_files_in(state, found) for state in Media.WAITING]
+    # Those wait for nothing.
+    columns += [{**_files_in(state, found), "oldest": None} for state in NOT_STORED]
     if _may_view(request, Delivery):
         url = list_url(Delivery, state__exact=Delivery.State.RECEIVED)
         unread = {
@@ -140,10 +136,20 @@ def _counts(request: HttpRequest, found: Status) -> list[dict[str, Any]]:
             {**quarantined, "url": list_url(QuarantinedItem), "oldest": None}
         )
     for column in columns:
-        column["age"] = (
-            in_words(found.at - column["oldest"]) if column["oldest"] else ""
-        )
+        column["age"] = ""
+        if column["oldest"]:
+            column["age"] = in_words(found.at - column["oldest"])
     return columns
+
+
+def _files_in(state: Media.State, found: Status) -> dict[str, Any]:
+    return {
+        "label": state.label,
+        "tone": MEDIA_TONES[state],
+        "count": found.count(state),
+        "url": list_url(Media, state__exact=state),
+        "oldest": found.oldest(state),
+    }
 
 
 def _may_view(request: HttpRequest, model: type[Model]) -> bool:
@@ -167,7 +173,9 @@ class StaffAdmin(ClosedLookups, UserAdmin, ModelAdmin):  # type: ignore[misc, ty
     ) -> tuple[str, ...]:
         """Rights are given by superusers."""
         fields = tuple(super().get_readonly_fields(request, obj))
-        return fields if _is_superuser(request) else (*fields, *_RIGHTS)
+        if _is_superuser(request):
+            return fields
+        return (*fields, *_RIGHTS)
 
     def has_change_permission(
         self, request: HttpRequest, obj: User | None = None

@@ -37,7 +37,9 @@ class BodyLimitMiddleware:
         if request.method in {"GET", "HEAD"} or getattr(view, "csrf_exempt", False):
             return None
         length = request.META.get("CONTENT_LENGTH") or "0"
-        size = int(length) if length.isdecimal() else 0
+        size = 0
+        if length.isdecimal():
+            size = int(length)
         is_multipart = (
             request.content_type is not None
             and request.content_type.startswith("multipart/")

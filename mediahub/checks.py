@@ -48,7 +48,9 @@ def check_outside(
         )
         hint = "Set up TLS (docs/operations.md) and write https:// there."
         messages.append(Warning(text, hint=hint, id="mediahub.W001"))
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    host = parts.hostname
+    if host and ":" in host:
+        host = f"[{host}]"
     if host and not validate_host(host, settings.ALLOWED_HOSTS):
         text = f"ALLOWED_HOSTS lacks {host}, the host of PUBLIC_URL: the hub answers it with 400."
         hint = f"Set ALLOWED_HOSTS={','.join([host, *settings.ALLOWED_HOSTS])}"

@@ -37,17 +37,12 @@ def serve_pages() -> None:
 def databases(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Django's DATABASES, from what the database's address says."""
     if config["ENGINE"] == "django.db.backends.sqlite3":
-        default, webhooks = (
-            _sqlite(config, wait=20),
-            _sqlite(config, wait=WEBHOOK_WAIT_SECONDS),
-        )
+        default = _sqlite(config, wait=20)
+        webhooks = _sqlite(config, wait=WEBHOOK_WAIT_SECONDS)
     else:
-        is_web = os.environ.get(_ROLE) == "web"
-        limits = (
-            _limits(lock=PAGE_LOCK_SECONDS, statement=PAGE_STATEMENT_SECONDS)
-            if is_web
-            else {}
-        )
+        limits: dict[str, str] = {}
+        if os.environ.get(_ROLE) == "web":
+            limits = _limits(lock=PAGE_LOCK_SECONDS, statement=PAGE_STATEMENT_SECONDS)
         default = _postgres(config, limits, pool_size=16, pool_wait=5)
         # The limit of a statement counts its wait for a lock, too.
         limits = _limits(lock=WEBHOOK_WAIT_SECONDS, statement=WEBHOOK_WAIT_SECONDS)

@@ -29,7 +29,9 @@ def read_file(path: Path) -> None:
     except FileNotFoundError:
         return
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        reason: str | None = "it is not UTF-8"
+        if isinstance(error, OSError):
+            reason = error.strerror
         raise ImproperlyConfigured(
             f"{path} is there but cannot be read: {reason}."
         ) from error
@@ -174,7 +176,9 @@ def listening_address() -> str:
     port = number("PORT", 8000)
     if not 0 < port < 65536:
         raise ImproperlyConfigured(f"PORT must be between 1 and 65535, not {port}.")
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    if ":" in host:
+        host = f"[{host}]"
+    return f"{host}:{port}"
 
 
 def in_container(environment: Mapping[str, str] = os.environ) -> bool:

@@ -24,10 +24,10 @@ from mediahub.probes import Outcome, Probe
 log = logging.getLogger(__name__)
 
 # Load balancers ask every second; each process looks this often at most.
-KEPT_SECONDS = 5.0
+CACHE_SECONDS = 5.0
 # With ?full=1 an operator wants to know what holds now; but it needs no login, and must not be a
 # way to make load.
-FULL_KEPT_SECONDS = 1.0
+FULL_CACHE_SECONDS = 1.0
 # Below no owner: listings of owners never see it. One key for all, so that no more than one object
 # can be left.
 STORAGE_KEY = "readyz/probe"
@@ -38,16 +38,20 @@ _WRITE = (
 )
 
 # Within the limit of a probe, so that the reason is told.
-_SQLITE_PATIENCE_SECONDS = 1.5
+_SQLITE_WAIT_SECONDS = 1.5
 # In libpq's words. A connection whose other end is gone ends soon: until then no other probe
 # starts.
-_POSTGRES_PATIENCE = {
+_POSTGRES_TIMEOUTS = {
     "connect_timeout": 2,
     "tcp_user_timeout": 2000,
     "keepalives_idle": 5,
     "keepalives_interval": 5,
     "keepalives_count": 2,
 }
+
+
+# Without ?full=1; load balancers ask often.
+_FAST_PROBES = ("database", "queue", "eviction_policy", "storage")
 
 
 class NotReadyError(Exception):
@@ -67,16 +71,16 @@ def ready(request: HttpRequest) -> JsonResponse:
 
     With ``?full=1`` all parts are looked at, and one that fails makes it 503.
     """
-    is_full = request.GET.get("full") == "1"
-    names = PROBES if is_full else ("database", "queue", "eviction_policy", "storage")
-    outcomes = probes.ask(
-        PROBES, names, max_age=FULL_KEPT_SECONDS if is_full else KEPT_SECONDS
-    )
-    decisive = outcomes.values() if is_full else (outcomes["database"],)
-    is_ready = all(outcome.is_ok for outcome in decisive)
+    if request.GET.get("full") == "1":
+        outcomes = probes.ask(PROBES, PROBES, max_age=FULL_CACHE_SECONDS)
+        is_ready = all(outcome.is_ok for outcome in outcomes.values())
+    else:
+        outcomes = probes.ask(PROBES, _FAST_PROBES, max_age=CACHE_SECONDS)
+        is_ready = outcomes["database"].is_ok
     report = {name: outcome.text for name, outcome in outcomes.items()}
+    status_code = 200 if is_ready else 503
     return JsonResponse(
-        report, status=200 if is_ready else 503, headers={"Cache-Control": "no-store"}
+        report, status=status_code, headers={"Cache-Control": "no-store"}
     )
 
 
@@ -148,9 +152,10 @@ def _installation() -> str:
 
 def _oldest_pending() -> str:
     oldest = status.oldest_pending()
-    return (
-        f"{int((datetime.now(UTC) - oldest).total_seconds())} s" if oldest else "none"
-    )
+    if oldest is None:
+        return "none"
+    age = datetime.now(UTC) - oldest
+    return f"{int(age.total_seconds())} s"
 
 
 @contextmanager
@@ -161,13 +166,14 @@ def _own_connection() -> Iterator[BaseDatabaseWrapper]:
     connection = connections[DEFAULT_DB_ALIAS].copy()
     options = connection.settings_dict["OPTIONS"]
     if connection.vendor == "sqlite":
-        options["timeout"] = _SQLITE_PATIENCE_SECONDS
+        options["timeout"] = _SQLITE_WAIT_SECONDS
+        milliseconds = int(_SQLITE_WAIT_SECONDS * 1000)
         options["init_command"] = (
-            f"PRAGMA synchronous=FULL; PRAGMA busy_timeout={int(_SQLITE_PATIENCE_SECONDS * 1000)};"
+            f"PRAGMA synchronous=FULL; PRAGMA busy_timeout={milliseconds};"
         )
     else:
         options.pop("pool", None)
-        options.update(_POSTGRES_PATIENCE)
+        options.update(_POSTGRES_TIMEOUTS)
     try:
         yield connection
     finally:

@@ -74,7 +74,9 @@ def client_address(request: HttpRequest) -> str:
         if hop is None:
             break
         client = hop
-    return str(client) if client else peer
+    if client is None:
+        return str(peer)
+    return str(client)
 
 
 def _parse(text: str) -> IPv4Address | IPv6Address | None:

@@ -53,12 +53,9 @@ class Formatter(JsonFormatter):
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
         # Django's loggers pass the whole request, whose text has the query.
         log_data.pop("request", None)
-        return {
-            name: value
-            if name in ("time", "level", "logger")
-            else redacted(value, name)
-            for name, value in log_data.items()
-        }
+        for name in log_data.keys() - {"time", "level", "logger"}:
+            log_data[name] = redacted(log_data[name], name)
+        return log_data
 
 
 class Memory:
@@ -77,7 +74,9 @@ class Memory:
 
     def read(self, kind: bytes) -> tuple[float, int]:
         known, at, left_out = self._SLOT.unpack_from(self._map, self._offset(kind))
-        return (at, left_out) if known == kind else (float("-inf"), 0)
+        if known != kind:
+            return float("-inf"), 0
+        return at, left_out
 
     def write(self, kind: bytes, at: float, left_out: int) -> None:
         self._SLOT.pack_into(self._map, self._offset(kind), kind, at, left_out)

@@ -139,6 +139,9 @@ STATIC_ROOT = BASE_DIR / "staticfiles"
 # After `collectstatic` files are compressed and cached for ever; before it they are served as they
 # lie.
 _COLLECTED = (STATIC_ROOT / "staticfiles.json").exists()
+_STATIC_STORAGE = "django.contrib.staticfiles.storage.StaticFilesStorage"
+if _COLLECTED or "collectstatic" in sys.argv:
+    _STATIC_STORAGE = "whitenoise.storage.CompressedManifestStaticFilesStorage"
 
 STORAGES = {
     "default": {
@@ -146,11 +149,7 @@ STORAGES = {
         "OPTIONS": {"location": MEDIA_ROOT},
     },
     "media": describe_storage(MEDIA_STORAGE_BACKEND, folder=MEDIA_ROOT),
-    "staticfiles": {
-        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
-        if _COLLECTED or "collectstatic" in sys.argv
-        else "django.contrib.staticfiles.storage.StaticFilesStorage"
-    },
+    "staticfiles": {"BACKEND": _STATIC_STORAGE},
 }
 STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = not _COLLECTED
@@ -226,11 +225,12 @@ USE_TZ = True
 USE_I18N = True
 
 _HTTPS = PUBLIC_URL.startswith("https://")
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _HTTPS else None
+if _HTTPS:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_HSTS_SECONDS = 31_536_000
 SECURE_SSL_REDIRECT = _HTTPS
 # A provider that follows a redirect does so without the body it signed, and the delivery is lost.
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^webhooks/"]
-SECURE_HSTS_SECONDS = 31_536_000 if _HTTPS else 0
 # The hub may live on an apex domain, and the hosts below it are not ours to bind to HTTPS, least of
 # all for ever.
 SECURE_HSTS_INCLUDE_SUBDOMAINS = False

@@ -25,7 +25,9 @@ def paused(status: Status, pause: AccountPause) -> Alert:
 
 def nobody_fetches(status: Status) -> Alert | None:
     # Without a queue no worker is told: that is said above, with the age.
-    limit = OVERDUE_BEHIND_OTHERS if status.in_progress else OVERDUE
+    limit = OVERDUE
+    if status.in_progress:
+        limit = OVERDUE_BEHIND_OTHERS
     if status.queue_error or not (waited := overdue(status, status.due_since, limit)):
         return None
     if status.in_progress:
