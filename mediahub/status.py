@@ -21,7 +21,7 @@ from messages_app.models import (
     SessionRebuild,
     WebhookRefusal,
 )
-from messages_app.outbox import WINDOW
+from messages_app.timing import REPLY_WINDOW
 
 # What ends, or ended, within this time is shown.
 LATELY = timedelta(days=1)
@@ -211,7 +211,7 @@ def _files(states: Collection[str]) -> tuple[Files, ...]:
 def _outbox(now: datetime) -> dict[str, Any]:
     is_hand_over = Q(kind=OutboxItem.Kind.HAND_OVER)
     unsent = Q(state__in=UNSENT) & (
-        is_hand_over | Q(session__last_at__gte=now - WINDOW)
+        is_hand_over | Q(session__last_at__gte=now - REPLY_WINDOW)
     )
     failing = (
         is_hand_over

@@ -1,4 +1,4 @@
-"""The business's own address, where submitted sessions are handed over."""
+"""Hand-overs: submitted sessions are posted to the business's own address."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from messages_app.providers.sending import SendError
 
 
 class HandOverError(Exception):
-    """The business has not confirmed that it has the summary; the same call may work later."""
+    """The business has not confirmed the summary; the same call may work later."""
 
 
 def post(summary: Mapping[str, Any]) -> None:
@@ -47,21 +47,19 @@ def post(summary: Mapping[str, Any]) -> None:
         url, authorization = _address()
         answer = http.post(url, headers={**headers, **authorization}, body=body)
     except (SendError, ValueError) as error:
-        # Not the text of a ValueError: it may quote the address, which may carry a secret.
-        reason = (
-            str(error)
-            if isinstance(error, SendError)
-            else "SESSION_WEBHOOK_URL can't be read."
-        )
+        reason = str(error)
+        if isinstance(error, ValueError):
+            # Not its text: it may quote the address, which may contain a secret.
+            reason = "SESSION_WEBHOOK_URL can't be read."
         raise HandOverError(f"The business did not confirm it: {reason}") from None
     if not answer.succeeded:
         raise HandOverError(f"The business's address answered {answer.status}.")
 
 
 def is_safe(url: str) -> bool:
-    """Whether what is posted there is read by nobody on the way: https, or this machine itself.
+    """Whether nobody can read on the way what is posted there: https, or this machine itself.
 
-    Raises ValueError for what is no address.
+    Raises ValueError for an invalid address.
     """
     parts = urlsplit(url)
     host = parts.hostname or ""
@@ -85,7 +83,7 @@ def _signature(signed: bytes) -> str:
 
 
 def _address() -> tuple[str, Mapping[str, str]]:
-    """SESSION_WEBHOOK_URL, and what a user name in it becomes. Raises ValueError where it is no
+    """SESSION_WEBHOOK_URL, and the header for a user name in it. Raises ValueError for an invalid
     address.
     """
     if not is_safe(settings.SESSION_WEBHOOK_URL):

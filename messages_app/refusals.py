@@ -1,4 +1,4 @@
-"""Telling why a webhook is refused: in the log, and to staff by a row that is counted up."""
+"""Report refused webhooks: in the log, and to staff by a row that counts them."""
 
 from __future__ import annotations
 
@@ -10,24 +10,26 @@ from django.db import Error
 
 from messages_app.models import WebhookRefusal
 from messages_app.providers.base import Cause, Refusal
+from messages_app.timing import REFUSAL_WRITE_SECONDS
 
 log = logging.getLogger(__name__)
 
-# Each process writes the row of an endpoint and cause this often at most: whoever sends forgeries
-# must not make us write. What is counted after the last writing is lost with the process.
-EVERY_SECONDS = 10.0
-
 
 class Refusals:
-    """What one process has refused and not yet written down."""
+    """The refusals of one process that are not in the database yet.
+
+    Each process writes the row of an endpoint and cause at most every REFUSAL_WRITE_SECONDS:
+    forged requests must not cause many writes. Counts after the last write are lost with the
+    process.
+    """
 
     def __init__(self) -> None:
         self._waiting: Counter[tuple[str, Cause]] = Counter()
         self._written: dict[tuple[str, Cause], float] = {}
 
-    def tell(self, endpoint: str, refusal: Refusal, *, using: str) -> None:
-        """Log it, and count it for staff unless anybody may have sent it. Never raises for the
-        database's sake.
+    def record(self, endpoint: str, refusal: Refusal, *, using: str) -> None:
+        """Log it, and count it for staff unless it is unsigned: then anybody may have sent it.
+        Raises no database error.
         """
         log.warning(
             "webhook refused", extra={"endpoint": endpoint, "reason": refusal.reason}
@@ -37,7 +39,7 @@ class Refusals:
         key = (endpoint, refusal.cause)
         self._waiting[key] += 1
         now = time.monotonic()
-        if now - self._written.get(key, float("-inf")) < EVERY_SECONDS:
+        if now - self._written.get(key, float("-inf")) < REFUSAL_WRITE_SECONDS:
             return
         self._written[key] = now
         try:

@@ -1,6 +1,4 @@
-"""What the hub says to contacts, all of it, in one place. Translate it with Django's message
-files.
-"""
+"""All texts that the hub sends to contacts. Translate them with Django's message files."""
 
 from __future__ import annotations
 
@@ -10,14 +8,14 @@ from django.utils.translation import gettext, ngettext
 
 from messages_app.models import OutboxItem
 from messages_app.providers.base import Button
-from messages_app.sessions import Word
-from messages_app.summaries import Holding
+from messages_app.session_state import Word
+from messages_app.summaries import PhotoCounts
 
 Kind = OutboxItem.Kind
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class ReplyText:
     text: str
     buttons: tuple[Button, ...] = ()
 
@@ -30,39 +28,39 @@ def buttons() -> tuple[Button, ...]:
     )
 
 
-def in_words(holding: Holding) -> str:
+def count_text(counts: PhotoCounts) -> str:
     """``14 photos, 1 still on its way, 1 too large``."""
     parts = [
-        ngettext("%(n)d photo", "%(n)d photos", holding.photos) % {"n": holding.photos}
+        ngettext("%(n)d photo", "%(n)d photos", counts.photos) % {"n": counts.photos}
     ]
-    if holding.on_their_way:
+    if counts.on_their_way:
         on_their_way = ngettext(
-            "%(n)d still on its way", "%(n)d still on their way", holding.on_their_way
+            "%(n)d still on its way", "%(n)d still on their way", counts.on_their_way
         )
-        parts.append(on_their_way % {"n": holding.on_their_way})
-    if holding.too_large:
-        parts.append(gettext("%(n)d too large") % {"n": holding.too_large})
-    if holding.refused:
-        parts.append(gettext("%(n)d not accepted") % {"n": holding.refused})
+        parts.append(on_their_way % {"n": counts.on_their_way})
+    if counts.too_large:
+        parts.append(gettext("%(n)d too large") % {"n": counts.too_large})
+    if counts.refused:
+        parts.append(gettext("%(n)d not accepted") % {"n": counts.refused})
     return ", ".join(parts)
 
 
-def put(
-    kind: str, holding: Holding, *, is_submitted: bool = False, is_held: bool = False
-) -> Text:
-    """A reply in words, as things stand now. ``is_held``: nothing that the contact sent is
-    deleted.
+def render(
+    kind: str, counts: PhotoCounts, *, is_submitted: bool = False, is_held: bool = False
+) -> ReplyText:
+    """A reply's text and buttons by the present counts. ``is_held``: nothing that the contact sent
+    is deleted.
     """
-    got = in_words(holding)
+    got = count_text(counts)
     again = gettext("Please send your photos, then text DONE.")
     if kind in {Kind.QUESTION, Kind.CORRECTION} and not is_submitted:
-        if holding.photos == 0:
-            return Text(gettext("Got %(got)s.") % {"got": got} + " " + again)
+        if counts.photos == 0:
+            return ReplyText(gettext("Got %(got)s.") % {"got": got} + " " + again)
         opening = gettext("Great!") if kind == Kind.QUESTION else gettext("Correction:")
         question = gettext("%(opening)s Got %(got)s. Any flaws or special notes?")
-        return Text(question % {"opening": opening, "got": got}, buttons())
+        return ReplyText(question % {"opening": opening, "got": got}, buttons())
     if kind == Kind.RESET and is_held:
-        return Text(
+        return ReplyText(
             gettext(
                 "This session is over. Nothing has been passed on. We have to keep its "
                 "photos for now."
@@ -84,4 +82,4 @@ def put(
         ),
         Kind.CORRECTION: gettext("Correction: got %(got)s in all.") % {"got": got},
     }
-    return Text(texts[Kind(kind)])
+    return ReplyText(texts[Kind(kind)])

@@ -1,195 +1,42 @@
-"""Photo sessions: a pure fold over what a contact said to one number of the business. Nothing here
-is counted up.
+"""The rules of photo sessions: a pure function from a contact's messages to sessions.
 
-The fold takes messages in the order of their own times, whenever they came, so that an album whose
-webhooks are shuffled, doubled or late ends in the same sessions.
+Messages are taken in the order of their own times, whenever they arrived: an album whose webhooks
+are shuffled, doubled or late ends in the same sessions. Nothing is counted incrementally.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import StrEnum
-from uuid import UUID
 
-# A photo that was on its way while its sender wrote DONE.
-GRACE = timedelta(seconds=120)
-# So long somebody may come back to a session that has expired.
-REMEMBERED = timedelta(hours=24)
-# Between two hints to somebody who chats while we wait for photos.
-HINT_EVERY = timedelta(seconds=60)
-# Where a provider sends no time, the time of receipt stands instead: webhooks that come together
-# may swap places.
-ASSUMED_TOLERANCE = timedelta(seconds=2)
-
-
-class State(StrEnum):
-    COLLECTING = "collecting"
-    AWAITING_DETAILS = "awaiting_details"
-    SUBMITTED = "submitted"
-    EXPIRED = "expired"
-    CANCELLED = "cancelled"
+from messages_app.session_state import (
+    Reply,
+    Rules,
+    Session,
+    SessionMessage,
+    State,
+    Word,
+)
+from messages_app.timing import (
+    ASSUMED_TIME_TOLERANCE,
+    EXPIRED_SESSION_WINDOW,
+    HINT_INTERVAL,
+    LATE_PHOTO_GRACE,
+)
 
 
-class Reply(StrEnum):
-    """What a session owes its contact. The first line of each is owed once a session, the second
-    for each cause.
+def word_of(message: SessionMessage, rules: Rules) -> Word | None:
+    """The command in a message, in any case and with any space, full stop or ``!`` around it."""
+    return _word(message.text, message.payload, rules)
+
+
+def may_begin(text: str, payload: str, has_photo: bool, rules: Rules) -> bool:
+    """Whether a message may begin a session. Any other message only changes sessions that are open
+    or just over.
     """
-
-    START, ACK, QUESTION, SUBMITTED, CANCELLED, RESET = (
-        "start",
-        "ack",
-        "question",
-        "submitted",
-        "cancelled",
-        "reset",
-    )
-    NO_PHOTOS, HINT, ADD = "no_photos", "hint", "add"
-
-
-FOR_EACH_CAUSE = frozenset({Reply.NO_PHOTOS, Reply.HINT, Reply.ADD})
-
-
-class Word(StrEnum):
-    """What a message may say to the session itself. ``skip`` and ``add`` are buttons' payloads,
-    too.
-    """
-
-    START, DONE, CANCEL, RESET, SKIP, ADD = (
-        "start",
-        "done",
-        "cancel",
-        "reset",
-        "skip",
-        "add",
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How sessions begin and end."""
-
-    #: What is typed, in lower case, by what it means.
-    words: dict[str, Word]
-    starts_with_photo: bool
-    ttl: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class Photo:
-    id: UUID
-    #: Whether it will never be had: too large, of a forbidden kind, or gone.
-    is_refused: bool = False
-    #: Whether its sender has deleted it from the chat.
-    is_revoked: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """One message, or a decision of staff, which counts like one."""
-
-    id: UUID
-    at: datetime
-    received_at: datetime
-    #: Where it was said from.
-    owner: str = ""
-    #: The number of the business that it was said to, as it was written.
-    business: str = ""
-    text: str = ""
-    #: A pressed button.
-    payload: str = ""
-    photos: tuple[Photo, ...] = ()
-    #: "close" or "cancel" for a decision of staff.
-    decision: str = ""
-    #: The provider sent no time: ``at`` is when it was received.
-    time_assumed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Owed:
-    reply: Reply
-    #: The message that asks for it, where it is owed once for each; else "".
-    cause: str
-    caused_at: datetime
-
-
-@dataclass(slots=True)
-class Session:
-    """What the messages say of one session."""
-
-    first: Said
-    messages: list[UUID] = field(default_factory=list)
-    photos: list[Photo] = field(default_factory=list)
-    #: Photos that came too long after DONE: they wait for another one.
-    afterthoughts: list[Photo] = field(default_factory=list)
-    state: State = State.COLLECTING
-    is_reset: bool = False
-    #: It was submitted although the question for details was never answered.
-    is_unanswered: bool = False
-    details: str = ""
-    done_at: datetime | None = None
-    ended_at: datetime | None = None
-    last: Said = field(init=False)
-    hinted_at: datetime | None = None
-    #: The last DONE that found no photos.
-    empty_done: Said | None = None
-    #: The CANCEL or RESET that ended it.
-    cancelled_by: Said | None = None
-    #: Messages with photos of it that came after it was over.
-    late: list[Said] = field(default_factory=list)
-    owed: list[Owed] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.last = self.first
-
-    @property
-    def standing(self) -> list[Photo]:
-        """The photos that its sender has not revoked."""
-        return [photo for photo in self.photos if not photo.is_revoked]
-
-    @property
-    def is_open(self) -> bool:
-        return self.state in {State.COLLECTING, State.AWAITING_DETAILS}
-
-    def owe(self, reply: Reply, said: Said) -> None:
-        cause = str(said.id) if reply in FOR_EACH_CAUSE else ""
-        if not any(owed.reply == reply and owed.cause == cause for owed in self.owed):
-            self.owed.append(Owed(reply, cause, said.received_at))
-
-    def owe_no_more(self, reply: Reply, said: Said) -> None:
-        self.owed = [
-            owed
-            for owed in self.owed
-            if (owed.reply, owed.cause) != (reply, str(said.id))
-        ]
-
-    def end(self, state: State, at: datetime) -> None:
-        self.state, self.ended_at = state, at
-
-    def take_late(self) -> None:
-        for said in self.late:
-            self.last = said
-            self.messages.append(said.id)
-            self.photos.extend(said.photos)
-
-    def cancel(self, said: Said) -> None:
-        self.cancelled_by = said
-        self.end(State.CANCELLED, said.at)
-
-
-def word_of(said: Said, rules: Rules) -> Word | None:
-    """What a message says to the session, in any case and with any space or full stop around it."""
-    return _word(said.text, said.payload, rules)
-
-
-def may_begin(text: str, payload: str, shows_file: bool, rules: Rules) -> bool:
-    """Whether a message may begin a session where none is; all else that is said changes only
-    sessions in reach.
-    """
-    return _word(text, payload, rules) is not None or (
-        shows_file and rules.starts_with_photo
-    )
+    if _word(text, payload, rules) is not None:
+        return True
+    return has_photo and rules.starts_with_photo
 
 
 def _word(text: str, payload: str, rules: Rules) -> Word | None:
@@ -199,7 +46,7 @@ def _word(text: str, payload: str, rules: Rules) -> Word | None:
 
 
 def fold(
-    history: Iterable[Said],
+    history: Iterable[SessionMessage],
     rules: Rules,
     *,
     now: datetime,
@@ -208,220 +55,255 @@ def fold(
 ) -> list[Session]:
     """The sessions that these messages make, the oldest first; at most the last one is open.
 
-    ``may_expire``: nothing older is still unread, so that silence is silence. ``missed``: the last
-    message of the session before all these messages, if that one has expired.
+    ``may_expire``: no older delivery is unread, so that a session without messages may expire.
+    ``missed``: the last message of the session before all these messages, if that one has expired.
     """
     sessions: list[Session] = []
     # Messages with photos that belong to no session.
-    left_out: list[Said] = []
-    for said in sorted(
-        history, key=lambda each: (each.at, _turn(each, rules), each.id)
-    ):
-        session = sessions[-1] if sessions and sessions[-1].is_open else None
-        # Staff may decide of a session that is silent for long: it is not over before its time has
-        # come for us, too.
-        if session and not said.decision and said.at - session.last.at > rules.ttl:
-            _end_silent(session, rules.ttl)
-            session = None
+    unassigned: list[SessionMessage] = []
+    for message in _in_order(history, rules):
+        session = _open_session(sessions, message, rules)
         if sessions:
-            missed = (
-                sessions[-1].last.at if sessions[-1].state == State.EXPIRED else None
-            )
-        if session is None and sessions and _still_belongs(sessions[-1], said, rules):
-            sessions[-1].late.append(said)
+            missed = _last_of_expired(sessions[-1])
+        if (
+            session is None
+            and sessions
+            and _still_belongs(sessions[-1], message, rules)
+        ):
+            sessions[-1].late_messages.append(message)
             continue
         session = (
             session
-            or _begin_late(said, rules, sessions)
-            or _begin(said, rules, sessions, missed, left_out)
+            or _begin_with_late_messages(message, rules, sessions)
+            or _begin(message, rules, sessions, missed, unassigned)
         )
         if session is not None:
-            left_out.clear()
-            _take(session, said, rules)
-        elif said.photos:
-            left_out.append(said)
+            unassigned.clear()
+            _apply(session, message, rules)
+        elif message.photos:
+            unassigned.append(message)
     if sessions and may_expire and sessions[-1].is_open:
         _expire(sessions[-1], rules.ttl, now)
     for session in sessions:
-        session.take_late()
+        session.add_late_messages()
     return sessions
 
 
-def is_same_moment(one: Said, other: Said) -> bool:
+def is_same_moment(one: SessionMessage, other: SessionMessage) -> bool:
     """Whether nobody can tell which of two messages was sent first, because a time of theirs was
     assumed.
     """
     is_assumed = one.time_assumed or other.time_assumed
-    return is_assumed and abs(one.at - other.at) <= ASSUMED_TOLERANCE
+    return is_assumed and abs(one.at - other.at) <= ASSUMED_TIME_TOLERANCE
 
 
-def _turn(said: Said, rules: Rules) -> int:
-    """Among messages of the same second: photos come before words, but after the word that begins
-    their session.
+def _in_order(history: Iterable[SessionMessage], rules: Rules) -> list[SessionMessage]:
+    def place(message: SessionMessage) -> tuple[object, ...]:
+        return message.at, _place_in_second(message, rules), message.id
 
-    A caption counts as a word, too. A decision comes after all that it was taken of.
+    return sorted(history, key=place)
+
+
+def _place_in_second(message: SessionMessage, rules: Rules) -> int:
+    """The order of messages of one second: the word that begins a session, photos, other words.
+
+    A caption counts as a word. A decision of staff comes after everything that it was about.
     """
-    if said.decision:
+    if message.decision:
         return 3
-    word = word_of(said, rules)
+    word = word_of(message, rules)
     if word == Word.START:
         return 0
-    return 1 if said.photos and word is None else 2
+    if message.photos and word is None:
+        return 1
+    return 2
+
+
+def _open_session(
+    sessions: list[Session], message: SessionMessage, rules: Rules
+) -> Session | None:
+    """The open session that the message comes to. One whose time is over by then is ended."""
+    if not sessions or not sessions[-1].is_open:
+        return None
+    session = sessions[-1]
+    # A decision of staff may come late: a session is open until its time is over for us, too.
+    if not message.decision and message.at - session.last.at > rules.ttl:
+        _end_silent(session, rules.ttl)
+        return None
+    return session
+
+
+def _last_of_expired(session: Session) -> datetime | None:
+    if session.state == State.EXPIRED:
+        return session.last.at
+    return None
 
 
 def _begin(
-    said: Said,
+    message: SessionMessage,
     rules: Rules,
     sessions: list[Session],
     missed: datetime | None,
-    left_out: Iterable[Said],
+    unassigned: Iterable[SessionMessage],
 ) -> Session | None:
     """A new session, if this message begins one."""
-    word = word_of(said, rules)
-    begins = word == Word.START or (rules.starts_with_photo and bool(said.photos))
-    # Whoever was too slow says DONE to a session that is over: they are asked for their photos
+    word = word_of(message, rules)
+    is_start = word == Word.START
+    begins = is_start or (rules.starts_with_photo and bool(message.photos))
+    # Who was too slow says DONE to a session that has expired: they are asked for their photos
     # again.
     is_too_late = (
-        word == Word.DONE and missed is not None and said.at - missed <= REMEMBERED
+        word == Word.DONE
+        and missed is not None
+        and message.at - missed <= EXPIRED_SESSION_WINDOW
     )
-    if said.decision or not (begins or is_too_late):
+    if message.decision or not (begins or is_too_late):
         return None
-    earlier = [
-        photo
-        for photo in left_out
-        if word == Word.START and is_same_moment(photo, said)
-    ]
-    sessions.append(Session((*earlier, said)[0]))
-    if word == Word.START and not said.photos:
-        sessions[-1].owe(Reply.START, said)
+    earlier = []
+    if is_start:
+        earlier = [photo for photo in unassigned if is_same_moment(photo, message)]
+    session = Session((*earlier, message)[0])
+    sessions.append(session)
+    if is_start and not message.photos:
+        session.add_reply(Reply.START, message)
     for photo in earlier:
-        _take(sessions[-1], photo, rules)
-    return sessions[-1]
+        _apply(session, photo, rules)
+    return session
 
 
-def _begin_late(said: Said, rules: Rules, sessions: list[Session]) -> Session | None:
-    """A new session of the photos that came after the last one was over, if a word shows that they
-    were meant so.
+def _begin_with_late_messages(
+    message: SessionMessage, rules: Rules, sessions: list[Session]
+) -> Session | None:
+    """A new session of the photos that came after the end of the last one, if a word shows that
+    they were meant as a new one.
     """
-    if not (sessions and sessions[-1].late and rules.starts_with_photo):
+    if not (sessions and sessions[-1].late_messages and rules.starts_with_photo):
         return None
-    is_word = word_of(said, rules) in {Word.DONE, Word.CANCEL, Word.RESET}
-    if not is_word or said.at - sessions[-1].late[-1].at > rules.ttl:
+    is_word = word_of(message, rules) in {Word.DONE, Word.CANCEL, Word.RESET}
+    if not is_word or message.at - sessions[-1].late_messages[-1].at > rules.ttl:
         return None
-    late, sessions[-1].late = sessions[-1].late, []
+    late, sessions[-1].late_messages = sessions[-1].late_messages, []
     sessions.append(Session(late[0]))
     for photo in late:
-        _take(sessions[-1], photo, rules)
+        _apply(sessions[-1], photo, rules)
     return sessions[-1]
 
 
-def _still_belongs(session: Session, said: Said, rules: Rules) -> bool:
+def _still_belongs(session: Session, message: SessionMessage, rules: Rules) -> bool:
     """Whether these photos belong to a session that is over: they were on their way when its sender
     ended it.
     """
-    if not said.photos or word_of(said, rules) == Word.START:
+    if not message.photos or word_of(message, rules) == Word.START:
         return False
     if session.state == State.SUBMITTED:
-        return session.done_at is not None and said.at <= session.done_at + GRACE
+        return (
+            session.done_at is not None
+            and message.at <= session.done_at + LATE_PHOTO_GRACE
+        )
     return session.cancelled_by is not None and is_same_moment(
-        session.cancelled_by, said
+        session.cancelled_by, message
     )
 
 
-def _take(session: Session, said: Said, rules: Rules) -> None:
-    if said.decision:
-        session.end(
-            State.SUBMITTED if said.decision == "close" else State.CANCELLED, said.at
-        )
+def _apply(session: Session, message: SessionMessage, rules: Rules) -> None:
+    """Change the session by one message."""
+    if message.decision == "close":
+        session.end(State.SUBMITTED, message.at)
         return
-    session.last = said
-    session.messages.append(said.id)
-    if said.photos:
-        _take_photos(session, said)
-    word = word_of(said, rules)
+    if message.decision:
+        session.end(State.CANCELLED, message.at)
+        return
+    session.last = message
+    session.messages.append(message.id)
+    if message.photos:
+        _add_photos(session, message)
+    word = word_of(message, rules)
     if word == Word.CANCEL:
-        session.cancel(said)
-        session.owe(Reply.CANCELLED, said)
+        session.cancel(message)
+        session.add_reply(Reply.CANCELLED, message)
     elif word == Word.RESET:
-        session.cancel(said)
+        session.cancel(message)
         session.is_reset = True
-        session.owe(Reply.RESET, said)
+        session.add_reply(Reply.RESET, message)
     elif session.state == State.COLLECTING:
-        _collect(session, said, word)
-    elif word == Word.DONE and session.afterthoughts:
-        session.photos.extend(session.afterthoughts)
-        session.afterthoughts, session.done_at = [], said.at
+        _collect(session, message, word)
+    elif word == Word.DONE and session.late_photos:
+        session.photos.extend(session.late_photos)
+        session.late_photos, session.done_at = [], message.at
     elif word == Word.ADD:
-        session.owe(Reply.ADD, said)
-    elif word == Word.SKIP or (said.text and not said.photos and word is None):
-        session.details = "" if word == Word.SKIP else said.text
-        session.end(State.SUBMITTED, said.at)
-        session.owe(Reply.SUBMITTED, said)
+        session.add_reply(Reply.ADD, message)
+    elif word == Word.SKIP:
+        _submit(session, message, "")
+    elif message.text and not message.photos and word is None:
+        _submit(session, message, message.text)
 
 
-def _take_photos(session: Session, said: Said) -> None:
-    if _is_again(session, said):
+def _submit(session: Session, message: SessionMessage, details: str) -> None:
+    session.details = details
+    session.end(State.SUBMITTED, message.at)
+    session.add_reply(Reply.SUBMITTED, message)
+
+
+def _add_photos(session: Session, message: SessionMessage) -> None:
+    is_late = (
+        session.done_at is not None and message.at > session.done_at + LATE_PHOTO_GRACE
+    )
+    if is_late and not _has_usable_photos(session):
+        # Its sender was told to begin again: these photos replace the refused ones.
         session.state, session.done_at = State.COLLECTING, None
-    if session.done_at is not None and said.at > session.done_at + GRACE:
-        session.afterthoughts.extend(said.photos)
+        is_late = False
+    if is_late:
+        session.late_photos.extend(message.photos)
         return
-    session.photos.extend(said.photos)
-    session.owe(Reply.ACK, said)
+    session.photos.extend(message.photos)
+    session.add_reply(Reply.ACK, message)
     empty = session.empty_done
     if (
         session.state == State.COLLECTING
         and empty is not None
-        and is_same_moment(empty, said)
+        and is_same_moment(empty, message)
     ):
-        # They were sent before that DONE, for all we know.
-        session.owe_no_more(Reply.NO_PHOTOS, empty)
+        # They may have been sent before that DONE.
+        session.remove_reply(Reply.NO_PHOTOS, empty)
         session.state, session.done_at = State.AWAITING_DETAILS, empty.at
-        session.owe(Reply.QUESTION, said)
+        session.add_reply(Reply.QUESTION, message)
 
 
-def _is_again(session: Session, said: Said) -> bool:
-    """Whether these photos come instead of those before, all refused: their sender was told to
-    begin again.
-    """
-    is_late = session.done_at is not None and said.at > session.done_at + GRACE
-    return is_late and all(
-        photo.is_refused or photo.is_revoked for photo in session.photos
+def _has_usable_photos(session: Session) -> bool:
+    return any(
+        not photo.is_refused and not photo.is_revoked for photo in session.photos
     )
 
 
-def _collect(session: Session, said: Said, word: Word | None) -> None:
-    if word == Word.DONE and session.standing:
-        session.state, session.done_at = State.AWAITING_DETAILS, said.at
-        session.owe(Reply.QUESTION, said)
+def _collect(session: Session, message: SessionMessage, word: Word | None) -> None:
+    if word == Word.DONE and session.current_photos:
+        session.state, session.done_at = State.AWAITING_DETAILS, message.at
+        session.add_reply(Reply.QUESTION, message)
     elif word == Word.DONE:
-        session.empty_done = said
-        session.owe(Reply.NO_PHOTOS, said)
-    elif (
-        said.text
-        and not said.photos
-        and word != Word.START
-        and _may_hint(session, said)
-    ):
-        session.hinted_at = said.at
-        session.owe(Reply.HINT, said)
+        session.empty_done = message
+        session.add_reply(Reply.NO_PHOTOS, message)
+    elif word != Word.START and _may_hint(session, message):
+        session.hinted_at = message.at
+        session.add_reply(Reply.HINT, message)
 
 
-def _may_hint(session: Session, said: Said) -> bool:
-    return session.hinted_at is None or said.at - session.hinted_at >= HINT_EVERY
+def _may_hint(session: Session, message: SessionMessage) -> bool:
+    if not message.text or message.photos:
+        return False
+    last = session.hinted_at
+    return last is None or message.at - last >= HINT_INTERVAL
 
 
 def _expire(session: Session, ttl: timedelta, now: datetime) -> None:
-    """End a session whose contact has been silent, by their own clock and by ours: nobody is late
-    because we were.
+    """End a session without messages for ``ttl``, both by the contact's clock and by ours: a
+    contact is not late because we were.
     """
     if now - session.last.at > ttl and now - session.last.received_at > ttl:
         _end_silent(session, ttl)
 
 
 def _end_silent(session: Session, ttl: timedelta) -> None:
-    """End a session whose contact has fallen silent. Whoever said DONE has given us photos to pass
-    on.
-    """
+    """End a session whose contact is silent. Photos of a contact who said DONE are submitted."""
     if session.state == State.AWAITING_DETAILS:
         session.is_unanswered = True
         session.end(State.SUBMITTED, session.last.at + ttl)

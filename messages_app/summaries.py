@@ -1,4 +1,4 @@
-"""What a session holds: as data, then as text."""
+"""The summary of a session: as data for the business, then as text."""
 
 from __future__ import annotations
 
@@ -16,21 +16,19 @@ from media_app.publication import public_address
 from media_app.signing import Disposition, Link
 from messages_app.models import Message, PhotoSession
 
-# What will not be had any more.
+# The photos that will not be available.
 REFUSED = frozenset({Media.State.REJECTED, Media.State.EXPIRED, Media.State.DELETED})
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
-    """How many photos a session has. Those on their way are counted as photos, refused ones are
-    not.
-    """
+class PhotoCounts:
+    """How many photos a session has. Photos on their way count as photos, refused ones do not."""
 
     photos: int = 0
     on_their_way: int = 0
     too_large: int = 0
     refused: int = 0
-    #: Sent once more than needed.
+    #: Photos that were sent more than once.
     duplicates: int = 0
 
 
@@ -45,14 +43,14 @@ class Summary:
     """One session as the business gets it."""
 
     session: PhotoSession
-    #: The distinct ones that are or will be had, by the provider's time.
+    #: The distinct ones that are or will be available, by the provider's time.
     photos: tuple[SentPhoto, ...]
-    #: Those that will not be had, by the provider's time; each says why.
+    #: Those that will not be available, by the provider's time; each says why.
     refused: tuple[Media, ...]
-    holding: Holding
+    counts: PhotoCounts
 
     def as_data(self, revision: int) -> dict[str, Any]:
-        """What is kept of it: all that ``with_links`` needs, and no link that opens a photo."""
+        """The stored form: all that ``with_links`` needs, and no link that opens a photo."""
         session = self.session
         expires_at = datetime.now(UTC) + timedelta(
             seconds=settings.SUMMARY_LINK_TTL_SECONDS
@@ -75,11 +73,11 @@ class Summary:
             "photos": [_as_data(photo) for photo in self.photos],
             "refused": [_refused(media) for media in self.refused],
             "counts": {
-                "photos": self.holding.photos,
-                "on_their_way": self.holding.on_their_way,
-                "too_large": self.holding.too_large,
-                "refused": self.holding.refused,
-                "duplicates": self.holding.duplicates,
+                "photos": self.counts.photos,
+                "on_their_way": self.counts.on_their_way,
+                "too_large": self.counts.too_large,
+                "refused": self.counts.refused,
+                "duplicates": self.counts.duplicates,
             },
             "links_expire_at": int(expires_at.timestamp()),
         }
@@ -89,7 +87,7 @@ def with_links(data: Mapping[str, Any]) -> dict[str, Any]:
     """A summary as the business gets it, from ``Summary.as_data``; the same data makes the same
     links.
 
-    Data of former versions has its links in it already.
+    Data of earlier releases contains its links already.
     """
     sent = dict(data)
     if "links_expire_at" not in sent:
@@ -101,7 +99,7 @@ def with_links(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without_links(data: Mapping[str, Any]) -> dict[str, Any]:
-    """A kept summary for the eye, of former versions as well."""
+    """A stored summary for display, also one of an earlier release."""
     photos = [
         {name: value for name, value in photo.items() if name != "url"}
         for photo in data.get("photos", ())
@@ -119,11 +117,11 @@ def as_text(urls: Sequence[str], details: str) -> str:
 
 
 def essence(data: Mapping[str, Any]) -> tuple[object, ...]:
-    """What makes a summary another one; links and times on the way do not."""
+    """What makes two summaries different: not their links, times, or photos on their way."""
     counts = {
         name: count for name, count in data["counts"].items() if name != "on_their_way"
     }
-    # Summaries of former versions do not say whether the question was answered.
+    # Summaries of earlier releases do not say whether the question was answered.
     is_unanswered = data.get("is_unanswered", False)
     return (
         data["state"],
@@ -135,18 +133,18 @@ def essence(data: Mapping[str, Any]) -> tuple[object, ...]:
 
 
 def summarize(session: PhotoSession) -> Summary:
-    """What the session holds now."""
+    """The session as it is now."""
     sent = sent_in([session])[session.id]
     captions = _captions(session)
     photos = tuple(
         SentPhoto(media, captions.get(media.id, "")) for media in _distinct(sent)
     )
     refused = tuple(media for media in sent if media.state in REFUSED)
-    return Summary(session, photos, refused, holding_of(session, sent))
+    return Summary(session, photos, refused, counts_of(session, sent))
 
 
 def sent_in(sessions: Iterable[PhotoSession]) -> dict[UUID, list[Media]]:
-    """The photos of each of these sessions, refused ones as well, by the provider's time. One look
+    """The photos of each of these sessions, refused ones as well, by the provider's time. One query
     for all of them.
     """
     ids = {
@@ -160,12 +158,12 @@ def sent_in(sessions: Iterable[PhotoSession]) -> dict[UUID, list[Media]]:
     }
 
 
-def holding_of(session: PhotoSession, sent: Sequence[Media]) -> Holding:
-    """What the session holds, where its photos are known from ``sent_in``."""
+def counts_of(session: PhotoSession, sent: Sequence[Media]) -> PhotoCounts:
+    """The counts of a session whose photos are known from ``sent_in``."""
     distinct = _distinct(sent)
     refused = [media for media in sent if media.state in REFUSED]
     too_large = sum(media.is_too_large for media in refused)
-    return Holding(
+    return PhotoCounts(
         photos=len(distinct),
         on_their_way=sum(
             media.state in (*Media.WAITING, Media.State.MISSING) for media in distinct
@@ -177,15 +175,14 @@ def holding_of(session: PhotoSession, sent: Sequence[Media]) -> Holding:
 
 
 def _distinct(sent: Sequence[Media]) -> list[Media]:
-    """Those that are or will be had, of each content the first."""
-    kept = [media for media in sent if media.state not in REFUSED]
-    return sorted(
-        {_content(media): media for media in reversed(kept)}.values(), key=_by_time
-    )
+    """Those that are or will be available, the first one of each content."""
+    available = [media for media in sent if media.state not in REFUSED]
+    first = {_content(media): media for media in reversed(available)}
+    return sorted(first.values(), key=_by_time)
 
 
 def _content(media: Media) -> object:
-    """What tells whether two are the same photo: the digest where there is one."""
+    """Equal for two files that are the same photo: the digest where there is one."""
     return media.sha256 or media.announced_sha256 or media.id
 
 
@@ -206,7 +203,7 @@ def _as_data(photo: SentPhoto) -> dict[str, Any]:
     media = photo.media
     return {
         "id": str(media.id),
-        # The address that everybody may have; "" where a link is to be signed.
+        # The public address, or "" where a signed link is needed.
         "public_url": public_address(media),
         "link_version": media.link_version,
         "state": media.state,

@@ -1,9 +1,8 @@
-"""What is said again of a message that is known: content replaces its absence, two contents are
-both kept.
+"""Several reports of one message: content replaces its absence, different contents are all saved.
 
 A provider may send «unsupported», a placeholder or an error first and the content later, under the
-same message id. The rows in the end depend neither on the order of the accounts nor on how
-deliveries bundle them.
+same message id. The resulting rows depend neither on the order of the reports nor on how deliveries
+bundle them.
 """
 
 from __future__ import annotations
@@ -20,21 +19,21 @@ from media_app.announce import Announcement, announce
 from media_app.identity import computed_id
 from media_app.inserts import insert_once
 from media_app.models import Media
-from messages_app import conversations
+from messages_app import rebuild_marks
 from messages_app.models import Attachment, Message, MessageVersion
 
 # Kinds that say only that there is something …
 ABSENT = frozenset({"unsupported", "media_placeholder", "unknown"})
 # … and kinds that are nothing without their file.
 FILES = frozenset({"image", "video", "audio", "document", "sticker"})
-# Of the same content, the account that sessions follow counts most.
+# Of the same content, a live report counts most: sessions are made of live messages.
 ORIGINS = (
     Message.Origin.HISTORY,
     Message.Origin.ECHO,
     Message.Origin.STANDBY,
     Message.Origin.LIVE,
 )
-# What a reader makes of an account, and may make better one day.
+# What a reader reads from the raw message; a later release may read more.
 READ = ("kind", "text", "payload", "refers_to", "errors")
 # What belongs to the content; all else of a message belongs to how it was sent.
 CONTENT = (*READ, "raw", "delivery_id")
@@ -45,7 +44,7 @@ SENDING = tuple(name for name in FIELDS if name not in CONTENT)
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class Report:
     """What one delivery says of a message: a row that is not saved, and its files."""
 
     message: Message
@@ -59,11 +58,11 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What tells two accounts of one message apart."""
+    """What tells two reports of one message apart."""
 
     digest: str
-    #: Whether it is more than the news that there was something.
-    is_there: bool
+    #: Whether it says more than that there was something.
+    has_content: bool
     has_lost: bool
     origin: str
     errors: str
@@ -71,29 +70,29 @@ class Content:
     @classmethod
     def of(
         cls,
-        said: Message | MessageVersion,
+        message: Message | MessageVersion,
         media_ids: Iterable[str],
         *,
         has_lost: bool = False,
     ) -> Content:
         files = sorted(media_ids)
-        parts = [said.kind, said.text, said.payload, said.refers_to, *files]
-        speaks = said.kind not in ABSENT | FILES and not has_lost
+        parts = [message.kind, message.text, message.payload, message.refers_to, *files]
+        is_complete = message.kind not in ABSENT | FILES and not has_lost
         return cls(
             digest=hashlib.sha256(json.dumps(parts).encode()).hexdigest(),
-            is_there=bool(files) or speaks,
+            has_content=bool(files) or is_complete,
             has_lost=has_lost,
-            origin=said.origin,
-            errors=said.errors,
+            origin=message.origin,
+            errors=message.errors,
         )
 
     @property
     def rank(self) -> tuple[object, ...]:
-        """The message shows the account of the highest rank. Where nothing else decides, the digest
+        """The message shows the report of the highest rank. Where nothing else decides, the digest
         does.
         """
         return (
-            self.is_there,
+            self.has_content,
             self.has_lost,
             ORIGINS.index(self.origin),
             self.digest,
@@ -101,53 +100,54 @@ class Content:
         )
 
 
-def merge(accounts: Sequence[Account]) -> None:
-    """Take in accounts of messages that have rows. In the caller's transaction."""
-    ids = [account.message.id for account in accounts]
+def merge(reports: Sequence[Report]) -> None:
+    """Merge reports into messages that have rows. In the caller's transaction."""
+    ids = [report.message.id for report in reports]
     rows = _with_files(Message.objects.defer("raw").filter(id__in=ids)).in_bulk()
-    for account in accounts:
-        row = rows[account.message.id]
-        if _is_from_nearer(account.message, row):
-            # Whatever it says: a message that came live, too, is live.
-            _show(account, SENDING)
-            conversations.note([row.id])
-            row.origin = account.message.origin
+    for report in reports:
+        row = rows[report.message.id]
+        if _has_better_origin(report.message, row):
+            # Whatever its content is: a message that also came live is live.
+            _update(report, SENDING)
+            rebuild_marks.mark_for_rebuild([row.id])
+            row.origin = report.message.origin
         shown, digests = _content_of(row)
-        new = account.content
-        # Nearly always it is the same once more, from another delivery.
+        new = report.content
+        # Nearly always it is the same content again, from another delivery.
         if new.digest not in digests or new.rank > shown.rank:
-            _merge(account, new)
+            _merge(report, new)
 
 
-def _merge(account: Account, new: Content) -> None:
-    row = _with_files(Message.objects.filter(id=account.message.id)).get()
+def _merge(report: Report, new: Content) -> None:
+    row = _with_files(Message.objects.filter(id=report.message.id)).get()
     shown, digests = _content_of(row)
     versions = list(row.versions.all())
     is_known = bool(versions) and new.digest in digests
-    if is_known or (shown.is_there and not new.is_there):
+    if is_known or (shown.has_content and not new.has_content):
         return
-    conversations.note([row.id])
-    if row.raw == account.message.raw:
-        # The same account, read once more by a reader that understands more of it.
+    rebuild_marks.mark_for_rebuild([row.id])
+    if row.raw == report.message.raw:
+        # The same report, read again by a release that reads more of it.
         MessageVersion.objects.filter(
             id__in=[each.id for each in versions if each.raw == row.raw]
         ).delete()
-        _show(account, READ)
+        _update(report, READ)
         if len(versions) > 1:
-            insert_once([_version(account, new)], unchanged="digest")
+            insert_once([_version(report, new)], unchanged="digest")
     else:
-        if shown.is_there and shown.digest != new.digest:
-            former = (
-                [] if versions else [_version(Account(row, ()), shown, _named(row))]
-            )
-            insert_once([*former, _version(account, new)], unchanged="digest")
+        if shown.has_content and shown.digest != new.digest:
+            both = [_version(report, new)]
+            if not versions:
+                both.append(_version(Report(row, ()), shown, _named_files(row)))
+            insert_once(both, unchanged="digest")
         if new.rank > shown.rank:
-            _show(account, CONTENT if _is_from_nearer(row, account.message) else FIELDS)
-    _attach(row, account.files, is_there=shown.is_there or new.is_there)
-    conversations.note([row.id])
+            keeps_origin = _has_better_origin(row, report.message)
+            _update(report, CONTENT if keeps_origin else FIELDS)
+    _attach(row, report.files, has_content=shown.has_content or new.has_content)
+    rebuild_marks.mark_for_rebuild([row.id])
 
 
-def _is_from_nearer(one: Message, other: Message) -> bool:
+def _has_better_origin(one: Message, other: Message) -> bool:
     return ORIGINS.index(one.origin) > ORIGINS.index(other.origin)
 
 
@@ -155,13 +155,11 @@ def _content_of(row: Message) -> tuple[Content, set[str]]:
     """The content that a message shows, and the digests of all that it has."""
     versions = [Content.of(each, each.media_ids) for each in row.versions.all()]
     if versions:
-        return max(versions, key=lambda each: each.rank), {
-            each.digest for each in versions
-        }
+        shown = max(versions, key=lambda each: each.rank)
+        return shown, {each.digest for each in versions}
     files = [attachment.media for attachment in row.attachments.all()]
-    content = Content.of(
-        row, _named(row), has_lost=any(not media.is_named for media in files)
-    )
+    has_lost = any(not media.is_named for media in files)
+    content = Content.of(row, _named_files(row), has_lost=has_lost)
     return content, {content.digest}
 
 
@@ -172,7 +170,7 @@ def _with_files(messages: QuerySet[Message]) -> QuerySet[Message]:
     )
 
 
-def _named(row: Message) -> list[str]:
+def _named_files(row: Message) -> list[str]:
     return [
         str(attachment.media_id)
         for attachment in row.attachments.all()
@@ -180,51 +178,48 @@ def _named(row: Message) -> list[str]:
     ]
 
 
-def _show(account: Account, fields: Sequence[str]) -> None:
-    values = {name: getattr(account.message, name) for name in fields}
-    Message.objects.filter(id=account.message.id).update(**values)
+def _update(report: Report, fields: Sequence[str]) -> None:
+    values = {name: getattr(report.message, name) for name in fields}
+    Message.objects.filter(id=report.message.id).update(**values)
 
 
 def _version(
-    account: Account, content: Content, media_ids: Sequence[str] | None = None
+    report: Report, content: Content, media_ids: Sequence[str] | None = None
 ) -> MessageVersion:
-    said = account.message
-    named = (
-        [str(file.id) for file in account.files if not file.lost]
-        if media_ids is None
-        else media_ids
-    )
+    message = report.message
+    if media_ids is None:
+        media_ids = [str(file.id) for file in report.files if not file.lost]
     return MessageVersion(
-        id=computed_id("version", str(said.id), content.digest),
-        message_id=said.id,
+        id=computed_id("version", str(message.id), content.digest),
+        message_id=message.id,
         digest=content.digest,
-        origin=said.origin,
-        **{name: getattr(said, name) for name in READ},
-        media_ids=list(named),
-        received_at=said.received_at,
-        delivery_id=said.delivery_id,
-        raw=said.raw,
+        origin=message.origin,
+        **{name: getattr(message, name) for name in READ},
+        media_ids=list(media_ids),
+        received_at=message.received_at,
+        delivery_id=message.delivery_id,
+        raw=message.raw,
     )
 
 
-def _attach(row: Message, files: Sequence[Announcement], *, is_there: bool) -> None:
-    """The message has the files of all its versions; of what is there, none is lost."""
+def _attach(row: Message, files: Sequence[Announcement], *, has_content: bool) -> None:
+    """Attach the files of all versions; lost ones only where the message has no content."""
     former = {attachment.media_id for attachment in row.attachments.all()}
     announce(files, anew={file.id for file in files} - former)
     known = Media.objects.in_bulk(former | {file.id for file in files})
-    media = [each for each in known.values() if each.is_named or not is_there]
+    media = [each for each in known.values() if each.is_named or not has_content]
     ordered = sorted(media, key=lambda each: (each.position, str(each.id)))
     row.attachments.all().delete()
     Attachment.objects.bulk_create(
         Attachment(message_id=row.id, position=position, media_id=each.id)
         for position, each in enumerate(ordered)
     )
-    _forget(known.keys() - {each.id for each in media})
+    _delete_lost(known.keys() - {each.id for each in media})
 
 
-def _forget(lost: Iterable[UUID]) -> None:
-    """Rows of files that were said to be lost, and came after all: nothing was ever kept of
-    them.
+def _delete_lost(lost: Iterable[UUID]) -> None:
+    """Delete the rows of files that were reported as lost and came after all: nothing of them was
+    ever stored.
     """
     attached = Attachment.objects.filter(media=OuterRef("pk"))
     Media.objects.filter(

@@ -1,6 +1,6 @@
-"""The door for deliveries: verify, keep, answer. Nothing is parsed here.
+"""The webhook endpoints: verify a delivery, store it, answer. Nothing is parsed here.
 
-What can't be read today is replayed tomorrow; what is not committed is not acknowledged.
+A delivery that can't be read can be replayed later; one that is not committed is not acknowledged.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from django.views.decorators.csrf import csrf_exempt
 from media_app.database_errors import described
 from media_app.failpoints import reached
 from messages_app.models import Delivery
+from messages_app.notifier import notifier
 from messages_app.providers import IncomingRequest, provider_of
 from messages_app.refusals import refusals
-from messages_app.waker import waker
 
 log = logging.getLogger(__name__)
 
-# Connections of their own: pages that are slow, or wait for a lock, can't use them up.
+# Connections of their own: slow pages, or pages that wait for a lock, can't use them up.
 DATABASE = "webhooks"
-# Of a body that is refused unread, so much is taken that an honest sender gets to see the answer.
+# So much of a refused body is read: a sender that still writes does not see the answer.
 DRAINED_BYTES = 1024 * 1024
 RETRY_AFTER_SECONDS = 10
 _CHUNK = 64 * 1024
@@ -36,12 +36,12 @@ class BodyTooLargeError(Exception):
 
 
 class BodyBrokenError(Exception):
-    """The body ended early, or its chunks are none."""
+    """The body ended early, or its chunks are malformed."""
 
 
 @csrf_exempt
 def receive(request: HttpRequest, endpoint: str) -> HttpResponse:
-    """Keep a signed delivery and answer 200.
+    """Store a signed delivery and answer 200.
 
     400 cut off, 403 unsigned, 413 too large, 503 when it can't be committed: send it again.
     """
@@ -61,15 +61,15 @@ def receive(request: HttpRequest, endpoint: str) -> HttpResponse:
         return HttpResponseNotAllowed(
             ["GET", "POST"] if provider.has_handshake else ["POST"]
         )
-    # Before the body: strangers must not make us hold and decode what they send.
+    # Before the body: a sender without a signature must not make us hold and decode it.
     if refusal := provider.refusal_of_headers(request.headers):
         _drain(_stream(request))
-        refusals.tell(endpoint, refusal, using=DATABASE)
+        refusals.record(endpoint, refusal, using=DATABASE)
         return _refuse(403, "The signature is missing or wrong.")
     try:
         body = _read(request, provider.max_bytes)
     except BodyTooLargeError:
-        # What is left of the body stays unread; the server closes the connection over it.
+        # The rest of the body stays unread; the server closes the connection.
         return _refuse(413, f"A delivery may have {provider.max_bytes:,} bytes.")
     except BodyBrokenError:
         return _refuse(400, "The body could not be read to its end.")
@@ -77,11 +77,11 @@ def receive(request: HttpRequest, endpoint: str) -> HttpResponse:
     query = request.META.get("QUERY_STRING", "")
     incoming = _incoming(request, content_type, body)
     if not provider.is_genuine(incoming):
-        refusals.tell(endpoint, provider.refusal(incoming), using=DATABASE)
+        refusals.record(endpoint, provider.refusal(incoming), using=DATABASE)
         return _refuse(403, "The signature is missing or wrong.")
     reached("webhook_before_commit")
     try:
-        Delivery.objects.using(DATABASE).keep(
+        Delivery.objects.using(DATABASE).store(
             endpoint=endpoint, content_type=content_type, query=query, body=body
         )
     except Error as error:
@@ -93,14 +93,14 @@ def receive(request: HttpRequest, endpoint: str) -> HttpResponse:
         response["Retry-After"] = str(RETRY_AFTER_SECONDS)
         return response
     reached("webhook_after_commit")
-    waker.wake()
+    notifier.notify()
     reached("webhook_after_hint")
     answer, answer_type = provider.acknowledgement
     return HttpResponse(answer, content_type=answer_type)
 
 
 def _incoming(request: HttpRequest, content_type: str, body: bytes) -> IncomingRequest:
-    # The path as it came: the signature covers its bytes, not what Django makes of them.
+    # The path as it was sent: the signature covers these bytes, not Django's decoded path.
     path = request.META.get("RAW_URI") or request.get_full_path()
     return IncomingRequest(
         path=path, content_type=content_type, headers=request.headers, body=body
@@ -108,10 +108,10 @@ def _incoming(request: HttpRequest, content_type: str, body: bytes) -> IncomingR
 
 
 def _stream(request: HttpRequest) -> BinaryIO:
-    """The body to come."""
+    """The unread body."""
     length = request.META.get("CONTENT_LENGTH") or ""
     if not length and request.META.get("wsgi.input_terminated"):
-        # Django takes a body without a length for an empty one; the server knows where it ends.
+        # Django reads nothing of a body without a length; the server knows where it ends.
         return cast(BinaryIO, request.META["wsgi.input"])
     return cast(BinaryIO, request)
 
@@ -145,7 +145,7 @@ def _parts(stream: BinaryIO, limit: int) -> Iterator[bytes]:
         try:
             part = stream.read(min(_CHUNK, limit))
         except Exception as error:
-            # Each server has errors of its own for this.
+            # Each server raises errors of its own here.
             raise BodyBrokenError from error
         if not part:
             return

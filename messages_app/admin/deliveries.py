@@ -43,7 +43,7 @@ def replay(
 ) -> None:
     """Have deliveries read again, and say so."""
     count = deliveries.replay()
-    awake = jobs.wake_inbox()
+    awake = jobs.enqueue_drain()
     said = "1 delivery is" if count == 1 else f"{count} deliveries are"
     when = "now" if awake else "as soon as the queue answers again"
     admin_.message_user(

@@ -11,7 +11,7 @@ from django.utils.html import format_html
 
 from media_app.admin.machine_owned import MachineOwnedAdmin, change_url
 from media_app.admin.times import moment_of
-from messages_app import conversations, outbox
+from messages_app import outbox_queues, rebuilds
 from messages_app.models import SessionRebuild
 
 
@@ -53,8 +53,8 @@ class SessionRebuildAdmin(MachineOwnedAdmin):
         """
         ids = list(queryset.values_list("pk", flat=True))
         SessionRebuild.objects.filter(id__in=ids).retry_now()
-        if conversations.rebuild():
-            outbox.wake()
+        if rebuilds.rebuild_due():
+            outbox_queues.enqueue_senders()
         left = SessionRebuild.objects.filter(id__in=ids).count()
         if left:
             self.message_user(

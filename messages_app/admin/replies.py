@@ -18,7 +18,7 @@ from media_app.admin.machine_owned import MachineOwnedAdmin, change_url
 from media_app.admin.tiles import sender_name
 from media_app.admin.times import moment, moment_of, moment_tag
 from media_app.models import Media
-from messages_app import outbox
+from messages_app import outbox_queues, outbox_results, timing
 from messages_app.admin.raw import as_text, pretty_json
 from messages_app.models import OutboxItem
 from messages_app.summaries import without_links
@@ -75,7 +75,7 @@ def may_go_again(item: OutboxItem, now: datetime) -> bool:
     """Whether staff have something to decide: for so long as its contact may be answered."""
     is_in_time = (
         item.kind == OutboxItem.Kind.HAND_OVER
-        or now - item.session.last_at <= outbox.WINDOW
+        or now - item.session.last_at <= timing.REPLY_WINDOW
     )
     return item.state in (State.FAILED, State.UNKNOWN) and is_in_time
 
@@ -175,7 +175,7 @@ class OutboxItemAdmin(MachineOwnedAdmin):
         )
         now = datetime.now(UTC)
         again = sum(
-            outbox.send_again(item) for item in items if may_go_again(item, now)
+            outbox_results.send_again(item) for item in items if may_go_again(item, now)
         )
         if not again:
             said = (
@@ -280,7 +280,7 @@ def may_give_links(admin_: MachineOwnedAdmin, request: HttpRequest) -> bool:
 
 def tell_of_sending(admin_: MachineOwnedAdmin, request: HttpRequest, said: str) -> None:
     """Wake the senders, and say when what is ``said`` happens."""
-    awake = outbox.wake()
+    awake = outbox_queues.enqueue_senders()
     ending = "now." if awake else "as soon as the queue answers again."
     admin_.message_user(
         request,

@@ -22,7 +22,12 @@ from media_app.admin.machine_owned import MachineOwnedAdmin, change_url
 from media_app.admin.tiles import Tile, sender_name, tile
 from media_app.admin.times import moment_of
 from media_app.models import Media
-from messages_app import conversations, outbox, replies
+from messages_app import (
+    outbox_queues,
+    outbox_results,
+    rebuilds,
+    replies,
+)
 from messages_app.admin.filters import ContactFilter
 from messages_app.admin.replies import (
     fate,
@@ -34,9 +39,9 @@ from messages_app.admin.replies import (
 )
 from messages_app.models import OutboxItem, PhotoSession
 from messages_app.summaries import (
-    Holding,
+    PhotoCounts,
     as_text,
-    holding_of,
+    counts_of,
     sent_in,
     summarize,
     with_links,
@@ -67,12 +72,14 @@ def session_badge(session: PhotoSession) -> str:
     return badge(words, _TONES.get(session.state, "quiet"))
 
 
-def in_words(holding: Holding) -> str:
+def count_text(counts: PhotoCounts) -> str:
     """As the contact is told, and what was sent more than once: ``3 photos, 1 too large, 1 sent
     again``.
     """
-    said = replies.in_words(holding)
-    return f"{said}, {holding.duplicates} sent again" if holding.duplicates else said
+    text = replies.count_text(counts)
+    if counts.duplicates:
+        text += f", {counts.duplicates} sent again"
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +87,7 @@ class Shown:
     """What lists and pages show of a session beside its own fields."""
 
     session: PhotoSession
-    holding: str
+    photos: str
     tiles: list[Tile]
 
     @property
@@ -110,7 +117,7 @@ def shown(sessions: Iterable[PhotoSession]) -> list[Shown]:
     return [
         Shown(
             session,
-            in_words(holding_of(session, sent[session.id])),
+            count_text(counts_of(session, sent[session.id])),
             [tile(media, sender=session.contact.name) for media in sent[session.id]],
         )
         for session in rows
@@ -235,7 +242,7 @@ class PhotoSessionAdmin(MachineOwnedAdmin):
         chosen = PhotoSession.objects.filter(
             id__in=queryset.values("pk"), state=State.SUBMITTED
         )
-        again = sum(outbox.resend_summary(session) for session in chosen)
+        again = sum(outbox_results.resend_summary(session) for session in chosen)
         if again:
             tell_of_sending(
                 self,
@@ -257,10 +264,10 @@ class PhotoSessionAdmin(MachineOwnedAdmin):
         became: str,
     ) -> None:
         chosen = list(PhotoSession.objects.filter(id__in=queryset.values("pk")))
-        decided = sum(conversations.decide(session, verb) for session in chosen)
+        decided = sum(rebuilds.decide(session, verb) for session in chosen)
         if decided:
             # Whether or not the queue answers: the sweeper sends what is owed.
-            outbox.wake()
+            outbox_queues.enqueue_senders()
             count = (
                 "The session is" if decided == 1 else f"Each of {decided} sessions is"
             )
@@ -354,7 +361,7 @@ class PhotoSessionAdmin(MachineOwnedAdmin):
 
     @admin.display(description="Photos")
     def photos(self, session: Any) -> str:
-        return format_html('<span class="strong">{}</span>', session.shown.holding)
+        return format_html('<span class="strong">{}</span>', session.shown.photos)
 
     @admin.display(description="Contact", ordering="contact__name")
     def contact_link(self, session: PhotoSession) -> str:

@@ -12,8 +12,8 @@ from media_app.identity import owner_name
 
 class ContactQuerySet(models.QuerySet["Contact"]):
     def hold(self, is_held: bool) -> int:
-        """Keep all that these contacts sent from being deleted, or no longer. Returns how many it
-        changed.
+        """Protect all that these contacts sent from being deleted, or no longer. Returns how many
+        contacts it changed.
         """
         return self.exclude(is_held=is_held).update(is_held=is_held)
 
@@ -43,12 +43,10 @@ class Contact(models.Model):
     def __str__(self) -> str:
         return self.name or str(self.id)
 
-    def absorb(
+    def update_forward(
         self, name: str, named_at: datetime | None, last_message_at: datetime | None
     ) -> None:
-        """Take over a name and a time where they are later; equal times are settled by the name
-        itself.
-        """
+        """Set a name and a time where they are later. At equal times the greater name wins."""
         if (
             name
             and named_at

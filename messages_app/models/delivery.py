@@ -1,4 +1,4 @@
-"""The inbox: requests as they came, what could not be read of them, and who reads."""
+"""The inbox: requests as they came, what could not be read of them, the drainer's lease."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -14,12 +13,14 @@ from django.db import OperationalError, connections, models, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from messages_app.timing import DRAIN_LEASE, WRITER_TURN_SECONDS
+
 if TYPE_CHECKING:
     from uuid import UUID
 
 
 # Spelled out: the ORM can't count up on conflict, and takes three times as long for one row.
-_KEEP = """
+_STORE = """
     INSERT INTO messages_app_delivery (id, endpoint, content_type, query, body)
     VALUES (%s, %s, %s, %s, %s)
     ON CONFLICT (id) DO UPDATE SET
@@ -27,20 +28,18 @@ _KEEP = """
 """
 
 _turn = Lock()
-# A provider waits about 10 s; SQLite's own wait for other processes comes after this one.
-TURN_SECONDS = 4.0
 
 
 @contextmanager
 def _own_turn(vendor: str) -> Iterator[None]:
-    """SQLite's writers sleep and race for its one lock; in a line of our own each waits its turn.
+    """SQLite's writers sleep and compete for its one lock; here those of one process wait in line.
 
-    Raises OperationalError when it does not come within TURN_SECONDS.
+    Raises OperationalError when the turn does not come within WRITER_TURN_SECONDS.
     """
     if vendor != "sqlite":
         yield
         return
-    if not _turn.acquire(timeout=TURN_SECONDS):
+    if not _turn.acquire(timeout=WRITER_TURN_SECONDS):
         raise OperationalError(
             "the database is locked: this process's own writers wait in a line"
         )
@@ -51,13 +50,11 @@ def _own_turn(vendor: str) -> Iterator[None]:
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
-    """The verbs of the inbox."""
-
-    def keep(
+    def store(
         self, *, endpoint: str, content_type: str, query: str, body: bytes
     ) -> None:
-        """Commit a request as it came; one seen before only counts up. One INSERT, no more: senders
-        wait for it.
+        """Commit a request as it came; one seen before is only counted. A single INSERT, because
+        the provider waits for it.
 
         Raises django.db.Error when it could not be committed.
         """
@@ -65,7 +62,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         connection = connections[self.db]
         connection.ensure_connection()
         with _own_turn(connection.vendor), connection.cursor() as cursor:
-            cursor.execute(_KEEP, [id, endpoint, content_type[:200], query, body])
+            cursor.execute(_STORE, [id, endpoint, content_type[:200], query, body])
 
     def due(self) -> DeliveryQuerySet:
         """Deliveries not read yet, the oldest first."""
@@ -77,7 +74,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
 
 class Delivery(models.Model):
-    """One webhook request as it came. Truth: everything above can be read from it again."""
+    """One webhook request as it came. All other rows can be read from it again."""
 
     class State(models.TextChoices):
         RECEIVED = "received", "not read yet"
@@ -119,7 +116,7 @@ class Delivery(models.Model):
 
 
 class QuarantinedItem(models.Model):
-    """A part of a delivery that could not be read. Its neighbours were; it can be replayed."""
+    """A part of a delivery that could not be read. The other parts were; it can be replayed."""
 
     # uuid5 of delivery and path: a second failure is the same item.
     id = models.UUIDField(primary_key=True, editable=False)
@@ -173,7 +170,7 @@ class DeliveryNotice(models.Model):
 class DrainLease(models.Model):
     """The one row that says who drains the inbox. There is one drainer at a time."""
 
-    DURATION = timedelta(seconds=45)
+    DURATION = DRAIN_LEASE
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     token = models.UUIDField(null=True)
@@ -183,19 +180,20 @@ class DrainLease(models.Model):
         return f"until {self.until}"
 
     @classmethod
-    def take(cls) -> UUID | None:
-        """The token of a fresh lease, or None while somebody else has it."""
+    def acquire(cls) -> UUID | None:
+        """The token of a new lease, or None while another drainer holds it."""
         token = uuid.uuid4()
-        if cls._take(token) or (
-            cls.objects.get_or_create(id=1)[1] and cls._take(token)
-        ):
+        if cls._acquire(token):
+            return token
+        _, created = cls.objects.get_or_create(id=1)
+        if created and cls._acquire(token):
             return token
         return None
 
     @classmethod
-    def _take(cls, token: UUID) -> bool:
+    def _acquire(cls, token: UUID) -> bool:
         free = cls.objects.filter(Q(until=None) | Q(until__lt=Now()), id=1)
-        # Looked at first, and no waiting for its lock: its holder may be in the middle of a batch.
+        # Checked first, and without waiting for its lock: the holder may be within a batch.
         if not free.exists():
             return False
         with transaction.atomic():
@@ -206,7 +204,7 @@ class DrainLease(models.Model):
 
     @classmethod
     def renew(cls, token: UUID) -> bool:
-        """Prolong it; False when it was lost. Nobody else can take it before the caller's
+        """Prolong it; False when it was lost. Nobody else can acquire it before the caller's
         transaction ends.
         """
         return (

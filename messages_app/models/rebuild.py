@@ -1,8 +1,6 @@
-"""Conversations whose sessions do not know yet all that was said."""
+"""Conversations with messages that are not in their sessions yet."""
 
 from __future__ import annotations
-
-from datetime import timedelta
 
 from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
@@ -11,41 +9,33 @@ from django.db.models.functions import Now
 from media_app.models import Media
 from messages_app.models.contact import Contact
 from messages_app.models.message import Attachment
-
-# Whoever takes one has so long to rebuild it.
-LEASE = timedelta(seconds=60)
-FIRST_PAUSE = timedelta(seconds=30)
-LONGEST_PAUSE = timedelta(hours=1)
+from messages_app.timing import REBUILD_LEASE, rebuild_pause
 
 
 class SessionRebuildQuerySet(models.QuerySet["SessionRebuild"]):
     def ready(self) -> SessionRebuildQuerySet:
-        """Those that wait for no file. Its type is known once it is stored; one that was deleted
-        has none.
+        """Those that wait for no file. A file's type is known once it is stored; a deleted file has
+        none.
         """
         is_known = Q(media__state__in=(Media.State.STORED, Media.State.DELETED))
         known = Attachment.objects.filter(is_known, id=OuterRef("attachment"))
         return self.filter(Q(attachment=None) | Exists(known))
 
     def fresh(self) -> SessionRebuildQuerySet:
-        """Those that will be rebuilt in a moment: they have not failed yet."""
+        """Those that have not failed yet: they will be rebuilt at once."""
         return self.ready().filter(error="")
 
     def failing(self) -> SessionRebuildQuerySet:
         return self.exclude(error="")
 
     def due(self) -> SessionRebuildQuerySet:
-        """Those to rebuild now; those that were tried least come first."""
+        """Those to rebuild now, the least tried first."""
         return self.ready().filter(not_before__lte=Now()).order_by("attempts", "id")
 
     def failed(self, error: str) -> None:
-        """These could not be rebuilt: each is tried again after a pause that doubles each time, up
-        to an hour.
-        """
+        """These could not be rebuilt: each is tried again after its pause."""
         for row in self:
-            pause = min(
-                FIRST_PAUSE * 2.0 ** min(max(row.attempts - 1, 0), 10), LONGEST_PAUSE
-            )
+            pause = rebuild_pause(row.attempts)
             self.filter(id=row.id).update(error=error, not_before=Now() + pause)
 
     def retry_now(self) -> int:
@@ -54,10 +44,10 @@ class SessionRebuildQuerySet(models.QuerySet["SessionRebuild"]):
 
 
 class SessionRebuild(models.Model):
-    """Something was said in this conversation that its sessions do not contain yet.
+    """A conversation has messages that its sessions do not contain yet.
 
-    Written in the transaction of the messages, deleted in the transaction of the rebuilt sessions:
-    whatever happens in between, the messages and their files are kept, and the sessions follow.
+    Created in the transaction of the messages, deleted in the transaction of the rebuilt sessions:
+    whatever happens in between, the messages and their files are stored, and the sessions follow.
     """
 
     contact = models.ForeignKey(
@@ -93,13 +83,13 @@ class SessionRebuild(models.Model):
         return f"{self.contact} since {self.since:%d %b %Y, %H:%M}"
 
     @classmethod
-    def take(cls, limit: int) -> list[SessionRebuild]:
-        """Due ones that nobody else rebuilds. The attempt is counted and committed before it is
-        made.
+    def claim(cls, limit: int) -> list[SessionRebuild]:
+        """Due ones that no other process rebuilds, in the caller's transaction: the attempt is
+        counted and committed before it is made.
         """
         free = cls.objects.due().select_for_update(skip_locked=True)
         rows = list(free[:limit])
         cls.objects.filter(id__in=[row.id for row in rows]).update(
-            attempts=F("attempts") + 1, not_before=Now() + LEASE
+            attempts=F("attempts") + 1, not_before=Now() + REBUILD_LEASE
         )
         return rows

@@ -1,20 +1,18 @@
-"""Webhooks that were refused although somebody signed them: most of all a wrong setting of ours."""
+"""Webhooks that were refused although they are signed: mostly by a wrong setting of ours."""
 
 from __future__ import annotations
-
-from datetime import timedelta
 
 from django.db import models
 from django.db.models import F
 from django.db.models.functions import Now
+
+from messages_app.timing import REFUSAL_COUNT_PERIOD
 
 
 class WebhookRefusal(models.Model):
     """How often an endpoint has refused webhooks for one cause, and when last. A day without one
     ends the count.
     """
-
-    COUNTED_FOR = timedelta(days=1)
 
     endpoint = models.CharField(max_length=32)
     #: One of ``providers.Cause``.
@@ -37,7 +35,7 @@ class WebhookRefusal(models.Model):
     ) -> None:
         """Count some more, over this database connection. Raises django.db.Error."""
         rows = cls.objects.using(using)
-        rows.filter(last_at__lt=Now() - cls.COUNTED_FOR).delete()
+        rows.filter(last_at__lt=Now() - REFUSAL_COUNT_PERIOD).delete()
         row, _ = rows.get_or_create(
             endpoint=endpoint, cause=cause, defaults={"reason": reason}
         )

@@ -14,7 +14,7 @@ from django.db.models import F
 
 from media_app.ingest import ingest_next
 from media_app.models import Media
-from messages_app import conversations, inbox, outbox
+from messages_app import inbox, outbox, outbox_results, session_timers
 from messages_app.models import Delivery, OutboxItem, PhotoSession, SessionRebuild
 from simulator.customer import Customer
 from simulator.deliveries import SignedRequest
@@ -72,7 +72,7 @@ def time_passes() -> None:
         not_before=F("not_before") - timedelta(hours=1)
     )
     SessionRebuild.objects.update(not_before=F("not_before") - timedelta(hours=1))
-    outbox.overdue()
+    outbox_results.finish_overdue()
 
 
 def recover() -> None:
@@ -82,7 +82,7 @@ def recover() -> None:
         inbox.drain()
         while ingest_next():
             pass
-        conversations.settle()
+        session_timers.recheck_unsettled()
         outbox.send_due()
         waiting = OutboxItem.objects.filter(state__in=(State.QUEUED, State.SENDING))
         if not (waiting.exists() or Delivery.objects.due().exists()):
@@ -161,7 +161,7 @@ def test_one_whose_fate_is_unknown_goes_again_when_staff_say_so(
     (item,) = OutboxItem.objects.filter(state=State.UNKNOWN)
     assert "may have arrived" in item.last_error
     before = len(said())
-    assert outbox.send_again(item)
+    assert outbox_results.send_again(item)
     recover()
     assert len(said()) == before + 1
     item.refresh_from_db()

@@ -27,7 +27,7 @@ from media_app.retry import MIN_ATTEMPTS
 from media_app.storage import media_storage
 from media_app.storage.base import MARKER
 from mediahub.env import BASE_DIR
-from messages_app import inbox
+from messages_app import delivery_batches, inbox
 from messages_app.models import Delivery
 from simulator.content import Kind, content
 from simulator.deliveries import SignedRequest
@@ -193,7 +193,7 @@ def it_is_replayed() -> None:
 
 def it_was_tried_twice_and_is_read_alone() -> None:
     it_is_posted()
-    Delivery.objects.update(attempts=inbox.ALONE_FROM)
+    Delivery.objects.update(attempts=delivery_batches.ALONE_FROM)
 
 
 def part_of_it_is_known() -> None:
@@ -203,7 +203,7 @@ def part_of_it_is_known() -> None:
 
 def part_of_it_is_known_and_it_is_read_alone() -> None:
     part_of_it_is_known()
-    Delivery.objects.due().update(attempts=inbox.ALONE_FROM)
+    Delivery.objects.due().update(attempts=delivery_batches.ALONE_FROM)
 
 
 def others_wait_with_it() -> None:
@@ -593,7 +593,7 @@ def test_a_delivery_whose_readers_die_as_often_as_they_may_is_read_whole(
     converges(
         it_is_posted,
         inbox.drain,
-        *[point] * (1 if ends_it else inbox.QUARANTINED_FROM - 1),
+        *[point] * (1 if ends_it else delivery_batches.QUARANTINED_FROM - 1),
     )
 
 

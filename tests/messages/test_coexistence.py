@@ -11,7 +11,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from media_app.models import Media
-from messages_app import conversations, inbox, outbox
+from messages_app import inbox, outbox, outbox_results, rebuilds
 from messages_app.models import (
     Contact,
     ContactOwner,
@@ -220,7 +220,7 @@ def test_a_reply_never_takes_a_conversation_over(taker: SimulatedProvider) -> No
     item.refresh_from_db()
     assert (item.state, item.last_error) == ("failed", outbox.HELD_BY_ANOTHER_APP)
     # Staff may decide to.
-    outbox.send_again(item)
+    outbox_results.send_again(item)
     assert outbox.send_due() == 1
 
 
@@ -250,7 +250,7 @@ def test_what_the_business_sent_is_in_no_session() -> None:
 
 
 def test_the_history_rebuilds_no_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversations, "rebuild", lambda: 0)
+    monkeypatch.setattr(rebuilds, "rebuild_due", lambda: 0)
     hear(history(image("wamid.1")), echo(image("wamid.2")))
     assert not SessionRebuild.objects.exists()
     hear(meta(image("wamid.3")))

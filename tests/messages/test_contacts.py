@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from messages_app.contacts import Sighting, own_id, resolve
+from messages_app.contacts import SenderObservation, own_id, resolve
 from messages_app.models import Contact, ContactOwner, Message
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -29,8 +29,10 @@ def at(seconds: int) -> datetime:
     return NOON + timedelta(seconds=seconds)
 
 
-def seen(*owners: str, name: str = "", second: int | None = None) -> Sighting:
-    return Sighting(owners=owners, name=name, at=None if second is None else at(second))
+def seen(*owners: str, name: str = "", second: int | None = None) -> SenderObservation:
+    return SenderObservation(
+        owners=owners, name=name, at=None if second is None else at(second)
+    )
 
 
 def people() -> list[tuple[object, ...]]:
@@ -155,10 +157,10 @@ def test_two_who_meet_one_person_at_once_make_one_contact_with_the_latest_name(
     ]
 
 
-def meet(sighting: Sighting) -> None:
+def meet(observation: SenderObservation) -> None:
     try:
         with transaction.atomic():
-            resolve([sighting])
+            resolve([observation])
     finally:
         connection.close()
 
@@ -167,9 +169,9 @@ OWNERS = [f"whatsapp:+1555000000{number}" for number in range(4)] + [
     "whatsapp:US.1",
     "whatsapp:US.2",
 ]
-sightings = st.lists(
+observations = st.lists(
     st.builds(
-        Sighting,
+        SenderObservation,
         owners=st.lists(
             st.sampled_from(OWNERS), min_size=1, max_size=3, unique=True
         ).map(tuple),
@@ -185,18 +187,20 @@ sightings = st.lists(
 def test_any_order_and_any_batches_of_sightings_end_in_the_same_contacts(
     data: st.DataObject,
 ) -> None:
-    told = data.draw(sightings)
+    told = data.draw(observations)
     other = data.draw(st.permutations(told))
     cuts = data.draw(st.lists(st.integers(0, len(told)), max_size=3))
     assert _end_of([told]) == _end_of(_cut(other, cuts))
 
 
-def _cut(told: Sequence[Sighting], cuts: Sequence[int]) -> list[Sequence[Sighting]]:
+def _cut(
+    told: Sequence[SenderObservation], cuts: Sequence[int]
+) -> list[Sequence[SenderObservation]]:
     edges = [0, *sorted(cuts), len(told)]
     return [told[start:end] for start, end in pairwise(edges)]
 
 
-def _end_of(batches: Sequence[Sequence[Sighting]]) -> list[tuple[object, ...]]:
+def _end_of(batches: Sequence[Sequence[SenderObservation]]) -> list[tuple[object, ...]]:
     """The people after these batches, who are then forgotten."""
     with transaction.atomic():
         for batch in batches:

@@ -20,7 +20,16 @@ from pytest_django.fixtures import Settings
 
 from media_app.clock import database_now
 from media_app.models import Media
-from messages_app import conversations, inbox, outbox, session_rows
+from messages_app import (
+    conversations,
+    inbox,
+    outbox,
+    rebuild_marks,
+    rebuilds,
+    session_rows,
+    session_timers,
+    timing,
+)
 from messages_app.contacts import own_id
 from messages_app.models import (
     Attachment,
@@ -31,8 +40,8 @@ from messages_app.models import (
     PhotoSession,
     SessionRebuild,
 )
-from messages_app.sessions import GRACE
 from messages_app.summaries import summarize
+from messages_app.timing import LATE_PHOTO_GRACE
 from simulator.customer import Customer
 from simulator.provider import SimulatedProvider
 from simulator.shop import Shop
@@ -329,10 +338,10 @@ def test_whoever_was_too_late_and_was_asked_again_goes_on(
 def test_too_late_done_finds_the_session_that_swallowed_another() -> None:
     hear(picture(-9000), picture(-4000))
     age(sessions()[1], HOUR + 1)
-    conversations.expire()
+    session_timers.expire_silent()
     hear(text(-6500, "wait"))
     age(one(), HOUR + 1)
-    conversations.expire()
+    session_timers.expire_silent()
     hear(text(-5, "done"))
     assert stood() == [(State.EXPIRED, 2), (State.COLLECTING, 0)]
 
@@ -447,7 +456,7 @@ def test_a_correction_waits_for_the_pause_after_the_last_reply(
     correction = row.outbox.get(kind=Kind.CORRECTION)
     assert correction.state == OutboxItem.State.QUEUED
     assert last.sending_at is not None
-    assert correction.not_before == last.sending_at + session_rows.CORRECT_EVERY
+    assert correction.not_before == last.sending_at + timing.CORRECTION_DELAY
 
 
 def test_one_correction_follows_another_only_where_it_was_wrong_as_well(
@@ -471,15 +480,15 @@ def test_one_correction_follows_another_only_where_it_was_wrong_as_well(
 
 def test_a_photo_that_is_refused_later_is_corrected(shop: Shop) -> None:
     row = submitted(shop)
-    assert conversations.settle() == 1
+    assert session_timers.recheck_unsettled() == 1
     assert owed(row, queued=True) == []
     Media.objects.filter(id=row.media_ids[0]).update(
         state=Media.State.REJECTED, failure=Media.Failure.TOO_LARGE
     )
     Media.objects.filter(id=row.media_ids[1]).update(state=Media.State.STORED)
-    conversations.settle()
+    session_timers.recheck_unsettled()
     assert owed(row, queued=True) == ["correction", "hand_over"]
-    assert conversations.settle() == 0
+    assert session_timers.recheck_unsettled() == 0
 
 
 def test_a_photo_that_the_provider_lost_is_not_counted_and_its_reason_is_told(
@@ -528,7 +537,7 @@ def test_a_revoked_photo_is_kept_and_does_not_count(order: list[int]) -> None:
     for number in order:
         hear(said[number])
     row = one()
-    assert (row.state, len(row.message_ids), summarize(row).holding.photos) == (
+    assert (row.state, len(row.message_ids), summarize(row).counts.photos) == (
         State.AWAITING_DETAILS,
         3,
         1,
@@ -564,12 +573,12 @@ def test_duplicates_by_digest_are_no_news_to_the_contact(shop: Shop) -> None:
     row = one()
     assert (
         len(row.media_ids),
-        summarize(row).holding.photos,
-        summarize(row).holding.duplicates,
+        summarize(row).counts.photos,
+        summarize(row).counts.duplicates,
     ) == (3, 2, 1)
     hear(picture(3, bytes_of="one"))
     assert owed(row, queued=True) == []
-    assert summarize(one()).holding.duplicates == 2
+    assert summarize(one()).counts.duplicates == 2
 
 
 def test_a_reply_that_an_older_message_made_pointless_is_not_said() -> None:
@@ -637,7 +646,7 @@ def noted(*messages: Json) -> int:
         provider_message_id__in=[message["id"] for message in messages]
     )
     before = SessionRebuild.objects.count()
-    conversations.note(ids.values_list("id", flat=True))
+    rebuild_marks.mark_for_rebuild(ids.values_list("id", flat=True))
     return SessionRebuild.objects.count() - before
 
 
@@ -661,7 +670,7 @@ def test_a_session_that_is_over_is_rebuilt_by_what_was_on_its_way(
 ) -> None:
     settings.SESSION_START = "keyword"
     hear(text(0, "sell"), picture(1), text(2, "done"), text(3, "A scratch."))
-    on_its_way = int(GRACE.total_seconds()) + 2
+    on_its_way = int(LATE_PHOTO_GRACE.total_seconds()) + 2
     assert (noted(picture(on_its_way)), noted(text(HOUR, "Thank you"))) == (1, 0)
 
 
@@ -704,9 +713,9 @@ def test_an_error_in_a_session_costs_no_message(settings: Settings) -> None:
         == "Its sessions could not be rebuilt: TypeError. The log has the details."
     )
     settings.SESSION_WORDS_DONE = words
-    assert conversations.rebuild() == 0, "not before its pause is over"
+    assert rebuilds.rebuild_due() == 0, "not before its pause is over"
     time_passes()
-    assert conversations.rebuild() == 1
+    assert rebuilds.rebuild_due() == 1
     assert (stood(), owed(one())) == (
         [(State.AWAITING_DETAILS, 1)],
         ["ack", "question"],
@@ -730,7 +739,7 @@ def test_a_session_that_raises_stops_no_other_one() -> None:
     )
     broken(one())
     Media.objects.update(state=Media.State.STORED, content_type="image/jpeg")
-    assert (conversations.settle(), one(BOB).is_settled) == (1, True)
+    assert (session_timers.recheck_unsettled(), one(BOB).is_settled) == (1, True)
     hear(picture(2), picture(2, of=BOB))
     assert (stood(), stood(BOB)) == (
         [(State.AWAITING_DETAILS, 1)],
@@ -746,10 +755,11 @@ def test_silence_ends_the_sessions_beside_one_that_raises() -> None:
         hear(picture(-2 * HOUR, of=of), text(1 - 2 * HOUR, "done", of=of))
         age(one(of), HOUR + 1)
     broken(one())
-    assert (conversations.expire(), one(BOB).state) == (1, State.SUBMITTED)
-    assert (conversations.expire(), conversations.settle()) == (0, 1), (
-        "the one that raises waits for its rebuild"
-    )
+    assert (session_timers.expire_silent(), one(BOB).state) == (1, State.SUBMITTED)
+    assert (session_timers.expire_silent(), session_timers.recheck_unsettled()) == (
+        0,
+        1,
+    ), "the one that raises waits for its rebuild"
 
 
 def test_each_failure_doubles_the_pause() -> None:
@@ -761,18 +771,18 @@ def test_each_failure_doubles_the_pause() -> None:
         (row,) = SessionRebuild.objects.failing()
         pauses.append(round((row.not_before - database_now()).total_seconds(), -1))
         time_passes()
-        assert conversations.rebuild() == 0
+        assert rebuilds.rebuild_due() == 0
     assert pauses == [30, 60, 120]
 
 
 def test_a_decision_is_kept_although_its_session_raises(settings: Settings) -> None:
     hear(picture(0))
     words, settings.SESSION_WORDS_DONE = settings.SESSION_WORDS_DONE, None
-    assert conversations.decide(one(), Verb.CANCEL) is True
+    assert rebuilds.decide(one(), Verb.CANCEL) is True
     assert one().state == State.COLLECTING
     settings.SESSION_WORDS_DONE = words
     time_passes()
-    conversations.rebuild()
+    rebuilds.rebuild_due()
     assert one().state == State.CANCELLED
 
 
@@ -780,7 +790,7 @@ def test_nothing_is_said_before_the_sessions_are_rebuilt(shop: Shop) -> None:
     hear(picture(0))
     row = one()
     waiting = SessionRebuild.objects.create(
-        **asdict(session_rows.line_of(row)), since=row.started_at
+        **asdict(conversations.conversation_of(row)), since=row.started_at
     )
     assert outbox.send_due() == 0
     waiting.delete()
@@ -790,14 +800,14 @@ def test_nothing_is_said_before_the_sessions_are_rebuilt(shop: Shop) -> None:
 def test_all_unsettled_sessions_are_looked_at_in_turn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(conversations, "LOOKED_AT_ONCE", 2)
+    monkeypatch.setattr(session_timers, "SESSIONS_PER_PASS", 2)
     everybody = [f"whatsapp:+1433111{number:04}" for number in range(5)]
     hear(*(picture(number, of=of) for number, of in enumerate(everybody)))
     first = PhotoSession.objects.order_by("last_at")[0]
     Media.objects.filter(id__in=first.media_ids).update(
         state=Media.State.STORED, content_type="image/jpeg"
     )
-    assert [conversations.settle() for _ in range(3)] == [2, 2, 2]
+    assert [session_timers.recheck_unsettled() for _ in range(3)] == [2, 2, 2]
     first.refresh_from_db()
     assert first.is_settled
 
@@ -819,9 +829,9 @@ def stored(provider_media_id: str, content_type: str) -> None:
     Media.objects.filter(provider_media_id=provider_media_id).update(
         state=state, content_type=content_type
     )
-    conversations.rebuild()
-    conversations.settle()
-    conversations.rebuild()
+    rebuilds.rebuild_due()
+    session_timers.recheck_unsettled()
+    rebuilds.rebuild_due()
 
 
 @pytest.mark.parametrize(
@@ -926,7 +936,7 @@ def test_webhooks_that_swap_places_leave_no_photo_out(
 def test_whoever_never_answers_has_their_photos_handed_over(shop: Shop) -> None:
     hear(picture(-2 * HOUR), text(-2 * HOUR + 5, "done"))
     age(one(), HOUR + 1)
-    conversations.expire()
+    session_timers.expire_silent()
     assert (stood(), one().is_unanswered) == ([(State.SUBMITTED, 1)], True)
     assert owed(one()) == ["ack", "hand_over", "question"]
     outbox.send_due()
@@ -941,7 +951,7 @@ def test_whoever_never_answers_has_their_photos_handed_over(shop: Shop) -> None:
 def test_an_answer_that_was_still_under_way_is_handed_over_too(shop: Shop) -> None:
     hear(picture(-2 * HOUR), text(-2 * HOUR + 5, "done"))
     age(one(), HOUR + 1)
-    conversations.expire()
+    session_timers.expire_silent()
     outbox.send_due()
     hear(text(-2 * HOUR + 9, "no, skip"))
     outbox.send_due()
@@ -950,24 +960,24 @@ def test_an_answer_that_was_still_under_way_is_handed_over_too(shop: Shop) -> No
 
 def test_silence_ends_a_session_only_when_our_clock_says_so_too() -> None:
     hear(picture(-2 * HOUR))
-    assert (conversations.expire(), stood()) == (0, [(State.COLLECTING, 1)])
+    assert (session_timers.expire_silent(), stood()) == (0, [(State.COLLECTING, 1)])
     age(one(), HOUR + 1)
-    assert (conversations.expire(), stood()) == (1, [(State.EXPIRED, 1)])
+    assert (session_timers.expire_silent(), stood()) == (1, [(State.EXPIRED, 1)])
 
 
 def test_silence_is_none_while_something_is_unread() -> None:
     hear(picture(-2 * HOUR))
     age(one(), HOUR + 1)
     arrive(meta(picture(-2 * HOUR + 9)))
-    assert (conversations.expire(), stood()) == (0, [(State.COLLECTING, 1)])
+    assert (session_timers.expire_silent(), stood()) == (0, [(State.COLLECTING, 1)])
     inbox.drain()
-    assert (conversations.expire(), stood()) == (0, [(State.COLLECTING, 2)])
+    assert (session_timers.expire_silent(), stood()) == (0, [(State.COLLECTING, 2)])
 
 
 def test_a_late_photo_finds_the_session_that_silence_had_ended() -> None:
     hear(picture(-2 * HOUR))
     age(one(), HOUR + 1)
-    conversations.expire()
+    session_timers.expire_silent()
     hear(picture(-2 * HOUR + 9))
     assert stood() == [(State.COLLECTING, 2)]
 
@@ -982,15 +992,15 @@ def test_staff_decide_of_an_open_session_once(
     shop: Shop, verb: PhotoSession.Verb, state: str
 ) -> None:
     hear(picture(0))
-    assert conversations.decide(one(), verb) is True
-    assert conversations.decide(one(), Verb.CANCEL) is False
+    assert rebuilds.decide(one(), verb) is True
+    assert rebuilds.decide(one(), Verb.CANCEL) is False
     assert stood() == [(state, 1)]
     assert owed(one()) == (["ack", "hand_over"] if verb == Verb.CLOSE else ["ack"])
 
 
 def test_a_decision_outlives_a_late_photo() -> None:
     hear(picture(0))
-    conversations.decide(one(), Verb.CANCEL)
+    rebuilds.decide(one(), Verb.CANCEL)
     hear(picture(-5))
     assert stood() == [(State.CANCELLED, 2)]
 
@@ -999,7 +1009,7 @@ def test_a_decision_about_a_contact_ahead_of_our_time_holds() -> None:
     for ahead in range(200, 208):
         of = f"whatsapp:+1433222{ahead:04}"
         hear(text(ahead, "sell", of=of))
-        assert conversations.decide(one(of), Verb.CANCEL) is True
+        assert rebuilds.decide(one(of), Verb.CANCEL) is True
         assert stood(of) == [(State.CANCELLED, 0)]
 
 
@@ -1073,7 +1083,9 @@ def test_reset_reads_no_file_but_its_own() -> None:
     row = one()
     with connection.cursor() as cursor, CaptureQueriesContext(connection) as queries:
         cursor.execute("ANALYZE")
-        session_rows.refold(session_rows.line_of(row), row.started_at)
+        session_rows.rebuild_sessions(
+            conversations.conversation_of(row), row.started_at
+        )
         (update,) = (
             query["sql"]
             for query in queries

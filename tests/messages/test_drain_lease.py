@@ -12,7 +12,7 @@ from django.db import connection
 from django.utils import timezone
 
 from media_app.models import Media
-from messages_app import inbox
+from messages_app import delivery_batches, inbox
 from messages_app.models import Delivery, DrainLease
 from tests.messages.mail import album, arrive, photo
 
@@ -21,31 +21,31 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_database
 
 def test_a_second_drain_returns_at_once() -> None:
     arrive(album(photo(1)))
-    assert DrainLease.take()
+    assert DrainLease.acquire()
     assert inbox.drain() == 0
     assert Delivery.objects.due().count() == 1
 
 
 def test_a_lease_that_ran_out_belongs_to_who_takes_it_next() -> None:
-    old = DrainLease.take()
-    assert old and DrainLease.take() is None
+    old = DrainLease.acquire()
+    assert old and DrainLease.acquire() is None
     DrainLease.objects.update(until=timezone.now() - timedelta(seconds=1))
-    new = DrainLease.take()
+    new = DrainLease.acquire()
     assert new
     assert not DrainLease.renew(old)
     DrainLease.release(old)
-    assert DrainLease.take() is None
+    assert DrainLease.acquire() is None
     assert DrainLease.renew(new)
 
 
 def test_a_drain_gives_its_lease_back() -> None:
     arrive(album(photo(1)))
     inbox.drain()
-    assert DrainLease.take()
+    assert DrainLease.acquire()
 
 
 def test_a_renewed_lease_lasts_its_whole_time_again() -> None:
-    token = DrainLease.take()
+    token = DrainLease.acquire()
     assert token
     soon = timezone.now() + timedelta(seconds=1)
     DrainLease.objects.update(until=soon)
@@ -81,17 +81,17 @@ def test_a_run_ends_in_time_and_leaves_the_rest(
     arrive(*(album(photo(number)) for number in range(3)))
     assert inbox.drain(seconds=0) == 1
     assert Delivery.objects.due().count() == 2
-    assert DrainLease.take()
+    assert DrainLease.acquire()
 
 
 def test_a_drainer_that_lost_its_lease_stops(monkeypatch: pytest.MonkeyPatch) -> None:
-    read = inbox._read
+    read = delivery_batches.read_batch
 
     def read_and_lose(batch: Sequence[Delivery]) -> None:
         read(batch)
         DrainLease.objects.update(token=uuid4())
 
-    monkeypatch.setattr(inbox, "_read", read_and_lose)
+    monkeypatch.setattr(inbox, "read_batch", read_and_lose)
     monkeypatch.setattr(inbox, "BATCH", 1)
     arrive(*(album(photo(number)) for number in range(3)))
     assert inbox.drain() == 1
@@ -119,7 +119,7 @@ def test_nobody_reads_beside_a_drainer_that_is_late(
     # A lease that runs out while its holder is in the middle of a batch.
     monkeypatch.setattr(DrainLease, "DURATION", timedelta(seconds=-1))
     reading, go_on = threading.Event(), threading.Event()
-    read, readers = inbox._read, []
+    read, readers = delivery_batches.read_batch, []
 
     def read_slowly(batch: Sequence[Delivery]) -> None:
         readers.append(threading.current_thread().name)
@@ -127,7 +127,7 @@ def test_nobody_reads_beside_a_drainer_that_is_late(
         assert go_on.wait(180)
         read(batch)
 
-    monkeypatch.setattr(inbox, "_read", read_slowly)
+    monkeypatch.setattr(inbox, "read_batch", read_slowly)
     arrive(album(photo(1)), album(photo(2)))
     late, second = (
         threading.Thread(target=drain_and_close, name=name)

@@ -28,11 +28,11 @@ FREEZES_IN_A_BATCH = """
 import os, signal, django
 django.setup()
 from messages_app import inbox
-read = inbox._read
+read = inbox.read_batch
 def read_and_freeze(batch):
     read(batch)
     os.kill(os.getpid(), signal.SIGSTOP)
-inbox._read = read_and_freeze
+inbox.read_batch = read_and_freeze
 inbox.drain()
 """
 
@@ -85,4 +85,4 @@ def test_a_frozen_drainer_blocks_nobody_for_long_and_does_no_harm_later(
     assert b"IdleInTransactionSessionTimeout" in late.communicate()[1]
     assert all_rows() == rows and Media.objects.count() == 3
     assert not Delivery.objects.due().exists()
-    assert DrainLease.take()
+    assert DrainLease.acquire()

@@ -11,10 +11,11 @@ from django.apps import apps
 from pytest_django.fixtures import Settings
 
 from media_app.models import Media
-from messages_app import conversations, inbox
+from messages_app import inbox, rebuilds
 from messages_app.contacts import own_id
+from messages_app.conversations import Conversation
 from messages_app.models import Message, OutboxItem, PhotoSession, SessionRebuild
-from messages_app.session_rows import Line, refold
+from messages_app.session_rows import rebuild_sessions
 from tests.messages.mail import ADA, SENT, Json, arrive, image, meta
 from tests.messages.test_conversations import picture, text
 
@@ -80,13 +81,13 @@ def test_what_is_said_in_a_group_is_no_part_of_a_private_session() -> None:
 def test_a_rebuild_from_the_beginning_leaves_a_group_out() -> None:
     hear(picture(0), in_group(picture(60)))
     session = PhotoSession.objects.get()
-    refold(
-        Line.of(
+    rebuild_sessions(
+        Conversation.of(
             session.contact_id, session.provider, session.account, session.business
         ),
         session.started_at,
     )
-    assert conversations.rebuild() == 0
+    assert rebuilds.rebuild_due() == 0
     session.refresh_from_db()
     assert len(session.media_ids) == 1
     # Nobody may be answered because of what they said in a group.

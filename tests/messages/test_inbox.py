@@ -14,7 +14,7 @@ from django.db import transaction
 
 from media_app.identity import computed_id
 from media_app.models import Media
-from messages_app import inbox
+from messages_app import delivery_batches, event_rows, inbox
 from messages_app.models import (
     Attachment,
     Contact,
@@ -421,13 +421,13 @@ def test_a_broken_message_of_unfit_text_can_be_quarantined() -> None:
 
 def sizes_of_batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
-    read = inbox._read
+    read = delivery_batches.read_batch
 
     def counted(batch: Sequence[Delivery]) -> None:
         sizes.append(len(batch))
         read(batch)
 
-    monkeypatch.setattr(inbox, "_read", counted)
+    monkeypatch.setattr(inbox, "read_batch", counted)
     return sizes
 
 
@@ -460,14 +460,14 @@ def test_a_delivery_of_very_many_messages_is_kept_in_slices(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     slices: list[int] = []
-    keep = inbox._keep
+    keep = event_rows.save_events
 
     def counted(pairs: Sequence[tuple[Delivery, Event]]) -> None:
         slices.append(len(pairs))
         keep(pairs)
 
-    monkeypatch.setattr(inbox, "_keep", counted)
-    monkeypatch.setattr(inbox, "KEPT_AT_ONCE", 100)
+    monkeypatch.setattr(delivery_batches, "save_events", counted)
+    monkeypatch.setattr(delivery_batches, "EVENTS_AT_ONCE", 100)
     read_all(meta(*(image(str(number)) for number in range(210))))
     assert slices == [100, 100, 10]
     assert Media.objects.count() == Attachment.objects.count() == 210

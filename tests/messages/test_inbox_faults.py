@@ -16,7 +16,7 @@ from rq.timeouts import JobTimeoutException
 from media_app import failpoints
 from media_app import jobs as media_jobs
 from media_app.models import Media
-from messages_app import inbox
+from messages_app import delivery_batches, event_rows, inbox
 from messages_app.models import (
     Attachment,
     Delivery,
@@ -45,7 +45,7 @@ def three_albums() -> list[SignedRequest]:
 
 def refuse(monkeypatch: pytest.MonkeyPatch, poison: str, error: Exception) -> None:
     """Writing the message with this id fails."""
-    made = inbox._message
+    made = event_rows._message
 
     def make(
         id: object, delivery: Delivery, event: MessageReceived, *rest: object
@@ -54,7 +54,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, poison: str, error: Exception) -> No
             raise error
         return made(id, delivery, event, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(inbox, "_message", make)
+    monkeypatch.setattr(event_rows, "_message", make)
 
 
 # --- a message that can't be kept ---------------------------------------------------
@@ -85,7 +85,7 @@ def test_a_message_that_cannot_be_kept_is_quarantined_and_its_neighbours_live(
 def test_a_database_that_quotes_a_row_does_not_tell_the_log_whose_it_is(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    made = inbox._message
+    made = event_rows._message
 
     def make(*args: Any) -> Message:
         message = made(*args)
@@ -93,7 +93,7 @@ def test_a_database_that_quotes_a_row_does_not_tell_the_log_whose_it_is(
         message.kind, message.owner = None, "whatsapp:+canary"  # type: ignore[assignment]
         return message
 
-    monkeypatch.setattr(inbox, "_message", make)
+    monkeypatch.setattr(event_rows, "_message", make)
     arrive(album(photo(1)))
     inbox.drain()
     assert "a batch could not be kept: IntegrityError" in caplog.text
@@ -114,7 +114,7 @@ def test_a_fault_of_our_own_is_logged_with_its_traceback(
 def test_two_messages_that_cannot_be_kept_are_two_items(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(inbox, "_message", _raise_data_error)
+    monkeypatch.setattr(event_rows, "_message", _raise_data_error)
     arrive(album(photo(1), photo(2)))
     inbox.drain()
     assert QuarantinedItem.objects.count() == 2
@@ -157,7 +157,7 @@ def test_a_fault_of_the_reader_itself_ends_in_quarantine_after_five_tries(
     monkeypatch.setattr(MetaProvider, "read", faulty)
     arrive(*three_albums())
     inbox.drain()
-    assert len(tries) == inbox.QUARANTINED_FROM
+    assert len(tries) == delivery_batches.QUARANTINED_FROM
     assert Media.objects.count() == 6
     failed = Delivery.objects.get(state="failed")
     assert QuarantinedItem.objects.get().delivery == failed
@@ -167,7 +167,7 @@ def test_a_fault_of_the_reader_itself_ends_in_quarantine_after_five_tries(
 def test_a_delivery_of_a_provider_we_no_longer_have_is_given_up_and_does_not_block(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    Delivery.objects.keep(endpoint="pigeon", content_type="", query="", body=b"coo")
+    Delivery.objects.store(endpoint="pigeon", content_type="", query="", body=b"coo")
     arrive(album(photo(1)))
     inbox.drain()
     assert sorted(Delivery.objects.values_list("endpoint", "state")) == [
@@ -179,12 +179,12 @@ def test_a_delivery_of_a_provider_we_no_longer_have_is_given_up_and_does_not_blo
 def test_what_cannot_even_be_given_up_is_not_tried_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(inbox, "_conclude", _raise_data_error)
+    monkeypatch.setattr(delivery_batches, "save_results", _raise_data_error)
     arrive(album(photo(1)))
     with pytest.raises(DataError):
         inbox.drain()
     assert Delivery.objects.get().state == "received"
-    assert DrainLease.take() is not None
+    assert DrainLease.acquire() is not None
 
 
 # --- a failure that has nothing to do with the delivery -------------------------------
@@ -192,7 +192,7 @@ def test_what_cannot_even_be_given_up_is_not_tried_for_ever(
 
 def test_a_locked_table_rolls_the_batch_back_and_it_stays_due() -> None:
     arrive(*three_albums())
-    for _ in range(inbox.QUARANTINED_FROM + 1):
+    for _ in range(delivery_batches.QUARANTINED_FROM + 1):
         with locked("messages_app_message"), pytest.raises(OperationalError):
             inbox.drain()
         # SQLite could not give its lease back through the lock.
@@ -203,7 +203,7 @@ def test_a_locked_table_rolls_the_batch_back_and_it_stays_due() -> None:
     assert Media.objects.count() == 9
 
 
-@pytest.mark.parametrize("attempts", [0, inbox.ALONE_FROM])
+@pytest.mark.parametrize("attempts", [0, delivery_batches.ALONE_FROM])
 def test_a_lost_connection_quarantines_nothing(
     attempts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,7 +262,7 @@ def test_a_statement_that_always_fails_ends_in_quarantine_and_holds_up_nobody(
         *(album(photo(10 + number)) for number in range(neighbours)),
     )
     with refusing_statements("NEW.text = 'poison'", sqlstate):
-        for attempts in range(1, inbox.QUARANTINED_FROM):
+        for attempts in range(1, delivery_batches.QUARANTINED_FROM):
             assert inbox.drain() == (neighbours if attempts == 1 else 0)
             assert Delivery.objects.due().get().attempts == attempts
         assert inbox.drain() == 1
@@ -276,7 +276,7 @@ def test_a_database_that_fails_for_all_counts_against_no_delivery() -> None:
     inbox.drain()
     arrive(album(photo(2)), album(photo(3)))
     with refusing_statements("NEW.text = ''"):
-        for _ in range(inbox.QUARANTINED_FROM + 1):
+        for _ in range(delivery_batches.QUARANTINED_FROM + 1):
             with pytest.raises(OperationalError):
                 inbox.drain()
     assert set(Delivery.objects.due().values_list("attempts", flat=True)) == {0}
@@ -289,7 +289,7 @@ def test_a_delivery_that_takes_all_time_of_its_job_ends_in_quarantine(
 ) -> None:
     refuse(monkeypatch, "wamid.00000011", JobTimeoutException("300 seconds"))
     arrive(*three_albums())
-    for _ in range(inbox.QUARANTINED_FROM):
+    for _ in range(delivery_batches.QUARANTINED_FROM):
         with pytest.raises(JobTimeoutException):
             inbox.drain()
     # The others did not wait for its end.
@@ -317,7 +317,7 @@ def _raise_operational_error() -> int:
 
 KILLED_BETWEEN_MESSAGES_AND_FILES = """
 from messages_app import inbox
-inbox._attach = lambda *args, **options: os.kill(os.getpid(), signal.SIGKILL)
+event_rows._attach = lambda *args, **options: os.kill(os.getpid(), signal.SIGKILL)
 inbox.drain()
 """
 
@@ -355,7 +355,7 @@ def test_a_body_that_kills_its_reader_is_taken_alone_and_then_given_up(
 
     monkeypatch.setattr(MetaProvider, "read", deadly)
     arrive(album(photo(1)), meta_bytes(b'"poison"'), album(photo(2)))
-    for attempts in range(1, inbox.QUARANTINED_FROM + 1):
+    for attempts in range(1, delivery_batches.QUARANTINED_FROM + 1):
         dies_at("poison", inbox.drain)
         assert Delivery.objects.get(body=b'"poison"').attempts == attempts
         # As soon as each is taken alone, those that killed nobody yet come first.
@@ -370,5 +370,5 @@ def test_a_body_that_kills_its_reader_is_taken_alone_and_then_given_up(
 
 def test_a_webhook_is_answered_while_the_inbox_is_being_read() -> None:
     arrive(*three_albums())
-    assert DrainLease.take()
+    assert DrainLease.acquire()
     assert post(album(photo(99))).status_code == 200

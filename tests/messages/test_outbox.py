@@ -11,7 +11,13 @@ import pytest
 from django.db.models import F
 from django.db.models.functions import Now
 
-from messages_app import conversations, inbox, outbox, session_rows
+from messages_app import (
+    inbox,
+    outbox,
+    outbox_results,
+    session_replies,
+    session_timers,
+)
 from messages_app.models import Contact, Delivery, Message, OutboxItem, PhotoSession
 from messages_app.providers.events import StatusChanged
 from simulator.customer import Customer
@@ -178,7 +184,7 @@ def test_what_may_have_been_sent_is_not_sent_again_by_itself(
     provider.down = False
     OutboxItem.objects.update(not_before=Now())
     assert outbox.send_due() == 0
-    assert outbox.send_again(item(Kind.START)) and outbox.send_due() == 1
+    assert outbox_results.send_again(item(Kind.START)) and outbox.send_due() == 1
 
 
 @pytest.mark.parametrize("before", [State.SENDING, State.UNKNOWN])
@@ -187,7 +193,7 @@ def test_the_providers_echo_settles_what_became_of_a_reply(
 ) -> None:
     talk("SELL")
     OutboxItem.objects.update(state=before, provider_message_id="", sent_at=None)
-    outbox.settle([status(item(Kind.START), "sent")])
+    outbox_results.apply_statuses([status(item(Kind.START), "sent")])
     settled = item(Kind.START)
     assert (settled.state, settled.provider_message_id) == (State.SENT, "wamid.echo")
     assert settled.sent_at is not None
@@ -197,7 +203,9 @@ def test_a_reply_that_could_not_be_delivered_is_not_sent(
     talk: Callable[..., list[str]],
 ) -> None:
     talk("SELL")
-    outbox.settle([status(item(Kind.START), "failed", "Message undeliverable")])
+    outbox_results.apply_statuses(
+        [status(item(Kind.START), "failed", "Message undeliverable")]
+    )
     assert (
         item(Kind.START).state,
         "Message undeliverable" in item(Kind.START).last_error,
@@ -211,7 +219,9 @@ def test_a_status_of_somebody_elses_message_is_nothing_to_us(
     talk: Callable[..., list[str]], reference: str
 ) -> None:
     talk("SELL")
-    outbox.settle([replace(status(item(Kind.START), "failed"), reference=reference)])
+    outbox_results.apply_statuses(
+        [replace(status(item(Kind.START), "failed"), reference=reference)]
+    )
     assert item(Kind.START).state == State.SENT
 
 
@@ -222,9 +232,9 @@ def test_what_was_cut_off_is_unknown_when_it_is_overdue(
     OutboxItem.objects.update(
         state=State.SENDING, sending_at=Now() - timedelta(minutes=1)
     )
-    assert outbox.overdue() == 0
+    assert outbox_results.finish_overdue() == 0
     OutboxItem.objects.update(sending_at=Now() - timedelta(minutes=10))
-    assert outbox.overdue() == 1
+    assert outbox_results.finish_overdue() == 1
     assert item(Kind.START).state == State.UNKNOWN
 
 
@@ -234,7 +244,7 @@ def test_a_late_photo_corrects_the_last_reply_and_the_summary(
     provider: SimulatedProvider,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(session_rows, "CORRECT_EVERY", timedelta(hours=1))
+    monkeypatch.setattr(session_replies, "CORRECTION_DELAY", timedelta(hours=1))
     customer, at = Customer(number=NUMBER), time.time() - 30
     late = [customer.photo(at + 2), customer.photo(at + 3)]
     arrive(
@@ -258,7 +268,7 @@ def test_a_late_photo_corrects_the_last_reply_and_the_summary(
         (each.summary["revision"], len(each.summary["photos"]))
         for each in shop.of(NUMBER)
     ] == [(1, 1), (2, 3)]
-    conversations.settle()
+    session_timers.recheck_unsettled()
     assert outbox.send_due() == 0
 
 
@@ -272,7 +282,7 @@ def test_a_hand_over_is_the_same_however_often_it_goes(
     shop.down = False
     OutboxItem.objects.update(not_before=Now())
     outbox.send_due()
-    assert outbox.resend_summary(PhotoSession.objects.get())
+    assert outbox_results.resend_summary(PhotoSession.objects.get())
     outbox.send_due()
     one, two = shop.of(NUMBER)
     assert one == two and one.is_genuine

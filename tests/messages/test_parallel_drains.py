@@ -73,7 +73,7 @@ def test_drains_at_once_without_any_lease_end_in_the_same_rows(
     for model in (Attachment, Message, ContactOwner, Contact, Media):
         model._base_manager.all().delete()
     Delivery.objects.all().replay()
-    monkeypatch.setattr(DrainLease, "take", uuid4)
+    monkeypatch.setattr(DrainLease, "acquire", uuid4)
     monkeypatch.setattr(DrainLease, "renew", lambda token: True)
     monkeypatch.setattr(inbox, "BATCH", 5)
     at_once(drain_until_nothing_is_due, 3)

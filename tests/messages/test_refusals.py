@@ -126,7 +126,7 @@ def test_many_refusals_are_one_row_that_is_seldom_written(
     for _ in range(20):
         post(META)
     assert WebhookRefusal.objects.get().count == 1
-    monkeypatch.setattr(refusals, "EVERY_SECONDS", 0)
+    monkeypatch.setattr(refusals, "REFUSAL_WRITE_SECONDS", 0)
     post(META)
     assert WebhookRefusal.objects.get().count == 21
     assert "21 webhooks were refused at /webhooks/meta/" in told()[0]

@@ -11,7 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from media_app.models import Media
-from messages_app import inbox
+from messages_app import delivery_batches, inbox
 from messages_app.management.commands import replay_deliveries
 from messages_app.models import Delivery, DrainLease, QuarantinedItem
 from messages_app.providers import meta as meta_provider
@@ -67,13 +67,13 @@ def test_by_default_what_was_read_is_left_alone_and_what_was_not_is_read(
     read_before: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
-    read = inbox._read
+    read = delivery_batches.read_batch
 
     def noted(batch: Sequence[Delivery]) -> None:
         seen.extend(delivery.id for delivery in batch)
         read(batch)
 
-    monkeypatch.setattr(inbox, "_read", noted)
+    monkeypatch.setattr(inbox, "read_batch", noted)
     with pytest.raises(CommandError):
         replay()
     assert set(seen) == set(read_before[1:])
@@ -161,7 +161,7 @@ def test_a_field_names_its_deliveries_whatever_their_state(
 def test_while_another_process_reads_the_inbox_its_end_is_waited_for(
     read_before: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    token = DrainLease.take()
+    token = DrainLease.acquire()
     assert token
     looks = []
 

@@ -17,7 +17,7 @@ from redis import Redis
 from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 
 from media_app import queues, retry
-from messages_app import jobs, outbox
+from messages_app import jobs, outbox, outbox_queues, outbox_results
 from messages_app.models import Delivery, OutboxItem, PhotoSession
 from simulator.provider import SimulatedProvider
 from simulator.shop import Shop
@@ -92,7 +92,7 @@ def test_a_reply_that_is_blocked_fails_a_day_later_too() -> None:
     behind(reply(silent, not_before=Now() + LATER), 2)
     hand_over = reply(silent, Kind.HAND_OVER, not_before=Now() + LATER)
     reply(open_session(2), not_before=Now() + LATER)
-    assert outbox.overdue() == 3
+    assert outbox_results.finish_overdue() == 3
     failed = OutboxItem.objects.filter(
         state=State.FAILED, last_error__contains="24 hours", session=silent
     )
@@ -106,7 +106,7 @@ def test_hand_overs_have_a_queue_and_a_job_of_their_own(
     provider.sends.clear()
     reply(open_session(), Kind.ACK)
     reply(PhotoSession.objects.get(), Kind.HAND_OVER)
-    assert outbox.wake()
+    assert outbox_queues.enqueue_senders()
     assert (queues.waiting("outbox"), queues.waiting("handovers")) == (1, 1)
     jobs.send()
     assert (len(provider.sends), len(shop.received)) == (1, 0)
@@ -116,7 +116,7 @@ def test_hand_overs_have_a_queue_and_a_job_of_their_own(
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
-    ("limit", "value"), [("ITEMS_A_RUN", 1), ("SECONDS_A_RUN", 0.0)]
+    ("limit", "value"), [("ITEMS_PER_RUN", 1), ("SEND_RUN_SECONDS", 0.0)]
 )
 def test_a_job_sends_so_much_and_leaves_the_rest_to_another(
     monkeypatch: pytest.MonkeyPatch,

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from messages_app import outbox
+from messages_app import outbox, outbox_queues, outbox_results
 from messages_app.models import OutboxItem, PhotoSession
 from simulator.provider import SimulatedProvider
 from simulator.shop import Shop
@@ -77,7 +77,7 @@ def test_what_is_being_sent_is_not_overdue() -> None:
     owed(Kind.HAND_OVER)
     assert outbox.send_due() == 1
     OutboxItem.objects.update(state=State.SENDING)
-    assert outbox.overdue() == 0
+    assert outbox_results.finish_overdue() == 0
 
 
 def test_a_hand_over_is_tried_for_three_days_however_old_its_session_is(
@@ -102,7 +102,7 @@ def test_what_staff_send_again_has_all_its_time_again(shop: Shop) -> None:
         first_tried_at=timezone.now() - timedelta(days=9),
     )
     outbox.send_due()
-    assert when(state=State.FAILED) and outbox.send_again(item)
+    assert when(state=State.FAILED) and outbox_results.send_again(item)
     outbox.send_due()
     assert when(state=State.QUEUED, attempts=1)
 
@@ -112,10 +112,12 @@ def test_an_attempt_that_stood_still_changes_nothing_of_the_next(
 ) -> None:
     """A worker was frozen while it sent; staff have sent it again meanwhile."""
     item = owed()
-    frozen = outbox._claim(outbox.REPLIES, item.id)
+    frozen = outbox._claim(outbox_queues.REPLIES, item.id)
     assert frozen is not None
     OutboxItem.objects.update(state=State.UNKNOWN)
-    assert outbox.send_again(item) and outbox._claim(outbox.REPLIES, item.id)
+    assert outbox_results.send_again(item) and outbox._claim(
+        outbox_queues.REPLIES, item.id
+    )
     provider.unauthorised = True
     assert not outbox._send(frozen)
     provider.unauthorised = False

@@ -12,7 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from messages_app.sessions import Photo, Reply, Rules, Said, Session, State, Word, fold
+from messages_app.session_state import (
+    Photo,
+    Reply,
+    Rules,
+    Session,
+    SessionMessage,
+    State,
+    Word,
+)
+from messages_app.sessions import fold
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 TTL = 3600
@@ -40,17 +49,17 @@ def new_id() -> UUID:
     return uuid5(UUID(int=0), str(next(_ids)))
 
 
-def assumed(said: Said, milliseconds: int = 0) -> Said:
+def assumed(one: SessionMessage, milliseconds: int = 0) -> SessionMessage:
     """The same from a provider that sends no times, received so much later."""
     return replace(
-        said, at=said.at + timedelta(milliseconds=milliseconds), time_assumed=True
+        one, at=one.at + timedelta(milliseconds=milliseconds), time_assumed=True
     )
 
 
-def said(
+def message(
     second: int, text: str = "", *, payload: str = "", received: int | None = None
-) -> Said:
-    return Said(
+) -> SessionMessage:
+    return SessionMessage(
         new_id(),
         at(second),
         at(second if received is None else received),
@@ -66,17 +75,20 @@ def photo(
     received: int | None = None,
     refused: bool = False,
     files: int = 1,
-) -> Said:
+) -> SessionMessage:
     photos = tuple(Photo(new_id(), is_refused=refused) for _ in range(files))
-    return replace(said(second, text, received=received), photos=photos)
+    return replace(message(second, text, received=received), photos=photos)
 
 
-def decided(second: int, verb: str) -> Said:
-    return Said(new_id(), at(second), at(second), decision=verb)
+def decision(second: int, verb: str) -> SessionMessage:
+    return SessionMessage(new_id(), at(second), at(second), decision=verb)
 
 
 def folded(
-    *history: Said, rules: Rules = PHOTO, now: int = 10, may_expire: bool = False
+    *history: SessionMessage,
+    rules: Rules = PHOTO,
+    now: int = 10,
+    may_expire: bool = False,
 ) -> list[Session]:
     return fold(history, rules, now=at(now), may_expire=may_expire)
 
@@ -87,7 +99,7 @@ def states(sessions: list[Session]) -> list[tuple[State, int]]:
 
 
 def replies(session: Session) -> list[Reply]:
-    return [owed.reply for owed in session.owed]
+    return [pending.reply for pending in session.replies]
 
 
 # --- how it begins ------------------------------------------------------------------------
@@ -98,7 +110,7 @@ def replies(session: Session) -> list[Reply]:
 def test_a_word_begins_a_session_in_any_case_and_with_space_around(
     typed: str, rules: Rules
 ) -> None:
-    (session,) = folded(said(0, typed), rules=rules)
+    (session,) = folded(message(0, typed), rules=rules)
     assert (session.state, replies(session)) == (State.COLLECTING, [Reply.START])
 
 
@@ -115,18 +127,21 @@ def test_photos_begin_a_session_where_it_is_set_so(
     "typed", ["done", "cancel", "reset", "hello", "no, skip", "sell my car"]
 )
 def test_other_words_begin_none(typed: str) -> None:
-    assert folded(said(0, typed)) == []
+    assert folded(message(0, typed)) == []
 
 
 def test_buttons_begin_none() -> None:
     assert (
-        folded(said(0, "NO, SKIP", payload="skip"), said(1, "YES, ADD", payload="add"))
+        folded(
+            message(0, "NO, SKIP", payload="skip"),
+            message(1, "YES, ADD", payload="add"),
+        )
         == []
     )
 
 
 def test_a_second_start_in_a_session_is_nothing() -> None:
-    (session,) = folded(said(0, "sell"), photo(1), said(2, "start"), photo(3))
+    (session,) = folded(message(0, "sell"), photo(1), message(2, "start"), photo(3))
     assert (len(session.photos), replies(session)) == (2, [Reply.START, Reply.ACK])
 
 
@@ -137,7 +152,9 @@ def test_a_caption_that_begins_a_session_begins_it_for_the_whole_album() -> None
 
 
 def test_the_word_that_begins_comes_before_photos_of_its_second() -> None:
-    (session,) = folded(*(photo(0) for _ in range(8)), said(0, "sell"), rules=KEYWORD)
+    (session,) = folded(
+        *(photo(0) for _ in range(8)), message(0, "sell"), rules=KEYWORD
+    )
     assert len(session.photos) == 8
 
 
@@ -148,18 +165,20 @@ def test_the_word_that_begins_comes_before_photos_of_its_second() -> None:
     "typed", ["DONE", "done", " Done ", "done.", "Done!", "all   DONE"]
 )
 def test_done_asks_for_details_once(typed: str) -> None:
-    (session,) = folded(photo(0), photo(1), photo(2), said(3, typed), said(4, typed))
+    (session,) = folded(
+        photo(0), photo(1), photo(2), message(3, typed), message(4, typed)
+    )
     assert (session.state, session.done_at) == (State.AWAITING_DETAILS, at(3))
     assert replies(session) == [Reply.ACK, Reply.QUESTION]
 
 
 def test_what_only_begins_with_the_word_is_not_the_word() -> None:
-    (session,) = folded(photo(0), said(1, "done with my car"))
+    (session,) = folded(photo(0), message(1, "done with my car"))
     assert session.state == State.COLLECTING
 
 
 def test_photos_come_before_words_of_their_second() -> None:
-    (session,) = folded(said(1, "done"), *(photo(1) for _ in range(8)))
+    (session,) = folded(message(1, "done"), *(photo(1) for _ in range(8)))
     assert (session.state, len(session.photos), session.done_at) == (
         State.AWAITING_DETAILS,
         8,
@@ -179,16 +198,20 @@ def test_a_caption_may_say_done() -> None:
 
 
 def test_done_without_photos_asks_for_photos_each_time() -> None:
-    first, second = said(1, "done"), said(2, "done")
-    (session,) = folded(said(0, "sell"), first, second)
+    first, second = message(1, "done"), message(2, "done")
+    (session,) = folded(message(0, "sell"), first, second)
     assert session.state == State.COLLECTING
-    assert [owed.cause for owed in session.owed] == ["", str(first.id), str(second.id)]
+    assert [pending.cause for pending in session.replies] == [
+        "",
+        str(first.id),
+        str(second.id),
+    ]
     assert replies(session) == [Reply.START, Reply.NO_PHOTOS, Reply.NO_PHOTOS]
 
 
 @pytest.mark.parametrize(("late", "photos"), [(119, 2), (120, 2), (121, 1)])
 def test_a_photo_on_its_way_at_done_still_counts(late: int, photos: int) -> None:
-    (session,) = folded(photo(0), said(10, "done"), photo(10 + late))
+    (session,) = folded(photo(0), message(10, "done"), photo(10 + late))
     assert (session.state, len(session.photos)) == (State.AWAITING_DETAILS, photos)
 
 
@@ -198,10 +221,10 @@ def test_a_photo_on_its_way_at_done_counts_after_the_answer_too(
     rules: Rules, answer: str
 ) -> None:
     (session,) = folded(
-        said(0, "sell"),
+        message(0, "sell"),
         photo(1),
-        said(10, "done"),
-        said(12, answer),
+        message(10, "done"),
+        message(12, answer),
         photo(130),
         rules=rules,
     )
@@ -215,7 +238,7 @@ def test_a_photo_on_its_way_at_done_counts_after_the_answer_too(
 
 def test_what_is_sent_longer_after_submission_is_another_session() -> None:
     assert states(
-        folded(photo(0), said(1, "done"), said(2, "scratched"), photo(122))
+        folded(photo(0), message(1, "done"), message(2, "scratched"), photo(122))
     ) == [
         (State.SUBMITTED, 1),
         (State.COLLECTING, 1),
@@ -235,22 +258,22 @@ def test_a_word_after_such_a_photo_shows_that_it_was_another_session(
 ) -> None:
     history = [
         photo(0),
-        said(1, "done"),
-        said(2, "none"),
+        message(1, "done"),
+        message(2, "none"),
         photo(3),
         photo(4),
-        said(5, typed),
+        message(5, typed),
     ]
     assert states(folded(*history)) == [(State.SUBMITTED, 1), (state, 2)]
 
 
 def test_a_new_session_takes_the_photos_that_follow_its_word() -> None:
     history = [
-        said(0, "sell"),
+        message(0, "sell"),
         photo(1),
-        said(2, "done"),
-        said(3, "none"),
-        said(4, "sell"),
+        message(2, "done"),
+        message(3, "none"),
+        message(4, "sell"),
         photo(5),
     ]
     assert states(folded(*history, rules=KEYWORD)) == [
@@ -260,7 +283,13 @@ def test_a_new_session_takes_the_photos_that_follow_its_word() -> None:
 
 
 def test_a_photo_that_comes_late_belongs_to_the_session_of_its_own_time() -> None:
-    history = [photo(0), said(2, "done"), said(4, "none"), photo(6), said(7, "done")]
+    history = [
+        photo(0),
+        message(2, "done"),
+        message(4, "none"),
+        photo(6),
+        message(7, "done"),
+    ]
     late = photo(1, received=500)
     first, second = folded(*history, late)
     assert late.photos[0] in first.photos
@@ -270,16 +299,20 @@ def test_a_photo_that_comes_late_belongs_to_the_session_of_its_own_time() -> Non
 def test_photos_count_again_where_all_before_were_refused() -> None:
     again = [photo(500), photo(700)]
     (session,) = folded(
-        photo(0, refused=True), said(1, "done"), *again, said(900, "done"), now=900
+        photo(0, refused=True),
+        message(1, "done"),
+        *again,
+        message(900, "done"),
+        now=900,
     )
     assert (session.state, session.done_at) == (State.AWAITING_DETAILS, at(900))
     assert [each.is_refused for each in session.photos] == [True, False, False]
 
 
 def test_what_comes_too_late_waits_for_another_done() -> None:
-    history = [photo(0), said(10, "done"), photo(200), photo(210)]
+    history = [photo(0), message(10, "done"), photo(200), photo(210)]
     assert states(folded(*history)) == [(State.AWAITING_DETAILS, 1)]
-    (session,) = folded(*history, said(220, "done"), photo(225))
+    (session,) = folded(*history, message(220, "done"), photo(225))
     assert (session.state, len(session.photos), session.done_at) == (
         State.AWAITING_DETAILS,
         4,
@@ -292,14 +325,16 @@ def test_what_comes_too_late_waits_for_another_done() -> None:
 
 
 def test_chat_gets_a_hint_at_most_once_a_minute() -> None:
-    chat = [said(second, "hello") for second in (1, 30, 60, 61, 62, 121)]
-    (session,) = folded(said(0, "sell"), *chat)
-    hinted = [owed.cause for owed in session.owed if owed.reply == Reply.HINT]
+    chat = [message(second, "hello") for second in (1, 30, 60, 61, 62, 121)]
+    (session,) = folded(message(0, "sell"), *chat)
+    hinted = [
+        pending.cause for pending in session.replies if pending.reply == Reply.HINT
+    ]
     assert hinted == [str(chat[0].id), str(chat[3].id), str(chat[5].id)]
 
 
 def test_captions_and_messages_without_words_get_no_hint() -> None:
-    (session,) = folded(photo(0, "my car"), said(1), photo(2, "its wheels"))
+    (session,) = folded(photo(0, "my car"), message(1), photo(2, "its wheels"))
     assert replies(session) == [Reply.ACK]
 
 
@@ -309,14 +344,14 @@ def test_captions_and_messages_without_words_get_no_hint() -> None:
 @pytest.mark.parametrize(
     ("answer", "details"),
     [
-        (said(2, "A scratch."), "A scratch."),
-        (said(2, "No, skip"), ""),
-        (said(2, " NO,  SKIP. "), ""),
-        (said(2, "Nein danke", payload="skip"), ""),
+        (message(2, "A scratch."), "A scratch."),
+        (message(2, "No, skip"), ""),
+        (message(2, " NO,  SKIP. "), ""),
+        (message(2, "Nein danke", payload="skip"), ""),
     ],
 )
-def test_any_answer_submits(answer: Said, details: str) -> None:
-    (session,) = folded(photo(0), said(1, "done"), answer)
+def test_any_answer_submits(answer: SessionMessage, details: str) -> None:
+    (session,) = folded(photo(0), message(1, "done"), answer)
     assert (session.state, session.details, session.ended_at) == (
         State.SUBMITTED,
         details,
@@ -325,34 +360,36 @@ def test_any_answer_submits(answer: Said, details: str) -> None:
     assert replies(session) == [Reply.ACK, Reply.QUESTION, Reply.SUBMITTED]
 
 
-@pytest.mark.parametrize("add", [said(2, "yes, add"), said(2, "Ja", payload="add")])
-def test_whoever_wants_to_add_is_asked_to_and_then_submits(add: Said) -> None:
-    waiting = folded(photo(0), said(1, "done"), add)
+@pytest.mark.parametrize(
+    "add", [message(2, "yes, add"), message(2, "Ja", payload="add")]
+)
+def test_whoever_wants_to_add_is_asked_to_and_then_submits(add: SessionMessage) -> None:
+    waiting = folded(photo(0), message(1, "done"), add)
     assert (waiting[0].state, replies(waiting[0])[-1]) == (
         State.AWAITING_DETAILS,
         Reply.ADD,
     )
-    (session,) = folded(photo(0), said(1, "done"), add, said(3, "A scratch."))
+    (session,) = folded(photo(0), message(1, "done"), add, message(3, "A scratch."))
     assert (session.state, session.details) == (State.SUBMITTED, "A scratch.")
 
 
 def test_a_late_photos_caption_is_not_the_details() -> None:
-    (session,) = folded(photo(0), said(1, "done"), photo(2, "from behind"))
+    (session,) = folded(photo(0), message(1, "done"), photo(2, "from behind"))
     assert (session.state, session.details) == (State.AWAITING_DETAILS, "")
 
 
-def test_each_reply_is_owed_once_or_once_for_each_cause() -> None:
-    adds = [said(2, payload="add"), said(3, payload="add")]
-    (session,) = folded(photo(0), said(1, "done"), *adds, said(4, "done"))
-    assert [owed.cause for owed in session.owed if owed.reply == Reply.ADD] == [
-        str(add.id) for add in adds
-    ]
+def test_replies_are_sent_once_or_once_for_each_cause() -> None:
+    adds = [message(2, payload="add"), message(3, payload="add")]
+    (session,) = folded(photo(0), message(1, "done"), *adds, message(4, "done"))
+    assert [
+        pending.cause for pending in session.replies if pending.reply == Reply.ADD
+    ] == [str(add.id) for add in adds]
     assert replies(session).count(Reply.QUESTION) == 1
 
 
 def test_a_reply_is_caused_when_its_cause_was_received() -> None:
-    (session,) = folded(photo(0, received=70), said(1, "done", received=90))
-    assert [owed.caused_at for owed in session.owed] == [at(70), at(90)]
+    (session,) = folded(photo(0, received=70), message(1, "done", received=90))
+    assert [pending.caused_at for pending in session.replies] == [at(70), at(90)]
 
 
 # --- times that were assumed --------------------------------------------------------------
@@ -362,22 +399,22 @@ def test_a_reply_is_caused_when_its_cause_was_received() -> None:
 def test_a_photo_received_just_before_its_start_belongs_to_the_session(
     later: int, photos: int
 ) -> None:
-    history = [assumed(photo(0)), assumed(said(0, "sell"), later)]
+    history = [assumed(photo(0)), assumed(message(0, "sell"), later)]
     (session,) = folded(*history, rules=KEYWORD)
     assert (len(session.photos), session.first.at == at(0)) == (photos, bool(photos))
     assert replies(session) == [Reply.START, Reply.ACK][: 1 + photos]
 
 
 def test_where_the_provider_sends_times_a_photo_before_its_start_is_left_out() -> None:
-    assert states(folded(photo(0), said(1, "sell"), rules=KEYWORD)) == [
+    assert states(folded(photo(0), message(1, "sell"), rules=KEYWORD)) == [
         (State.COLLECTING, 0)
     ]
 
 
 def test_photos_received_just_after_done_were_sent_before_it() -> None:
-    done = assumed(said(1, "done"))
+    done = assumed(message(1, "done"))
     late = [assumed(photo(1), milliseconds) for milliseconds in (5, 9)]
-    (session,) = folded(assumed(said(0, "sell")), done, *late, rules=KEYWORD)
+    (session,) = folded(assumed(message(0, "sell")), done, *late, rules=KEYWORD)
     assert (session.state, session.done_at, len(session.photos)) == (
         State.AWAITING_DETAILS,
         done.at,
@@ -391,21 +428,23 @@ def test_photos_received_just_after_done_were_sent_before_it() -> None:
 def test_a_photo_received_just_after_the_end_belongs_to_what_was_ended(
     typed: str, later: int, photos: list[int]
 ) -> None:
-    made = folded(assumed(photo(0)), assumed(said(1, typed)), assumed(photo(1), later))
+    made = folded(
+        assumed(photo(0)), assumed(message(1, typed)), assumed(photo(1), later)
+    )
     assert [len(session.photos) for session in made] == photos
 
 
 # --- how it ends --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("done", [[], [said(5, "done")]])
+@pytest.mark.parametrize("done", [[], [message(5, "done")]])
 @pytest.mark.parametrize(
     ("typed", "reply"), [("Cancel", Reply.CANCELLED), (" RESET ", Reply.RESET)]
 )
 def test_a_session_is_cancelled_until_it_is_submitted(
-    done: list[Said], typed: str, reply: Reply
+    done: list[SessionMessage], typed: str, reply: Reply
 ) -> None:
-    (session,) = folded(photo(0), *done, said(9, typed))
+    (session,) = folded(photo(0), *done, message(9, typed))
     assert (session.state, session.ended_at, replies(session)[-1]) == (
         State.CANCELLED,
         at(9),
@@ -431,17 +470,17 @@ def test_a_longer_pause_than_the_ttl_ends_it(
 
 
 def test_the_pause_is_counted_from_the_last_message_not_from_the_first() -> None:
-    assert states(folded(photo(0), said(3000, "wait"), photo(6000))) == [
+    assert states(folded(photo(0), message(3000, "wait"), photo(6000))) == [
         (State.COLLECTING, 2)
     ]
 
 
 @pytest.mark.parametrize("later", [[], [photo(TTL + 100)]])
 def test_whoever_never_answers_the_question_has_still_submitted(
-    later: list[Said],
+    later: list[SessionMessage],
 ) -> None:
     session, *_ = folded(
-        photo(0), said(10, "done"), *later, now=TTL + 11, may_expire=True
+        photo(0), message(10, "done"), *later, now=TTL + 11, may_expire=True
     )
     assert (session.state, session.is_unanswered, session.ended_at) == (
         State.SUBMITTED,
@@ -452,7 +491,7 @@ def test_whoever_never_answers_the_question_has_still_submitted(
 
 
 def test_an_answer_that_comes_late_was_an_answer() -> None:
-    history = [photo(0), said(10, "done"), said(20, "A scratch.", received=9000)]
+    history = [photo(0), message(10, "done"), message(20, "A scratch.", received=9000)]
     (session,) = folded(*history, now=20_000, may_expire=True)
     assert (session.state, session.is_unanswered, session.details) == (
         State.SUBMITTED,
@@ -489,21 +528,21 @@ def test_an_outage_of_two_hours_ends_nothing() -> None:
     history = [
         photo(0),
         photo(1, received=7200),
-        said(2, "done", received=7201),
-        said(3, "none", received=7201),
+        message(2, "done", received=7201),
+        message(3, "none", received=7201),
     ]
     assert states(folded(*history, now=7300, may_expire=True)) == [(State.SUBMITTED, 2)]
 
 
 def test_too_late_done_asks_for_photos_again() -> None:
-    expired, again = folded(photo(0), photo(1), said(3662, "done"))
+    expired, again = folded(photo(0), photo(1), message(3662, "done"))
     assert states([expired, again]) == [(State.EXPIRED, 2), (State.COLLECTING, 0)]
     assert (replies(expired), replies(again)) == ([Reply.ACK], [Reply.NO_PHOTOS])
 
 
 @pytest.mark.parametrize(("pause", "sessions"), [(86400, 2), (86401, 1)])
 def test_a_day_later_nobody_means_that_session(pause: int, sessions: int) -> None:
-    made = folded(photo(0), said(pause, "done"), now=TTL + 1, may_expire=True)
+    made = folded(photo(0), message(pause, "done"), now=TTL + 1, may_expire=True)
     assert len(made) == sessions
 
 
@@ -515,7 +554,7 @@ def test_done_may_be_too_late_for_a_session_before_all_these_messages(
     assert (
         len(
             fold(
-                [said(TTL + 1, "done")],
+                [message(TTL + 1, "done")],
                 KEYWORD,
                 now=at(0),
                 may_expire=False,
@@ -529,7 +568,7 @@ def test_done_may_be_too_late_for_a_session_before_all_these_messages(
 @pytest.mark.parametrize("end", ["cancel", "reset"])
 def test_done_after_another_end_than_silence_is_nothing(end: str) -> None:
     missed = at(-TTL - 1)
-    history = [said(0, "sell"), said(1, end), said(2, "done")]
+    history = [message(0, "sell"), message(1, end), message(2, "done")]
     assert len(fold(history, KEYWORD, now=at(3), may_expire=False, missed=missed)) == 1
 
 
@@ -543,7 +582,7 @@ def test_done_after_another_end_than_silence_is_nothing(end: str) -> None:
 def test_staff_end_a_session_however_long_it_is_silent(
     verb: str, state: State, second: int
 ) -> None:
-    (session,) = folded(photo(0), decided(second, verb), now=second)
+    (session,) = folded(photo(0), decision(second, verb), now=second)
     assert (session.state, session.ended_at, replies(session)) == (
         state,
         at(second),
@@ -553,7 +592,7 @@ def test_staff_end_a_session_however_long_it_is_silent(
 
 def test_a_decision_counts_at_its_time() -> None:
     assert states(
-        folded(photo(0), photo(7), decided(5, "close"), photo(3, received=9))
+        folded(photo(0), photo(7), decision(5, "close"), photo(3, received=9))
     ) == [
         (State.SUBMITTED, 2),
         (State.COLLECTING, 1),
@@ -561,13 +600,13 @@ def test_a_decision_counts_at_its_time() -> None:
 
 
 def test_a_decision_comes_after_all_messages_of_its_second() -> None:
-    words = [said(0, "hello") for _ in range(8)]
-    (session,) = folded(said(0, "sell"), *words, decided(0, "cancel"))
+    words = [message(0, "hello") for _ in range(8)]
+    (session,) = folded(message(0, "sell"), *words, decision(0, "cancel"))
     assert (session.state, len(session.messages)) == (State.CANCELLED, 9)
 
 
 def test_a_decision_about_nothing_is_nothing() -> None:
-    assert folded(decided(0, "close")) == []
+    assert folded(decision(0, "close")) == []
 
 
 # --- late messages ------------------------------------------------------------------------
@@ -576,20 +615,20 @@ def test_a_decision_about_nothing_is_nothing() -> None:
 def test_a_late_message_joins_what_a_pause_had_parted() -> None:
     history = [photo(0), photo(5000)]
     assert len(folded(*history)) == 2
-    assert states(folded(*history, said(2500, "wait", received=9000))) == [
+    assert states(folded(*history, message(2500, "wait", received=9000))) == [
         (State.COLLECTING, 2)
     ]
 
 
 def test_a_late_cancel_parts_what_was_one() -> None:
-    assert states(folded(photo(0), photo(9), said(5, "cancel", received=20))) == [
+    assert states(folded(photo(0), photo(9), message(5, "cancel", received=20))) == [
         (State.CANCELLED, 1),
         (State.COLLECTING, 1),
     ]
 
 
 def test_a_late_photo_makes_an_empty_done_count() -> None:
-    start, done = said(0, "sell"), said(5, "done")
+    start, done = message(0, "sell"), message(5, "done")
     (session,) = folded(start, done, photo(4, received=9))
     assert (session.state, replies(session)) == (
         State.AWAITING_DETAILS,
@@ -602,7 +641,7 @@ ANYTHING = st.builds(
     lambda second, text, files, delay, is_assumed: replace(
         photo(second, text, files=files, received=second + delay)
         if files
-        else said(second, text, received=second + delay),
+        else message(second, text, received=second + delay),
         time_assumed=is_assumed,
     ),
     st.one_of(st.integers(0, 400), st.integers(0, 20_000)),
@@ -621,7 +660,7 @@ ANYTHING = st.builds(
     st.randoms(),
 )
 def test_any_order_of_arrival_makes_the_same_sessions(
-    history: list[Said], rules: Rules, may_expire: bool, order: random.Random
+    history: list[SessionMessage], rules: Rules, may_expire: bool, order: random.Random
 ) -> None:
     expected = folded(*history, rules=rules, now=20_000, may_expire=may_expire)
     for _ in range(100 if len(history) < 5 else 5):
@@ -634,14 +673,14 @@ def test_any_order_of_arrival_makes_the_same_sessions(
 
 def test_a_hundred_orders_of_an_outage_make_the_same_sessions() -> None:
     history = [
-        said(0, "sell"),
+        message(0, "sell"),
         *(photo(second % 7, received=7200 + second) for second in range(30)),
     ]
     history += [
-        said(7, "done", received=7200),
-        said(9, "none"),
+        message(7, "done", received=7200),
+        message(9, "none"),
         photo(9000),
-        said(9001, "cancel"),
+        message(9001, "cancel"),
     ]
     expected = folded(*history)
     assert states(expected) == [(State.SUBMITTED, 30), (State.CANCELLED, 1)]
@@ -657,7 +696,7 @@ def test_a_hundred_orders_of_an_outage_make_the_same_sessions() -> None:
     st.booleans(),
 )
 def test_only_the_last_session_is_ever_open(
-    history: list[Said], known: int, rules: Rules, may_expire: bool
+    history: list[SessionMessage], known: int, rules: Rules, may_expire: bool
 ) -> None:
     for arrived in (history[:known], history):
         made = folded(*arrived, rules=rules, now=20_000, may_expire=may_expire)

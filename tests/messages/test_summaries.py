@@ -20,8 +20,14 @@ from media_app.models import Media
 from media_app.storage import media_storage
 from messages_app import inbox
 from messages_app.models import OutboxItem, PhotoSession
-from messages_app.replies import in_words, put
-from messages_app.summaries import Holding, as_text, essence, summarize, with_links
+from messages_app.replies import count_text, render
+from messages_app.summaries import (
+    PhotoCounts,
+    as_text,
+    essence,
+    summarize,
+    with_links,
+)
 from simulator.content import Kind, content
 from tests.media.bucket import name_buckets
 from tests.messages.mail import ADA, SENT, album, arrive, meta, photo
@@ -258,7 +264,7 @@ def test_the_first_of_those_with_one_content_is_shown() -> None:
         store(media, b"the same", sha256="a" * 64)
     summary = summarize(row)
     assert [each.media for each in summary.photos] == [first, second]
-    assert (summary.holding.photos, summary.holding.duplicates) == (2, 1)
+    assert (summary.counts.photos, summary.counts.duplicates) == (2, 1)
 
 
 def test_a_refused_photo_hides_no_other_of_its_content() -> None:
@@ -282,23 +288,23 @@ def test_what_is_stored_meanwhile_makes_no_other_summary() -> None:
 
 
 @pytest.mark.parametrize(
-    ("holding", "text"),
+    ("counts", "text"),
     [
-        (Holding(), "0 photos"),
-        (Holding(photos=1), "1 photo"),
+        (PhotoCounts(), "0 photos"),
+        (PhotoCounts(photos=1), "1 photo"),
         (
-            Holding(photos=14, on_their_way=1, too_large=1),
+            PhotoCounts(photos=14, on_their_way=1, too_large=1),
             "14 photos, 1 still on its way, 1 too large",
         ),
         (
-            Holding(photos=3, on_their_way=2, refused=1),
+            PhotoCounts(photos=3, on_their_way=2, refused=1),
             "3 photos, 2 still on their way, 1 not accepted",
         ),
-        (Holding(photos=2, duplicates=4), "2 photos"),
+        (PhotoCounts(photos=2, duplicates=4), "2 photos"),
     ],
 )
-def test_counts_in_words(holding: Holding, text: str) -> None:
-    assert in_words(holding) == text
+def test_counts_in_words(counts: PhotoCounts, text: str) -> None:
+    assert count_text(counts) == text
 
 
 @pytest.mark.parametrize(
@@ -324,13 +330,13 @@ def test_counts_in_words(holding: Holding, text: str) -> None:
 def test_replies_say_how_things_stand_now(
     kind: str, is_submitted: bool, text: str, buttons: list[str]
 ) -> None:
-    reply = put(kind, Holding(photos=3), is_submitted=is_submitted)
+    reply = render(kind, PhotoCounts(photos=3), is_submitted=is_submitted)
     assert (reply.text, [button.id for button in reply.buttons]) == (text, buttons)
 
 
 @pytest.mark.parametrize("kind", [Kinds.QUESTION, Kinds.CORRECTION])
 def test_where_all_photos_were_refused_they_are_asked_for_again(kind: str) -> None:
-    reply = put(kind, Holding(too_large=1))
+    reply = render(kind, PhotoCounts(too_large=1))
     assert (
         reply.text
         == "Got 0 photos, 1 too large. Please send your photos, then text DONE."
@@ -340,4 +346,4 @@ def test_where_all_photos_were_refused_they_are_asked_for_again(kind: str) -> No
 
 def test_every_kind_of_reply_has_its_words() -> None:
     kinds = [kind for kind in Kinds if kind != Kinds.HAND_OVER]
-    assert all(put(kind, Holding(photos=1)).text for kind in kinds)
+    assert all(render(kind, PhotoCounts(photos=1)).text for kind in kinds)

@@ -63,7 +63,7 @@ def test_while_another_reads_the_files_are_queued_all_the_same(redis: Redis) -> 
     arrive(album(photo(1)))
     inbox.drain()
     Media.objects.update(queued_until=None)
-    assert DrainLease.take()
+    assert DrainLease.acquire()
     assert swept() == "0 deliveries read, 1 files queued"
 
 
@@ -108,8 +108,8 @@ def test_a_database_that_is_away_is_waited_for_once(
 def test_a_single_pass_says_by_its_exit_that_a_duty_failed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    fail_at("review sessions", ValueError("a fault of ours"), monkeypatch)
-    with pytest.raises(CommandError, match="Failed: review sessions"):
+    fail_at("recheck sessions", ValueError("a fault of ours"), monkeypatch)
+    with pytest.raises(CommandError, match="Failed: recheck sessions"):
         swept()
 
 

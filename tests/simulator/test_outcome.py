@@ -35,7 +35,7 @@ def burst(
 def receive(requests: list[SignedRequest]) -> None:
     """What the webhook and the inbox do with deliveries."""
     for request in requests:
-        Delivery.objects.keep(
+        Delivery.objects.store(
             endpoint=request.path.split("/")[2],
             content_type=request.headers["Content-Type"],
             query="",

@@ -15,21 +15,27 @@ from media_app import jobs as media_jobs
 from media_app import public_copies
 from media_app.database_errors import described, is_connection_lost
 from media_app.models import Media
-from messages_app import conversations, inbox, outbox
+from messages_app import (
+    inbox,
+    outbox_queues,
+    outbox_results,
+    rebuilds,
+    session_timers,
+)
 from messages_app.models import Delivery, DrainLease
 
 log = logging.getLogger(__name__)
 
-# A retry is due at its own second; between the passes a look at the files alone is enough for it.
+# Between two passes the retries that are due are queued this often.
 LOOK_SECONDS = 2.0
 
 
 class Command(BaseCommand):
-    help = """Find the work that no hint told of: read what came in, queue the files and
-replies that are due, end the sessions that fell silent.
+    help = """Find work that was not enqueued: read deliveries, queue the files and replies
+that are due, end silent sessions.
 
-Everything waiting is in the database, so this alone makes the hub whole again after
-Redis, workers or web servers were lost. Any number of sweepers may run.
+Everything that waits is in the database: after a loss of Redis, workers or web servers
+this command alone brings everything on. Any number of sweepers may run.
 
   python manage.py sweep              one pass, then exit 0
   python manage.py sweep --every 20   a pass every 20 seconds, until SIGTERM
@@ -74,8 +80,7 @@ Redis, workers or web servers were lost. Any number of sweepers may run.
                         extra={"read": done.get(READ), "queued": done.get(QUEUE)},
                     )
                 if done.get(READ):
-                    # A drain ends after some seconds, for the other duties' sake: perhaps there is
-                    # more.
+                    # A drain ends after some seconds: there may be more.
                     next_pass = 0.0
             else:
                 _sweep(BETWEEN_PASSES)
@@ -85,15 +90,15 @@ Redis, workers or web servers were lost. Any number of sweepers may run.
 
 
 READ, QUEUE = "read deliveries", "queue files"
-#: What a pass does, in this order. Each is bounded, and what stops the one does not stop the
+#: What a pass does, in this order. Each duty is bounded, and an error in one does not stop the
 #: others.
 DUTIES: dict[str, Callable[[], int]] = {
     READ: lambda: inbox.drain(),
-    "rebuild sessions": lambda: conversations.rebuild(),
-    "end silent sessions": lambda: conversations.expire(),
-    "review sessions": lambda: conversations.settle(),
-    "end overdue replies": lambda: outbox.overdue(),
-    "wake senders": lambda: outbox.wake(),
+    "rebuild sessions": lambda: rebuilds.rebuild_due(),
+    "end silent sessions": lambda: session_timers.expire_silent(),
+    "recheck sessions": lambda: session_timers.recheck_unsettled(),
+    "end overdue replies": lambda: outbox_results.finish_overdue(),
+    "enqueue senders": lambda: outbox_queues.enqueue_senders(),
     QUEUE: lambda: media_jobs.enqueue_fetches(),
     "queue previews": lambda: media_jobs.enqueue_previews(),
     "wake purge": lambda: (
@@ -104,12 +109,12 @@ DUTIES: dict[str, Callable[[], int]] = {
     ),
 }
 BETWEEN_PASSES = {
-    name: DUTIES[name] for name in (QUEUE, "queue previews", "wake senders")
+    name: DUTIES[name] for name in (QUEUE, "queue previews", "enqueue senders")
 }
 
 
 def _sweep(duties: Mapping[str, Callable[[], int]]) -> dict[str, int]:
-    """What each duty returned; one that failed is in the log, and not here."""
+    """What each duty returned. One that failed is logged and left out."""
     done: dict[str, int] = {}
     for name, duty in duties.items():
         close_old_connections()
@@ -121,7 +126,7 @@ def _sweep(duties: Mapping[str, Callable[[], int]]) -> dict[str, int]:
                 extra={"duty": name, "error": described(error)},
             )
             if is_connection_lost(error) and not _database_answers():
-                # The others would only wait for it in turn.
+                # Each of the others would only wait for the database.
                 break
         except Exception:
             log.exception("a duty of the sweeper failed", extra={"duty": name})
@@ -138,13 +143,12 @@ def _database_answers() -> bool:
 
 
 def _sweep_whole() -> tuple[int, int]:
-    """A pass that leaves no delivery unread: a drainer that is at work, or was killed at it, is
-    waited for.
+    """Passes until no delivery is unread: waits for a drainer that is running or was killed.
 
     Returns how many deliveries were read and files queued. Raises CommandError when a duty failed.
     """
-    patience = 2 * DrainLease.DURATION.total_seconds()
-    read, queued, until = 0, 0, time.monotonic() + patience
+    wait_seconds = 2 * DrainLease.DURATION.total_seconds()
+    read, queued, until = 0, 0, time.monotonic() + wait_seconds
     while True:
         done = _sweep(DUTIES)
         if failed := DUTIES.keys() - done.keys():
@@ -153,7 +157,7 @@ def _sweep_whole() -> tuple[int, int]:
             )
         read, queued = read + done[READ], queued + done[QUEUE]
         if done[READ]:
-            until = time.monotonic() + patience
+            until = time.monotonic() + wait_seconds
         if not Delivery.objects.due().exists() or time.monotonic() >= until:
             return read, queued
         time.sleep(0.5)

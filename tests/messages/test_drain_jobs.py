@@ -98,7 +98,7 @@ def test_a_hint_that_fails_is_not_the_last(
         asked.append(1)
         raise RuntimeError
 
-    monkeypatch.setattr(jobs, "wake_inbox", fail)
+    monkeypatch.setattr(jobs, "enqueue_drain", fail)
     arrive(album(photo(1)))
     until(lambda: len(asked) == 1)
     arrive(album(photo(2)))

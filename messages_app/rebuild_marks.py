@@ -1,0 +1,155 @@
+"""Mark the conversations whose sessions new messages may change."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
+
+from messages_app.conversations import Conversation, conversation_of
+from messages_app.models import Attachment, Message, PhotoSession, SessionRebuild
+from messages_app.session_history import PHOTO_KINDS, SESSION_KINDS, is_photo, rules
+from messages_app.sessions import may_begin
+from messages_app.timing import LATE_PHOTO_GRACE
+
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+FOR_EVER = datetime.max.replace(tzinfo=UTC)
+
+
+def mark_for_rebuild(message_ids: Iterable[UUID]) -> None:
+    """Mark the sessions that these new messages may change, in the transaction that saves them.
+
+    Most messages change none: their contact has no open session, and they begin none.
+    """
+    ids = list(message_ids)
+    new = Message.objects.live().filter(
+        id__in=ids, kind__in=SESSION_KINDS, contact__isnull=False
+    )
+    messages = _described(new) + _described(_revoked_by(ids))
+    until = _open_until({message.conversation.contact_id for message in messages})
+    since: dict[Conversation, datetime] = {}
+    for message in messages:
+        conversation, at = message.conversation, message.at
+        if message.may_begin or at <= until.get(conversation, LONG_AGO):
+            since[conversation] = min(since.get(conversation, at), at)
+    rows = [_row(conversation, since[conversation]) for conversation in sorted(since)]
+    rows += _waiting_for_files(new)
+    SessionRebuild.objects.bulk_create(rows, batch_size=500)
+
+
+def _waiting_for_files(messages: QuerySet[Message]) -> list[SessionRebuild]:
+    """Marks for files that may turn out to be photos once they are stored: some programs announce
+    pictures as application/octet-stream.
+    """
+    files = Attachment.objects.filter(
+        message__in=messages.filter(kind__in=PHOTO_KINDS)
+    ).select_related("media")
+    return [
+        _row(message.conversation, message.at, file)
+        for file in files
+        if file.media.is_named and not is_photo(file.media)
+        for message in _described(messages.filter(id=file.message_id))
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _NewMessage:
+    """What of a new message decides whether sessions are rebuilt."""
+
+    conversation: Conversation
+    at: datetime
+    may_begin: bool
+
+
+def _described(messages: QuerySet[Message]) -> list[_NewMessage]:
+    names = (
+        "contact_id",
+        "provider",
+        "account",
+        "business",
+        "occurred_at",
+        "kind",
+        "text",
+        "payload",
+    )
+    return [
+        _NewMessage(
+            Conversation.of(contact, *number), at, _may_begin(text, payload, kind)
+        )
+        for contact, *number, at, kind, text, payload in messages.values_list(*names)
+        if contact
+    ]
+
+
+def _may_begin(text: str, payload: str, kind: str) -> bool:
+    try:
+        return may_begin(text, payload, kind in PHOTO_KINDS, rules())
+    except Exception:
+        # Rules that can't be read must not cost a message. They fail again, and are shown to
+        # staff, when the session is rebuilt.
+        return True
+
+
+def _revoked_by(message_ids: Sequence[UUID]) -> QuerySet[Message]:
+    """The messages that these revoke."""
+    revokes = Message.objects.live().filter(
+        id__in=message_ids, kind="revoke", contact__isnull=False
+    )
+    of_message = {name: OuterRef(name) for name in ("contact", "provider", "account")}
+    revoke = revokes.filter(**of_message, refers_to=OuterRef("provider_message_id"))
+    ids = list(revokes.values_list("refers_to", flat=True))
+    return Message.objects.live().filter(Exists(revoke), provider_message_id__in=ids)
+
+
+def _open_until(contacts: Collection[UUID]) -> dict[Conversation, datetime]:
+    """Until when a message may change a session, for each conversation that has any."""
+    until: dict[Conversation, datetime] = {}
+    # These first: a rebuild that is committed between the two queries has saved its sessions by
+    # the second.
+    for row in SessionRebuild.objects.filter(contact__in=contacts):
+        until[conversation_of(row)] = FOR_EVER
+    sessions = PhotoSession.objects.filter(contact__in=contacts).order_by()
+    rows = sessions.values_list(
+        "contact_id", "provider", "account", "business"
+    ).annotate(
+        open=Count("id", filter=Q(state__in=PhotoSession.OPEN)),
+        last=Max("last_at"),
+        ended=Max("ended_at"),
+    )
+    for contact, provider, account, business, is_open, last_at, ended_at in rows:
+        conversation = Conversation.of(contact, provider, account, business)
+        end = max(last_at, ended_at or last_at) + LATE_PHOTO_GRACE
+        if is_open:
+            end = FOR_EVER
+        until[conversation] = max(until.get(conversation, LONG_AGO), end)
+    return until
+
+
+def _row(
+    conversation: Conversation, since: datetime, attachment: Attachment | None = None
+) -> SessionRebuild:
+    return SessionRebuild(**asdict(conversation), since=since, attachment=attachment)
+
+
+def mark_merged(old: UUID, chosen: UUID) -> None:
+    """Two contacts turned out to be one person: their sessions become one conversation's. In the
+    caller's transaction.
+    """
+    SessionRebuild.objects.filter(contact_id=old).update(contact_id=chosen)
+    sessions = PhotoSession.objects.filter(contact_id=old)
+    # Two may have been open, and a contact has one open session: the rebuild finds out which.
+    sessions.filter(state__in=PhotoSession.OPEN).update(
+        state=PhotoSession.State.CANCELLED
+    )
+    sessions.update(contact_id=chosen)
+    since: dict[Conversation, datetime] = {}
+    for row in PhotoSession.objects.filter(contact_id=chosen):
+        conversation = conversation_of(row)
+        first = since.get(conversation, row.started_at)
+        since[conversation] = min(first, row.started_at)
+    SessionRebuild.objects.bulk_create(
+        _row(conversation, since[conversation]) for conversation in sorted(since)
+    )
