@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from messages_app.providers.text import keepable, keepable_json
+from messages_app.providers.text import sanitize, sanitize_json
 
 # A message may hold 3 MB of values; its raw form is on its page as well.
 MAX_LINES = 200
@@ -50,7 +50,7 @@ def words(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         return ", ".join(part for part in map(words, value) if part)
-    return keepable(value, MAX_TEXT + 1)
+    return sanitize(value, MAX_TEXT + 1)
 
 
 def other_lines(
@@ -86,7 +86,7 @@ def answers(text: object) -> Iterator[Line]:
     given = text
     if isinstance(text, str):
         try:
-            given = keepable_json(json.loads(text))
+            given = sanitize_json(json.loads(text))
         except (ValueError, RecursionError):
             yield line("Answers", text)
             return
@@ -108,7 +108,7 @@ def label_of(name: str) -> str:
 
 def moment(seconds: object) -> str:
     """A Unix time: ``2026-11-20 11:59 UTC``; "" for what is none."""
-    text = keepable(seconds, 20)
+    text = sanitize(seconds, 20)
     if not re.fullmatch(r"\d{1,11}", text):
         return ""
     return datetime.fromtimestamp(int(text), UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -116,7 +116,7 @@ def moment(seconds: object) -> str:
 
 def decimal(value: object) -> Decimal | None:
     """A number that fits a price tag, else None."""
-    text = keepable(value, 20)
+    text = sanitize(value, 20)
     return Decimal(text) if _NUMBER.fullmatch(text) else None
 
 

@@ -8,16 +8,10 @@ https://developers.facebook.com/documentation/business-messaging/whatsapp/busine
 from __future__ import annotations
 
 from messages_app.providers.events import ContactNamed, OwnersLinked
-from messages_app.providers.meta_message import (
-    HISTORY_BELIEVED,
-    Envelope,
-    Json,
-    UnreadableError,
-    moment_of,
-    object_in,
-)
+from messages_app.providers.meta_envelope import HISTORY_BELIEVED, Envelope
+from messages_app.providers.meta_json import Json, UnreadableError, moment_of, object_in
 from messages_app.providers.owners import owners_among
-from messages_app.providers.text import NAME_LIMIT, keepable
+from messages_app.providers.text import NAME_LIMIT, sanitize
 
 
 def read_contact(entry: Json, envelope: Envelope) -> list[ContactNamed]:
@@ -26,7 +20,7 @@ def read_contact(entry: Json, envelope: Envelope) -> list[ContactNamed]:
     """
     contact = object_in(entry, "contact")
     owners = owners_among(contact.get("phone_number"), contact.get("user_id"))
-    name = keepable(contact.get("full_name"), NAME_LIMIT) or keepable(
+    name = sanitize(contact.get("full_name"), NAME_LIMIT) or sanitize(
         contact.get("first_name"), NAME_LIMIT
     )
     if not owners:

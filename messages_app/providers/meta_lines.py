@@ -7,27 +7,20 @@ https://developers.facebook.com/documentation/business-messaging/whatsapp/webhoo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from messages_app.providers.lines import (
     Line,
     answers,
-    decimal,
     label_of,
     line,
     moment,
     other_lines,
     words,
 )
-from messages_app.providers.meta_message import (
-    MEDIA_TYPES,
-    error_words,
-    object_in,
-    objects_in,
-)
-
-Json = Mapping[str, Any]
+from messages_app.providers.meta_card_lines import contact_lines, order_lines
+from messages_app.providers.meta_content import MEDIA_TYPES
+from messages_app.providers.meta_json import Json, error_text, object_in
 
 # Shown elsewhere on the page, or only of use to machines.
 _BESIDE = frozenset(
@@ -65,8 +58,6 @@ _AD = {
     "source_id": "Ad id",
 }
 _AD_MACHINES = ("source_type", "media_type", "thumbnail_url", "ctwa_clid")
-_ORGANISATION = ("title", "department", "company")
-_ADDRESS = ("street", "city", "state", "zip", "country")
 _SOURCES = {"ad": "an ad", "post": "a post"}
 _CHANGES = {
     "user_changed_number": "the customer has a new number",
@@ -94,12 +85,12 @@ def _content(name: str, part: object) -> Iterator[Line]:
         case "contacts", list():
             for contact in part:
                 yield from (
-                    _contact(contact)
+                    contact_lines(contact)
                     if isinstance(contact, dict)
                     else other_lines(contact, "Contact")
                 )
         case "errors", list():
-            yield Line("Problem", error_words(part))
+            yield Line("Problem", error_text(part))
         case _, dict() if name in MEDIA_TYPES:
             yield from _file(part)
         case _, dict() if name in _READERS:
@@ -176,76 +167,6 @@ def _call_permission(reply: Json) -> str:
     )
 
 
-def _contact(contact: Json) -> Iterator[Line]:
-    name, organisation = object_in(contact, "name"), object_in(contact, "org")
-    names = (name.get("first_name"), name.get("middle_name"), name.get("last_name"))
-    yield Line("Contact", words(name.get("formatted_name")) or _joined(" ", *names))
-    for phone in objects_in(contact, "phones"):
-        number = words(phone.get("phone")) or words(phone.get("wa_id"))
-        yield Line(
-            _of_type("Phone", phone),
-            f"{number}, on WhatsApp" if number and phone.get("wa_id") else number,
-        )
-    for mail in objects_in(contact, "emails"):
-        yield line(_of_type("E-mail", mail), mail.get("email"))
-    yield Line(
-        "Organisation",
-        _joined(", ", *(organisation.get(part) for part in _ORGANISATION)),
-    )
-    for address in objects_in(contact, "addresses"):
-        yield Line(
-            _of_type("Address", address),
-            _joined(", ", *(address.get(part) for part in _ADDRESS)),
-        )
-    for url in objects_in(contact, "urls"):
-        yield line(_of_type("Website", url), url.get("url"))
-    yield line("Birthday", contact.get("birthday"))
-    yield from other_lines(
-        contact,
-        known=(
-            "name",
-            "phones",
-            "emails",
-            "org",
-            "addresses",
-            "urls",
-            "birthday",
-            "origin",
-            "vcard",
-        ),
-    )
-
-
-def _order(order: Json) -> Iterator[Line]:
-    items = objects_in(order, "product_items")
-    for item in items:
-        what = _joined(" × ", item.get("quantity"), item.get("product_retailer_id"))
-        price = _joined(" ", item.get("item_price"), item.get("currency"))
-        yield Line("Item", f"{what}, {price} each" if price else what)
-    yield Line("Total", _total(items))
-    yield line("Catalogue", order.get("catalog_id"))
-    yield from other_lines(order, known=("text", "product_items", "catalog_id"))
-
-
-def _total(items: list[Json]) -> str:
-    """The sum, where all prices are of one known currency."""
-    currencies = {words(item.get("currency")) for item in items}
-    prices = [
-        (decimal(item.get("quantity")), decimal(item.get("item_price")))
-        for item in items
-    ]
-    if len(currencies) != 1 or "" in currencies:
-        return ""
-    amounts = [
-        count * price
-        for count, price in prices
-        if count is not None and price is not None
-    ]
-    return (
-        f"{sum(amounts):.2f} {currencies.pop()}" if len(amounts) == len(items) else ""
-    )
-
-
 def _system(body: Json) -> Iterator[Line]:
     yield Line("What happened", _CHANGES.get(words(body.get("type")), ""))
     yield line("New number", body.get("new_wa_id") or body.get("wa_id"))
@@ -308,22 +229,13 @@ def _history(context: Json) -> Iterator[Line]:
     yield Line("Status then", words(context.get("status")).lower())
 
 
-def _joined(separator: str, *parts: object) -> str:
-    return separator.join(part for part in map(words, parts) if part)
-
-
-def _of_type(label: str, part: Json) -> str:
-    type = words(part.get("type")).lower()
-    return f"{label} ({type})" if type else label
-
-
 _READERS = {
     "text": _text,
     "location": _location,
     "reaction": _reaction,
     "button": _button,
     "interactive": _interactive,
-    "order": _order,
+    "order": order_lines,
     "system": _system,
     "unsupported": _unsupported,
     "edit": _edit,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from media_app.identity import WHATSAPP, owner_of
-from messages_app.providers.text import NAME_LIMIT, keepable
+from messages_app.providers.text import NAME_LIMIT, sanitize
 
 
 def owners_among(*addresses: object, scheme: str = WHATSAPP) -> tuple[str, ...]:
@@ -11,7 +11,7 @@ def owners_among(*addresses: object, scheme: str = WHATSAPP) -> tuple[str, ...]:
 
     ``scheme`` is that of addresses which name none.
     """
-    named = (owner_of(keepable(address, NAME_LIMIT), scheme) for address in addresses)
+    named = (owner_of(sanitize(address, NAME_LIMIT), scheme) for address in addresses)
     owners = dict.fromkeys(owner for owner in named if owner)
     return tuple(sorted(owners, key=lambda owner: not is_number(owner)))
 

@@ -29,7 +29,7 @@ _REFUSED = re.compile("[\x00\ud800-\udfff]")
 _DIGEST = 64
 
 
-def keepable(value: object, limit: int) -> str:
+def sanitize(value: object, limit: int) -> str:
     """The value as text of at most ``limit`` characters that a database keeps.
 
     NUL and lone surrogates become U+FFFD; numbers are written out; what is neither
@@ -42,25 +42,25 @@ def keepable(value: object, limit: int) -> str:
     return ""
 
 
-def keepable_id(value: object) -> str:
+def sanitize_id(value: object) -> str:
     """An id that a database keeps and indexes; "" where there is none.
 
     One too long to index ends in the digest of its whole: two different ones stay different.
     """
-    text = keepable(value, sys.maxsize)
+    text = sanitize(value, sys.maxsize)
     if len(text) <= ID_LIMIT:
         return text
     digest = hashlib.sha256(text.encode()).hexdigest()
     return f"{text[: ID_LIMIT - _DIGEST - 1]}~{digest}"
 
 
-def keepable_link(value: object) -> str:
+def sanitize_link(value: object) -> str:
     """A link in its full length, or "": a part of a link leads elsewhere."""
-    text = keepable(value, LINK_LIMIT + 1)
+    text = sanitize(value, LINK_LIMIT + 1)
     return text if len(text) <= LINK_LIMIT else ""
 
 
-def keepable_json(value: object, depth: int = DEPTH_LIMIT) -> Any:
+def sanitize_json(value: object, depth: int = DEPTH_LIMIT) -> Any:
     """A JSON value that a database keeps: all its strings and numbers mended, ``depth`` levels of
     it.
     """
@@ -72,11 +72,11 @@ def keepable_json(value: object, depth: int = DEPTH_LIMIT) -> Any:
         return "…"
     if isinstance(value, dict):
         return {
-            _REFUSED.sub("\ufffd", name): keepable_json(part, depth - 1)
+            _REFUSED.sub("\ufffd", name): sanitize_json(part, depth - 1)
             for name, part in value.items()
         }
     if isinstance(value, list):
-        return [keepable_json(part, depth - 1) for part in value]
+        return [sanitize_json(part, depth - 1) for part in value]
     return value
 
 
@@ -90,7 +90,7 @@ def cut(text: str, limit: int) -> str:
     >>> cut("one two three", 9)
     'one two…'
     """
-    whole = keepable(text, sys.maxsize)
+    whole = sanitize(text, sys.maxsize)
     if _length(whole) <= limit:
         return whole
     head = whole[: limit - 1]

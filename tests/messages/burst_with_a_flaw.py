@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from messages_app.providers.events import Event
-from messages_app.providers.meta_message import Envelope, read_message
+from messages_app.providers.meta_envelope import Envelope
+from messages_app.providers.meta_message import read_message
 from simulator.deliveries import SignedRequest
 from simulator.ledger import AnnouncedMessage
 from tests.messages.mail import batch, meta_bytes, photo

@@ -26,6 +26,7 @@ from messages_app import (
     outbox,
     rebuild_marks,
     rebuilds,
+    session_replies,
     session_rows,
     session_timers,
     timing,
@@ -447,7 +448,7 @@ def test_no_correction_is_owed_where_the_next_reply_will_be_right(shop: Shop) ->
 def test_a_correction_waits_for_the_pause_after_the_last_reply(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_rows, "CORRECT_EVERY", timedelta(hours=1))
+    monkeypatch.setattr(session_replies, "CORRECTION_DELAY", timedelta(hours=1))
     row = submitted(shop)
     last = row.outbox.get(kind=Kind.SUBMITTED)
     for late in (1, 3, 4):

@@ -25,7 +25,7 @@ from messages_app.models import (
     MessageStatus,
     QuarantinedItem,
 )
-from messages_app.providers import meta as meta_provider
+from messages_app.providers import meta_reader
 from messages_app.providers.events import Event
 from simulator.deliveries import SignedRequest
 from tests.messages.burst_with_a_flaw import mended, nested, with_third_broken
@@ -115,7 +115,7 @@ def test_replayed_with_a_mended_reader_the_third_is_there_and_the_quarantine_emp
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     read_all(with_third_broken())
-    monkeypatch.setitem(meta_provider._READERS, "messages", mended)
+    monkeypatch.setitem(meta_reader._READERS, "messages", mended)
     assert Delivery.objects.filter(state="partial").replay() == 1
     assert inbox.drain() == 1
     assert (

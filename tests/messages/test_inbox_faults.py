@@ -131,7 +131,7 @@ def test_what_is_beyond_the_databases_limits_is_the_messages_own_fault(
     # PostgreSQL calls an index entry of 10 KB an operational error, as it does a lock.
     endless = "".join(Random(1).choices("abcdefghijklmnopqrstuvwxyz", k=100_000))
     monkeypatch.setattr(
-        "messages_app.providers.meta_message.keepable_id", lambda id: id if id else ""
+        "messages_app.providers.meta_message.sanitize_id", lambda id: id if id else ""
     )
     arrive(meta(image("wamid.1", context={"id": endless}), image("wamid.2")))
     inbox.drain()

@@ -233,7 +233,7 @@ def strings_in(value: Any) -> Iterator[str]:
         assert math.isfinite(value)
 
 
-def check_keepable(events: list[Event]) -> None:
+def check_sanitized(events: list[Event]) -> None:
     """PostgreSQL would take all of it, in columns of the lengths that they have."""
     for event in events:
         for text in strings_in(asdict(event)):
@@ -302,13 +302,13 @@ def nodes(value: Any) -> Iterator[tuple[Any, Any]]:
 
 @pytest.mark.parametrize(("endpoint", "label"), VALID)
 def test_all_that_a_delivery_says_can_be_kept(endpoint: str, label: str) -> None:
-    check_keepable(read(body(endpoint.partition("-")[0], label), endpoint))
+    check_sanitized(read(body(endpoint.partition("-")[0], label), endpoint))
 
 
 @given(endpoint=st.sampled_from(ENDPOINTS), raw=st.binary())
 @effort(deadline=None)
 def test_no_bytes_make_reading_raise(endpoint: str, raw: bytes) -> None:
-    check_keepable(read(raw, endpoint))
+    check_sanitized(read(raw, endpoint))
 
 
 @given(which=st.sampled_from(VALID), data=st.data())
@@ -322,7 +322,7 @@ def test_no_damage_to_the_bytes_of_a_delivery_makes_reading_raise(
     raw[start : start + data.draw(st.integers(0, 30))] = data.draw(
         st.binary(max_size=30)
     )
-    check_keepable(read(bytes(raw), endpoint))
+    check_sanitized(read(bytes(raw), endpoint))
 
 
 @given(
@@ -337,7 +337,7 @@ def test_no_value_in_the_wrong_place_makes_reading_meta_raise(
     for _ in range(data.draw(st.integers(1, 2))):
         container, place = data.draw(st.sampled_from(list(nodes(payload))))
         container[place] = data.draw(JSON)
-    check_keepable(read(written(payload), "meta"))
+    check_sanitized(read(written(payload), "meta"))
 
 
 @given(
@@ -353,7 +353,7 @@ def test_no_value_in_the_wrong_field_makes_reading_twilio_raise(
     )
     place = data.draw(st.integers(0, len(fields) - 1))
     fields[place] = (fields[place][0], data.draw(WORDS | st.just("x" * 70_000)))
-    check_keepable(read(urlencode(fields, errors="surrogatepass").encode(), endpoint))
+    check_sanitized(read(urlencode(fields, errors="surrogatepass").encode(), endpoint))
 
 
 @given(caption=WORDS, name=WORDS, time=JSON, digest=JSON)

@@ -136,7 +136,7 @@ def test_a_fault_of_ours_in_one_message_leaves_its_neighbours_alone(
     burst["entry"][0]["changes"][0]["value"]["messages"].append(
         {"id": "wamid.T", "type": "text"}
     )
-    monkeypatch.setattr("messages_app.providers.meta_message.digest_hex", faulty)
+    monkeypatch.setattr("messages_app.providers.meta_content.digest_hex", faulty)
     events = read(json.dumps(burst).encode(), "meta")
     assert [event.kind for event in events if isinstance(event, MessageReceived)] == [
         "text"

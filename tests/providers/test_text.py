@@ -9,11 +9,11 @@ import pytest
 from messages_app.providers.text import (
     DEPTH_LIMIT,
     cut,
-    keepable,
-    keepable_id,
-    keepable_json,
-    keepable_link,
     place,
+    sanitize,
+    sanitize_id,
+    sanitize_json,
+    sanitize_link,
 )
 
 
@@ -34,28 +34,28 @@ from messages_app.providers.text import (
     ],
 )
 def test_words_are_mended(value: object, kept: str) -> None:
-    assert keepable(value, 100) == kept
+    assert sanitize(value, 100) == kept
 
 
 def test_words_are_cut_to_their_limit() -> None:
-    assert keepable("harbour", 4) == "harb"
-    assert keepable(123456, 4) == "1234"
+    assert sanitize("harbour", 4) == "harb"
+    assert sanitize(123456, 4) == "1234"
 
 
 def test_an_id_too_long_to_index_stays_different_from_another() -> None:
-    one, other = keepable_id("x" * 9_000 + "1"), keepable_id("x" * 9_000 + "2")
+    one, other = sanitize_id("x" * 9_000 + "1"), sanitize_id("x" * 9_000 + "2")
     assert len(one) == len(other) == 500
     assert one != other
-    assert one == keepable_id("x" * 9_000 + "1")
+    assert one == sanitize_id("x" * 9_000 + "1")
 
 
 def test_an_id_of_the_longest_kind_is_kept_as_it_is() -> None:
-    assert keepable_id("x" * 500) == "x" * 500
+    assert sanitize_id("x" * 500) == "x" * 500
 
 
 def test_a_link_is_kept_whole_or_not_at_all() -> None:
-    assert keepable_link("h" * 4_000) == "h" * 4_000
-    assert keepable_link("h" * 4_001) == ""
+    assert sanitize_link("h" * 4_000) == "h" * 4_000
+    assert sanitize_link("h" * 4_001) == ""
 
 
 def test_json_is_mended_all_the_way_down() -> None:
@@ -64,15 +64,15 @@ def test_json_is_mended_all_the_way_down() -> None:
         "a\ufffd": ["\ufffd", "inf", {"b": "-inf"}],
         "c": [None, True, 7, 1.5, "ok"],
     }
-    assert keepable_json(value) == mended
-    json.dumps(keepable_json(value), allow_nan=False)
+    assert sanitize_json(value) == mended
+    json.dumps(sanitize_json(value), allow_nan=False)
 
 
 def test_json_is_kept_to_a_depth_that_databases_bear() -> None:
     value: object = "deep"
     for _ in range(900):
         value = [value]
-    assert json.dumps(keepable_json(value)).count("[") == DEPTH_LIMIT
+    assert json.dumps(sanitize_json(value)).count("[") == DEPTH_LIMIT
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from messages_app.providers.events import (
     StatusChanged,
     Unreadable,
 )
-from messages_app.providers.text import keepable_id
+from messages_app.providers.text import sanitize_id
 from tests.providers.deliveries import (
     ADA,
     ADA_HIDDEN,
@@ -151,7 +151,7 @@ MESSAGES: dict[str, list[Event]] = {
     "message_sid_missing": [Unreadable(path="", error="the form has no MessageSid")],
     "message_sid_legacy": [said("text", "Hi")],
     "not_a_form": [Unreadable(path="", error="the form has no MessageSid")],
-    "reply_to_endless": [said("text", "This one", refers_to=keepable_id("S" * 5_000))],
+    "reply_to_endless": [said("text", "This one", refers_to=sanitize_id("S" * 5_000))],
     "body_with_nul": [said("image", "The\ufffdharbour", media=(file(),))],
     "body_not_utf8": [said("image", "\ufffd" * 4, media=(file(),))],
     "field_repeated": [said("text", "one")],
