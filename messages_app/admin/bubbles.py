@@ -7,13 +7,24 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 
 from media_app.admin.machine_owned import change_url, list_url
 from media_app.admin.tiles import Tile, sender_name, tile
-from messages_app.models import Attachment, Message, MessageVersion, OutboxItem
+from messages_app.admin.quotes import (
+    Address,
+    Quote,
+    Quoted,
+    address_of,
+    kind_in_words,
+    quote_of,
+    quoted_messages,
+    quoted_replies,
+    referred_by,
+    shortened,
+)
+from messages_app.models import Attachment, Message, MessageVersion
 from messages_app.providers import PROVIDERS
 from messages_app.providers.lines import Line
 
@@ -21,37 +32,6 @@ from messages_app.providers.lines import Line
 FOLLOWING = ("reaction", "edit", "revoke")
 # Of a text, in a conversation and in a quote.
 MAX_TEXT = 1_000
-MAX_QUOTE = 120
-
-KIND_WORDS = {
-    "text": "text",
-    "image": "photo",
-    "video": "video",
-    "audio": "audio",
-    "document": "document",
-    "sticker": "sticker",
-    "location": "location",
-    "contacts": "shared contact",
-    "reaction": "reaction",
-    "interactive": "choice or form",
-    "button": "button",
-    "order": "order",
-    "system": "notice from WhatsApp",
-    "unsupported": "not supported",
-    "media_placeholder": "file of the history",
-    "edit": "edit",
-    "revoke": "deletion",
-    "request_welcome": "chat opened",
-}
-_ALONE = {"reaction": "Reacted to", "edit": "Edited", "revoke": "Deleted"}
-
-
-class Address(NamedTuple):
-    """What another message of the same provider calls it by."""
-
-    provider: str
-    account: str
-    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +47,6 @@ class Version:
 
     message: Message
     tiles: list[Tile]
-
-
-class Quoted(NamedTuple):
-    text: str
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class Quote:
-    """The message, or the hub's own reply, that a message is about. Where it is not here, it has no
-    address.
-    """
-
-    text: str
-    url: str
-    #: "Reacted to", "Edited", …; "" for an ordinary reply.
-    verb: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,13 +129,13 @@ def bubbles(
     """
     rows = list(messages)
     following = _following(rows)
-    quoted = _quoted(rows)
+    quoted = quoted_messages(rows)
     if may_view_replies:
-        quoted |= _quoted_replies(
-            [row for row in rows if row.refers_to and _referred(row) not in quoted]
+        quoted |= quoted_replies(
+            [row for row in rows if row.refers_to and referred_by(row) not in quoted]
         )
     return [
-        _bubble(row, following[_address(row)], quoted, may_view_files) for row in rows
+        _bubble(row, following[address_of(row)], quoted, may_view_files) for row in rows
     ]
 
 
@@ -203,14 +166,6 @@ def tiles_of(message: Message) -> list[Tile]:
     ]
 
 
-def kind_in_words(message: Message) -> str:
-    return KIND_WORDS.get(message.kind, message.kind.replace("_", " "))
-
-
-def shortened(text: str, limit: int) -> str:
-    return text if len(text) <= limit else f"{text[:limit].rstrip()}…"
-
-
 def _bubble(
     message: Message,
     following: list[Message],
@@ -235,7 +190,7 @@ def _bubble(
         former=versions[:-1],
         contents=list(message.versions.all()),
         reactions=_reactions(following),
-        quote=_quote(message, quoted),
+        quote=quote_of(message, quoted),
         revoke=next((row for row in following if row.kind == "revoke"), None),
     )
 
@@ -254,20 +209,9 @@ def _reactions(following: list[Message]) -> list[Reaction]:
     ]
 
 
-def _quote(message: Message, quoted: dict[Address, Quoted]) -> Quote | None:
-    if not message.refers_to:
-        return None
-    verb = _ALONE.get(message.kind, "")
-    other = quoted.get(_referred(message))
-    # It may be about what the business said by other means, which is not kept here.
-    return (
-        Quote(*other, verb) if other else Quote("a message that is not here", "", verb)
-    )
-
-
 def _following(rows: Sequence[Message]) -> dict[Address, list[Message]]:
     """What changes these messages, in the order in which it happened."""
-    wanted = {_address(row) for row in rows}
+    wanted = {address_of(row) for row in rows}
     found = Message.objects.filter(
         kind__in=FOLLOWING, refers_to__in={address.id for address in wanted}
     )
@@ -275,47 +219,5 @@ def _following(rows: Sequence[Message]) -> dict[Address, list[Message]]:
     for row in (
         with_files(found).defer("raw").order_by("occurred_at", "received_at", "id")
     ):
-        following[_referred(row)].append(row)
+        following[referred_by(row)].append(row)
     return following
-
-
-def _quoted(rows: Sequence[Message]) -> dict[Address, Quoted]:
-    """The messages that these are about."""
-    ids = {row.refers_to for row in rows if row.refers_to}
-    found = (
-        Message.objects.filter(provider_message_id__in=ids).defer("raw") if ids else []
-    )
-    return {
-        _address(row): Quoted(
-            shortened(row.text, MAX_QUOTE) or kind_in_words(row), change_url(row)
-        )
-        for row in found
-    }
-
-
-def _quoted_replies(rows: Sequence[Message]) -> dict[Address, Quoted]:
-    """The hub's replies to their senders that these messages are about."""
-    if not rows:
-        return {}
-    found = OutboxItem.objects.filter(
-        session__contact__in={row.contact_id for row in rows},
-        provider_message_id__in={row.refers_to for row in rows},
-    ).select_related("session")
-    return {
-        Address(
-            item.session.provider, item.session.account, item.provider_message_id
-        ): Quoted(
-            shortened(item.said.get("text", ""), MAX_QUOTE) or "a reply",
-            change_url(item),
-        )
-        for item in found
-        if item.kind != OutboxItem.Kind.HAND_OVER
-    }
-
-
-def _address(message: Message) -> Address:
-    return Address(message.provider, message.account, message.provider_message_id)
-
-
-def _referred(message: Message) -> Address:
-    return Address(message.provider, message.account, message.refers_to)

@@ -17,7 +17,7 @@ from media_app.admin.tiles import sender_name, tile
 from media_app.admin.times import moment_of
 from media_app.models import Media
 from messages_app.admin.bubbles import bubbles, standing_alone, with_files
-from messages_app.admin.sessions import shown
+from messages_app.admin.session_cards import session_cards
 from messages_app.models import Attachment, Contact, Message, OutboxItem, PhotoSession
 
 MAX_FILES = 60
@@ -112,7 +112,7 @@ class ContactAdmin(MachineOwnedAdmin):
                 may_view_files=may_view_files,
                 may_view_replies=self.may_view(request, OutboxItem),
             ),
-            "sessions": shown(sessions[:MAX_SESSIONS]),
+            "sessions": session_cards(sessions[:MAX_SESSIONS]),
             "may_view_files": may_view_files,
             "sessions_url": list_url(PhotoSession, contact=row.pk),
             "messages_url": list_url(Message, contact=row.pk),

@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import CheckboxFilter, RadioFilter
 
-from messages_app.admin.bubbles import KIND_WORDS
+from messages_app.admin.quotes import KIND_WORDS
 from messages_app.models import Attachment, Contact, Message
 
 

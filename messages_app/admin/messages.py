@@ -18,15 +18,10 @@ from media_app.admin.machine_owned import MachineOwnedAdmin, change_url
 from media_app.admin.tiles import sender_name
 from media_app.admin.times import moment_of
 from media_app.models import Media
-from messages_app.admin.bubbles import (
-    bubbles,
-    group_url,
-    kind_in_words,
-    name_of_contact,
-    with_files,
-)
+from messages_app.admin.bubbles import bubbles, group_url, name_of_contact, with_files
 from messages_app.admin.deliveries import delivery_link
 from messages_app.admin.filters import ContactFilter, GroupFilter, KindFilter
+from messages_app.admin.quotes import kind_in_words
 from messages_app.admin.raw import as_text, pretty_json
 from messages_app.models import Message, MessageStatus, OutboxItem, PhotoSession
 

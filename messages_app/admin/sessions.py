@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
-from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
-from unfold.views import ChangeList
 
-from media_app.admin.badges import Tone, badge
+from media_app.admin.badges import badge
 from media_app.admin.filters import DayRangeFilter
 from media_app.admin.machine_owned import MachineOwnedAdmin, change_url
-from media_app.admin.tiles import Tile, sender_name, tile
+from media_app.admin.tiles import sender_name
 from media_app.admin.times import moment_of
 from media_app.models import Media
 from messages_app import (
     outbox_queues,
     outbox_results,
     rebuilds,
-    replies,
 )
 from messages_app.admin.filters import ContactFilter
 from messages_app.admin.replies import (
@@ -37,101 +32,21 @@ from messages_app.admin.replies import (
     what_was_said,
     when,
 )
+from messages_app.admin.session_cards import (
+    SessionList,
+    State,
+    session_badge,
+    session_cards,
+)
 from messages_app.models import OutboxItem, PhotoSession
 from messages_app.summaries import (
-    PhotoCounts,
     as_text,
-    counts_of,
-    sent_in,
     summarize,
     with_links,
 )
 
-State = PhotoSession.State
-
-# Pictures of a session in a list.
-MAX_IN_LIST = 3
 # Somebody may chat for hours while we wait for photos, and get a hint each minute.
 MAX_REPLIES = 200
-
-_TONES: dict[str, Tone] = {
-    State.COLLECTING: "busy",
-    State.AWAITING_DETAILS: "busy",
-    State.SUBMITTED: "good",
-    State.EXPIRED: "quiet",
-    State.CANCELLED: "quiet",
-}
-
-
-def session_badge(session: PhotoSession) -> str:
-    words = (
-        f"{session.get_state_display()}, no answer"
-        if session.is_unanswered
-        else session.get_state_display()
-    )
-    return badge(words, _TONES.get(session.state, "quiet"))
-
-
-def count_text(counts: PhotoCounts) -> str:
-    """As the contact is told, and what was sent more than once: ``3 photos, 1 too large, 1 sent
-    again``.
-    """
-    text = replies.count_text(counts)
-    if counts.duplicates:
-        text += f", {counts.duplicates} sent again"
-    return text
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What lists and pages show of a session beside its own fields."""
-
-    session: PhotoSession
-    photos: str
-    tiles: list[Tile]
-
-    @property
-    def url(self) -> str:
-        return change_url(self.session)
-
-    @property
-    def badge(self) -> str:
-        return session_badge(self.session)
-
-    @property
-    def strip(self) -> str:
-        """The first pictures, and how many more there are."""
-        context = {
-            "tiles": self.tiles[:MAX_IN_LIST],
-            "more": len(self.tiles[MAX_IN_LIST:]),
-        }
-        return render_to_string("admin/messages_app/strip.html", context)
-
-
-def shown(sessions: Iterable[PhotoSession]) -> list[Shown]:
-    """Sessions with their photos by the provider's time, in one query. They must know their
-    contacts.
-    """
-    rows = list(sessions)
-    sent = sent_in(rows)
-    return [
-        Shown(
-            session,
-            count_text(counts_of(session, sent[session.id])),
-            [tile(media, sender=session.contact.name) for media in sent[session.id]],
-        )
-        for session in rows
-    ]
-
-
-class SessionList(ChangeList):
-    """A page of the list, which knows the photos of all its sessions at once."""
-
-    def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
-        rows: Iterable[Any] = self.result_list
-        for row, each in zip(rows, shown(rows), strict=True):
-            row.shown = each
 
 
 @admin.register(PhotoSession)
@@ -327,7 +242,7 @@ class PhotoSessionAdmin(MachineOwnedAdmin):
         ]
 
     def page_context(self, request: HttpRequest, row: PhotoSession) -> dict[str, Any]:
-        (each,) = shown([row])
+        (each,) = session_cards([row])
         owed = (
             row.outbox.order_by("caused_at", "place", "id")
             if self.may_view(request, OutboxItem)

@@ -135,7 +135,7 @@ def test_a_field_names_its_deliveries_whatever_their_state(
 ) -> None:
     # As a version before did: it read one field, and no other.
     with monkeypatch.context() as before:
-        before.setattr(meta_provider, "_FIELDS", {"messages": "live"})
+        before.setattr(meta_reader, "_FIELDS", {"messages": "live"})
         spaced = meta_bytes(
             json.dumps(
                 json.loads(field("history", messages=[image("wamid.1")]).body), indent=2
