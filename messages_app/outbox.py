@@ -110,7 +110,10 @@ def _try(queue: Queue, id: UUID) -> bool:
 
 def _postpone(id: UUID, error: Exception) -> None:
     """Let others go before an item that could not be prepared."""
-    pause = OUTAGE_PAUSE if isinstance(error, _OUTAGES) else PREPARE_PAUSE
+    if isinstance(error, _OUTAGES):
+        pause = OUTAGE_PAUSE
+    else:
+        pause = PREPARE_PAUSE
     # When the database is down this fails as well.
     with suppress(Error):
         OutboxItem.objects.filter(id=id, state=State.QUEUED).update(

@@ -56,7 +56,10 @@ def render(
     if kind in {Kind.QUESTION, Kind.CORRECTION} and not is_submitted:
         if counts.photos == 0:
             return ReplyText(gettext("Got %(got)s.") % {"got": got} + " " + again)
-        opening = gettext("Great!") if kind == Kind.QUESTION else gettext("Correction:")
+        if kind == Kind.QUESTION:
+            opening = gettext("Great!")
+        else:
+            opening = gettext("Correction:")
         question = gettext("%(opening)s Got %(got)s. Any flaws or special notes?")
         return ReplyText(question % {"opening": opening, "got": got}, buttons())
     if kind == Kind.RESET and is_held:

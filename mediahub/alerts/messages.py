@@ -18,7 +18,7 @@ from messages_app.models import (
     SessionRebuild,
     WebhookRefusal,
 )
-from messages_app.outbox import HAND_OVER_FOR
+from messages_app.timing import HAND_OVER_PERIOD
 
 
 def refused(status: Status, refusal: WebhookRefusal) -> Alert:
@@ -76,7 +76,7 @@ def hand_overs_failing(status: Status) -> Alert | None:
         headline="The business does not take "
         f"{counted(status.hand_overs_failing, 'summary', 'summaries')}.",
         advice=f"{status.hand_over_error} Each is tried again by itself for "
-        f"{HAND_OVER_FOR.days} days. "
+        f"{HAND_OVER_PERIOD.days} days. "
         "Check SESSION_WEBHOOK_URL, and what answers there.",
         links=(
             Link("Hand-overs that wait", list_url(OutboxItem, **waiting), OutboxItem),

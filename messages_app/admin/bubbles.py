@@ -91,11 +91,10 @@ class Bubble:
     def lines(self) -> list[Line]:
         """What it says beside its text. A line that repeats the text is left out."""
         said = PROVIDERS.get(self.message.provider)
-        lines = (
-            said.lines(self.message.raw)
-            if said and isinstance(self.message.raw, dict)
-            else []
-        )
+        if said and isinstance(self.message.raw, dict):
+            lines = said.lines(self.message.raw)
+        else:
+            lines = []
         return [line for line in lines if line.text != self.text]
 
 
@@ -140,7 +139,9 @@ def bubbles(
 
 
 def name_of_sender(message: Message) -> str:
-    return "the business" if message.is_sent else name_of_contact(message)
+    if message.is_sent:
+        return "the business"
+    return name_of_contact(message)
 
 
 def name_of_contact(message: Message) -> str:
@@ -154,7 +155,9 @@ def name_of_contact(message: Message) -> str:
 
 def group_url(message: Message) -> str:
     """The address of all that was said in the message's group, or ""."""
-    return list_url(Message, group=message.group_id) if message.group_id else ""
+    if message.group_id:
+        return list_url(Message, group=message.group_id)
+    return ""
 
 
 def tiles_of(message: Message) -> list[Tile]:

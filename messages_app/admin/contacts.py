@@ -13,7 +13,7 @@ from django.utils.html import format_html, format_html_join
 from media_app.admin.badges import badge
 from media_app.admin.filters import DayRangeFilter
 from media_app.admin.machine_owned import MachineOwnedAdmin, list_url
-from media_app.admin.tiles import sender_name, tile
+from media_app.admin.tiles import Tile, sender_name, tile
 from media_app.admin.times import moment_of
 from media_app.models import Media
 from messages_app.admin.bubbles import bubbles, standing_alone, with_files
@@ -90,25 +90,21 @@ class ContactAdmin(MachineOwnedAdmin):
         files = Media.objects.filter(
             id__in=Attachment.objects.filter(message__contact=row).values("media")
         )
-        may_view_messages = self.may_view(request, Message)
-        said = (
-            with_files(standing_alone(row.messages.all()))[:MAX_MESSAGES]
-            if may_view_messages
-            else []
-        )
-        sessions = (
-            row.sessions.select_related("contact")
-            if self.may_view(request, PhotoSession)
-            else ()
-        )
+        messages = standing_alone(row.messages.all())
+        if not self.may_view(request, Message):
+            messages = messages.none()
+        sessions = row.sessions.select_related("contact")
+        if not self.may_view(request, PhotoSession):
+            sessions = sessions.none()
+        tiles: list[Tile] = []
+        if may_view_files:
+            tiles = [tile(media, sender=row.name) for media in files[:MAX_FILES]]
         return {
-            "tiles": [tile(media, sender=row.name) for media in files[:MAX_FILES]]
-            if may_view_files
-            else [],
+            "tiles": tiles,
             "files_url": list_url(Media, contact=row.pk),
             "files": row.files,
             "bubbles": bubbles(
-                said,
+                with_files(messages)[:MAX_MESSAGES],
                 may_view_files=may_view_files,
                 may_view_replies=self.may_view(request, OutboxItem),
             ),
@@ -140,11 +136,9 @@ class ContactAdmin(MachineOwnedAdmin):
 
     @admin.display(description="Hold")
     def held(self, contact: Contact) -> str:
-        return (
-            f"On hold. {Contact._meta.get_field('is_held').help_text}"
-            if contact.is_held
-            else ""
-        )
+        if contact.is_held:
+            return f"On hold. {Contact._meta.get_field('is_held').help_text}"
+        return ""
 
     @admin.display(description="Files", ordering="files")
     def file_count(self, contact: Any) -> str:

@@ -151,11 +151,9 @@ class DeliveryAdmin(MachineOwnedAdmin):
 
     @admin.display(description="Error")
     def error(self, delivery: Delivery) -> str:
-        return (
-            format_html('<span class="reason">{}</span>', delivery.last_error)
-            if delivery.last_error
-            else ""
-        )
+        if delivery.last_error:
+            return format_html('<span class="reason">{}</span>', delivery.last_error)
+        return ""
 
     @admin.display(description="Times seen", ordering="times_seen")
     def seen(self, delivery: Delivery) -> str:

@@ -52,7 +52,9 @@ class ContactFilter(RadioFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         chosen = self._id()
-        return queryset.filter(self.of_contact(chosen)) if chosen else queryset
+        if chosen:
+            return queryset.filter(self.of_contact(chosen))
+        return queryset
 
     def of_contact(self, id: UUID) -> Q:
         return Q(contact=id)
@@ -81,7 +83,9 @@ class GroupFilter(RadioFilter):
     ) -> QuerySet[Message]:
         chosen = self.value()
         # The second condition is the index's own: SQLite uses no partial index without it.
-        return queryset.filter(group_id=chosen, group_id__gt="") if chosen else queryset
+        if chosen:
+            return queryset.filter(group_id=chosen, group_id__gt="")
+        return queryset
 
 
 class MediaContactFilter(ContactFilter):

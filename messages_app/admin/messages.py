@@ -116,11 +116,9 @@ class MessageAdmin(MachineOwnedAdmin):
 
     def get_list_display(self, request: HttpRequest) -> Any:
         columns = super().get_list_display(request)
-        return (
-            columns
-            if self.may_view(request, Media)
-            else [name for name in columns if name != "files"]
-        )
+        if self.may_view(request, Media):
+            return columns
+        return [name for name in columns if name != "files"]
 
     def page_context(self, request: HttpRequest, row: Message) -> dict[str, Any]:
         (bubble,) = bubbles(
@@ -153,11 +151,9 @@ class MessageAdmin(MachineOwnedAdmin):
     def sender(self, message: Message) -> str:
         number = "" if message.is_sent else sender_name(message.owner)
         url = group_url(message)
-        group = (
-            format_html('<a class="text-link" href="{}">In a group</a>', url)
-            if url
-            else ""
-        )
+        group = ""
+        if url:
+            group = format_html('<a class="text-link" href="{}">In a group</a>', url)
         if message.contact is None:
             return format_html("{} {}", number, group)
         return format_html(
@@ -171,17 +167,17 @@ class MessageAdmin(MachineOwnedAdmin):
     @admin.display(description="Session")
     def session_link(self, message: Message) -> str:
         session = _session_of(message)
-        return (
-            format_html(
+        if session:
+            return format_html(
                 '<a class="text-link" href="{}">{}</a>', change_url(session), session
             )
-            if session
-            else ""
-        )
+        return ""
 
     @admin.display(description="Delivery")
     def delivery_link(self, message: Message) -> str:
-        return delivery_link(message.delivery_id) if message.delivery_id else ""
+        if message.delivery_id:
+            return delivery_link(message.delivery_id)
+        return ""
 
     @admin.display(description="Raw")
     def raw_message(self, message: Message) -> str:

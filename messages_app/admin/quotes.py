@@ -73,17 +73,17 @@ def quote_of(message: Message, quoted: dict[Address, Quoted]) -> Quote | None:
     verb = _ALONE.get(message.kind, "")
     other = quoted.get(referred_by(message))
     # It may be about what the business said by other means, which is not kept here.
-    return (
-        Quote(*other, verb) if other else Quote("a message that is not here", "", verb)
-    )
+    if other:
+        return Quote(*other, verb)
+    return Quote("a message that is not here", "", verb)
 
 
 def quoted_messages(rows: Sequence[Message]) -> dict[Address, Quoted]:
     """The messages that these are about."""
     ids = {row.refers_to for row in rows if row.refers_to}
-    found = (
-        Message.objects.filter(provider_message_id__in=ids).defer("raw") if ids else []
-    )
+    if not ids:
+        return {}
+    found = Message.objects.filter(provider_message_id__in=ids).defer("raw")
     return {
         address_of(row): Quoted(
             shortened(row.text, MAX_QUOTE) or kind_in_words(row), change_url(row)

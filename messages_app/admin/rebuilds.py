@@ -79,8 +79,6 @@ class SessionRebuildAdmin(MachineOwnedAdmin):
     def reason(self, row: SessionRebuild) -> str:
         if row.error:
             return format_html('<span class="reason">{}</span>', row.error)
-        return (
-            "It waits for a file whose type is not known yet."
-            if row.attachment_id
-            else ""
-        )
+        if row.attachment_id:
+            return "It waits for a file whose type is not known yet."
+        return ""

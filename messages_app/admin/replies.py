@@ -84,11 +84,11 @@ def advice(item: OutboxItem, now: datetime) -> str:
     """What follows from the item's state and what to do, in sentences; "" where all is well."""
     is_hand_over = item.kind == OutboxItem.Kind.HAND_OVER
     if item.state == State.QUEUED and item.attempts and item.last_error:
-        check = (
-            " Look whether SESSION_WEBHOOK_URL is right, and what answers there."
-            if is_hand_over
-            else ""
-        )
+        check = ""
+        if is_hand_over:
+            check = (
+                " Look whether SESSION_WEBHOOK_URL is right, and what answers there."
+            )
         return f"It goes on by itself: the next attempt is due at {moment(item.not_before)}.{check}"
     if item.state not in (State.FAILED, State.UNKNOWN):
         return ""
@@ -253,11 +253,9 @@ class OutboxItemAdmin(MachineOwnedAdmin):
 
     @admin.display(description="Reason")
     def reason(self, item: OutboxItem) -> str:
-        return (
-            format_html('<span class="reason">{}</span>', item.last_error)
-            if item.last_error
-            else ""
-        )
+        if item.last_error:
+            return format_html('<span class="reason">{}</span>', item.last_error)
+        return ""
 
     @admin.display(description="Session")
     def session_link(self, item: OutboxItem) -> str:

@@ -38,11 +38,10 @@ _TONES: dict[str, Tone] = {
 
 
 def session_badge(session: PhotoSession) -> str:
-    words = (
-        f"{session.get_state_display()}, no answer"
-        if session.is_unanswered
-        else session.get_state_display()
-    )
+    if session.is_unanswered:
+        words = f"{session.get_state_display()}, no answer"
+    else:
+        words = session.get_state_display()
     return badge(words, _TONES.get(session.state, "quiet"))
 
 

@@ -119,22 +119,18 @@ class PhotoSessionAdmin(MachineOwnedAdmin):
 
     def get_list_display(self, request: HttpRequest) -> Any:
         columns = super().get_list_display(request)
-        return (
-            columns
-            if self.may_view(request, Media)
-            else [name for name in columns if name != "pictures"]
-        )
+        if self.may_view(request, Media):
+            return columns
+        return [name for name in columns if name != "pictures"]
 
     # --- verbs ----------------------------------------------------------------
 
     @admin.action(description="Close session", permissions=["verb"])
     def close(self, request: HttpRequest, queryset: QuerySet[PhotoSession]) -> None:
         """Submit the selected open sessions as they are."""
-        handed_over = (
-            ", and what it holds goes to the business"
-            if settings.SESSION_WEBHOOK_URL
-            else ""
-        )
+        handed_over = ""
+        if settings.SESSION_WEBHOOK_URL:
+            handed_over = ", and what it holds goes to the business"
         self._decide(request, queryset, PhotoSession.Verb.CLOSE, f"closed{handed_over}")
 
     @admin.action(description="Cancel session", permissions=["verb"])
@@ -183,20 +179,20 @@ class PhotoSessionAdmin(MachineOwnedAdmin):
         if decided:
             # Whether or not the queue answers: the sweeper sends what is owed.
             outbox_queues.enqueue_senders()
-            count = (
-                "The session is" if decided == 1 else f"Each of {decided} sessions is"
-            )
+            if decided == 1:
+                count = "The session is"
+            else:
+                count = f"Each of {decided} sessions is"
             self.message_user(
                 request,
                 f"{count} {became}. Nothing is said to its contact.",
                 messages.SUCCESS,
             )
         if decided < len(chosen):
-            over = (
-                "1 session was"
-                if len(chosen) - decided == 1
-                else f"{len(chosen) - decided} sessions were"
-            )
+            if len(chosen) - decided == 1:
+                over = "1 session was"
+            else:
+                over = f"{len(chosen) - decided} sessions were"
             self.message_user(
                 request, f"{over} over already and stay as they are.", messages.WARNING
             )
@@ -243,11 +239,9 @@ class PhotoSessionAdmin(MachineOwnedAdmin):
 
     def page_context(self, request: HttpRequest, row: PhotoSession) -> dict[str, Any]:
         (each,) = session_cards([row])
-        owed = (
-            row.outbox.order_by("caused_at", "place", "id")
-            if self.may_view(request, OutboxItem)
-            else ()
-        )
+        replies = row.outbox.order_by("caused_at", "place", "id")
+        if not self.may_view(request, OutboxItem):
+            replies = replies.none()
         return {
             "shown": each,
             "sender": row.contact.name or sender_name(row.owner),
@@ -263,7 +257,7 @@ class PhotoSessionAdmin(MachineOwnedAdmin):
                     "said": what_was_said(item),
                     "at": when(item),
                 }
-                for item in owed[:MAX_REPLIES]
+                for item in replies[:MAX_REPLIES]
             ],
             "replies_owed": len(row.outbox.all()),
         }
@@ -301,7 +295,9 @@ class PhotoSessionAdmin(MachineOwnedAdmin):
 
     @admin.display(description="Staff decided")
     def decided(self, session: PhotoSession) -> str:
-        return session.get_staff_verb_display() if session.staff_verb else ""
+        if session.staff_verb:
+            return session.get_staff_verb_display()
+        return ""
 
     @admin.display(description="Details")
     def unanswered(self, session: PhotoSession) -> str:
@@ -316,11 +312,9 @@ class PhotoSessionAdmin(MachineOwnedAdmin):
     def reset(self, session: PhotoSession) -> str:
         if not session.is_reset:
             return ""
-        kept = (
-            "A hold keeps them."
-            if session.contact.is_held
-            else "Those that were sent elsewhere as well are kept."
-        )
+        kept = "Those that were sent elsewhere as well are kept."
+        if session.contact.is_held:
+            kept = "A hold keeps them."
         return f"The contact asked for the files of this session to be deleted. {kept}"
 
 

@@ -119,7 +119,9 @@ def post(url: str, *, headers: Mapping[str, str], body: bytes) -> Answer:
 def number(value: object) -> int | None:
     """An error code, written as a number or as text; None for what is neither."""
     text = str(value)
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+    if text.isascii() and text.isdigit() and len(text) < 10:
+        return int(text)
+    return None
 
 
 def _connection(url: str) -> HTTPConnection:

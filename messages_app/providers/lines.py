@@ -125,7 +125,9 @@ def _amount(value: Mapping[str, Any]) -> str:
     if not {"value", "offset"} <= value.keys():
         return ""
     parts, offset = decimal(value["value"]), decimal(value["offset"])
-    return f"{parts / offset:.2f}" if parts is not None and offset else ""
+    if parts is not None and offset:
+        return f"{parts / offset:.2f}"
+    return ""
 
 
 def _path(label: str, name: str) -> str:

@@ -82,9 +82,9 @@ def _total(items: list[Json]) -> str:
         for count, price in prices
         if count is not None and price is not None
     ]
-    return (
-        f"{sum(amounts):.2f} {currencies.pop()}" if len(amounts) == len(items) else ""
-    )
+    if len(amounts) == len(items):
+        return f"{sum(amounts):.2f} {currencies.pop()}"
+    return ""
 
 
 def joined(separator: str, *parts: object) -> str:

@@ -184,9 +184,10 @@ def _media(type: str, body: Json) -> tuple[AttachedMedia, ...]:
 
 def lost_media(type: str, message: Json, errors: str) -> tuple[AttachedMedia, ...]:
     """The file that the message had, and that Meta says it can't pass on."""
-    inner = (
-        object_in(object_in(message, "edit"), "message") if type == "edit" else message
-    )
+    if type == "edit":
+        inner = object_in(object_in(message, "edit"), "message")
+    else:
+        inner = message
     shown = type_of(inner)
     codes = {text_in(error, "code") for error in objects_in(message, "errors")}
     if not errors or not (shown in MEDIA_TYPES or MEDIA_FAILED in codes):

@@ -54,7 +54,9 @@ class Envelope:
 
     @property
     def oldest_believed(self) -> timedelta:
-        return HISTORY_BELIEVED if self.origin == "history" else OLDEST_BELIEVED
+        if self.origin == "history":
+            return HISTORY_BELIEVED
+        return OLDEST_BELIEVED
 
     @property
     def media_expires_at(self) -> datetime | None:

@@ -57,11 +57,9 @@ def object_in(parent: Json, name: str) -> Json:
 def objects_in(parent: Json, name: str) -> list[Json]:
     """The objects in the list of this name; none where there is no list."""
     value = parent.get(name)
-    return (
-        [part for part in value if isinstance(part, dict)]
-        if isinstance(value, list)
-        else []
-    )
+    if isinstance(value, list):
+        return [part for part in value if isinstance(part, dict)]
+    return []
 
 
 def _error_text(error: Json) -> str:

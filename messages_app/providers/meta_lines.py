@@ -155,16 +155,13 @@ def _form(form: Json) -> Iterator[Line]:
 def _call_permission(reply: Json) -> str:
     if reply.get("response") != "accept":
         return "the customer may not be called"
-    until = (
-        ""
-        if reply.get("is_permanent") is True
-        else moment(reply.get("expiration_timestamp"))
-    )
-    return (
-        f"the customer may be called, until {until}"
-        if until
-        else "the customer may be called"
-    )
+    if reply.get("is_permanent") is True:
+        until = ""
+    else:
+        until = moment(reply.get("expiration_timestamp"))
+    if until:
+        return f"the customer may be called, until {until}"
+    return "the customer may be called"
 
 
 def _system(body: Json) -> Iterator[Line]:

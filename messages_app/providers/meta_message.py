@@ -130,7 +130,9 @@ def _read(
         errors=errors,
         raw=sanitize_json(message),
     )
-    return [received, OwnersLinked(owners=linked)] if len(linked) > 1 else [received]
+    if len(linked) > 1:
+        return [received, OwnersLinked(owners=linked)]
+    return [received]
 
 
 def _linked(message: Json) -> tuple[str, ...]:

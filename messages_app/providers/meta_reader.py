@@ -154,11 +154,9 @@ def _read_status(status: Json, envelope: Envelope) -> list[StatusChanged]:
             "the status has no id" if not id else "the status has no name"
         )
     moment, _ = moment_of(status.get("timestamp"), envelope.received_at)
-    group_id = (
-        sanitize_id(status.get("recipient_id"))
-        if status.get("recipient_type") == "group"
-        else ""
-    )
+    group_id = ""
+    if status.get("recipient_type") == "group":
+        group_id = sanitize_id(status.get("recipient_id"))
     # Of a group each participant has statuses of their own.
     to = "recipient_participant" if group_id else "recipient"
     named = [status.get(f"{to}_id"), status.get(f"{to}_user_id")]

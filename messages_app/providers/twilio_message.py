@@ -57,7 +57,9 @@ def read_message(form: Form, id: str, delivery: RawDelivery) -> Iterator[Event]:
     urls = [first_of(form, f"MediaUrl{index}") for index in range(MAX_MEDIA)]
     channel = channel_of(form)
     # The other two name people on WhatsApp alone.
-    names = ("From", "ExternalUserId", "WaId") if channel == WHATSAPP else ("From",)
+    names = ["From"]
+    if channel == WHATSAPP:
+        names += ["ExternalUserId", "WaId"]
     yield MessageReceived(
         account=sanitize_id(first_of(form, "AccountSid")),
         provider_message_id=id,
@@ -106,12 +108,16 @@ def _kind(form: Form) -> str:
         return kind
     if announced_files(form) or first_of(form, "MediaUrl0"):
         family = first_of(form, "MediaContentType0").partition("/")[0].lower()
-        return family if family in {"image", "video", "audio"} else "document"
+        if family in {"image", "video", "audio"}:
+            return family
+        return "document"
     if first_of(form, "Latitude"):
         return "location"
     if first_of(form, "ButtonText", "ButtonPayload"):
         return "button"
-    return "interactive" if first_of(form, "ListTitle", "ListId") else "text"
+    if first_of(form, "ListTitle", "ListId"):
+        return "interactive"
+    return "text"
 
 
 def announced_files(form: Form) -> int:

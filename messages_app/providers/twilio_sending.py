@@ -59,9 +59,9 @@ FAILURES = {
 def words(code: str) -> str:
     """What Twilio's code of an error means, or ""."""
     known = {**CODES.refusals, **FAILURES}
-    return (
-        known.get(int(code), "") if re.fullmatch("[0-9]{1,9}", code, re.ASCII) else ""
-    )
+    if re.fullmatch("[0-9]{1,9}", code, re.ASCII):
+        return known.get(int(code), "")
+    return ""
 
 
 def send(message: OutgoingMessage) -> str:

@@ -113,11 +113,9 @@ def _signed_fields(request: IncomingRequest) -> bytes | None:
     if not request.content_type.lower().startswith("application/x-www-form-urlencoded"):
         digest = sha256(request.body).hexdigest()
         claimed = first_in_query(request.path.partition("?")[2], "bodySHA256")
-        return (
-            b""
-            if hmac.compare_digest(digest.encode(), claimed.encode(errors="replace"))
-            else None
-        )
+        if hmac.compare_digest(digest.encode(), claimed.encode(errors="replace")):
+            return b""
+        return None
     fields = form_fields(request.body)
     if fields is None:
         return None

@@ -316,7 +316,7 @@ def _raise_operational_error() -> int:
 # --- a crash of the whole process ---------------------------------------------------
 
 KILLED_BETWEEN_MESSAGES_AND_FILES = """
-from messages_app import inbox
+from messages_app import event_rows, inbox
 event_rows._attach = lambda *args, **options: os.kill(os.getpid(), signal.SIGKILL)
 inbox.drain()
 """

@@ -81,11 +81,10 @@ some still can't be read in full.
 
     def handle(self, *args: Any, **options: Any) -> None:
         chosen = _chosen(options).order_by("received_at", "id")
-        ids = (
-            _with_field(chosen, options["field"])
-            if options["field"]
-            else list(chosen.values_list("id", flat=True))
-        )
+        if options["field"]:
+            ids = _with_field(chosen, options["field"])
+        else:
+            ids = list(chosen.values_list("id", flat=True))
         states: Counter[str] = Counter()
         quarantined = 0
         for start in range(0, len(ids), CHUNK):
