@@ -1,4 +1,4 @@
-"""Conversations, and what they were read from, for the eyes of staff."""
+"""The admin pages of conversations, and of the deliveries that they were read from."""
 
 from messages_app.admin.contacts import ContactAdmin
 from messages_app.admin.deliveries import (

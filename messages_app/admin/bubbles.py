@@ -51,7 +51,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Bubble:
-    """A message and what became of it, ready for a template."""
+    """A message with its edits, reactions and deletion, ready for a template."""
 
     message: Message
     sender: str
@@ -90,11 +90,10 @@ class Bubble:
     @property
     def lines(self) -> list[Line]:
         """What it says beside its text. A line that repeats the text is left out."""
-        said = PROVIDERS.get(self.message.provider)
-        if said and isinstance(self.message.raw, dict):
-            lines = said.lines(self.message.raw)
-        else:
-            lines = []
+        provider = PROVIDERS.get(self.message.provider)
+        if provider is None or not isinstance(self.message.raw, dict):
+            return []
+        lines = provider.lines(self.message.raw)
         return [line for line in lines if line.text != self.text]
 
 
@@ -123,8 +122,8 @@ def standing_alone(messages: QuerySet[Message]) -> QuerySet[Message]:
 def bubbles(
     messages: Iterable[Message], *, may_view_files: bool, may_view_replies: bool = False
 ) -> list[Bubble]:
-    """Messages, which must come from ``with_files``, with what is about them: a few queries for all
-    of them.
+    """Messages with what is about them, by a few queries for all of them. They must come from
+    ``with_files``.
     """
     rows = list(messages)
     following = _following(rows)
@@ -149,15 +148,16 @@ def name_of_contact(message: Message) -> str:
     contact = message.contact
     if contact is not None and (contact.name or message.is_sent):
         return contact.name or ", ".join(str(owner) for owner in contact.owners.all())
-    number = "" if message.is_sent else sender_name(message.owner)
-    return number or "unknown sender"
+    if message.is_sent:
+        return "unknown sender"
+    return sender_name(message.owner) or "unknown sender"
 
 
 def group_url(message: Message) -> str:
-    """The address of all that was said in the message's group, or ""."""
-    if message.group_id:
-        return list_url(Message, group=message.group_id)
-    return ""
+    """The address of the list of the group's messages, or ""."""
+    if not message.group_id:
+        return ""
+    return list_url(Message, group=message.group_id)
 
 
 def tiles_of(message: Message) -> list[Tile]:
@@ -176,19 +176,20 @@ def _bubble(
     may_view: bool,
 ) -> Bubble:
     edits = [row for row in following if row.kind == "edit"]
-    versions = [
-        Version(row, tiles_of(row) if may_view else []) for row in (message, *edits)
-    ]
-    current = versions[-1]
-    # An edit that brings no file leaves the former one where it is.
+    versions = [Version(row, []) for row in (message, *edits)]
+    if may_view:
+        versions = [Version(row, tiles_of(row)) for row in (message, *edits)]
+    current = versions[-1].message
+    text = current.text
+    if text == current.errors:
+        text = ""
+    # An edit without a file leaves the former file in place.
     shown = next((version.tiles for version in reversed(versions) if version.tiles), [])
     return Bubble(
         message=message,
         sender=name_of_sender(message),
         contact=name_of_contact(message),
-        text=""
-        if current.message.text == current.message.errors
-        else current.message.text,
+        text=text,
         tiles=shown,
         former=versions[:-1],
         contents=list(message.versions.all()),
@@ -199,7 +200,7 @@ def _bubble(
 
 
 def _reactions(following: list[Message]) -> list[Reaction]:
-    """The last reaction of each sender; one without an emoji takes the former back."""
+    """The last reaction of each sender; one without an emoji removes the former one."""
     last = {
         (row.direction, row.contact_id or row.owner): row
         for row in following

@@ -1,10 +1,10 @@
-"""The list and the pages of people."""
+"""The list and the pages of contacts."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
@@ -17,6 +17,7 @@ from media_app.admin.tiles import Tile, sender_name, tile
 from media_app.admin.times import moment_of
 from media_app.models import Media
 from messages_app.admin.bubbles import bubbles, standing_alone, with_files
+from messages_app.admin.cells import counted, tell
 from messages_app.admin.session_cards import session_cards
 from messages_app.models import Attachment, Contact, Message, OutboxItem, PhotoSession
 
@@ -60,27 +61,27 @@ class ContactAdmin(MachineOwnedAdmin):
     def hold(self, request: HttpRequest, queryset: QuerySet[Contact]) -> None:
         """Keep all that the selected contacts sent from being deleted."""
         held = Contact.objects.filter(id__in=queryset.values("pk")).hold(True)
-        said = (
-            f"{_contacts(held)} on hold: nothing that they sent is deleted, not even when "
-            "they ask for it by RESET."
+        if not held:
+            tell(self, request, "They are on hold already.", is_good=False)
+            return
+        text = (
+            f"{counted(held, 'contact is', 'contacts are')} on hold: nothing that they sent "
+            "is deleted, not even when they ask for it by RESET."
         )
-        self._tell(request, held, said, "They are on hold already.")
+        tell(self, request, text, is_good=True)
 
     @admin.action(description="Release hold", permissions=["verb"])
     def release_hold(self, request: HttpRequest, queryset: QuerySet[Contact]) -> None:
         """Let what the selected contacts sent be deleted again."""
         released = Contact.objects.filter(id__in=queryset.values("pk")).hold(False)
-        said = (
-            f"{_contacts(released)} no longer on hold: from now on what they sent is "
-            "deleted when they ask for it."
+        if not released:
+            tell(self, request, "They are not on hold.", is_good=False)
+            return
+        text = (
+            f"{counted(released, 'contact is', 'contacts are')} no longer on hold: from now "
+            "on what they sent is deleted when they ask for it."
         )
-        self._tell(request, released, said, "They are not on hold.")
-
-    def _tell(
-        self, request: HttpRequest, changed: int, said: str, otherwise: str
-    ) -> None:
-        level = messages.SUCCESS if changed else messages.WARNING
-        self.message_user(request, said if changed else otherwise, level)
+        tell(self, request, text, is_good=True)
 
     def offers(self, verb: str, row: Contact) -> bool:
         return row.is_held == (verb == "release_hold")
@@ -90,9 +91,9 @@ class ContactAdmin(MachineOwnedAdmin):
         files = Media.objects.filter(
             id__in=Attachment.objects.filter(message__contact=row).values("media")
         )
-        messages = standing_alone(row.messages.all())
+        rows = standing_alone(row.messages.all())
         if not self.may_view(request, Message):
-            messages = messages.none()
+            rows = rows.none()
         sessions = row.sessions.select_related("contact")
         if not self.may_view(request, PhotoSession):
             sessions = sessions.none()
@@ -104,7 +105,7 @@ class ContactAdmin(MachineOwnedAdmin):
             "files_url": list_url(Media, contact=row.pk),
             "files": row.files,
             "bubbles": bubbles(
-                with_files(messages)[:MAX_MESSAGES],
+                with_files(rows)[:MAX_MESSAGES],
                 may_view_files=may_view_files,
                 may_view_replies=self.may_view(request, OutboxItem),
             ),
@@ -116,15 +117,15 @@ class ContactAdmin(MachineOwnedAdmin):
 
     @admin.display(description="Name", ordering="name")
     def title(self, contact: Contact) -> str:
-        held = badge("on hold", "warn") if contact.is_held else ""
+        held = ""
+        if contact.is_held:
+            held = badge("on hold", "warn")
         if contact.name:
             return format_html(
                 '<span class="strong"><bdi>{}</bdi></span>{}', contact.name, held
             )
-        owners = contact.owners.all()
-        return format_html(
-            "{}{}", sender_name(owners[0].owner) if owners else str(contact.id), held
-        )
+        addresses = [sender_name(owner.owner) for owner in contact.owners.all()]
+        return format_html("{}{}", (*addresses, contact.id)[0], held)
 
     @admin.display(description="Numbers and hidden ids")
     def addresses(self, contact: Contact) -> str:
@@ -149,7 +150,3 @@ class ContactAdmin(MachineOwnedAdmin):
             list_url(Media, contact=contact.pk),
             contact.files,
         )
-
-
-def _contacts(count: int) -> str:
-    return "1 contact is" if count == 1 else f"{count} contacts are"

@@ -1,10 +1,10 @@
-"""What came in, byte for byte, and what of it could not be read."""
+"""The pages of deliveries: their bodies, what could not be read of them, and notices."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Length
 from django.http import HttpRequest
@@ -18,6 +18,7 @@ from media_app.admin.filters import DayRangeFilter
 from media_app.admin.machine_owned import MachineOwnedAdmin, change_url
 from media_app.admin.times import moment_of
 from messages_app import jobs
+from messages_app.admin.cells import counted, reason, tell_when
 from messages_app.admin.raw import as_text, pretty_body, pretty_json
 from messages_app.models import (
     Delivery,
@@ -42,15 +43,8 @@ def replay(
     admin_: MachineOwnedAdmin, request: HttpRequest, deliveries: DeliveryQuerySet
 ) -> None:
     """Have deliveries read again, and say so."""
-    count = deliveries.replay()
-    awake = jobs.enqueue_drain()
-    said = "1 delivery is" if count == 1 else f"{count} deliveries are"
-    when = "now" if awake else "as soon as the queue answers again"
-    admin_.message_user(
-        request,
-        f"{said} read again {when}.",
-        messages.SUCCESS if awake else messages.WARNING,
-    )
+    text = counted(deliveries.replay(), "delivery is", "deliveries are")
+    tell_when(admin_, request, f"{text} read again", is_enqueued=jobs.enqueue_drain())
 
 
 def delivery_link(id: str) -> str:
@@ -86,7 +80,7 @@ class DeliveryAdmin(MachineOwnedAdmin):
     actions = ("replay",)
     head_template = "admin/messages_app/delivery_head.html"
     fieldsets = (
-        ("Reading it", {"fields": ("state_badge", "attempts", "last_error")}),
+        ("Reading", {"fields": ("state_badge", "attempts", "last_error")}),
         ("Body", {"fields": ("pretty",)}),
         (
             "Received",
@@ -123,15 +117,15 @@ class DeliveryAdmin(MachineOwnedAdmin):
         return measured
 
     def page_context(self, request: HttpRequest, row: Delivery) -> dict[str, Any]:
-        read = row.messages.defer("raw").order_by("occurred_at", "id")[:MAX_SHOWN]
-        unread = row.quarantined.order_by("path")[:MAX_SHOWN]
+        read = row.messages.defer("raw").order_by("occurred_at", "id")
+        if not self.may_view(request, Message):
+            read = read.none()
+        unread = row.quarantined.order_by("path")
+        if not self.may_view(request, QuarantinedItem):
+            unread = unread.none()
         return {
-            "read": [(change_url(message), message) for message in read]
-            if self.may_view(request, Message)
-            else [],
-            "unread": [(change_url(item), item) for item in unread]
-            if self.may_view(request, QuarantinedItem)
-            else [],
+            "read": [(change_url(message), message) for message in read[:MAX_SHOWN]],
+            "unread": [(change_url(item), item) for item in unread[:MAX_SHOWN]],
         }
 
     @admin.action(description="Replay", permissions=["verb"])
@@ -151,9 +145,7 @@ class DeliveryAdmin(MachineOwnedAdmin):
 
     @admin.display(description="Error")
     def error(self, delivery: Delivery) -> str:
-        if delivery.last_error:
-            return format_html('<span class="reason">{}</span>', delivery.last_error)
-        return ""
+        return reason(delivery.last_error)
 
     @admin.display(description="Times seen", ordering="times_seen")
     def seen(self, delivery: Delivery) -> str:
@@ -197,7 +189,7 @@ class QuarantinedItemAdmin(MachineOwnedAdmin):
 
     @admin.display(description="Error", ordering="error")
     def reason(self, item: QuarantinedItem) -> str:
-        return format_html('<span class="reason">{}</span>', item.error)
+        return reason(item.error)
 
     @admin.display(description="Delivery")
     def delivery_link(self, item: QuarantinedItem) -> str:

@@ -1,4 +1,4 @@
-"""Filters of the lists of this floor."""
+"""Filters of the lists of this app."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from messages_app.models import Attachment, Contact, Message
 
 
 class KindFilter(CheckboxFilter):
-    """By the kind of a message. The names are listed here: asking the table for them reads all of
-    it.
+    """By the kind of a message. The names are listed here: a query for them reads the whole
+    table.
     """
 
     title = "kind"
@@ -31,7 +31,9 @@ class KindFilter(CheckboxFilter):
         self, request: HttpRequest, queryset: QuerySet[Message]
     ) -> QuerySet[Message]:
         wanted = self.value()
-        return queryset.filter(kind__in=wanted) if wanted else queryset
+        if not wanted:
+            return queryset
+        return queryset.filter(kind__in=wanted)
 
 
 class ContactFilter(RadioFilter):
@@ -43,12 +45,8 @@ class ContactFilter(RadioFilter):
     def lookups(
         self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
     ) -> list[tuple[str, str]]:
-        contact = (
-            Contact.objects.filter(id=chosen).first()
-            if (chosen := self._id())
-            else None
-        )
-        return [(str(contact.id), str(contact))] if contact else []
+        contacts = Contact.objects.filter(id__in=filter(None, [self._id()]))
+        return [(str(contact.id), str(contact)) for contact in contacts]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         chosen = self._id()

@@ -1,4 +1,4 @@
-"""Files, with the messages they came in. The ground floor's admin knows nothing of those."""
+"""The pages of files, with the messages they came in: media_app's admin knows no messages."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from media_app.admin import MediaAdmin
 from media_app.admin.tiles import sender_name
 from media_app.models import Media
 from messages_app.admin.bubbles import Bubble, bubbles, with_files
+from messages_app.admin.cells import address_below
 from messages_app.admin.filters import MediaContactFilter
 from messages_app.models import ContactOwner, Message
 
@@ -51,7 +52,7 @@ class MediaWithMessagesAdmin(MediaAdmin):
             '<a class="text-link" href="{}">{}</a><span class="subtle">{}</span>',
             reverse("admin:messages_app_contact_change", args=[media.sender_id]),
             media.contact_name or number,
-            number if media.contact_name else "",
+            address_below(media.contact_name, number),
         )
 
     def page_context(self, request: HttpRequest, row: Media) -> dict[str, Any]:

@@ -19,20 +19,21 @@ from media_app.admin.tiles import sender_name
 from media_app.admin.times import moment_of
 from media_app.models import Media
 from messages_app.admin.bubbles import bubbles, group_url, name_of_contact, with_files
+from messages_app.admin.cells import address_below
 from messages_app.admin.deliveries import delivery_link
 from messages_app.admin.filters import ContactFilter, GroupFilter, KindFilter
 from messages_app.admin.quotes import kind_in_words
 from messages_app.admin.raw import as_text, pretty_json
 from messages_app.models import Message, MessageStatus, OutboxItem, PhotoSession
 
-# WhatsApp sends one file a message; other ways in may bring more.
+# A message on WhatsApp has one file; on other channels it may have more.
 MAX_IN_LIST = 4
-# A group has a step of each participant.
+# In a group each participant has steps.
 MAX_STEPS = 200
 
 
 class MessageList(ChangeList):
-    """A page of the list, which knows at once what became of all its messages."""
+    """A page of the list, which renders all its messages with a few queries."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -126,10 +127,10 @@ class MessageAdmin(MachineOwnedAdmin):
             may_view_files=self.may_view(request, Media),
             may_view_replies=self.may_view(request, OutboxItem),
         )
-        return {
-            "bubble": bubble,
-            "steps": _steps(row) if self.may_view(request, MessageStatus) else [],
-        }
+        steps: list[MessageStatus] = []
+        if self.may_view(request, MessageStatus):
+            steps = _steps(row)
+        return {"bubble": bubble, "steps": steps}
 
     @admin.display(description="Files")
     def files(self, message: Any) -> str:
@@ -149,7 +150,9 @@ class MessageAdmin(MachineOwnedAdmin):
 
     @admin.display(description="Contact", ordering="owner")
     def sender(self, message: Message) -> str:
-        number = "" if message.is_sent else sender_name(message.owner)
+        number = ""
+        if not message.is_sent:
+            number = sender_name(message.owner)
         url = group_url(message)
         group = ""
         if url:
@@ -160,7 +163,7 @@ class MessageAdmin(MachineOwnedAdmin):
             '<a class="text-link" href="{}"><bdi>{}</bdi></a><span class="subtle">{}</span> {}',
             change_url(message.contact),
             name_of_contact(message),
-            number if message.contact.name else "",
+            address_below(message.contact.name, number),
             group,
         )
 
@@ -185,7 +188,7 @@ class MessageAdmin(MachineOwnedAdmin):
 
 
 def _steps(message: Message) -> list[MessageStatus]:
-    """How far a message of the business has come, the first step first."""
+    """The statuses of a message of the business, the first one first."""
     return list(
         MessageStatus.objects.filter(message_id=message.id).order_by(
             "rank", "occurred_at", "id"
@@ -194,7 +197,7 @@ def _steps(message: Message) -> list[MessageStatus]:
 
 
 def _session_of(message: Message) -> PhotoSession | None:
-    """The session that the message is a part of: looked for among the contact's own, by time."""
+    """The session that the message is a part of. It is looked up by contact and time."""
     around = PhotoSession.objects.filter(
         contact=message.contact_id,
         started_at__lte=message.occurred_at,
@@ -241,7 +244,9 @@ class MessageStatusAdmin(MachineOwnedAdmin):
 
     @admin.display(description="To", ordering="recipient")
     def sent_to(self, status: MessageStatus) -> str:
-        words = (sender_name(status.recipient), "in a group" if status.group_id else "")
+        words = [sender_name(status.recipient)]
+        if status.group_id:
+            words.append("in a group")
         return " ".join(word for word in words if word)
 
     @admin.display(description="Status", ordering="status")

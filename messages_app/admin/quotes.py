@@ -64,7 +64,9 @@ def kind_in_words(message: Message) -> str:
 
 
 def shortened(text: str, limit: int) -> str:
-    return text if len(text) <= limit else f"{text[:limit].rstrip()}…"
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit].rstrip()}…"
 
 
 def quote_of(message: Message, quoted: dict[Address, Quoted]) -> Quote | None:
@@ -72,10 +74,10 @@ def quote_of(message: Message, quoted: dict[Address, Quoted]) -> Quote | None:
         return None
     verb = _ALONE.get(message.kind, "")
     other = quoted.get(referred_by(message))
-    # It may be about what the business said by other means, which is not kept here.
-    if other:
-        return Quote(*other, verb)
-    return Quote("a message that is not here", "", verb)
+    if other is None:
+        # The business may have sent it by other means: then it is not stored here.
+        return Quote("a message that is not here", "", verb)
+    return Quote(*other, verb)
 
 
 def quoted_messages(rows: Sequence[Message]) -> dict[Address, Quoted]:
@@ -100,16 +102,13 @@ def quoted_replies(rows: Sequence[Message]) -> dict[Address, Quoted]:
         session__contact__in={row.contact_id for row in rows},
         provider_message_id__in={row.refers_to for row in rows},
     ).select_related("session")
-    return {
-        Address(
-            item.session.provider, item.session.account, item.provider_message_id
-        ): Quoted(
-            shortened(item.said.get("text", ""), MAX_QUOTE) or "a reply",
-            change_url(item),
-        )
-        for item in found
-        if item.kind != OutboxItem.Kind.HAND_OVER
-    }
+    quoted: dict[Address, Quoted] = {}
+    for item in found.exclude(kind=OutboxItem.Kind.HAND_OVER):
+        session = item.session
+        address = Address(session.provider, session.account, item.provider_message_id)
+        text = shortened(item.said.get("text", ""), MAX_QUOTE) or "a reply"
+        quoted[address] = Quoted(text, change_url(item))
+    return quoted
 
 
 def address_of(message: Message) -> Address:

@@ -1,4 +1,4 @@
-"""What providers sent, made readable. It is shown as text, never interpreted."""
+"""What providers sent, formatted. It is shown as text, never interpreted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from django.utils.html import format_html
 
-# A browser chokes on more; such a delivery is one for tools.
+# Browsers are slow with more.
 MAX_SHOWN = 200_000
 
 
@@ -23,7 +23,7 @@ def as_text(text: str) -> str:
 
 
 def pretty_json(value: Any) -> str:
-    """Indented JSON. Half characters, which JSON can spell and UTF-8 can't, stay spelled out."""
+    """Indented JSON. Lone surrogates, which UTF-8 can't encode, are shown as escapes."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     return text.encode("utf-8", "backslashreplace").decode()
 

@@ -1,4 +1,4 @@
-"""Conversations whose sessions could not be rebuilt yet."""
+"""The pages of conversations whose sessions are not rebuilt yet."""
 
 from __future__ import annotations
 

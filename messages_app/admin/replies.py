@@ -1,4 +1,4 @@
-"""What the hub said, or still owes, and what became of it."""
+"""The pages of replies and hand-overs: what was sent, what waits, what failed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
@@ -15,10 +15,10 @@ from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 from media_app.admin.badges import Tone, badge
 from media_app.admin.filters import DayRangeFilter
 from media_app.admin.machine_owned import MachineOwnedAdmin, change_url
-from media_app.admin.tiles import sender_name
 from media_app.admin.times import moment, moment_of, moment_tag
 from media_app.models import Media
 from messages_app import outbox_queues, outbox_results, timing
+from messages_app.admin.cells import contact_link, counted, reason, tell, tell_when
 from messages_app.admin.raw import as_text, pretty_json
 from messages_app.models import OutboxItem
 from messages_app.summaries import without_links
@@ -35,14 +35,19 @@ _TONES: dict[str, Tone] = {
 
 
 def reply_badge(item: OutboxItem) -> str:
-    failing = item.state == State.QUEUED and item.attempts and item.last_error
-    return badge(
-        item.get_state_display(), "warn" if failing else _TONES.get(item.state, "quiet")
-    )
+    tone = _TONES.get(item.state, "quiet")
+    if _is_failing(item):
+        tone = "warn"
+    return badge(item.get_state_display(), tone)
 
 
-def fate(items: Iterable[OutboxItem]) -> list[tuple[str, Tone]]:
-    """What became of a session's replies, in words, the gravest first: ``("1 not sent",
+def _is_failing(item: OutboxItem) -> bool:
+    """Whether it failed and will be tried again."""
+    return bool(item.state == State.QUEUED and item.attempts and item.last_error)
+
+
+def outcomes(items: Iterable[OutboxItem]) -> list[tuple[str, Tone]]:
+    """The states of a session's replies with their numbers, the worst first: ``("1 not sent",
     "bad")``.
     """
     states = [item.state for item in items]
@@ -55,24 +60,25 @@ def fate(items: Iterable[OutboxItem]) -> list[tuple[str, Tone]]:
 
 
 def what_was_said(item: OutboxItem) -> str:
-    """The words of a reply; of a hand-over the revision and how much is in it."""
-    if item.kind != OutboxItem.Kind.HAND_OVER:
-        return item.said.get("text") or (
-            "not in words yet" if item.state == State.QUEUED else "nothing"
-        )
-    if not item.said:
-        return f"Revision {item.revision}"
-    count = item.said.get("counts", {}).get("photos", 0)
-    return f"Revision {item.revision}, {'1 photo' if count == 1 else f'{count} photos'}"
+    """The text of a reply; of a hand-over the revision and the number of photos."""
+    if item.kind == OutboxItem.Kind.HAND_OVER:
+        if not item.said:
+            return f"Revision {item.revision}"
+        photos = item.said.get("counts", {}).get("photos", 0)
+        return f"Revision {item.revision}, {counted(photos, 'photo', 'photos')}"
+    text: str = item.said.get("text", "")
+    if not text and item.state == State.QUEUED:
+        return "not written yet"
+    return text or "nothing"
 
 
 def when(item: OutboxItem) -> datetime:
-    """When it was sent, or tried last, or owed first."""
+    """When it was sent, else when it was tried last, else when it was caused."""
     return item.sent_at or item.sending_at or item.caused_at
 
 
 def may_go_again(item: OutboxItem, now: datetime) -> bool:
-    """Whether staff have something to decide: for so long as its contact may be answered."""
+    """Whether staff may send it again: a reply only as long as its contact may be answered."""
     is_in_time = (
         item.kind == OutboxItem.Kind.HAND_OVER
         or now - item.session.last_at <= timing.REPLY_WINDOW
@@ -81,15 +87,14 @@ def may_go_again(item: OutboxItem, now: datetime) -> bool:
 
 
 def advice(item: OutboxItem, now: datetime) -> str:
-    """What follows from the item's state and what to do, in sentences; "" where all is well."""
+    """What the item's state means and what to do, in sentences; "" where nothing is to be done."""
     is_hand_over = item.kind == OutboxItem.Kind.HAND_OVER
-    if item.state == State.QUEUED and item.attempts and item.last_error:
+    if _is_failing(item):
         check = ""
         if is_hand_over:
-            check = (
-                " Look whether SESSION_WEBHOOK_URL is right, and what answers there."
-            )
-        return f"It goes on by itself: the next attempt is due at {moment(item.not_before)}.{check}"
+            check = " Check SESSION_WEBHOOK_URL, and what answers there."
+        next_attempt = moment(item.not_before)
+        return f"It is tried again by itself: the next attempt is due at {next_attempt}.{check}"
     if item.state not in (State.FAILED, State.UNKNOWN):
         return ""
     if not may_go_again(item, now):
@@ -99,18 +104,15 @@ def advice(item: OutboxItem, now: datetime) -> str:
         )
     if is_hand_over:
         return (
-            "Once the business's address answers again, press Send again: it goes with the "
-            "same words and key."
+            "Once the business's address answers again, press Send again: it is sent with "
+            "the same content and key."
         )
     if item.state == State.UNKNOWN:
         return (
-            "If the contact went on as if they had read it, leave it. Send again may say "
-            "it to them twice."
+            "If the contact went on as if they had read it, leave it. With Send again they "
+            "may get it twice."
         )
-    return (
-        "Once the reason is mended, press Send again. Whatever came after it has gone on "
-        "without it."
-    )
+    return "Once the reason is fixed, press Send again. Later replies were sent without it."
 
 
 @admin.register(OutboxItem)
@@ -137,13 +139,13 @@ class OutboxItemAdmin(MachineOwnedAdmin):
     fieldsets = (
         ("Reply", {"fields": ("title", "said_fully", "to", "session_link")}),
         (
-            "Sending it",
+            "Sending",
             {
                 "fields": (
                     "state_badge",
                     "last_error",
                     "attempts",
-                    "owed",
+                    "caused",
                     "next_attempt",
                     "tried",
                     "sent",
@@ -159,7 +161,7 @@ class OutboxItemAdmin(MachineOwnedAdmin):
         ),
     )
 
-    owed = moment_of("caused_at", "Owed since")
+    caused = moment_of("caused_at", "Caused")
     next_attempt = moment_of("not_before", "Not before")
     tried = moment_of("sending_at", "Last tried")
     sent = moment_of("sent_at", "Sent")
@@ -169,7 +171,7 @@ class OutboxItemAdmin(MachineOwnedAdmin):
 
     @admin.action(description="Send again", permissions=["verb"])
     def send_again(self, request: HttpRequest, queryset: QuerySet[OutboxItem]) -> None:
-        """Send the selected replies once more, where they failed or their fate is unknown."""
+        """Send the selected replies once more, where they failed or their result is unknown."""
         items = OutboxItem.objects.filter(id__in=queryset.values("pk")).select_related(
             "session"
         )
@@ -178,30 +180,26 @@ class OutboxItemAdmin(MachineOwnedAdmin):
             outbox_results.send_again(item) for item in items if may_go_again(item, now)
         )
         if not again:
-            said = (
+            text = (
                 "Nothing is sent again: only what was not sent, or perhaps not, can be; "
                 "and a reply only within 24 hours of the contact's last message."
             )
-            self.message_user(request, said, messages.WARNING)
+            tell(self, request, text, is_good=False)
             return
-        tell_of_sending(
-            self,
-            request,
-            "1 reply is sent" if again == 1 else f"{again} replies are sent",
-        )
+        tell_of_sending(self, request, counted(again, "reply is", "replies are"))
 
     def offers(self, verb: str, row: OutboxItem) -> bool:
         return may_go_again(row, datetime.now(UTC))
 
     def page_context(self, request: HttpRequest, row: OutboxItem) -> dict[str, Any]:
-        return {
-            "advice": advice(row, datetime.now(UTC)),
-            "tone": "bad" if row.state == State.FAILED else "warn",
-        }
+        tone: Tone = "warn"
+        if row.state == State.FAILED:
+            tone = "bad"
+        return {"advice": advice(row, datetime.now(UTC)), "tone": tone}
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """What a hand-over says is for those who may open its photos. Its links are made when it is
-        sent.
+        """The data of a hand-over is for those who may open its photos. Its links are made when
+        it is sent.
         """
         fieldsets = super().get_fieldsets(request, obj)
         if (
@@ -239,13 +237,7 @@ class OutboxItemAdmin(MachineOwnedAdmin):
     def to(self, item: OutboxItem) -> str:
         if item.kind == OutboxItem.Kind.HAND_OVER:
             return "the business"
-        number = sender_name(item.session.owner)
-        return format_html(
-            '<a class="text-link" href="{}">{}</a><span class="subtle">{}</span>',
-            change_url(item.session.contact),
-            item.session.contact.name or number,
-            number if item.session.contact.name else "",
-        )
+        return contact_link(item.session.contact, item.session.owner)
 
     @admin.display(description="When", ordering="caused_at")
     def happened(self, item: OutboxItem) -> str:
@@ -253,9 +245,7 @@ class OutboxItemAdmin(MachineOwnedAdmin):
 
     @admin.display(description="Reason")
     def reason(self, item: OutboxItem) -> str:
-        if item.last_error:
-            return format_html('<span class="reason">{}</span>', item.last_error)
-        return ""
+        return reason(item.last_error)
 
     @admin.display(description="Session")
     def session_link(self, item: OutboxItem) -> str:
@@ -276,12 +266,7 @@ def may_give_links(admin_: MachineOwnedAdmin, request: HttpRequest) -> bool:
     return bool(media_admin.has_verb_permission(request))  # type: ignore[attr-defined]
 
 
-def tell_of_sending(admin_: MachineOwnedAdmin, request: HttpRequest, said: str) -> None:
-    """Wake the senders, and say when what is ``said`` happens."""
-    awake = outbox_queues.enqueue_senders()
-    ending = "now." if awake else "as soon as the queue answers again."
-    admin_.message_user(
-        request,
-        f"{said} again {ending}",
-        messages.SUCCESS if awake else messages.WARNING,
-    )
+def tell_of_sending(admin_: MachineOwnedAdmin, request: HttpRequest, what: str) -> None:
+    """Enqueue the senders, and say when ``what`` (``1 reply is``) is sent again."""
+    is_enqueued = outbox_queues.enqueue_senders()
+    tell_when(admin_, request, f"{what} sent again", is_enqueued=is_enqueued)

@@ -38,10 +38,9 @@ _TONES: dict[str, Tone] = {
 
 
 def session_badge(session: PhotoSession) -> str:
+    words = session.get_state_display()
     if session.is_unanswered:
-        words = f"{session.get_state_display()}, no answer"
-    else:
-        words = session.get_state_display()
+        words += ", no answer"
     return badge(words, _TONES.get(session.state, "quiet"))
 
 
@@ -57,7 +56,7 @@ def count_text(counts: PhotoCounts) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SessionCard:
-    """What lists and pages show of a session beside its own fields."""
+    """What lists and pages show of a session."""
 
     session: PhotoSession
     photos: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -15,7 +15,7 @@ from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 from media_app.admin.badges import badge
 from media_app.admin.filters import DayRangeFilter
 from media_app.admin.machine_owned import MachineOwnedAdmin, change_url
-from media_app.admin.tiles import sender_name
+from media_app.admin.tiles import Tile, sender_name
 from media_app.admin.times import moment_of
 from media_app.models import Media
 from messages_app import (
@@ -23,10 +23,11 @@ from messages_app import (
     outbox_results,
     rebuilds,
 )
+from messages_app.admin.cells import contact_link, counted, tell
 from messages_app.admin.filters import ContactFilter
 from messages_app.admin.replies import (
-    fate,
     may_give_links,
+    outcomes,
     reply_badge,
     tell_of_sending,
     what_was_said,
@@ -45,7 +46,7 @@ from messages_app.summaries import (
     with_links,
 )
 
-# Somebody may chat for hours while we wait for photos, and get a hint each minute.
+# A contact who chats while photos are expected gets a hint each minute.
 MAX_REPLIES = 200
 
 
@@ -56,7 +57,7 @@ class PhotoSessionAdmin(MachineOwnedAdmin):
         "photos",
         "contact_link",
         "state_badge",
-        "fate",
+        "outcome",
         "started",
         "last_message",
     )
@@ -106,12 +107,12 @@ class PhotoSessionAdmin(MachineOwnedAdmin):
     ended = moment_of("ended_at", "Ended")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        owed = Prefetch("outbox", queryset=OutboxItem.objects.defer("said"))
+        replies = Prefetch("outbox", queryset=OutboxItem.objects.defer("said"))
         return (
             super()
             .get_queryset(request)
             .select_related("contact")
-            .prefetch_related(owed)
+            .prefetch_related(replies)
         )
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
@@ -128,10 +129,10 @@ class PhotoSessionAdmin(MachineOwnedAdmin):
     @admin.action(description="Close session", permissions=["verb"])
     def close(self, request: HttpRequest, queryset: QuerySet[PhotoSession]) -> None:
         """Submit the selected open sessions as they are."""
-        handed_over = ""
+        result = "closed"
         if settings.SESSION_WEBHOOK_URL:
-            handed_over = ", and what it holds goes to the business"
-        self._decide(request, queryset, PhotoSession.Verb.CLOSE, f"closed{handed_over}")
+            result = "closed, and what it holds goes to the business"
+        self._decide(request, queryset, PhotoSession.Verb.CLOSE, result)
 
     @admin.action(description="Cancel session", permissions=["verb"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[PhotoSession]) -> None:
@@ -156,60 +157,48 @@ class PhotoSessionAdmin(MachineOwnedAdmin):
         again = sum(outbox_results.resend_summary(session) for session in chosen)
         if again:
             tell_of_sending(
-                self,
-                request,
-                "1 summary is sent" if again == 1 else f"{again} summaries are sent",
+                self, request, counted(again, "summary is", "summaries are")
             )
             return
-        said = (
+        text = (
             "No summary is sent again: only one that was handed over and is not on its "
             "way can be."
         )
-        self.message_user(request, said, messages.WARNING)
+        tell(self, request, text, is_good=False)
 
     def _decide(
         self,
         request: HttpRequest,
         queryset: QuerySet[PhotoSession],
         verb: PhotoSession.Verb,
-        became: str,
+        result: str,
     ) -> None:
         chosen = list(PhotoSession.objects.filter(id__in=queryset.values("pk")))
         decided = sum(rebuilds.decide(session, verb) for session in chosen)
         if decided:
-            # Whether or not the queue answers: the sweeper sends what is owed.
+            # Where Redis is not available, the sweeper enqueues them.
             outbox_queues.enqueue_senders()
-            if decided == 1:
-                count = "The session is"
-            else:
+            count = "The session is"
+            if decided > 1:
                 count = f"Each of {decided} sessions is"
-            self.message_user(
-                request,
-                f"{count} {became}. Nothing is said to its contact.",
-                messages.SUCCESS,
-            )
+            text = f"{count} {result}. Nothing is said to its contact."
+            tell(self, request, text, is_good=True)
         if decided < len(chosen):
-            if len(chosen) - decided == 1:
-                over = "1 session was"
-            else:
-                over = f"{len(chosen) - decided} sessions were"
-            self.message_user(
-                request, f"{over} over already and stay as they are.", messages.WARNING
-            )
+            over = counted(len(chosen) - decided, "session was", "sessions were")
+            text = f"{over} over already and stay as they are."
+            tell(self, request, text, is_good=False)
 
     def offers(self, verb: str, row: PhotoSession) -> bool:
         if verb in ("close", "cancel"):
             return row.is_open
-        handed_over = [
+        hand_overs = [
             item for item in row.outbox.all() if item.kind == OutboxItem.Kind.HAND_OVER
         ]
-        on_their_way = (OutboxItem.State.QUEUED, OutboxItem.State.SENDING)
-        last = max(handed_over, key=lambda item: item.revision, default=None)
-        return (
-            row.state == State.SUBMITTED
-            and last is not None
-            and last.state not in on_their_way
-        )
+        last = max(hand_overs, key=lambda item: item.revision, default=None)
+        if last is None or row.state != State.SUBMITTED:
+            return False
+        on_its_way = (OutboxItem.State.QUEUED, OutboxItem.State.SENDING)
+        return last.state not in on_its_way
 
     # --- the page -------------------------------------------------------------
 
@@ -222,32 +211,26 @@ class PhotoSessionAdmin(MachineOwnedAdmin):
             "decided": obj.staff_verb,
             "reset": obj.is_reset,
         }
-        return [
-            (
-                name,
-                {
-                    **options,
-                    "fields": [
-                        field
-                        for field in options["fields"]
-                        if happened.get(field, True)
-                    ],
-                },
-            )
-            for name, options in super().get_fieldsets(request, obj)
-        ]
+        fieldsets: list[Any] = []
+        for name, options in super().get_fieldsets(request, obj):
+            fields = [name for name in options["fields"] if happened.get(name, True)]
+            fieldsets.append((name, {**options, "fields": fields}))
+        return fieldsets
 
     def page_context(self, request: HttpRequest, row: PhotoSession) -> dict[str, Any]:
-        (each,) = session_cards([row])
+        (card,) = session_cards([row])
+        tiles: list[Tile] = []
+        if self.may_view(request, Media):
+            tiles = card.tiles
         replies = row.outbox.order_by("caused_at", "place", "id")
         if not self.may_view(request, OutboxItem):
             replies = replies.none()
         return {
-            "shown": each,
+            "shown": card,
             "sender": row.contact.name or sender_name(row.owner),
             "number": sender_name(row.owner),
             "contact_url": change_url(row.contact),
-            "tiles": each.tiles if self.may_view(request, Media) else [],
+            "tiles": tiles,
             "summary": _summary(row, may_give_links=may_give_links(self, request)),
             "replies": [
                 {
@@ -259,7 +242,7 @@ class PhotoSessionAdmin(MachineOwnedAdmin):
                 }
                 for item in replies[:MAX_REPLIES]
             ],
-            "replies_owed": len(row.outbox.all()),
+            "reply_count": len(row.outbox.all()),
         }
 
     # --- columns --------------------------------------------------------------
@@ -274,30 +257,26 @@ class PhotoSessionAdmin(MachineOwnedAdmin):
 
     @admin.display(description="Contact", ordering="contact__name")
     def contact_link(self, session: PhotoSession) -> str:
-        number = sender_name(session.owner)
-        return format_html(
-            '<a class="text-link" href="{}">{}</a><span class="subtle">{}</span>',
-            change_url(session.contact),
-            session.contact.name or number,
-            number if session.contact.name else "",
-        )
+        return contact_link(session.contact, session.owner)
 
     @admin.display(description="State", ordering="state")
     def state_badge(self, session: PhotoSession) -> str:
         return session_badge(session)
 
     @admin.display(description="Replies")
-    def fate(self, session: PhotoSession) -> str:
-        badges = ((badge(words, tone),) for words, tone in fate(session.outbox.all()))
+    def outcome(self, session: PhotoSession) -> str:
+        badges = (
+            (badge(words, tone),) for words, tone in outcomes(session.outbox.all())
+        )
         return format_html(
             '<span class="progress">{}</span>', format_html_join(" ", "{}", badges)
         )
 
     @admin.display(description="Staff decided")
     def decided(self, session: PhotoSession) -> str:
-        if session.staff_verb:
-            return session.get_staff_verb_display()
-        return ""
+        if not session.staff_verb:
+            return ""
+        return session.get_staff_verb_display()
 
     @admin.display(description="Details")
     def unanswered(self, session: PhotoSession) -> str:
@@ -319,9 +298,7 @@ class PhotoSessionAdmin(MachineOwnedAdmin):
 
 
 def _summary(session: PhotoSession, *, may_give_links: bool) -> str:
-    """As the business gets it; for those who may not give out links with addresses that ask for a
-    login.
-    """
+    """As the business gets it. Users who may not give out links see addresses that need a login."""
     summary = summarize(session)
     if may_give_links:
         return str(with_links(summary.as_data(0))["text"])

@@ -29,7 +29,6 @@ from messages_app import (
     session_replies,
     session_rows,
     session_timers,
-    timing,
 )
 from messages_app.contacts import own_id
 from messages_app.models import (
@@ -457,7 +456,7 @@ def test_a_correction_waits_for_the_pause_after_the_last_reply(
     correction = row.outbox.get(kind=Kind.CORRECTION)
     assert correction.state == OutboxItem.State.QUEUED
     assert last.sending_at is not None
-    assert correction.not_before == last.sending_at + timing.CORRECTION_DELAY
+    assert correction.not_before == last.sending_at + timedelta(hours=1)
 
 
 def test_one_correction_follows_another_only_where_it_was_wrong_as_well(
