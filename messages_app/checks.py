@@ -1,4 +1,4 @@
-"""Settings of photo sessions that can't work are found at start, not with the first customer."""
+"""System checks: settings of photo sessions that can't work are reported at start."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from messages_app.business import is_safe
 def check_sessions(
     app_configs: Sequence[AppConfig] | None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """Each word means one thing, and silence has a length."""
+    """Each word means one thing, and the durations are positive."""
     messages: list[CheckMessage] = []
     for name in ("SESSION_TTL_SECONDS", "SUMMARY_LINK_TTL_SECONDS"):
         if getattr(settings, name) < 1:
@@ -53,7 +53,7 @@ def check_sessions(
 def check_business(
     app_configs: Sequence[AppConfig] | None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """Sessions are handed over to an address that can tell them from forgeries."""
+    """Sessions are handed over to a safe address, and with a signature."""
     url = settings.SESSION_WEBHOOK_URL
     if not url:
         return []

@@ -113,7 +113,9 @@ def without_links(data: Mapping[str, Any]) -> dict[str, Any]:
 def as_text(urls: Sequence[str], details: str) -> str:
     """``Photos Provided: url | url``, and the details."""
     lines = [f"Photos Provided: {' | '.join(urls) or 'none'}"]
-    return "\n".join([*lines, f"Details: {details}"] if details else lines)
+    if details:
+        lines.append(f"Details: {details}")
+    return "\n".join(lines)
 
 
 def essence(data: Mapping[str, Any]) -> tuple[object, ...]:
@@ -191,9 +193,9 @@ def _by_time(media: Media) -> tuple[datetime, int, UUID]:
 
 
 def _captions(session: PhotoSession) -> dict[UUID, str]:
-    said = Message.objects.filter(id__in=session.message_ids).exclude(text="")
+    messages = Message.objects.filter(id__in=session.message_ids).exclude(text="")
     return dict(
-        said.filter(attachments__media__isnull=False).values_list(
+        messages.filter(attachments__media__isnull=False).values_list(
             "attachments__media_id", "text"
         )
     )

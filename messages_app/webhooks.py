@@ -58,9 +58,8 @@ def receive(request: HttpRequest, endpoint: str) -> HttpResponse:
             return _refuse(403, "The verify token is not ours.")
         return HttpResponse(challenge, content_type="text/plain")
     if request.method != "POST":
-        return HttpResponseNotAllowed(
-            ["GET", "POST"] if provider.has_handshake else ["POST"]
-        )
+        allowed = ["GET", "POST"] if provider.has_handshake else ["POST"]
+        return HttpResponseNotAllowed(allowed)
     # Before the body: a sender without a signature must not make us hold and decode it.
     if refusal := provider.refusal_of_headers(request.headers):
         _drain(_stream(request))

@@ -48,7 +48,7 @@ class SessionRebuildAdmin(MachineOwnedAdmin):
 
     @admin.action(description="Retry", permissions=["verb"])
     def retry(self, request: HttpRequest, queryset: QuerySet[SessionRebuild]) -> None:
-        """Rebuild the sessions of the selected conversations now. Their messages and files are kept
+        """Rebuild the sessions of the selected conversations now. Their messages and files are stored
         in any case.
         """
         ids = list(queryset.values_list("pk", flat=True))
@@ -64,7 +64,7 @@ class SessionRebuildAdmin(MachineOwnedAdmin):
             )
         else:
             self.message_user(
-                request, "The sessions contain all that was said.", messages.SUCCESS
+                request, "The sessions contain all messages.", messages.SUCCESS
             )
 
     @admin.display(description="Contact", ordering="contact__name")

@@ -1,4 +1,4 @@
-"""The rows of the upper floor."""
+"""The models of conversations."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 
-# Spelled out: the ORM can't count up on conflict, and takes three times as long for one row.
+# In SQL: the ORM can't count on conflict, and needs three times as long for one row.
 _STORE = """
     INSERT INTO messages_app_delivery (id, endpoint, content_type, query, body)
     VALUES (%s, %s, %s, %s, %s)

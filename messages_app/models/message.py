@@ -1,4 +1,4 @@
-"""What was said, and how far what the business said has come."""
+"""Messages with their files, versions and statuses."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from messages_app.models.delivery import Delivery
 
 class MessageQuerySet(models.QuerySet["Message"]):
     def live(self) -> MessageQuerySet:
-        """What contacts said to the business alone, as it was said: only that belongs to sessions
-        and is answered.
+        """Messages of contacts to the business, outside groups and not from the history: only these
+        belong to sessions and are answered.
         """
         return self.filter(
             direction=Message.Direction.RECEIVED,
@@ -21,7 +21,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
 
 
 class Message(models.Model):
-    """One thing that a contact said, or that the business said to them."""
+    """A message of a contact, or of the business to them."""
 
     class Direction(models.TextChoices):
         RECEIVED = "received", "received"
@@ -106,7 +106,7 @@ class Message(models.Model):
         indexes = [
             models.Index(fields=["-occurred_at", "id"], name="message_newest"),
             models.Index(fields=["contact", "-occurred_at"], name="message_by_contact"),
-            # Few messages are said in groups: the others cost this index nothing.
+            # Few messages are sent in groups: the others cost this index nothing.
             models.Index(
                 fields=["group_id", "-occurred_at"],
                 name="message_by_group",
@@ -123,7 +123,7 @@ class Message(models.Model):
 
 
 class Attachment(models.Model):
-    """A file in its place in a message: the one bridge between the two floors."""
+    """A file in its place in a message. It links the two apps."""
 
     message = models.ForeignKey(
         Message, on_delete=models.CASCADE, related_name="attachments"
@@ -146,7 +146,7 @@ class Attachment(models.Model):
 
 
 class MessageVersion(models.Model):
-    """One of several different contents that came under one message id. All are kept; the message
+    """One of several different contents that came under one message id. All are stored; the message
     shows one.
     """
 
@@ -177,11 +177,10 @@ class MessageVersion(models.Model):
 
 
 class MessageStatus(models.Model):
-    """One step that a message of the business has come. Kept whether or not the message is known
-    yet.
+    """One status of a message of the business. Stored whether or not the message is known yet.
 
-    Steps are only ever added, so a message cannot move backwards: where it stands is
-    its step of the highest rank.
+    Statuses are only added, so a message cannot move backwards: its status is the one of the
+    highest rank.
     """
 
     # uuid5 of "status|provider|account|provider message id|status", and "|recipient" for a

@@ -1,4 +1,4 @@
-"""What the hub owes: replies to a contact, and summaries to the business."""
+"""What the hub sends: replies to a contact, and summaries to the business."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from messages_app.models.session import PhotoSession
 
 
 class OutboxItem(models.Model):
-    """One thing to send, written in the transaction of the fact that caused it, put into words when
-    it is sent.
-    """
+    """One thing to send. It is created in the transaction of its cause, and rendered when it is sent."""
 
     class State(models.TextChoices):
         QUEUED = "queued", "waiting"
@@ -34,7 +32,7 @@ class OutboxItem(models.Model):
         CORRECTION = "correction", "correction"
         HAND_OVER = "hand_over", "hand-over to the business"
 
-    # uuid5 of "session|kind|cause": what is owed once is one row.
+    # uuid5 of "session|kind|cause": what is sent once is one row.
     id = models.UUIDField(primary_key=True, editable=False)
     session = models.ForeignKey(
         PhotoSession, on_delete=models.CASCADE, related_name="outbox"
@@ -61,7 +59,7 @@ class OutboxItem(models.Model):
     sending_at = models.DateTimeField(null=True, blank=True)
     sent_at = models.DateTimeField(null=True, blank=True)
     provider_message_id = models.TextField(blank=True)
-    # What was said: {"photos": 3, "text": "…"}, or a summary without its links
+    # What was sent: {"photos": 3, "text": "…"}, or a summary without its links
     # (``summaries.with_links``).
     said = models.JSONField(default=dict)
 
@@ -75,7 +73,7 @@ class OutboxItem(models.Model):
                 name="outbox_due",
                 condition=Q(state="queued"),
             ),
-            # What of a session goes before an item: looked up for each item that is due.
+            # The items of a session before this one: looked up for each item that is due.
             models.Index(
                 fields=["session", "place"],
                 name="outbox_queued_ahead",

@@ -1,4 +1,4 @@
-"""A contact sends photos for one purpose, and says when they are all there."""
+"""Photo sessions: a contact sends photos for one purpose, and says when they are complete."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _OPEN = ("collecting", "awaiting_details")
 
 
 class PhotoSession(models.Model):
-    """What the fold of a contact's messages says of one session, written down. Machines overwrite
-    all of it but the id and what staff decided.
+    """One session, as the rules make it from the contact's messages. A rebuild overwrites everything
+    but the id and what staff decided.
     """
 
     class State(models.TextChoices):
@@ -62,7 +62,7 @@ class PhotoSession(models.Model):
     done_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     details = models.TextField(blank=True)
-    # Derived, in order: what it said, and the files in it.
+    # Derived, in order: its messages, and the files in it.
     message_ids = models.JSONField(default=list)
     media_ids = models.JSONField(default=list)
     is_settled = models.BooleanField(
@@ -71,7 +71,7 @@ class PhotoSession(models.Model):
     looked_at = models.DateTimeField(
         db_default=Now(), help_text="When the sweeper looked at it last."
     )
-    # A decision is a fact like a message: the fold takes it in at its time.
+    # A decision is handled like a message of its time.
     staff_verb = models.CharField(max_length=8, choices=Verb, blank=True)
     staff_at = models.DateTimeField(null=True, blank=True)
 

@@ -1,4 +1,4 @@
-"""The providers by name. A vendor is added here, and with a source of the same name in
+"""The providers by name. A new one is added here, and as a source of the same name in
 media_app.sources.
 """
 
@@ -25,7 +25,7 @@ PROVIDERS: Mapping[str, Provider] = {
 
 
 def provider_of(endpoint: str) -> Provider:
-    """The provider behind a door: ``twilio`` for ``twilio`` and ``twilio-status``. Raises
+    """The provider of an endpoint: ``twilio`` for ``twilio`` and ``twilio-status``. Raises
     ValueError.
     """
     return provider(endpoint.partition("-")[0])

@@ -14,7 +14,7 @@ from messages_app.providers.lines import Line
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IncomingRequest:
-    """A webhook request as bytes: all that a signature is made from."""
+    """A webhook request as bytes: everything that a signature is computed from."""
 
     #: Path and query exactly as they came, e.g. ``/webhooks/twilio/?x=1``.
     path: str
@@ -27,7 +27,7 @@ class IncomingRequest:
 class Cause(StrEnum):
     """Why a webhook was refused."""
 
-    #: It bears no signature that the vendor could have made: whoever sent it is not the vendor.
+    #: Without a signature of the provider's form: it does not come from the provider.
     UNSIGNED = "unsigned"
     NOT_SET = "secret not set"
     WRONG_ADDRESS = "wrong address"
@@ -36,7 +36,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refusal:
-    """Why a webhook was refused, for staff: a sentence that names the setting to change. Without
+    """Why a webhook was refused, for staff: a sentence that names the setting to change, without
     secrets.
     """
 
@@ -46,9 +46,9 @@ class Refusal:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RawDelivery:
-    """A kept delivery, ready to be read."""
+    """A stored delivery, ready to be read."""
 
-    #: The name of the door it came through, e.g. ``meta``, ``twilio``, ``twilio-status``.
+    #: The webhook endpoint that it came to, e.g. ``meta``, ``twilio``, ``twilio-status``.
     endpoint: str
     content_type: str
     query: str
@@ -58,7 +58,7 @@ class RawDelivery:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Button:
-    """A way to answer by a touch. A message has three at most, no two with the same title."""
+    """A button below a message. A message has at most three, all with different titles."""
 
     #: What comes back as ``MessageReceived.payload``; 256 characters at most.
     id: str
@@ -68,16 +68,16 @@ class Button:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutgoingMessage:
-    """What the business says to a customer."""
+    """A message of the business to a customer."""
 
-    #: Which of our accounts speaks, as in ``MessageReceived.account``.
+    #: The account that sends it, as in ``MessageReceived.account``.
     account: str
     #: The business's own number as ``MessageReceived.business`` of the message that is answered.
     business: str
     #: An owner: ``whatsapp:+E164``, ``whatsapp:CC.…`` where WhatsApp hides the number,
     #: ``sms:+E164``, … Its scheme is the channel to answer on.
     to: str
-    #: What is too long for the vendor is cut, at a space if there is one.
+    #: A text that is too long for the provider is cut, at a space if there is one.
     text: str
     buttons: tuple[Button, ...] = ()
     #: Ours; comes back as ``StatusChanged.reference``.
@@ -85,43 +85,41 @@ class OutgoingMessage:
 
 
 class Provider(Protocol):
-    """A vendor's way of talking. No models, no database."""
+    """What differs between providers in receiving and sending messages. No models, no database."""
 
     name: str
-    #: What a kept delivery is answered with: body and content type.
+    #: The answer to a stored delivery: body and content type.
     acknowledgement: tuple[str, str]
-    #: The largest body that is read; the vendor never sends so much.
+    #: The largest body that is read; the provider never sends so much.
     max_bytes: int
-    #: Whether the vendor asks by GET, before it sends anything, if the address is ours.
+    #: Whether the provider first verifies the address by a GET request.
     has_handshake: bool
     #: Whether an account is one number of the business, however the number itself is written.
     has_account_per_number: bool
 
     def challenge(self, query: Mapping[str, str]) -> str | None:
-        """The answer to that question; None: refuse it."""
+        """The answer to that GET request; None: refuse it."""
 
     def refusal_of_headers(self, headers: Mapping[str, str]) -> Refusal | None:
         """Why a request with these headers can't be genuine, whatever its body is; None: the body
         decides.
 
-        It keeps strangers from making us read and decode what they send.
+        So the bodies of unsigned requests are never read and decoded.
         """
 
     def is_genuine(self, request: IncomingRequest) -> bool:
-        """Whether the request bears the vendor's signature. No secret set: False. Never raises."""
+        """Whether the request has the provider's signature. No secret set: False. Never raises."""
 
     def refusal(self, request: IncomingRequest) -> Refusal:
-        """Why a request is not genuine. Only for one that is not."""
+        """Why a request is not genuine. Call it only for such a request."""
 
     def read(self, delivery: RawDelivery) -> Iterator[Event]:
-        """All that a delivery says. Yields Unreadable for what can't be read; never raises."""
+        """All events of a delivery; Unreadable for each part that can't be read. Never raises."""
 
     def lines(self, raw: Mapping[str, Any]) -> list[Line]:
-        """What a message says beside its text, for staff; of the message as it was kept. Never
-        raises.
-        """
+        """What a stored raw message contains beside its text, for staff. Never raises."""
 
     def send(self, message: OutgoingMessage) -> str:
-        """Send it once; the vendor's id of it. Raises SendError subclasses (``sending``), which say
-        if it went out.
+        """Send it once. Returns the provider's id of it. Raises SendError subclasses (``sending``),
+        which say whether it was sent.
         """

@@ -1,4 +1,4 @@
-"""The one vocabulary that all providers are translated into."""
+"""The events that the deliveries of all providers are read into."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Origin = Literal["live", "standby", "history", "echo"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AttachedMedia:
-    """A file that a message brings along. Its place in the tuple is its index."""
+    """A file of a message. Its place in the tuple is its index."""
 
     #: The vendor's id, or "" where it gives none.
     provider_media_id: str
@@ -32,14 +32,14 @@ class AttachedMedia:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MessageReceived:
-    """A customer said something, or the business did."""
+    """A message of a customer, or of the business."""
 
     account: str
     provider_message_id: str
     #: Meta's type names for every vendor: text, image, video, audio, document, sticker, location, …
     kind: str
     occurred_at: datetime
-    #: Whether the provider's time was missing or unbelievable and the receipt's was taken.
+    #: Whether the provider's time was missing or not plausible: then it is the time of receipt.
     time_assumed: bool = False
     #: From a customer, or by the business.
     direction: Direction = "received"
@@ -48,13 +48,13 @@ class MessageReceived:
     owners: tuple[str, ...] = ()
     #: The business's own owner if the business sent it, else "".
     sent_from: str = ""
-    #: The provider's id of the group that it was said in, or "" in a private conversation.
+    #: The provider's id of the group that it was sent in, or "" in a private conversation.
     group_id: str = ""
     #: The customer's profile name, or "".
     name: str = ""
     #: The business's own number as the provider writes it, or "".
     business: str = ""
-    #: Caption, text, button title, or what was said in words.
+    #: Text, caption, button title, or the content as text.
     text: str = ""
     #: A button's or list row's id, or "".
     payload: str = ""
@@ -62,7 +62,7 @@ class MessageReceived:
     #: "".
     refers_to: str = ""
     media: tuple[AttachedMedia, ...] = ()
-    #: When the provider forgets the media; None: as long after the message as it keeps any.
+    #: When the provider deletes the media; None: after its usual lifetime.
     media_expires_at: datetime | None = None
     #: What the provider says went wrong with it, or "". Its content may be there all the same.
     errors: str = ""
@@ -79,7 +79,7 @@ class MessageReceived:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StatusChanged:
-    """A message that the business sent has come further."""
+    """A new status of a message that the business sent."""
 
     account: str
     provider_message_id: str
@@ -118,27 +118,27 @@ class ContactNamed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Noticed:
-    """Something that becomes no message: a field or list that nothing reads, or an error of the
+    """Something that becomes no message: a field or list that is not read, or an error of the
     account.
     """
 
     #: The field's name, ``field.list`` for a list in it, or ``errors``.
     name: str
-    #: The account's error in words, or "".
+    #: The text of the account's error, or "".
     error: str = ""
-    #: Whether it seems to bring a file.
+    #: Whether it seems to contain a file.
     has_media: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unreadable:
-    """One part of a delivery that could not be read; its neighbours live."""
+    """One part of a delivery that could not be read. The others are processed."""
 
     #: Where it stands, e.g. ``entry[0].changes[1].messages[2]``; "" for the whole body.
     path: str
-    #: Why, in words for staff.
+    #: Why, for staff.
     error: str
-    #: The part as it came, for the eye.
+    #: The part as it came, for display.
     payload: Any = None
     #: How many parts it stands for.
     parts: int = 1

@@ -1,8 +1,8 @@
-"""The one door out for messages: a request goes out at most once, and whether it did is known.
+"""The HTTP client for sending: a request is sent at most once, and it is known whether it was.
 
-Every message has a connection of its own: a request lost on one that was kept alive
-can't be told from one that arrived. No redirect is followed; proxy variables, cookies and
-netrc are not minded. The hosts are the operator's settings: no outsider chooses them.
+Every message has a connection of its own: a request that is lost on a kept-alive connection can't
+be told from one that arrived. Redirects are not followed; proxy variables, cookies and netrc are
+ignored. The hosts come from the operator's settings: no outsider chooses them.
 """
 
 from __future__ import annotations
@@ -33,48 +33,47 @@ from messages_app.providers.sending import (
 )
 
 #: For each of the host's addresses, and for each step of the TLS handshake.
-CONNECT_SECONDS = 5.0
+CONNECT_TIMEOUT_SECONDS = 5.0
 #: From the first byte of the request to the last one of the answer.
-ANSWER_SECONDS = 15.0
+ANSWER_TIMEOUT_SECONDS = 15.0
 MAX_ANSWER = 64 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Codes:
-    """A vendor's error codes, by what they mean for a message."""
+class ErrorCodes:
+    """A provider's error codes, by what they mean for a message."""
 
     #: Our credentials are refused.
     credentials: frozenset[int]
-    #: The vendor wants it later.
+    #: To be sent again later.
     busy: frozenset[int]
-    #: Never to be sent: why, in words for staff.
+    #: Never to be sent: the reason, for staff.
     refusals: Mapping[int, str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What a vendor said to a message."""
+    """A provider's answer to a message."""
 
     status: int
     retry_after: timedelta | None = None
-    #: The JSON object of the body; an empty one where none can be read: then the status has to
-    #: tell.
-    said: Mapping[str, Any] = field(default_factory=dict)
+    #: The JSON object of the body; an empty one where none can be read: then the status decides.
+    data: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def succeeded(self) -> bool:
         return 200 <= self.status < 300
 
-    def error(self, who: str, code: int | None, codes: Codes) -> SendError:
-        """What an answer without the message's id means. Only a 4xx is certain to have done
-        nothing.
+    def error(self, who: str, code: int | None, codes: ErrorCodes) -> SendError:
+        """What an answer without the message's id means. Only after a 4xx it is certain that
+        nothing was sent.
         """
-        what = f"{who} answered {self.status}" + (
-            "" if code is None else f", code {code}"
-        )
+        what = f"{who} answered {self.status}"
+        if code is not None:
+            what += f", code {code}"
         if not 400 <= self.status < 500:
             return UnknownOutcomeError(
-                f"{what}, which does not say what became of the message."
+                f"{what}, which does not say whether the message was sent."
             )
         if self.status == 401 or code in codes.credentials:
             return CredentialsRefusedError(f"{what}: our credentials are refused.")
@@ -91,9 +90,9 @@ class Answer:
 def post(url: str, *, headers: Mapping[str, str], body: bytes) -> Answer:
     """Send a request once and read its answer, of any status.
 
-    Raises NotSentError while nothing has gone out, UnknownOutcomeError after.
+    Raises NotSentError before anything is sent, UnknownOutcomeError after.
     """
-    # From None throughout: the texts of some of these errors have the credentials.
+    # Always from None: the texts of some of these errors contain the credentials.
     with contextlib.closing(_connection(url)) as connection:
         host = connection.host
         _write_head(
@@ -106,8 +105,8 @@ def post(url: str, *, headers: Mapping[str, str], body: bytes) -> Answer:
         except OSError as error:
             raise NotSentError(f"{host} {_failure(error)}.") from None
         try:
-            with Deadline(ANSWER_SECONDS).hold(connection.sock):
-                connection.sock.settimeout(ANSWER_SECONDS)
+            with Deadline(ANSWER_TIMEOUT_SECONDS).hold(connection.sock):
+                connection.sock.settimeout(ANSWER_TIMEOUT_SECONDS)
                 connection.endheaders(body)
                 return _read(connection.getresponse())
         except (OSError, HTTPException, ValueError, SourceError):
@@ -132,24 +131,28 @@ def _connection(url: str) -> HTTPConnection:
             f"The address in the settings can't be called: {error}"
         ) from None
     if scheme == "http":
-        return HTTPConnection(host, port, timeout=CONNECT_SECONDS)
-    return HTTPSConnection(host, port, timeout=CONNECT_SECONDS, context=_trust())
+        return HTTPConnection(host, port, timeout=CONNECT_TIMEOUT_SECONDS)
+    return HTTPSConnection(
+        host, port, timeout=CONNECT_TIMEOUT_SECONDS, context=_trust()
+    )
 
 
 @cache
 def _trust() -> ssl.SSLContext:
-    """The certificates that files are fetched with, too."""
+    """The same certificates as for fetching files."""
     return ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH)
 
 
 def _write_head(
     connection: HTTPConnection, url: str, headers: Mapping[str, str]
 ) -> None:
-    """Note down the request's head; nothing leaves before ``endheaders``."""
+    """Prepare the request's head; nothing is sent before ``endheaders``."""
     parts = urlsplit(url)
-    query = f"?{parts.query}" if parts.query else ""
+    target = parts.path or "/"
+    if parts.query:
+        target += f"?{parts.query}"
     try:
-        connection.putrequest("POST", f"{parts.path or '/'}{query}")
+        connection.putrequest("POST", target)
     except (ValueError, HTTPException):
         raise NotSentError("The address in the settings can't be called.") from None
     try:
@@ -162,16 +165,18 @@ def _write_head(
 
 
 def _read(response: HTTPResponse) -> Answer:
-    """The answer; of a body that breaks off or is no JSON object, the status is what counts."""
-    said: object = {}
+    """The answer. Where the body breaks off or is no JSON object, the status decides."""
+    data: object = None
     with contextlib.suppress(OSError, HTTPException, ValueError, RecursionError):
-        said = json.loads(response.read(MAX_ANSWER))
+        data = json.loads(response.read(MAX_ANSWER))
+    if not isinstance(data, dict):
+        data = {}
     return Answer(
         status=response.status,
         retry_after=retry_after(
             {"Retry-After": response.headers.get("Retry-After", "")}
         ),
-        said=said if isinstance(said, dict) else {},
+        data=data,
     )
 
 

@@ -1,9 +1,8 @@
-"""JSON with malformed values: each of them is kept as text, so that what stands beside it can be
-read.
+"""JSON with malformed values: each of them is read as text, so that the others can be read.
 
-Pure. Read as it comes: invalid UTF-8, raw control characters, ``NaN``, numbers of thousands of
-digits, unknown escapes, bare words. What is nested too deep is cut off. Brackets and quotes must be
-right.
+Pure. Accepted: invalid UTF-8, raw control characters, ``NaN``, numbers of thousands of
+digits, unknown escapes, bare words. What is nested too deep is cut off. Brackets and quotes must
+match.
 """
 
 from __future__ import annotations

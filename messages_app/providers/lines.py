@@ -1,5 +1,5 @@
-"""What a message says beside its text, as labelled lines for staff. Pure functions, which never
-raise.
+"""What a message contains beside its text, as labelled lines for staff. Pure functions, which
+never raise.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ class Line(NamedTuple):
 
 
 def limited(lines: Iterator[Line]) -> list[Line]:
-    """The first lines that say something; a last one tells how many were left out."""
-    said = [Line(line.label, _shortened(line.text)) for line in lines if line.text]
-    left_out = len(said) - MAX_LINES
+    """The first lines that are not empty; a last one says how many were left out."""
+    shown = [Line(line.label, _shortened(line.text)) for line in lines if line.text]
+    left_out = len(shown) - MAX_LINES
     if left_out <= 0:
-        return said
+        return shown
     more = Line(
         "More", f"{left_out} more lines are in the message as the provider sent it"
     )
-    return [*said[:MAX_LINES], more]
+    return [*shown[:MAX_LINES], more]
 
 
 def line(label: str, value: object) -> Line:
-    """One line of a plain value; "" for what is none."""
+    """One line of a plain value; empty for any other value."""
     return Line(label, words(value))
 
 
 def words(value: object) -> str:
-    """A plain value, or a list of such, in words; "" for what is neither."""
+    """A plain value, or a list of plain values, as text; "" for any other value."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
@@ -107,7 +107,7 @@ def label_of(name: str) -> str:
 
 
 def moment(seconds: object) -> str:
-    """A Unix time: ``2026-11-20 11:59 UTC``; "" for what is none."""
+    """A Unix time: ``2026-11-20 11:59 UTC``; "" for an invalid one."""
     text = sanitize(seconds, 20)
     if not re.fullmatch(r"\d{1,11}", text):
         return ""

@@ -1,5 +1,4 @@
-"""What Meta says of people beside their messages: names in the business's contact book, and new
-hidden ids.
+"""Meta's other news of customers: names in the business's contact book, and new hidden ids.
 
 https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/smb_app_state_sync
 https://developers.facebook.com/documentation/business-messaging/whatsapp/business-scoped-user-ids
@@ -15,9 +14,7 @@ from messages_app.providers.text import NAME_LIMIT, sanitize
 
 
 def read_contact(entry: Json, envelope: Envelope) -> list[ContactNamed]:
-    """One entry of ``state_sync``. A contact that was removed keeps the name that it was last known
-    by.
-    """
+    """One entry of ``state_sync``. A contact that was removed keeps its last name."""
     contact = object_in(entry, "contact")
     owners = owners_among(contact.get("phone_number"), contact.get("user_id"))
     name = sanitize(contact.get("full_name"), NAME_LIMIT) or sanitize(

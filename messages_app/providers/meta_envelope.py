@@ -60,7 +60,7 @@ class Envelope:
 
     @property
     def media_expires_at(self) -> datetime | None:
-        """Until when Meta keeps the media; None: counted from each message's own time."""
+        """When Meta deletes the media; None: after a time counted from each message's own."""
         if self.origin != "history":
             return None
         set_lifetime = timedelta(hours=settings.META_MEDIA_LIFETIME_HOURS)

@@ -36,7 +36,7 @@ def moment_of(
 
 
 def error_text(errors: object) -> str:
-    """Meta's list of errors in words: ``131047: title — details``, joined by ``;``.
+    """Meta's list of errors as text: ``131047: title — details``, joined by ``;``.
 
     https://developers.facebook.com/documentation/business-messaging/whatsapp/support/error-codes
     """
@@ -64,8 +64,8 @@ def objects_in(parent: Json, name: str) -> list[Json]:
 
 def _error_text(error: Json) -> str:
     what = text_in(error, "title") or text_in(error, "message")
-    said = joined(" — ", what, text_in(object_in(error, "error_data"), "details"))
-    return joined(": ", text_in(error, "code"), said)
+    text = joined(" — ", what, text_in(object_in(error, "error_data"), "details"))
+    return joined(": ", text_in(error, "code"), text)
 
 
 def text_in(parent: Json, name: str) -> str:

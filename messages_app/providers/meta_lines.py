@@ -1,5 +1,5 @@
-"""What one message of Meta's says beside its text, in words. Whatever is not known here is shown by
-its own name.
+"""What one message of Meta's contains beside its text, for staff. A field that is not known here is
+shown by its own name.
 
 Fields:
 https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages

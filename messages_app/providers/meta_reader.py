@@ -52,7 +52,7 @@ _FIELDS: Mapping[str, Origin] = {
     "smb_app_state_sync": "live",
     "user_id_update": "live",
 }
-# Of the parts that are not of the shape they should have, so many are described.
+# So many parts of a wrong shape are described; the others are counted.
 MAX_UNREADABLE = 100
 
 
@@ -114,7 +114,7 @@ def _read_change(
 def _lists(
     value: Json, envelope: Envelope, path: str, broken: _Broken
 ) -> Iterator[Event]:
-    """Each list that we can read, under whatever field it stands."""
+    """Each list that is known, in whatever field it is."""
     for name, read in _READERS.items():
         if value.get(name) is not None:
             for at, part in _objects(value, name, path, broken):
@@ -127,9 +127,7 @@ def _lists(
 def _history(
     chunk: Json, envelope: Envelope, path: str, broken: _Broken
 ) -> Iterator[Event]:
-    """A part of what was said on the business's phone before the hub was there: conversations with
-    their messages.
-    """
+    """A part of the history of the business's phone: conversations with their messages."""
     if errors := error_text(chunk.get("errors")):
         # Mostly 2593109: the business does not share it. Shown to staff beside what could not be
         # read.
@@ -150,17 +148,16 @@ def _read_status(status: Json, envelope: Envelope) -> list[StatusChanged]:
     """https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/status"""
     id, name = sanitize_id(status.get("id")), sanitize(status.get("status"), KIND_LIMIT)
     if not id or not name:
-        raise UnreadableError(
-            "the status has no id" if not id else "the status has no name"
-        )
+        missing = "name" if id else "id"
+        raise UnreadableError(f"the status has no {missing}")
     moment, _ = moment_of(status.get("timestamp"), envelope.received_at)
     group_id = ""
     if status.get("recipient_type") == "group":
         group_id = sanitize_id(status.get("recipient_id"))
-    # Of a group each participant has statuses of their own.
+    # In a group each participant has statuses of their own.
     to = "recipient_participant" if group_id else "recipient"
     named = [status.get(f"{to}_id"), status.get(f"{to}_user_id")]
-    # Two whose ids are of no known form are still two.
+    # Two recipients with ids of an unknown form are still two.
     as_written = [text for name in named if (text := sanitize(name, TYPE_LIMIT))]
     recipients = [*owners_among(*named), *as_written]
     changed = StatusChanged(
@@ -195,7 +192,7 @@ _READ = {*_READERS, "contacts", "errors", "history", "metadata", "standby"}
 def _attempt(
     read: _Reader, part: Json, envelope: Envelope, path: str
 ) -> Sequence[Event]:
-    """What one message or status says. Whatever goes wrong in it, its neighbours live."""
+    """Read one message or status. An error in it does not stop the others."""
     try:
         return read(part, envelope)
     except UnreadableError as error:
@@ -208,7 +205,7 @@ def _attempt(
 def _objects(
     parent: Json, name: str, path: str, broken: _Broken
 ) -> Iterator[tuple[str, Json]]:
-    """The objects of a list, each with its path. What has another shape goes to ``broken``."""
+    """The objects of a list, each with its path. Anything else is added to ``broken``."""
     at = f"{path}.{name}" if path else name
     parts = parent.get(name)
     if not isinstance(parts, list):
@@ -222,22 +219,22 @@ def _objects(
 
 
 class _Broken:
-    """What could not be read. The first ones are kept, the rest is counted: a list may have
-    millions of them.
+    """The parts that could not be read. The first ones are described, the others are counted: a list
+    may have millions.
     """
 
     def __init__(self) -> None:
-        self._kept: list[Unreadable] = []
+        self._described: list[Unreadable] = []
         self._more = 0
 
     def add(self, path: str, error: str, part: object) -> None:
-        if len(self._kept) < MAX_UNREADABLE:
-            self._kept.append(_unreadable(path, error, part))
+        if len(self._described) < MAX_UNREADABLE:
+            self._described.append(_unreadable(path, error, part))
         else:
             self._more += 1
 
     def events(self) -> Iterator[Unreadable]:
-        yield from self._kept
+        yield from self._described
         if self._more:
             yield Unreadable(
                 path="more", error="not counted one by one", parts=self._more

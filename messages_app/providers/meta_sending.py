@@ -13,8 +13,9 @@ from urllib.parse import quote
 
 from django.conf import settings
 
+from media_app.identity import WHATSAPP
 from messages_app.providers.base import OutgoingMessage
-from messages_app.providers.http import Answer, Codes, number, post
+from messages_app.providers.http import Answer, ErrorCodes, number, post
 from messages_app.providers.owners import is_number
 from messages_app.providers.sending import CredentialsRefusedError
 from messages_app.providers.text import cut
@@ -22,10 +23,10 @@ from messages_app.providers.text import cut
 MAX_TEXT = 4_096
 MAX_TEXT_WITH_BUTTONS = 1_024
 
-CODES = Codes(
+CODES = ErrorCodes(
     credentials=frozenset({0, 190}),
     busy=frozenset({4, 80007, 130429, 131048, 131056, 133016})
-    # Not quite itself: "temporary", "unknown error", "in maintenance".
+    # Meta is not available: "temporary", "unknown error", "in maintenance".
     | {1, 2, 131000, 131016, 131057},
     refusals={
         3: "the app may not do this",
@@ -45,8 +46,8 @@ CODES = Codes(
 
 
 def send(message: OutgoingMessage) -> str:
-    """Send once, by the first token that is taken; Meta's id of the message. Raises SendError
-    subclasses.
+    """Send once, with the first token that is accepted. Returns Meta's id of the message. Raises
+    SendError subclasses.
     """
     number_id = quote(message.account, safe="")
     api = f"{settings.META_GRAPH_URL}/{settings.META_GRAPH_VERSION}"
@@ -66,7 +67,7 @@ def send(message: OutgoingMessage) -> str:
 
 
 def _id(answer: Answer) -> str:
-    match answer.said:
+    match answer.data:
         case {"messages": [{"id": str(id)}, *_]} if id and answer.succeeded:
             return id
         case {"error": {"code": code}}:
@@ -75,16 +76,15 @@ def _id(answer: Answer) -> str:
 
 
 def _body(message: OutgoingMessage) -> Mapping[str, Any]:
-    address = message.to.removeprefix("whatsapp:")
+    address = message.to.removeprefix(f"{WHATSAPP}:")
+    # A hidden id has a field of its own.
+    recipient = {"recipient": address}
+    if is_number(message.to):
+        recipient = {"to": address.removeprefix("+")}
     return {
         "messaging_product": "whatsapp",
         "recipient_type": "individual",
-        # A hidden id has a field of its own.
-        **(
-            {"to": address.removeprefix("+")}
-            if is_number(message.to)
-            else {"recipient": address}
-        ),
+        **recipient,
         **_content(message),
         "biz_opaque_callback_data": message.reference,
     }
@@ -92,7 +92,7 @@ def _body(message: OutgoingMessage) -> Mapping[str, Any]:
 
 def _content(message: OutgoingMessage) -> Mapping[str, Any]:
     if not message.buttons:
-        # A preview is made by opening the link, and ours are not for Meta to open.
+        # For a preview Meta would open the link, and our links are not for Meta.
         return {
             "type": "text",
             "text": {"body": cut(message.text, MAX_TEXT), "preview_url": False},

@@ -1,4 +1,4 @@
-"""Who sent it: one person may be named by a number and by a hidden id at once."""
+"""The senders: one person may be named by a number and by a hidden id at once."""
 
 from __future__ import annotations
 

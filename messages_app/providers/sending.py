@@ -1,7 +1,7 @@
-"""What can go wrong in sending, by what it means for the message.
+"""The errors of sending, by what they mean for the message.
 
-Messages are shown to staff: what happened, without secrets, links, or the vendor's own words, which
-may quote a token.
+Their texts are shown to staff: what happened, without secrets, links, or the provider's own text,
+which may quote a token.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ class SendError(Exception):
 
 
 class NotSentError(SendError):
-    """Certainly not sent; the same message may be tried again, in ``retry_after`` if the vendor
-    says when.
+    """Certainly not sent; the same message may be tried again, after ``retry_after`` where it
+    is known.
     """
 
     def __init__(self, message: str, retry_after: timedelta | None = None) -> None:
@@ -30,10 +30,8 @@ class CredentialsRefusedError(NotSentError):
 
 
 class RefusedError(SendError):
-    """Certainly not sent, and never will be: the vendor does not take this message."""
+    """Certainly not sent, and never will be: the provider does not accept this message."""
 
 
 class UnknownOutcomeError(SendError):
-    """It may have been sent: it went out, and no answer says what became of it. Trying again might
-    send it twice.
-    """
+    """It may have been sent: no answer says what became of it. Trying again might send it twice."""

@@ -1,6 +1,4 @@
-"""How far a message of the business has come. Statuses arrive in any order; only forwards
-counts.
-"""
+"""The order of a message's statuses. They arrive in any order; a message only moves forwards."""
 
 from __future__ import annotations
 

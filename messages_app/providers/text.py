@@ -1,7 +1,6 @@
-"""A provider's words, made fit to be kept: what PostgreSQL refuses is mended, never a reason to
-lose a photo.
+"""Sanitize what a provider sends: values that PostgreSQL does not accept are replaced.
 
-Pure functions. PostgreSQL takes neither NUL nor lone surrogates, in text as in jsonb,
+Pure functions. PostgreSQL accepts neither NUL nor lone surrogates, in text as in jsonb,
 and no infinite number in jsonb (https://www.postgresql.org/docs/current/datatype-json.html).
 """
 
@@ -13,14 +12,14 @@ import re
 import sys
 from typing import Any
 
-# As long as the columns that keep them, or longer than any that a provider sends.
+# As long as their columns, or longer than anything that a provider sends.
 NAME_LIMIT = 255
 KIND_LIMIT = 32
 CATEGORY_LIMIT = 64
 TEXT_LIMIT = 65_536
 TYPE_LIMIT = 200
 LINK_LIMIT = 4_000
-# PostgreSQL indexes 2,700 bytes at most; a character takes up to four.
+# PostgreSQL indexes at most 2,700 bytes; a character has up to four.
 ID_LIMIT = 500
 # Deeper than any message; PostgreSQL and Python both give up on a thousand levels.
 DEPTH_LIMIT = 64
@@ -30,10 +29,9 @@ _DIGEST = 64
 
 
 def sanitize(value: object, limit: int) -> str:
-    """The value as text of at most ``limit`` characters that a database keeps.
+    """The value as text of at most ``limit`` characters that a database accepts.
 
-    NUL and lone surrogates become U+FFFD; numbers are written out; what is neither
-    text nor a number has no words: "".
+    NUL and lone surrogates become U+FFFD; numbers are written out; anything else becomes "".
     """
     if isinstance(value, str):
         return _REFUSED.sub("\ufffd", value[:limit])
@@ -43,9 +41,9 @@ def sanitize(value: object, limit: int) -> str:
 
 
 def sanitize_id(value: object) -> str:
-    """An id that a database keeps and indexes; "" where there is none.
+    """An id that a database accepts and indexes; "" where there is none.
 
-    One too long to index ends in the digest of its whole: two different ones stay different.
+    An id that is too long to index ends in its digest: two different ids stay different.
     """
     text = sanitize(value, sys.maxsize)
     if len(text) <= ID_LIMIT:
@@ -55,14 +53,14 @@ def sanitize_id(value: object) -> str:
 
 
 def sanitize_link(value: object) -> str:
-    """A link in its full length, or "": a part of a link leads elsewhere."""
+    """A link in its full length, or "": a shortened link would lead elsewhere."""
     text = sanitize(value, LINK_LIMIT + 1)
     return text if len(text) <= LINK_LIMIT else ""
 
 
 def sanitize_json(value: object, depth: int = DEPTH_LIMIT) -> Any:
-    """A JSON value that a database keeps: all its strings and numbers mended, ``depth`` levels of
-    it.
+    """A JSON value that a database accepts: all its strings and numbers sanitized, ``depth`` levels
+    of it.
     """
     if isinstance(value, str):
         return _REFUSED.sub("\ufffd", value)
@@ -81,8 +79,8 @@ def sanitize_json(value: object, depth: int = DEPTH_LIMIT) -> Any:
 
 
 def cut(text: str, limit: int) -> str:
-    """The text as a vendor's server takes it, in at most ``limit`` characters; "…" stands for what
-    was left out.
+    """The text in at most ``limit`` characters, as a provider's server counts them; "…" stands for
+    what was cut.
 
     It ends at a space if the latter half has one: no word, link or emoji is broken. An
     emoji counts as the two that some servers see in it.
@@ -118,4 +116,6 @@ def place(name: str, address: str, latitude: str, longitude: str) -> str:
     """
     words = ", ".join(part for part in (name, address) if part)
     point = ", ".join(part for part in (latitude, longitude) if part)
-    return f"{words} ({point})" if words and point else words or point
+    if words and point:
+        return f"{words} ({point})"
+    return words or point

@@ -1,5 +1,5 @@
-"""What one of Twilio's forms says beside its text, in words. Whatever is not known here is shown by
-its own name.
+"""What one of Twilio's forms contains beside its text, for staff. A field that is not known here is
+shown by its own name.
 
 Fields: https://www.twilio.com/docs/messaging/guides/webhook-request
 """

@@ -73,7 +73,7 @@ def read(delivery: RawDelivery) -> Iterator[Event]:
 
 
 def _is_inbound(form: Form, endpoint: str) -> bool:
-    """Whether a customer wrote it. The form tells: a message sent to the wrong address is still a
+    """Whether a customer wrote it. The form decides: a message at the status endpoint is still a
     message.
     """
     if not INBOUND.isdisjoint(
@@ -82,11 +82,9 @@ def _is_inbound(form: Form, endpoint: str) -> bool:
         return True
     if endpoint == "twilio-status" or first_of(form, "MessageStatus"):
         return False
-    # A status has neither words nor files. What has some is kept, whatever stands beside it.
-    says_something = (
-        bool(first_of(form, "Body", "MediaUrl0")) or announced_files(form) > 0
-    )
-    return says_something or first_of(form, "SmsStatus").lower() not in OUTBOUND
+    # A status has neither text nor files. A form that has some is a message, whatever else it has.
+    has_content = bool(first_of(form, "Body", "MediaUrl0")) or announced_files(form) > 0
+    return has_content or first_of(form, "SmsStatus").lower() not in OUTBOUND
 
 
 def _status(form: Form, id: str, delivery: RawDelivery) -> Event:
@@ -95,7 +93,7 @@ def _status(form: Form, id: str, delivery: RawDelivery) -> Event:
     if not status:
         return _unreadable("the form has no MessageStatus", delivery.body)
     code = first_of(form, "ErrorCode")
-    words = first_of(form, "ErrorMessage") or twilio_sending.words(code)
+    words = first_of(form, "ErrorMessage") or twilio_sending.error_text(code)
     error = ": ".join(part for part in (code, words) if part)
     recipients = owners_among(first_of(form, "To"), scheme=channel_of(form))
     return StatusChanged(
@@ -113,7 +111,7 @@ def _status(form: Form, id: str, delivery: RawDelivery) -> Event:
 
 
 def _unreadable(error: str, body: bytes) -> Unreadable:
-    """The whole form, for the eye."""
+    """The whole form, for display."""
     return Unreadable(
         path="",
         error=error,

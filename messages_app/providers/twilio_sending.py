@@ -16,15 +16,17 @@ from django.urls import reverse
 from media_app.identity import SMS, WHATSAPP, scheme_of
 from media_app.sources.twilio import credentials
 from messages_app.providers.base import Button, OutgoingMessage
-from messages_app.providers.http import Answer, Codes, number, post
+from messages_app.providers.http import Answer, ErrorCodes, number, post
 from messages_app.providers.sending import CredentialsRefusedError, RefusedError
 from messages_app.providers.text import cut
 
 MAX_TEXT = 1_600
+#: What stands around bold words in a text: WhatsApp shows *so*.
+BOLD = {WHATSAPP: "*"}
 #: The field of a status callback's query that carries our reference.
 REFERENCE = "reference"
 
-CODES = Codes(
+CODES = ErrorCodes(
     credentials=frozenset({20003}),
     busy=frozenset({20429, 63018}),
     refusals={
@@ -43,7 +45,7 @@ CODES = Codes(
 )
 
 
-# What became of a message after Twilio has taken it. www.twilio.com/docs/api/errors
+# Why Twilio did not deliver a message that it had accepted. www.twilio.com/docs/api/errors
 FAILURES = {
     30003: "the phone is switched off or out of reach",
     30004: "the phone or its network blocks it",
@@ -56,7 +58,7 @@ FAILURES = {
 }
 
 
-def words(code: str) -> str:
+def error_text(code: str) -> str:
     """What Twilio's code of an error means, or ""."""
     known = {**CODES.refusals, **FAILURES}
     if re.fullmatch("[0-9]{1,9}", code, re.ASCII):
@@ -65,8 +67,8 @@ def words(code: str) -> str:
 
 
 def send(message: OutgoingMessage) -> str:
-    """Send once, by the first credentials that are taken; Twilio's id of the message. Raises
-    SendError subclasses.
+    """Send once, with the first credentials that are accepted. Returns Twilio's id of the message.
+    Raises SendError subclasses.
     """
     _require_own(message.account)
     account_sid = quote(message.account, safe="")
@@ -98,10 +100,10 @@ def _require_own(account: str) -> None:
 
 
 def _id(answer: Answer) -> str:
-    sid = answer.said.get("sid")
+    sid = answer.data.get("sid")
     if answer.succeeded and isinstance(sid, str) and sid:
         return sid
-    raise answer.error("Twilio", number(answer.said.get("code")), CODES)
+    raise answer.error("Twilio", number(answer.data.get("code")), CODES)
 
 
 def _form(message: OutgoingMessage) -> dict[str, str]:
@@ -111,24 +113,23 @@ def _form(message: OutgoingMessage) -> dict[str, str]:
     return {
         "From": _address(channel, message.business),
         "To": _address(channel, message.to.removeprefix(f"{channel}:")),
-        "Body": _text(
-            message.text, message.buttons, bold="*" if channel == WHATSAPP else ""
-        ),
-        # Twilio keeps nothing of ours beside a message, but calls back whatever address it is
-        # given.
+        "Body": _text(message.text, message.buttons, bold=BOLD.get(channel, "")),
+        # Twilio stores no reference with a message, but calls the address that it is given.
         "StatusCallback": f"{callback}?{urlencode({REFERENCE: message.reference})}",
     }
 
 
 def _address(channel: str, address: str) -> str:
     """As Twilio writes it: the channel first, but for SMS."""
-    return address if channel == SMS else f"{channel}:{address}"
+    if channel == SMS:
+        return address
+    return f"{channel}:{address}"
 
 
 def _text(text: str, buttons: Sequence[Button], *, bold: str) -> str:
     """The text, and what the buttons would offer: Twilio has buttons in approved templates only.
 
-    ``bold`` stands around what is to be bold: WhatsApp shows *so*.
+    ``bold`` stands around bold words.
     """
     if not buttons:
         return cut(text, MAX_TEXT)

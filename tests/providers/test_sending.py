@@ -630,7 +630,7 @@ def test_a_vendor_that_takes_too_long_leaves_the_outcome_unknown(
     monkeypatch: pytest.MonkeyPatch,
     behaviour: Behaviour,
 ) -> None:
-    monkeypatch.setattr(http, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(http, "ANSWER_TIMEOUT_SECONDS", 0.3)
     answering = vendor.answering(settings, behaviour, vendor.taken)
     with answering as receiver, pytest.raises(UnknownOutcomeError):
         vendor.send()
@@ -640,7 +640,7 @@ def test_a_vendor_that_takes_too_long_leaves_the_outcome_unknown(
 def test_an_answer_may_take_longer_than_a_connection(
     vendor: Vendor, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http, "CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr(http, "CONNECT_TIMEOUT_SECONDS", 0.3)
     with vendor.answering(settings, slowly(vendor.taken, 0.6)):
         assert vendor.send() == "the-id"
 
@@ -683,7 +683,7 @@ def test_an_address_that_is_none_got_nothing(
 def test_a_tls_handshake_that_never_ends_carried_no_message(
     vendor: Vendor, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http, "CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr(http, "CONNECT_TIMEOUT_SECONDS", 0.3)
     with (
         vendor.answering(settings) as receiver,
         pytest.raises(NotSentError, match="did not take the connection"),
@@ -724,7 +724,7 @@ def test_over_tls_a_message_arrives_and_a_silence_is_cut(
 ) -> None:
     monkeypatch.setattr(http, "DEFAULT_CA_BUNDLE_PATH", str(certificate))
     monkeypatch.setattr(http, "_trust", http._trust.__wrapped__)
-    monkeypatch.setattr(http, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(http, "ANSWER_TIMEOUT_SECONDS", 0.5)
     with META.answering(settings, META.taken, silence, tls=tls):
         assert META.send() == "the-id"
         with pytest.raises(UnknownOutcomeError):

@@ -17,14 +17,14 @@ from messages_app import inbox
 from messages_app.models import Delivery, DeliveryQuerySet, QuarantinedItem
 
 CHUNK = 100
-# While another process drains the inbox, ours are read by it.
+# While another process drains the inbox, it reads these deliveries as well.
 LOOK_EVERY_SECONDS = 0.2
 # Bodies are searched a few at a time: each may be many megabytes.
 SEARCHED_AT_ONCE = 20
 
 
 class Command(BaseCommand):
-    help = """Read kept deliveries again from their raw bytes, after a reader was mended.
+    help = """Read stored deliveries again from their raw bytes, after a reader was fixed.
 
   python manage.py replay_deliveries
       all that could not be read, or only in part
@@ -35,7 +35,7 @@ class Command(BaseCommand):
   python manage.py replay_deliveries --field history
       those of this field of Meta's webhooks, whatever their state
 
-It deletes nothing and doubles nothing: what was read before stays as it is. Exits 1 when
+It deletes nothing and doubles nothing: what was read before stays. Exits 1 when
 some still can't be read in full.
 """
 
@@ -81,10 +81,9 @@ some still can't be read in full.
 
     def handle(self, *args: Any, **options: Any) -> None:
         chosen = _chosen(options).order_by("received_at", "id")
+        ids = list(chosen.values_list("id", flat=True))
         if options["field"]:
             ids = _with_field(chosen, options["field"])
-        else:
-            ids = list(chosen.values_list("id", flat=True))
         states: Counter[str] = Counter()
         quarantined = 0
         for start in range(0, len(ids), CHUNK):
@@ -120,7 +119,7 @@ some still can't be read in full.
 
 
 def _chosen(options: dict[str, Any]) -> DeliveryQuerySet:
-    """The deliveries asked for. Raises CommandError for an id that is not one delivery's."""
+    """The requested deliveries. Raises CommandError for an id that is not one delivery's."""
     any_state = options["ids"] or options["field"]
     states: Sequence[str] = options["state"] or (
         () if any_state else ("failed", "partial")
@@ -160,9 +159,8 @@ def _full_id(beginning: str) -> str:
         )[:2]
     )
     if len(ids) != 1:
-        raise CommandError(
-            f"{'More than one delivery' if ids else 'No delivery'} has an id like {beginning!r}."
-        )
+        found = "More than one delivery" if ids else "No delivery"
+        raise CommandError(f"{found} has an id like {beginning!r}.")
     return ids[0]
 
 
