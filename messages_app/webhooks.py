@@ -47,16 +47,7 @@ def receive(request: HttpRequest, endpoint: str) -> HttpResponse:
     """
     provider = provider_of(endpoint)
     if request.method == "GET" and provider.has_handshake:
-        challenge = provider.challenge(request.GET)
-        if challenge is None:
-            reason = (
-                "hub.verify_token is none of META_VERIFY_TOKEN, or that is not set."
-            )
-            log.warning(
-                "handshake refused", extra={"endpoint": endpoint, "reason": reason}
-            )
-            return _refuse(403, "The verify token is not ours.")
-        return HttpResponse(challenge, content_type="text/plain")
+        return _answer_handshake(request, endpoint)
     if request.method != "POST":
         allowed = ["GET", "POST"] if provider.has_handshake else ["POST"]
         return HttpResponseNotAllowed(allowed)
@@ -78,6 +69,28 @@ def receive(request: HttpRequest, endpoint: str) -> HttpResponse:
     if not provider.is_genuine(incoming):
         refusals.record(endpoint, provider.refusal(incoming), using=DATABASE)
         return _refuse(403, "The signature is missing or wrong.")
+    if not _store(endpoint, content_type, query, body):
+        response = _refuse(503, "The delivery could not be kept. Send it again.")
+        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        return response
+    notifier.notify()
+    reached("webhook_after_hint")
+    answer, answer_type = provider.acknowledgement
+    return HttpResponse(answer, content_type=answer_type)
+
+
+def _answer_handshake(request: HttpRequest, endpoint: str) -> HttpResponse:
+    provider = provider_of(endpoint)
+    challenge = provider.challenge(request.GET)
+    if challenge is None:
+        reason = provider.handshake_refusal
+        log.warning("handshake refused", extra={"endpoint": endpoint, "reason": reason})
+        return _refuse(403, "The verify token is not ours.")
+    return HttpResponse(challenge, content_type="text/plain")
+
+
+def _store(endpoint: str, content_type: str, query: str, body: bytes) -> bool:
+    """Commit the delivery; False, after an error that is logged."""
     reached("webhook_before_commit")
     try:
         Delivery.objects.using(DATABASE).store(
@@ -88,14 +101,9 @@ def receive(request: HttpRequest, endpoint: str) -> HttpResponse:
             "a delivery could not be kept",
             extra={"endpoint": endpoint, "error": described(error)},
         )
-        response = _refuse(503, "The delivery could not be kept. Send it again.")
-        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
-        return response
+        return False
     reached("webhook_after_commit")
-    notifier.notify()
-    reached("webhook_after_hint")
-    answer, answer_type = provider.acknowledgement
-    return HttpResponse(answer, content_type=answer_type)
+    return True
 
 
 def _incoming(request: HttpRequest, content_type: str, body: bytes) -> IncomingRequest:

@@ -48,7 +48,7 @@ class SessionRebuildAdmin(MachineOwnedAdmin):
 
     @admin.action(description="Retry", permissions=["verb"])
     def retry(self, request: HttpRequest, queryset: QuerySet[SessionRebuild]) -> None:
-        """Rebuild the sessions of the selected conversations now. Their messages and files are stored
+        """Rebuild the sessions of the selected conversations now. Messages and files are stored
         in any case.
         """
         ids = list(queryset.values_list("pk", flat=True))

@@ -10,7 +10,7 @@ from messages_app.models.session import PhotoSession
 
 
 class OutboxItem(models.Model):
-    """One thing to send. It is created in the transaction of its cause, and rendered when it is sent."""
+    """One thing to send. Created in the transaction of its cause, rendered when it is sent."""
 
     class State(models.TextChoices):
         QUEUED = "queued", "waiting"

@@ -12,8 +12,8 @@ _OPEN = ("collecting", "awaiting_details")
 
 
 class PhotoSession(models.Model):
-    """One session, as the rules make it from the contact's messages. A rebuild overwrites everything
-    but the id and what staff decided.
+    """One session, as the rules make it from messages. A rebuild overwrites everything but its id
+    and what staff decided.
     """
 
     class State(models.TextChoices):

@@ -94,6 +94,8 @@ class Provider(Protocol):
     max_bytes: int
     #: Whether the provider first verifies the address by a GET request.
     has_handshake: bool
+    #: Why that request is refused, for the log: names the setting.
+    handshake_refusal: str
     #: Whether an account is one number of the business, however the number itself is written.
     has_account_per_number: bool
 

@@ -25,6 +25,9 @@ class MetaProvider:
     # Meta sends up to 3 MB.
     max_bytes = 16 * 1024 * 1024
     has_handshake = True
+    handshake_refusal = (
+        "hub.verify_token is none of META_VERIFY_TOKEN, or that is not set."
+    )
     has_account_per_number = True
 
     def challenge(self, query: Mapping[str, str]) -> str | None:

@@ -219,8 +219,8 @@ def _objects(
 
 
 class _Broken:
-    """The parts that could not be read. The first ones are described, the others are counted: a list
-    may have millions.
+    """The parts that could not be read. The first ones are described, the others counted: there may
+    be millions.
     """
 
     def __init__(self) -> None:

@@ -26,6 +26,7 @@ class TwilioProvider:
     # Its longest form has some 20 KB.
     max_bytes = 256 * 1024
     has_handshake = False
+    handshake_refusal = ""
     has_account_per_number = False
 
     def challenge(self, query: Mapping[str, str]) -> str | None:
