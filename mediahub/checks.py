@@ -15,6 +15,7 @@ from django.http.request import validate_host
 
 from media_app.checks import is_address
 from mediahub import env
+from messages_app.providers import PROVIDERS
 
 
 @register
@@ -75,9 +76,10 @@ def check_providers(
     app_configs: Sequence[AppConfig] | None, **kwargs: Any
 ) -> list[CheckMessage]:
     """Somebody's webhooks are accepted."""
-    if any(settings.META_APP_SECRET) or any(settings.TWILIO_AUTH_TOKEN):
+    names = [provider.signature_setting for provider in PROVIDERS.values()]
+    if any(any(getattr(settings, name)) for name in names):
         return []
-    text = "Neither META_APP_SECRET nor TWILIO_AUTH_TOKEN is set: every webhook is refused."
+    text = f"Neither {' nor '.join(names)} is set: every webhook is refused."
     return [
         Warning(text, hint="README.md says where to find them.", id="mediahub.W003")
     ]

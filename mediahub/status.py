@@ -13,6 +13,7 @@ from django.db.models.functions import Coalesce, Greatest, Now
 from media_app import queues
 from media_app.models import CONCERNS_PUBLIC, AccountPause, FetchAttempt, Media
 from media_app.publication import public_bucket
+from messages_app import reply_windows
 from messages_app.models import (
     Delivery,
     DeliveryNotice,
@@ -21,7 +22,6 @@ from messages_app.models import (
     SessionRebuild,
     WebhookRefusal,
 )
-from messages_app.timing import REPLY_WINDOW
 
 # What ends, or ended, within this time is shown.
 LATELY = timedelta(days=1)
@@ -210,9 +210,8 @@ def _files(states: Collection[str]) -> tuple[Files, ...]:
 
 def _outbox(now: datetime) -> dict[str, Any]:
     is_hand_over = Q(kind=OutboxItem.Kind.HAND_OVER)
-    unsent = Q(state__in=UNSENT) & (
-        is_hand_over | Q(session__last_at__gte=now - REPLY_WINDOW)
-    )
+    may_be_sent = is_hand_over | reply_windows.open_sessions(now)
+    unsent = Q(state__in=UNSENT) & may_be_sent
     failing = (
         is_hand_over
         & Q(state=OutboxItem.State.QUEUED, attempts__gte=FAILING_ATTEMPTS)

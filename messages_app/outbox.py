@@ -23,7 +23,7 @@ from django.db.models.functions import Coalesce, Now
 from rq.timeouts import BaseTimeoutException
 
 from media_app.failpoints import reached
-from messages_app import business, rebuilds, replies
+from messages_app import business, rebuilds, replies, reply_windows
 from messages_app.business import HandOverError
 from messages_app.models import Contact, Message, OutboxItem, PhotoSession
 from messages_app.outbox_queues import HAND_OVERS, REPLIES, Kind, Queue, State, sendable
@@ -36,7 +36,6 @@ from messages_app.summaries import summarize, with_links
 from messages_app.timing import (
     OUTAGE_PAUSE,
     PREPARE_PAUSE,
-    REPLY_WINDOW,
     SEND_RUN_SECONDS,
 )
 
@@ -168,7 +167,7 @@ def _claim(queue: Queue, id: UUID) -> Claimed | None:
 
 def _refusal(item: OutboxItem, now: datetime) -> str:
     """Why a reply must not be sent any more, or ""."""
-    if now - item.session.last_at > REPLY_WINDOW:
+    if not reply_windows.is_open(item.session, now):
         return TOO_LATE
     if _is_held_by_another_app(item):
         return HELD_BY_ANOTHER_APP

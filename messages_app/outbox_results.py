@@ -13,11 +13,12 @@ from django.db.models.functions import Now
 
 from media_app import retry
 from media_app.timing import MIN_PAUSE
+from messages_app import reply_windows
 from messages_app.models import MessageStatus, OutboxItem, PhotoSession
 from messages_app.outbox_queues import REPLIES, Kind, State
 from messages_app.providers.events import StatusChanged
 from messages_app.providers.statuses import status_rank
-from messages_app.timing import HAND_OVER_PERIOD, REPLY_WINDOW, SENDING_LIMIT
+from messages_app.timing import HAND_OVER_PERIOD, SENDING_LIMIT
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ def finish_overdue() -> int:
     sent again. And replies whose window is over, also those that wait for others of their session.
     """
     long_silent = PhotoSession.objects.filter(
-        id=OuterRef("session"), last_at__lt=Now() - REPLY_WINDOW
+        reply_windows.is_over(), id=OuterRef("session")
     )
     too_late = OutboxItem.objects.filter(
         REPLIES.items, Exists(long_silent), state=State.QUEUED

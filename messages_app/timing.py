@@ -57,7 +57,7 @@ def rebuild_pause(attempts: int) -> timedelta:
 # --- sending --------------------------------------------------------------------------------
 
 #: WhatsApp lets a business answer for so long after the contact's last message.
-REPLY_WINDOW = timedelta(hours=24)
+WHATSAPP_REPLY_WINDOW = timedelta(hours=24)
 #: A hand-over is tried for so long after its first attempt.
 HAND_OVER_PERIOD = timedelta(days=3)
 #: An item that is being sent for longer was cut off: no attempt takes so long.

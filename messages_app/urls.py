@@ -3,21 +3,18 @@ from __future__ import annotations
 from django.urls import path
 
 from messages_app import views, webhooks
+from messages_app.providers import PROVIDERS
 
 urlpatterns = [
-    path("webhooks/meta/", webhooks.receive, {"endpoint": "meta"}, name="webhook-meta"),
     path(
-        "webhooks/twilio/",
+        f"webhooks/{endpoint.replace('-', '/')}/",
         webhooks.receive,
-        {"endpoint": "twilio"},
-        name="webhook-twilio",
-    ),
-    path(
-        "webhooks/twilio/status/",
-        webhooks.receive,
-        {"endpoint": "twilio-status"},
-        name="webhook-twilio-status",
-    ),
+        {"endpoint": endpoint},
+        name=f"webhook-{endpoint}",
+    )
+    for provider in PROVIDERS.values()
+    for endpoint in provider.endpoints
+] + [
     path(
         "api/media/messages/<uuid:message_id>/",
         views.file_of_message,

@@ -17,7 +17,7 @@ from media_app.admin.filters import DayRangeFilter
 from media_app.admin.machine_owned import MachineOwnedAdmin, change_url
 from media_app.admin.times import moment, moment_of, moment_tag
 from media_app.models import Media
-from messages_app import outbox_queues, outbox_results, timing
+from messages_app import outbox_queues, outbox_results, reply_windows
 from messages_app.admin.cells import contact_link, counted, reason, tell, tell_when
 from messages_app.admin.raw import as_text, pretty_json
 from messages_app.models import OutboxItem
@@ -79,9 +79,8 @@ def when(item: OutboxItem) -> datetime:
 
 def may_go_again(item: OutboxItem, now: datetime) -> bool:
     """Whether staff may send it again: a reply only as long as its contact may be answered."""
-    is_in_time = (
-        item.kind == OutboxItem.Kind.HAND_OVER
-        or now - item.session.last_at <= timing.REPLY_WINDOW
+    is_in_time = item.kind == OutboxItem.Kind.HAND_OVER or reply_windows.is_open(
+        item.session, now
     )
     return item.state in (State.FAILED, State.UNKNOWN) and is_in_time
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -96,6 +96,15 @@ class Provider(Protocol):
     has_handshake: bool
     #: Why that request is refused, for the log: names the setting.
     handshake_refusal: str
+    #: The webhook endpoints, the first one for messages: ``twilio-status`` is
+    #: ``/webhooks/twilio/status/``.
+    endpoints: tuple[str, ...]
+    #: The setting with the secrets that webhooks are signed with.
+    signature_setting: str
+    #: How long after a contact's last message the business may answer.
+    reply_window: timedelta
+    #: Whether the changes in a delivery name a webhook field, by which they can be replayed.
+    has_fields: bool
     #: Whether an account is one number of the business, however the number itself is written.
     has_account_per_number: bool
 

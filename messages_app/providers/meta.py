@@ -15,6 +15,7 @@ from messages_app.providers.base import (
 from messages_app.providers.events import Event
 from messages_app.providers.lines import Line, limited
 from messages_app.providers.meta_lines import meta_lines
+from messages_app.timing import WHATSAPP_REPLY_WINDOW
 
 
 class MetaProvider:
@@ -28,6 +29,10 @@ class MetaProvider:
     handshake_refusal = (
         "hub.verify_token is none of META_VERIFY_TOKEN, or that is not set."
     )
+    endpoints: tuple[str, ...] = ("meta",)
+    signature_setting = "META_APP_SECRET"
+    reply_window = WHATSAPP_REPLY_WINDOW
+    has_fields = True
     has_account_per_number = True
 
     def challenge(self, query: Mapping[str, str]) -> str | None:

@@ -15,6 +15,7 @@ from messages_app.providers.base import (
 from messages_app.providers.events import Event
 from messages_app.providers.lines import Line, limited
 from messages_app.providers.twilio_lines import twilio_lines
+from messages_app.timing import WHATSAPP_REPLY_WINDOW
 
 
 class TwilioProvider:
@@ -27,6 +28,11 @@ class TwilioProvider:
     max_bytes = 256 * 1024
     has_handshake = False
     handshake_refusal = ""
+    endpoints: tuple[str, ...] = ("twilio", "twilio-status")
+    signature_setting = "TWILIO_AUTH_TOKEN"
+    # For its other channels as well.
+    reply_window = WHATSAPP_REPLY_WINDOW
+    has_fields = False
     has_account_per_number = False
 
     def challenge(self, query: Mapping[str, str]) -> str | None:

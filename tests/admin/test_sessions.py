@@ -344,7 +344,7 @@ def test_a_reply_that_perhaps_arrived_warns_of_saying_it_twice(viewer: Client) -
     )
     page = html(viewer, change_url(item))
     assert "It was cut off." in page
-    assert "Send again may say it to them twice." in page
+    assert "With Send again they may get it twice." in page
 
 
 def test_replies_are_found_by_state_kind_name_and_session(viewer: Client) -> None:

@@ -15,6 +15,7 @@ from django.utils.timezone import is_naive, make_aware
 
 from messages_app import inbox
 from messages_app.models import Delivery, DeliveryQuerySet, QuarantinedItem
+from messages_app.providers import PROVIDERS
 
 CHUNK = 100
 # While another process drains the inbox, it reads these deliveries as well.
@@ -144,8 +145,14 @@ def _with_field(deliveries: DeliveryQuerySet, fields: Sequence[str]) -> list[str
     """
     names = b"|".join(re.escape(field.encode()) for field in fields)
     change = re.compile(rb'"field"\s*:\s*"(?:' + names + rb')"')
+    endpoints = [
+        endpoint
+        for provider in PROVIDERS.values()
+        if provider.has_fields
+        for endpoint in provider.endpoints
+    ]
     bodies = (
-        deliveries.filter(endpoint="meta")
+        deliveries.filter(endpoint__in=endpoints)
         .values_list("id", "body")
         .iterator(chunk_size=SEARCHED_AT_ONCE)
     )
