@@ -122,7 +122,9 @@ def _update_contacts(
         )
     for observation in observations:
         contact = contacts[resolved[observation.owners[0]]]
-        message_at = observation.at if observation.is_message else None
+        message_at = None
+        if observation.is_message:
+            message_at = observation.at
         contact.update_forward(observation.name, observation.at, message_at)
     changed = [
         contact

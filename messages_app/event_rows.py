@@ -162,7 +162,9 @@ def _with_known_owner(event: MessageReceived, owner: str | None) -> MessageRecei
 def _message(
     id: UUID, delivery: Delivery, event: MessageReceived, contacts: dict[str, UUID]
 ) -> Message:
-    customer = event.owners[0] if event.owners else ""
+    customer = ""
+    if event.owners:
+        customer = event.owners[0]
     return Message(
         id=id,
         provider=provider_of(delivery.endpoint).name,

@@ -109,10 +109,9 @@ def _try(queue: Queue, id: UUID) -> bool:
 
 def _postpone(id: UUID, error: Exception) -> None:
     """Let others go before an item that could not be prepared."""
+    pause = PREPARE_PAUSE
     if isinstance(error, _OUTAGES):
         pause = OUTAGE_PAUSE
-    else:
-        pause = PREPARE_PAUSE
     # When the database is down this fails as well.
     with suppress(Error):
         OutboxItem.objects.filter(id=id, state=State.QUEUED).update(
@@ -128,7 +127,7 @@ def _log_or_raise(what: str, error: Exception, id: UUID) -> None:
     if isinstance(error, _OUTAGES):
         raise error
     # The text of a database error quotes rows, with people's numbers.
-    trace = None if isinstance(error, Error) else error
+    trace = error if not isinstance(error, Error) else None
     log.error(
         what, exc_info=trace, extra={"item": str(id), "error": type(error).__name__}
     )

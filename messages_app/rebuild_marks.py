@@ -12,7 +12,7 @@ from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 from messages_app.conversations import Conversation, conversation_of
 from messages_app.models import Attachment, Message, PhotoSession, SessionRebuild
 from messages_app.session_history import PHOTO_KINDS, SESSION_KINDS, is_photo, rules
-from messages_app.sessions import may_begin
+from messages_app.session_words import may_begin
 from messages_app.timing import LATE_PHOTO_GRACE
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)

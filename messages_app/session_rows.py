@@ -76,7 +76,10 @@ def _save_all(
             for other in left:
                 _void(other)
             left = []
-        row = own[0] if own else _new_row(conversation, session)
+        if own:
+            row = own[0]
+        else:
+            row = _new_row(conversation, session)
         _save(row, session)
         save_replies(row, session)
         recheck(row)

@@ -49,7 +49,10 @@ def receive(request: HttpRequest, endpoint: str) -> HttpResponse:
     if request.method == "GET" and provider.has_handshake:
         return _answer_handshake(request, endpoint)
     if request.method != "POST":
-        allowed = ["GET", "POST"] if provider.has_handshake else ["POST"]
+        if provider.has_handshake:
+            allowed = ["GET", "POST"]
+        else:
+            allowed = ["POST"]
         return HttpResponseNotAllowed(allowed)
     # Before the body: a sender without a signature must not make us hold and decode it.
     if refusal := provider.refusal_of_headers(request.headers):

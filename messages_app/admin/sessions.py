@@ -8,7 +8,6 @@ from django.conf import settings
 from django.contrib import admin
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 
@@ -39,12 +38,8 @@ from messages_app.admin.session_cards import (
     session_badge,
     session_cards,
 )
+from messages_app.admin.session_summary import summary_text
 from messages_app.models import OutboxItem, PhotoSession
-from messages_app.summaries import (
-    as_text,
-    summarize,
-    with_links,
-)
 
 # A contact who chats while photos are expected gets a hint each minute.
 MAX_REPLIES = 200
@@ -231,7 +226,7 @@ class PhotoSessionAdmin(MachineOwnedAdmin):
             "number": sender_name(row.owner),
             "contact_url": change_url(row.contact),
             "tiles": tiles,
-            "summary": _summary(row, may_give_links=may_give_links(self, request)),
+            "summary": summary_text(row, may_give_links=may_give_links(self, request)),
             "replies": [
                 {
                     "item": item,
@@ -295,15 +290,3 @@ class PhotoSessionAdmin(MachineOwnedAdmin):
         if session.contact.is_held:
             kept = "A hold keeps them."
         return f"The contact asked for the files of this session to be deleted. {kept}"
-
-
-def _summary(session: PhotoSession, *, may_give_links: bool) -> str:
-    """As the business gets it. Users who may not give out links see addresses that need a login."""
-    summary = summarize(session)
-    if may_give_links:
-        return str(with_links(summary.as_data(0))["text"])
-    urls = [
-        f"{settings.PUBLIC_URL}{reverse('media', args=[photo.media.id])}"
-        for photo in summary.photos
-    ]
-    return as_text(urls, session.details)

@@ -90,7 +90,9 @@ def answers(text: object) -> Iterator[Line]:
         except (ValueError, RecursionError):
             yield line("Answers", text)
             return
-    label = "" if isinstance(given, Mapping) else "Answers"
+    label = "Answers"
+    if isinstance(given, Mapping):
+        label = ""
     yield from other_lines(given, label, known=("flow_token",))
 
 
@@ -117,7 +119,9 @@ def moment(seconds: object) -> str:
 def decimal(value: object) -> Decimal | None:
     """A number that fits a price tag, else None."""
     text = sanitize(value, 20)
-    return Decimal(text) if _NUMBER.fullmatch(text) else None
+    if _NUMBER.fullmatch(text):
+        return Decimal(text)
+    return None
 
 
 def _amount(value: Mapping[str, Any]) -> str:
@@ -131,8 +135,12 @@ def _amount(value: Mapping[str, Any]) -> str:
 
 
 def _path(label: str, name: str) -> str:
-    return f"{label} › {name}" if label else name
+    if label:
+        return f"{label} › {name}"
+    return name
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
+    if len(text) <= MAX_TEXT:
+        return text
+    return f"{text[:MAX_TEXT]}…"

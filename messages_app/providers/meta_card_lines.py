@@ -23,9 +23,11 @@ def contact_lines(contact: Json) -> Iterator[Line]:
     yield Line("Contact", words(name.get("formatted_name")) or joined(" ", *names))
     for phone in objects_in(contact, "phones"):
         number = words(phone.get("phone")) or words(phone.get("wa_id"))
+        if number and phone.get("wa_id"):
+            number += ", on WhatsApp"
         yield Line(
             _of_type("Phone", phone),
-            f"{number}, on WhatsApp" if number and phone.get("wa_id") else number,
+            number,
         )
     for mail in objects_in(contact, "emails"):
         yield line(_of_type("E-mail", mail), mail.get("email"))
@@ -62,7 +64,9 @@ def order_lines(order: Json) -> Iterator[Line]:
     for item in items:
         what = joined(" × ", item.get("quantity"), item.get("product_retailer_id"))
         price = joined(" ", item.get("item_price"), item.get("currency"))
-        yield Line("Item", f"{what}, {price} each" if price else what)
+        if price:
+            what += f", {price} each"
+        yield Line("Item", what)
     yield Line("Total", _total(items))
     yield line("Catalogue", order.get("catalog_id"))
     yield from other_lines(order, known=("text", "product_items", "catalog_id"))
@@ -93,4 +97,6 @@ def joined(separator: str, *parts: object) -> str:
 
 def _of_type(label: str, part: Json) -> str:
     type = words(part.get("type")).lower()
-    return f"{label} ({type})" if type else label
+    if type:
+        return f"{label} ({type})"
+    return label

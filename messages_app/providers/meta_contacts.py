@@ -38,4 +38,6 @@ def read_user_id_update(update: Json, envelope: Envelope) -> list[OwnersLinked]:
     owners = owners_among(update.get("wa_id"), ids.get("previous"), ids.get("current"))
     if not owners:
         raise UnreadableError("the update names nobody")
-    return [OwnersLinked(owners=owners)] if len(owners) > 1 else []
+    if len(owners) > 1:
+        return [OwnersLinked(owners=owners)]
+    return []

@@ -154,7 +154,9 @@ def _edited(edit: Json) -> Content:
     inner = object_in(edit, "message")
     type = type_of(inner)
     # Nobody edits an edit; whoever nests them a thousand deep must not exhaust the stack.
-    content = content_of(type, inner) if type != "edit" else Content()
+    content = Content()
+    if type != "edit":
+        content = content_of(type, inner)
     original = sanitize_id(edit.get("original_message_id"))
     return Content(
         text=content.text,
@@ -202,7 +204,9 @@ def lost_media(type: str, message: Json, errors: str) -> tuple[AttachedMedia, ..
 def _size(value: object) -> int | None:
     # Meta writes it as a number here and as text there.
     text = sanitize(value, TYPE_LIMIT)
-    return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
+    if re.fullmatch("[0-9]{1,18}", text):
+        return int(text)
+    return None
 
 
 def _contact_name(contact: Json) -> str:
@@ -217,4 +221,6 @@ def _order_item(item: Json) -> str:
     what = joined(
         " × ", text_in(item, "quantity"), text_in(item, "product_retailer_id")
     )
-    return f"{what} ({price})" if price else what
+    if price:
+        return f"{what} ({price})"
+    return what

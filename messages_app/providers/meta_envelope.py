@@ -144,4 +144,6 @@ def cards_of(sender: tuple[str, ...], envelope: Envelope) -> list[Card]:
     differs = {is_number(owner) for owner in sender} & {
         is_number(owner) for owner in envelope.only_card.owners
     }
-    return [] if differs else [envelope.only_card]
+    if differs:
+        return []
+    return [envelope.only_card]

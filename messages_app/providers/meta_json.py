@@ -51,7 +51,9 @@ def error_text(errors: object) -> str:
 def object_in(parent: Json, name: str) -> Json:
     """The object of this name; an empty one where there is none."""
     value = parent.get(name)
-    return value if isinstance(value, dict) else {}
+    if isinstance(value, dict):
+        return value
+    return {}
 
 
 def objects_in(parent: Json, name: str) -> list[Json]:

@@ -84,11 +84,10 @@ def _content(name: str, part: object) -> Iterator[Line]:
     match name, part:
         case "contacts", list():
             for contact in part:
-                yield from (
-                    contact_lines(contact)
-                    if isinstance(contact, dict)
-                    else other_lines(contact, "Contact")
-                )
+                if isinstance(contact, dict):
+                    yield from contact_lines(contact)
+                else:
+                    yield from other_lines(contact, "Contact")
         case "errors", list():
             yield Line("Problem", error_text(part))
         case _, dict() if name in MEDIA_TYPES:
@@ -198,10 +197,10 @@ def _context(context: Json) -> Iterator[Line]:
     product = object_in(context, "referred_product")
     catalogue = words(product.get("catalog_id"))
     name = words(product.get("product_retailer_id"))
-    yield Line(
-        "About product",
-        f"{name} (catalogue {catalogue})" if name and catalogue else name or catalogue,
-    )
+    about = name or catalogue
+    if name and catalogue:
+        about = f"{name} (catalogue {catalogue})"
+    yield Line("About product", about)
     known = (
         "from",
         "id",

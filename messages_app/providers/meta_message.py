@@ -99,8 +99,13 @@ def _read(
     if type in MEDIA_TYPES and not media:
         raise UnreadableError(f"the message has no {type} with an id")
 
-    linked = _linked(message) if type == "system" else ()
-    customer = recipient_of(message) if is_sent else sender_of(message)
+    linked: tuple[str, ...] = ()
+    if type == "system":
+        linked = _linked(message)
+    if is_sent:
+        customer = recipient_of(message)
+    else:
+        customer = sender_of(message)
     cards = cards_of(customer, envelope)
     owners = owners_among(
         *customer, *(owner for card in cards for owner in card.owners)

@@ -155,7 +155,9 @@ def _read_status(status: Json, envelope: Envelope) -> list[StatusChanged]:
     if status.get("recipient_type") == "group":
         group_id = sanitize_id(status.get("recipient_id"))
     # In a group each participant has statuses of their own.
-    to = "recipient_participant" if group_id else "recipient"
+    to = "recipient"
+    if group_id:
+        to = "recipient_participant"
     named = [status.get(f"{to}_id"), status.get(f"{to}_user_id")]
     # Two recipients with ids of an unknown form are still two.
     as_written = [text for name in named if (text := sanitize(name, TYPE_LIMIT))]

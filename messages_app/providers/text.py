@@ -55,7 +55,9 @@ def sanitize_id(value: object) -> str:
 def sanitize_link(value: object) -> str:
     """A link in its full length, or "": a shortened link would lead elsewhere."""
     text = sanitize(value, LINK_LIMIT + 1)
-    return text if len(text) <= LINK_LIMIT else ""
+    if len(text) <= LINK_LIMIT:
+        return text
+    return ""
 
 
 def sanitize_json(value: object, depth: int = DEPTH_LIMIT) -> Any:

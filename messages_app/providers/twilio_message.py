@@ -98,7 +98,9 @@ def channel_of(form: Form) -> str:
     named = scheme_of(sender) or scheme_of(business)
     if named in SCHEMES:
         return named
-    return SMS if sender and not named else WHATSAPP
+    if sender and not named:
+        return SMS
+    return WHATSAPP
 
 
 def _kind(form: Form) -> str:
@@ -123,7 +125,9 @@ def _kind(form: Form) -> str:
 def announced_files(form: Form) -> int:
     """How many files the form says there are."""
     text = first_of(form, "NumMedia")
-    return int(text) if re.fullmatch("[0-9]{1,4}", text) else 0
+    if re.fullmatch("[0-9]{1,4}", text):
+        return int(text)
+    return 0
 
 
 def _media(form: Form, index: int, url: str) -> AttachedMedia:

@@ -166,7 +166,9 @@ def _full_id(beginning: str) -> str:
         )[:2]
     )
     if len(ids) != 1:
-        found = "More than one delivery" if ids else "No delivery"
+        found = "No delivery"
+        if ids:
+            found = "More than one delivery"
         raise CommandError(f"{found} has an id like {beginning!r}.")
     return ids[0]
 
@@ -187,4 +189,6 @@ def _moment(text: str) -> datetime:
         raise ArgumentTypeError(
             f"{text!r} is not a time like 2026-11-20 or 2026-11-20T14:30+01:00"
         ) from error
-    return make_aware(moment) if is_naive(moment) else moment
+    if is_naive(moment):
+        return make_aware(moment)
+    return moment
