@@ -210,7 +210,7 @@ def _files(states: Collection[str]) -> tuple[Files, ...]:
 
 def _outbox(now: datetime) -> dict[str, Any]:
     is_hand_over = Q(kind=OutboxItem.Kind.HAND_OVER)
-    may_be_sent = is_hand_over | reply_windows.open_sessions(now)
+    may_be_sent = is_hand_over | reply_windows.of_open_sessions(now)
     unsent = Q(state__in=UNSENT) & may_be_sent
     failing = (
         is_hand_over

@@ -11,7 +11,7 @@ from media_app import jobs as media_jobs
 from media_app.database_errors import is_outage
 from messages_app import outbox_queues
 from messages_app.delivery_results import save_results
-from messages_app.event_rows import events_of, save_events
+from messages_app.event_rows import apply_events, events_of
 from messages_app.inbox_faults import database_works_without, is_ambiguous, log_error
 from messages_app.models import Delivery
 from messages_app.providers.events import Event, MessageReceived, Unreadable
@@ -40,7 +40,7 @@ def read_batch(batch: Sequence[Delivery]) -> None:
             (delivery, event) for delivery in batch for event in events[delivery.id]
         ]
         for start in range(0, len(pairs), EVENTS_AT_ONCE):
-            save_events(pairs[start : start + EVENTS_AT_ONCE])
+            apply_events(pairs[start : start + EVENTS_AT_ONCE])
     save_results(batch, events)
     # The batch is committed by then: where enqueueing fails, the sweeper does it.
     transaction.on_commit(_enqueue, robust=True)
@@ -65,7 +65,7 @@ def _save_one_by_one(delivery: Delivery, events: Iterable[Event]) -> list[Event]
     for index, event in enumerate(events):
         try:
             with transaction.atomic():
-                save_events([(delivery, event)])
+                apply_events([(delivery, event)])
             saved.append(event)
         except Exception as error:
             if not _is_fault_of_event(error, delivery):

@@ -44,7 +44,7 @@ def events_of(delivery: Delivery) -> Iterator[Event]:
     return provider_of(delivery.endpoint).read(raw)
 
 
-def save_events(pairs: Sequence[tuple[Delivery, Event]]) -> None:
+def apply_events(pairs: Sequence[tuple[Delivery, Event]]) -> None:
     """Save what the events say, idempotently, in the caller's transaction."""
     new: dict[UUID, tuple[Delivery, MessageReceived]] = {}
     again: list[tuple[UUID, Delivery, MessageReceived]] = []

@@ -8,7 +8,7 @@ from uuid import uuid4
 from django.db import Error, OperationalError, transaction
 
 from media_app.database_errors import described, is_beyond_limits, is_outage
-from messages_app.event_rows import events_of, save_events
+from messages_app.event_rows import apply_events, events_of
 from messages_app.models import Delivery
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ def database_works_without(suspect: Delivery) -> bool:
                 state=Delivery.State.PROCESSED,
             )
             if known is not None:
-                save_events([(known, event) for event in events_of(known)])
+                apply_events([(known, event) for event in events_of(known)])
             transaction.set_rollback(True)
     except Error:
         return False

@@ -16,7 +16,7 @@ Origin = Literal["live", "standby", "history", "echo"]
 class AttachedMedia:
     """A file of a message. Its place in the tuple is its index."""
 
-    #: The vendor's id, or "" where it gives none.
+    #: The provider's id, or "" where it gives none.
     provider_media_id: str
     content_type: str = ""
     #: Lower-case hex, or "".
@@ -36,7 +36,7 @@ class MessageReceived:
 
     account: str
     provider_message_id: str
-    #: Meta's type names for every vendor: text, image, video, audio, document, sticker, location, …
+    #: By Meta's names for every provider: text, image, video, audio, document, sticker, location, …
     kind: str
     occurred_at: datetime
     #: Whether the provider's time was missing or not plausible: then it is the time of receipt.
@@ -83,7 +83,7 @@ class StatusChanged:
 
     account: str
     provider_message_id: str
-    #: Meta's names: sent, delivered, read, played, failed; others as the vendor says them.
+    #: Meta's names: sent, delivered, read, played, failed; others as the provider names them.
     status: str
     occurred_at: datetime
     #: The owner that it was sent to; of a group the one participant that the status is about. As

@@ -49,7 +49,7 @@ def photos_begin(settings: Settings) -> None:
     settings.SESSION_START = "photo"
 
 
-def hear(*requests: SignedRequest) -> None:
+def receive(*requests: SignedRequest) -> None:
     arrive(*requests)
     inbox.drain()
 
@@ -93,8 +93,8 @@ BESIDE = [
 
 
 @pytest.mark.parametrize(("by", "way"), BESIDE)
-def test_a_photo_is_kept_and_opens_no_session(by: By, way: tuple[str, str]) -> None:
-    hear(by(image("wamid.1")))
+def test_a_photo_is_stored_and_opens_no_session(by: By, way: tuple[str, str]) -> None:
+    receive(by(image("wamid.1")))
     message = Message.objects.get()
     assert (message.direction, message.origin) == way
     assert message.contact == Contact.objects.get(owners=ADA)
@@ -103,14 +103,14 @@ def test_a_photo_is_kept_and_opens_no_session(by: By, way: tuple[str, str]) -> N
 
 
 def test_live_messages_are_received() -> None:
-    hear(meta(image("wamid.1")), twilio(photo(1, provider="twilio")))
+    receive(meta(image("wamid.1")), twilio(photo(1, provider="twilio")))
     assert set(Message.objects.values_list("direction", "origin")) == {
         ("received", "live")
     }
 
 
 def test_the_owner_of_a_file_is_who_sent_it() -> None:
-    hear(history(image("wamid.1"), sent(image("wamid.2"))), echo(image("wamid.3")))
+    receive(history(image("wamid.1"), sent(image("wamid.2"))), echo(image("wamid.3")))
     owners = Media.objects.order_by("provider_message_id").values_list(
         "owner", flat=True
     )
@@ -126,16 +126,16 @@ def test_the_owner_of_a_file_is_who_sent_it() -> None:
 def test_what_stands_beside_is_no_part_of_an_open_session(
     by: By, way: tuple[str, str]
 ) -> None:
-    hear(meta(image("wamid.1")))
-    hear(by(image("wamid.2", at=SENT + 1), text("wamid.3", "done", SENT + 2)))
+    receive(meta(image("wamid.1")))
+    receive(by(image("wamid.2", at=SENT + 1), text("wamid.3", "done", SENT + 2)))
     # A rebuild from the beginning, too.
-    hear(meta(image("wamid.0", at=SENT - 1)), meta(image("wamid.4", at=SENT + 3)))
+    receive(meta(image("wamid.0", at=SENT - 1)), meta(image("wamid.4", at=SENT + 3)))
     row = PhotoSession.objects.get()
     assert (row.state, len(row.media_ids), len(row.message_ids)) == ("collecting", 3, 3)
 
 
 def test_the_history_is_believed_for_half_a_year() -> None:
-    hear(history(image("wamid.1", at=SENT - 179 * DAY)))
+    receive(history(image("wamid.1", at=SENT - 179 * DAY)))
     message, file = Message.objects.get(), Media.objects.get()
     assert (
         message.occurred_at.timestamp(),
@@ -149,7 +149,7 @@ def test_the_history_is_believed_for_half_a_year() -> None:
 
 
 def test_each_field_has_its_own_media_lifetime() -> None:
-    hear(
+    receive(
         standby(image("wamid.1")),
         echo(image("wamid.2")),
         history(image("wamid.3", at=SENT - 9 * DAY)),
@@ -164,7 +164,7 @@ def test_each_field_has_its_own_media_lifetime() -> None:
 
 def test_no_storage_numbers_have_their_hours(settings: Settings) -> None:
     settings.META_MEDIA_LIFETIME_HOURS = 1
-    hear(meta(image("wamid.1")), history(image("wamid.2", at=SENT - 9 * DAY)))
+    receive(meta(image("wamid.1")), history(image("wamid.2", at=SENT - 9 * DAY)))
     live, old = Media.objects.order_by("provider_message_id")
     assert live.expires_at == live.occurred_at + timedelta(hours=1)
     assert old.expires_at == old.announced_at + timedelta(hours=1)
@@ -176,7 +176,7 @@ def test_the_phones_contact_book_names_contacts() -> None:
         "contact": {"full_name": "Ada L.", "phone_number": ADA[10:]},
         "action": "add",
     }
-    hear(
+    receive(
         field(
             "smb_app_state_sync",
             state_sync=[{**entry, "metadata": {"timestamp": str(SENT - 60 * DAY)}}],
@@ -184,12 +184,12 @@ def test_the_phones_contact_book_names_contacts() -> None:
     )
     contact = Contact.objects.get()
     assert (contact.name, contact.last_message_at) == ("Ada L.", None)
-    hear(meta(text("wamid.1", "Hi"), contacts=[card("Ada", ADA)]))
+    receive(meta(text("wamid.1", "Hi"), contacts=[card("Ada", ADA)]))
     assert Contact.objects.get().name == "Ada"
 
 
 def test_a_new_hidden_id_joins_two_contacts() -> None:
-    hear(
+    receive(
         meta({**image("wamid.1"), "from": "US.111"}),
         meta({**image("wamid.2", at=SENT + 1), "from": "US.222"}),
     )
@@ -198,7 +198,7 @@ def test_a_new_hidden_id_joins_two_contacts() -> None:
         "user_id": {"previous": "US.111", "current": "US.222"},
         "timestamp": str(SENT + 2),
     }
-    hear(field("user_id_update", user_id_update=[update]))
+    receive(field("user_id_update", user_id_update=[update]))
     assert Contact.objects.get().messages.count() == 2
     assert [
         len(row.media_ids) for row in PhotoSession.objects.exclude(state="cancelled")
@@ -213,8 +213,8 @@ def taker(settings: Settings, provider: SimulatedProvider) -> SimulatedProvider:
 
 
 def test_a_reply_never_takes_a_conversation_over(taker: SimulatedProvider) -> None:
-    hear(meta(image("wamid.1")))
-    hear(standby(text("wamid.2", "hello")))
+    receive(meta(image("wamid.1")))
+    receive(standby(text("wamid.2", "hello")))
     item = OutboxItem.objects.get()
     assert outbox.send_due() == 0
     item.refresh_from_db()
@@ -227,15 +227,15 @@ def test_a_reply_never_takes_a_conversation_over(taker: SimulatedProvider) -> No
 def test_a_conversation_that_came_back_is_answered_again(
     taker: SimulatedProvider,
 ) -> None:
-    hear(standby(text("wamid.1", "hello", SENT - 5)))
-    hear(meta(image("wamid.2")))
-    hear(meta(text("wamid.3", "done", SENT + 2)))
+    receive(standby(text("wamid.1", "hello", SENT - 5)))
+    receive(meta(image("wamid.2")))
+    receive(meta(text("wamid.3", "done", SENT + 2)))
     assert outbox.send_due() == 2
 
 
 def test_another_contact_on_standby_delays_nobody(taker: SimulatedProvider) -> None:
-    hear(meta(image("wamid.1")))
-    hear(
+    receive(meta(image("wamid.1")))
+    receive(
         standby({**text("wamid.2", "hello"), "from": BOB.removeprefix("whatsapp:+")}),
         echo(text("wamid.3", "hi")),
     )
@@ -243,32 +243,32 @@ def test_another_contact_on_standby_delays_nobody(taker: SimulatedProvider) -> N
 
 
 def test_what_the_business_sent_is_in_no_session() -> None:
-    hear(meta(image("wamid.1")), meta(image("wamid.2", at=SENT + 1)))
+    receive(meta(image("wamid.1")), meta(image("wamid.2", at=SENT + 1)))
     Message.objects.filter(provider_message_id="wamid.2").update(direction="sent")
-    hear(meta(image("wamid.0", at=SENT - 1)))
+    receive(meta(image("wamid.0", at=SENT - 1)))
     assert len(PhotoSession.objects.get().media_ids) == 2
 
 
 def test_the_history_rebuilds_no_session(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rebuilds, "rebuild_due", lambda: 0)
-    hear(history(image("wamid.1")), echo(image("wamid.2")))
+    receive(history(image("wamid.1")), echo(image("wamid.2")))
     assert not SessionRebuild.objects.exists()
-    hear(meta(image("wamid.3")))
+    receive(meta(image("wamid.3")))
     assert SessionRebuild.objects.exists()
 
 
 def test_a_photo_of_the_business_is_no_late_one_of_a_session(
     settings: Settings,
 ) -> None:
-    hear(
+    receive(
         meta(image("wamid.1")),
         meta(text("wamid.2", "done", SENT + 1)),
         meta(text("wamid.3", "A scratch.", SENT + 2)),
     )
     # A session that is over stays as it is, whatever is set by now.
     settings.SESSION_START = "keyword"
-    hear(echo(image("wamid.4", at=SENT + 32)))
-    hear(meta(text("wamid.5", "hello", SENT + 31)))
+    receive(echo(image("wamid.4", at=SENT + 32)))
+    receive(meta(text("wamid.5", "hello", SENT + 31)))
     assert [(row.state, len(row.media_ids)) for row in PhotoSession.objects.all()] == [
         ("submitted", 1)
     ]
@@ -277,8 +277,8 @@ def test_a_photo_of_the_business_is_no_late_one_of_a_session(
 def test_a_group_on_standby_holds_no_private_conversation(
     taker: SimulatedProvider,
 ) -> None:
-    hear(meta(image("wamid.1")))
-    hear(standby({**text("wamid.2", "hello"), "group_id": "G1"}))
+    receive(meta(image("wamid.1")))
+    receive(standby({**text("wamid.2", "hello"), "group_id": "G1"}))
     assert outbox.send_due() == 1
 
 
@@ -347,7 +347,7 @@ def test_a_message_that_comes_twice_is_one(
 ) -> None:
     ordered = deliveries[::-1] if is_reversed else deliveries
     for batch in [ordered] if is_one_batch else [[each] for each in ordered]:
-        hear(*batch)
+        receive(*batch)
     message = Message.objects.get()
     assert (message.kind, message.origin, message.media.count()) == ("image", origin, 1)
     assert sum(len(row.media_ids) for row in PhotoSession.objects.all()) == photos

@@ -110,7 +110,7 @@ def test_the_latest_name_wins_whenever_it_comes() -> None:
     assert Contact.objects.get().last_message_at == at(9)
 
 
-def test_two_names_of_one_second_are_settled_the_same_way_in_any_order() -> None:
+def test_two_names_of_one_second_end_the_same_in_any_order() -> None:
     ends = set()
     for names in (["Ada", "Bob"], ["Bob", "Ada"]):
         with transaction.atomic():

@@ -117,7 +117,7 @@ def text(second: int, body: str, *, of: str = ADA) -> Json:
     return {"from": of.removeprefix("whatsapp:+"), **message}
 
 
-def hear(*messages: Json) -> None:
+def receive(*messages: Json) -> None:
     """Each in a delivery of its own, all read in one go."""
     arrive(*(meta(message) for message in messages))
     inbox.drain()
@@ -140,7 +140,7 @@ def stood(of: str = ADA) -> list[tuple[str, int]]:
     return [(row.state, len(row.media_ids)) for row in sessions(of)]
 
 
-def owed(row: PhotoSession, *, queued: bool = False) -> list[str]:
+def replies_of(row: PhotoSession, *, queued: bool = False) -> list[str]:
     items = (
         row.outbox.filter(state=OutboxItem.State.QUEUED) if queued else row.outbox.all()
     )
@@ -193,7 +193,7 @@ def known(of: str) -> list[tuple[object, ...]]:
                 second_of(moment)
                 for moment in (row.started_at, row.last_at, row.done_at, row.ended_at)
             ],
-            owed(row, queued=True),
+            replies_of(row, queued=True),
         )
         for row in sessions(of)
     ]
@@ -204,7 +204,7 @@ def test_any_order_in_any_batches_makes_the_same_sessions(
     settings: Settings, starts: str
 ) -> None:
     settings.SESSION_START = starts
-    hear(*told(ADA))
+    receive(*told(ADA))
     expected = known(ADA)
     assert [each[0] for each in expected][:1] == [State.SUBMITTED]
     for seed in range(12):
@@ -212,13 +212,13 @@ def test_any_order_in_any_batches_makes_the_same_sessions(
         left = chance.sample(told(of), len(STORY))
         while left:
             size = chance.choice([1, 2, 5, 20])
-            hear(*left[:size])
+            receive(*left[:size])
             left = left[size:]
         assert known(of) == expected, seed
 
 
 def test_the_story_has_every_end() -> None:
-    hear(*told(ADA))
+    receive(*told(ADA))
     assert [row.state for row in sessions()] == [
         State.SUBMITTED,
         State.CANCELLED,
@@ -228,7 +228,7 @@ def test_the_story_has_every_end() -> None:
 
 
 def test_a_delivery_that_comes_twice_changes_nothing() -> None:
-    hear(*told(ADA))
+    receive(*told(ADA))
     before = known(ADA), OutboxItem.objects.count()
     # Another body with the same messages.
     arrive(meta(*told(ADA), contacts=[card("Ada", ADA)]))
@@ -236,7 +236,7 @@ def test_a_delivery_that_comes_twice_changes_nothing() -> None:
     assert (known(ADA), OutboxItem.objects.count()) == before
 
 
-def test_a_reply_is_owed_once_for_each_cause() -> None:
+def test_a_reply_is_queued_once_for_each_cause() -> None:
     for message in [
         text(0, "sell"),
         text(1, "done"),
@@ -245,15 +245,17 @@ def test_a_reply_is_owed_once_for_each_cause() -> None:
         picture(4),
         text(5, "done"),
     ]:
-        hear(message)
-    assert owed(one()) == sorted(["start", "no_photos", "no_photos", "ack", "question"])
+        receive(message)
+    assert replies_of(one()) == sorted(
+        ["start", "no_photos", "no_photos", "ack", "question"]
+    )
 
 
 # --- one open session ---------------------------------------------------------------------
 
 
 def test_the_database_refuses_a_second_open_session() -> None:
-    hear(picture(0))
+    receive(picture(0))
     row = one()
     row.id, row.anchor_id = own_id("another"), own_id("its anchor")
     with pytest.raises(IntegrityError), transaction.atomic():
@@ -264,15 +266,15 @@ def test_the_database_refuses_a_second_open_session() -> None:
 
 @pytest.mark.parametrize("days", [1, 3])
 def test_what_is_read_days_later_ends_the_session_before(days: int) -> None:
-    hear(picture(-days * DAY))
-    hear(picture(0))
+    receive(picture(-days * DAY))
+    receive(picture(0))
     assert stood() == [(State.EXPIRED, 1), (State.COLLECTING, 1)]
 
 
 def test_a_ttl_of_days_keeps_a_session_open_for_days(settings: Settings) -> None:
     settings.SESSION_TTL_SECONDS = 7 * DAY
-    hear(picture(-3 * DAY))
-    hear(picture(0))
+    receive(picture(-3 * DAY))
+    receive(picture(0))
     assert stood() == [(State.COLLECTING, 2)]
 
 
@@ -281,19 +283,19 @@ def test_a_session_goes_on_after_a_late_message_has_joined_two(
     settings: Settings, starts: str
 ) -> None:
     settings.SESSION_START = starts
-    hear(text(-8000, "sell"), picture(-7999), text(-3000, "sell"))
+    receive(text(-8000, "sell"), picture(-7999), text(-3000, "sell"))
     assert len(sessions()) == 2
-    hear(text(-5000, "wait"))
-    hear(picture(0))
+    receive(text(-5000, "wait"))
+    receive(picture(0))
     assert stood() == [(State.COLLECTING, 2)]
     assert PhotoSession.objects.filter(state__in=PhotoSession.OPEN).count() == 1
 
 
 def test_joined_sessions_are_known_by_what_was_handed_over(shop: Shop) -> None:
-    hear(picture(-8000), picture(-3000), text(-2999, "done"), text(-2998, "none"))
+    receive(picture(-8000), picture(-3000), text(-2999, "done"), text(-2998, "none"))
     outbox.send_due()
     _, submitted = sessions()
-    hear(text(-5000, "wait"))
+    receive(text(-5000, "wait"))
     assert one().id == submitted.id
     outbox.send_due()
     assert [
@@ -307,18 +309,18 @@ def test_joined_sessions_are_known_by_what_was_handed_over(shop: Shop) -> None:
 def test_a_late_cancel_parts_a_session_and_a_later_message_goes_on_with_the_second() -> (
     None
 ):
-    hear(picture(0), picture(9))
-    hear(text(5, "cancel"))
-    hear(picture(10))
+    receive(picture(0), picture(9))
+    receive(text(5, "cancel"))
+    receive(picture(10))
     assert stood() == [(State.CANCELLED, 1), (State.COLLECTING, 2)]
 
 
 def test_an_over_session_stays_as_it_is_when_the_settings_change(
     settings: Settings,
 ) -> None:
-    hear(picture(0), text(1, "done"), text(2, "none"))
+    receive(picture(0), text(1, "done"), text(2, "none"))
     settings.SESSION_START = "keyword"
-    hear(text(3, "thanks"))
+    receive(text(3, "thanks"))
     assert stood() == [(State.SUBMITTED, 1)]
 
 
@@ -327,22 +329,22 @@ def test_whoever_was_too_late_and_was_asked_again_goes_on(
     settings: Settings, starts: str
 ) -> None:
     settings.SESSION_START = starts
-    hear(text(-HOUR - 9, "sell"), picture(-HOUR - 8))
-    hear(text(-5, "done"))
-    hear(picture(-4))
-    hear(text(-3, "done"))
+    receive(text(-HOUR - 9, "sell"), picture(-HOUR - 8))
+    receive(text(-5, "done"))
+    receive(picture(-4))
+    receive(text(-3, "done"))
     assert stood() == [(State.EXPIRED, 1), (State.AWAITING_DETAILS, 1)]
-    assert owed(sessions()[1]) == ["ack", "no_photos", "question"]
+    assert replies_of(sessions()[1]) == ["ack", "no_photos", "question"]
 
 
-def test_too_late_done_finds_the_session_that_swallowed_another() -> None:
-    hear(picture(-9000), picture(-4000))
+def test_too_late_done_finds_the_session_that_absorbed_another() -> None:
+    receive(picture(-9000), picture(-4000))
     age(sessions()[1], HOUR + 1)
     session_timers.expire_silent()
-    hear(text(-6500, "wait"))
+    receive(text(-6500, "wait"))
     age(one(), HOUR + 1)
     session_timers.expire_silent()
-    hear(text(-5, "done"))
+    receive(text(-5, "done"))
     assert stood() == [(State.EXPIRED, 2), (State.COLLECTING, 0)]
 
 
@@ -410,16 +412,16 @@ def test_two_open_sessions_of_one_person_become_one(late: Json) -> None:
 
 def submitted(shop: Shop) -> PhotoSession:
     """Two photos, passed on and confirmed to the contact."""
-    hear(picture(0), picture(2), text(5, "done"), text(9, "none"))
+    receive(picture(0), picture(2), text(5, "done"), text(9, "none"))
     outbox.send_due()
     assert len(shop.received) == 1
     return one()
 
 
-def test_a_late_photo_owes_revision_2_and_a_correction(shop: Shop) -> None:
+def test_a_late_photo_causes_revision_2_and_a_correction(shop: Shop) -> None:
     row = submitted(shop)
-    hear(picture(1))
-    assert owed(row, queued=True) == ["correction", "hand_over"]
+    receive(picture(1))
+    assert replies_of(row, queued=True) == ["correction", "hand_over"]
     outbox.send_due()
     assert [
         (each.key, each.is_genuine, each.summary["counts"]["photos"])
@@ -430,18 +432,18 @@ def test_a_late_photo_owes_revision_2_and_a_correction(shop: Shop) -> None:
     ]
 
 
-def test_what_was_not_said_yet_needs_no_correction(shop: Shop) -> None:
-    hear(picture(0), text(5, "done"), text(9, "none"))
-    hear(picture(1))
-    assert owed(one()) == ["ack", "hand_over", "question", "submitted"]
+def test_a_reply_not_sent_yet_needs_no_correction(shop: Shop) -> None:
+    receive(picture(0), text(5, "done"), text(9, "none"))
+    receive(picture(1))
+    assert replies_of(one()) == ["ack", "hand_over", "question", "submitted"]
 
 
-def test_no_correction_is_owed_where_the_next_reply_will_be_right(shop: Shop) -> None:
-    hear(picture(0), text(5, "done"))
+def test_no_correction_where_the_next_reply_will_be_right(shop: Shop) -> None:
+    receive(picture(0), text(5, "done"))
     outbox.send_due()
-    hear(text(9, "none"))
-    hear(picture(1))
-    assert owed(one(), queued=True) == ["hand_over", "submitted"]
+    receive(text(9, "none"))
+    receive(picture(1))
+    assert replies_of(one(), queued=True) == ["hand_over", "submitted"]
 
 
 def test_a_correction_waits_for_the_pause_after_the_last_reply(
@@ -451,7 +453,7 @@ def test_a_correction_waits_for_the_pause_after_the_last_reply(
     row = submitted(shop)
     last = row.outbox.get(kind=Kind.SUBMITTED)
     for late in (1, 3, 4):
-        hear(picture(late))
+        receive(picture(late))
         outbox.send_due()
     correction = row.outbox.get(kind=Kind.CORRECTION)
     assert correction.state == OutboxItem.State.QUEUED
@@ -463,14 +465,14 @@ def test_one_correction_follows_another_only_where_it_was_wrong_as_well(
     shop: Shop,
 ) -> None:
     row = submitted(shop)
-    hear(picture(1))
+    receive(picture(1))
     row.outbox.filter(kind=Kind.CORRECTION).update(
         not_before=datetime.now(UTC) - timedelta(seconds=9)
     )
     outbox.send_due()
-    assert owed(row, queued=True) == []
-    hear(picture(3))
-    assert owed(row, queued=True) == ["correction", "hand_over"]
+    assert replies_of(row, queued=True) == []
+    receive(picture(3))
+    assert replies_of(row, queued=True) == ["correction", "hand_over"]
     said = [
         item.said.get("photos")
         for item in row.outbox.filter(kind=Kind.CORRECTION).order_by("place")
@@ -481,13 +483,13 @@ def test_one_correction_follows_another_only_where_it_was_wrong_as_well(
 def test_a_photo_that_is_refused_later_is_corrected(shop: Shop) -> None:
     row = submitted(shop)
     assert session_timers.recheck_unsettled() == 1
-    assert owed(row, queued=True) == []
+    assert replies_of(row, queued=True) == []
     Media.objects.filter(id=row.media_ids[0]).update(
         state=Media.State.REJECTED, failure=Media.Failure.TOO_LARGE
     )
     Media.objects.filter(id=row.media_ids[1]).update(state=Media.State.STORED)
     session_timers.recheck_unsettled()
-    assert owed(row, queued=True) == ["correction", "hand_over"]
+    assert replies_of(row, queued=True) == ["correction", "hand_over"]
     assert session_timers.recheck_unsettled() == 0
 
 
@@ -495,7 +497,7 @@ def test_a_photo_that_the_provider_lost_is_not_counted_and_its_reason_is_told(
     shop: Shop,
 ) -> None:
     errors = [{"code": 131052, "title": "Media download error"}]
-    hear(
+    receive(
         picture(0),
         {**picture(1), "image": {"caption": "The front"}, "errors": errors},
         text(5, "done"),
@@ -506,9 +508,9 @@ def test_a_photo_that_the_provider_lost_is_not_counted_and_its_reason_is_told(
     assert "131052: Media download error" in refused["reason"]
 
 
-def test_a_lost_document_keeps_no_conversation_waiting() -> None:
+def test_no_conversation_waits_for_a_lost_document() -> None:
     errors = [{"code": 131052, "title": "Media download error"}]
-    hear(
+    receive(
         {
             **picture(1),
             "type": "document",
@@ -532,10 +534,10 @@ def revoke(of: Json, *, second: int = 6, sender: str = ADA) -> Json:
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 2, 1, 0], [2, 3, 0, 1]])
-def test_a_revoked_photo_is_kept_and_does_not_count(order: list[int]) -> None:
+def test_a_revoked_photo_is_stored_and_does_not_count(order: list[int]) -> None:
     said = [picture(0), picture(1), text(5, "done"), revoke(picture(1))]
     for number in order:
-        hear(said[number])
+        receive(said[number])
     row = one()
     assert (row.state, len(row.message_ids), summarize(row).counts.photos) == (
         State.AWAITING_DETAILS,
@@ -547,23 +549,23 @@ def test_a_revoked_photo_is_kept_and_does_not_count(order: list[int]) -> None:
 
 def test_a_photo_revoked_after_the_hand_over_is_corrected(shop: Shop) -> None:
     row = submitted(shop)
-    hear(revoke(picture(0), second=30))
-    assert owed(row, queued=True) == ["correction", "hand_over"]
+    receive(revoke(picture(0), second=30))
+    assert replies_of(row, queued=True) == ["correction", "hand_over"]
 
 
 def test_nobody_revokes_a_photo_of_somebody_else() -> None:
-    hear(picture(0), revoke(picture(0), sender=BOB))
+    receive(picture(0), revoke(picture(0), sender=BOB))
     assert len(one().media_ids) == 1
 
 
 def test_done_after_all_photos_were_revoked_finds_none() -> None:
-    hear(text(0, "sell"), picture(1), revoke(picture(1), second=2), text(5, "done"))
+    receive(text(0, "sell"), picture(1), revoke(picture(1), second=2), text(5, "done"))
     assert one().state == State.COLLECTING
-    assert "no_photos" in owed(one())
+    assert "no_photos" in replies_of(one())
 
 
 def test_duplicates_by_digest_are_no_news_to_the_contact(shop: Shop) -> None:
-    hear(
+    receive(
         picture(0, bytes_of="one"),
         picture(1, bytes_of="one"),
         picture(2),
@@ -576,29 +578,32 @@ def test_duplicates_by_digest_are_no_news_to_the_contact(shop: Shop) -> None:
         summarize(row).counts.photos,
         summarize(row).counts.duplicates,
     ) == (3, 2, 1)
-    hear(picture(3, bytes_of="one"))
-    assert owed(row, queued=True) == []
+    receive(picture(3, bytes_of="one"))
+    assert replies_of(row, queued=True) == []
     assert summarize(one()).counts.duplicates == 2
 
 
-def test_a_reply_that_an_older_message_made_pointless_is_not_said() -> None:
-    hear(text(0, "sell"), text(5, "done"))
-    assert owed(one()) == ["no_photos", "start"]
-    hear(picture(4))
-    assert owed(one()) == ["ack", "question", "start"]
+def test_a_reply_that_became_pointless_is_not_sent() -> None:
+    receive(text(0, "sell"), text(5, "done"))
+    assert replies_of(one()) == ["no_photos", "start"]
+    receive(picture(4))
+    assert replies_of(one()) == ["ack", "question", "start"]
 
 
 def test_nothing_is_passed_on_of_what_an_older_word_has_cancelled(shop: Shop) -> None:
-    hear(picture(0), text(5, "done"), text(9, "none"))
-    assert "hand_over" in owed(one())
-    hear(text(4, "cancel"))
-    assert (stood(), owed(one())) == ([(State.CANCELLED, 1)], ["ack", "cancelled"])
+    receive(picture(0), text(5, "done"), text(9, "none"))
+    assert "hand_over" in replies_of(one())
+    receive(text(4, "cancel"))
+    assert (stood(), replies_of(one())) == (
+        [(State.CANCELLED, 1)],
+        ["ack", "cancelled"],
+    )
 
 
 def test_the_business_hears_that_what_it_has_was_cancelled(shop: Shop) -> None:
-    hear(picture(0), text(5, "done"), text(9, "none"))
+    receive(picture(0), text(5, "done"), text(9, "none"))
     outbox.send_due()
-    hear(text(4, "cancel"))
+    receive(text(4, "cancel"))
     outbox.send_due()
     told = [
         (each.summary["id"], each.summary["revision"], each.summary["state"])
@@ -607,21 +612,21 @@ def test_the_business_hears_that_what_it_has_was_cancelled(shop: Shop) -> None:
     assert told == [(str(one().id), 1, "submitted"), (str(one().id), 2, "cancelled")]
 
 
-def test_a_correction_is_not_said_after_an_older_cancel(shop: Shop) -> None:
-    hear(picture(0), text(5, "done"))
+def test_no_correction_is_sent_after_an_older_cancel(shop: Shop) -> None:
+    receive(picture(0), text(5, "done"))
     outbox.send_due()
-    hear(picture(1))
-    assert owed(one(), queued=True) == ["correction"]
-    hear(text(2, "cancel"))
-    assert owed(one(), queued=True) == ["cancelled"]
+    receive(picture(1))
+    assert replies_of(one(), queued=True) == ["correction"]
+    receive(text(2, "cancel"))
+    assert replies_of(one(), queued=True) == ["cancelled"]
 
 
 def test_a_hand_over_that_was_tried_is_tried_until_it_is_known(shop: Shop) -> None:
-    hear(picture(0), text(5, "done"), text(9, "none"))
+    receive(picture(0), text(5, "done"), text(9, "none"))
     shop.down = True
     outbox.send_due()
-    hear(text(4, "cancel"))
-    assert owed(one(), queued=True) == ["cancelled", "hand_over", "hand_over"], (
+    receive(text(4, "cancel"))
+    assert replies_of(one(), queued=True) == ["cancelled", "hand_over", "hand_over"], (
         "and then that it was cancelled"
     )
 
@@ -630,9 +635,9 @@ def test_an_open_session_that_is_none_by_the_new_words_makes_room(
     settings: Settings,
 ) -> None:
     settings.SESSION_START = "photo"
-    hear(picture(0))
+    receive(picture(0))
     settings.SESSION_START = "keyword"
-    hear(text(1, "sell"))
+    receive(text(1, "sell"))
     assert stood() == [(State.COLLECTING, 0)]
 
 
@@ -641,7 +646,7 @@ def test_an_open_session_that_is_none_by_the_new_words_makes_room(
 
 def noted(*messages: Json) -> int:
     """How many conversations these messages mark to be rebuilt."""
-    hear(*messages)
+    receive(*messages)
     ids = Message.objects.filter(
         provider_message_id__in=[message["id"] for message in messages]
     )
@@ -657,11 +662,11 @@ def test_chat_without_a_session_rebuilds_nothing(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("message", [text(5, "hello"), text(HOUR, "hello"), picture(5)])
-def test_all_that_is_said_in_a_session_rebuilds_it(
+def test_each_message_of_a_session_rebuilds_it(
     settings: Settings, message: Json
 ) -> None:
     settings.SESSION_START = "keyword"
-    hear(text(0, "sell"))
+    receive(text(0, "sell"))
     assert noted(message) == 1
 
 
@@ -669,7 +674,7 @@ def test_a_session_that_is_over_is_rebuilt_by_what_was_on_its_way(
     settings: Settings,
 ) -> None:
     settings.SESSION_START = "keyword"
-    hear(text(0, "sell"), picture(1), text(2, "done"), text(3, "A scratch."))
+    receive(text(0, "sell"), picture(1), text(2, "done"), text(3, "A scratch."))
     on_its_way = int(LATE_PHOTO_GRACE.total_seconds()) + 2
     assert (noted(picture(on_its_way)), noted(text(HOUR, "Thank you"))) == (1, 0)
 
@@ -678,7 +683,7 @@ def test_a_session_that_waits_to_be_rebuilt_hears_what_follows(
     settings: Settings,
 ) -> None:
     settings.SESSION_START = "keyword"
-    hear(text(0, "hello"))
+    receive(text(0, "hello"))
     (message,) = Message.objects.all()
     line = {
         "contact": message.contact,
@@ -702,7 +707,7 @@ def time_passes() -> None:
 
 def test_an_error_in_a_session_costs_no_message(settings: Settings) -> None:
     words, settings.SESSION_WORDS_DONE = settings.SESSION_WORDS_DONE, None
-    hear(picture(0), text(1, "done"))
+    receive(picture(0), text(1, "done"))
     assert (Message.objects.count(), Media.objects.count(), sessions()) == (2, 1, [])
     assert set(Delivery.objects.values_list("state", flat=True)) == {
         Delivery.State.PROCESSED
@@ -716,7 +721,7 @@ def test_an_error_in_a_session_costs_no_message(settings: Settings) -> None:
     assert rebuilds.rebuild_due() == 0, "not before its pause is over"
     time_passes()
     assert rebuilds.rebuild_due() == 1
-    assert (stood(), owed(one())) == (
+    assert (stood(), replies_of(one())) == (
         [(State.AWAITING_DETAILS, 1)],
         ["ack", "question"],
     )
@@ -732,7 +737,7 @@ def broken(row: PhotoSession) -> PhotoSession:
 
 
 def test_a_session_that_raises_stops_no_other_one() -> None:
-    hear(
+    receive(
         *(picture(0, of=of) for of in (ADA, BOB)),
         text(1, "done"),
         text(1, "done", of=BOB),
@@ -740,7 +745,7 @@ def test_a_session_that_raises_stops_no_other_one() -> None:
     broken(one())
     Media.objects.update(state=Media.State.STORED, content_type="image/jpeg")
     assert (session_timers.recheck_unsettled(), one(BOB).is_settled) == (1, True)
-    hear(picture(2), picture(2, of=BOB))
+    receive(picture(2), picture(2, of=BOB))
     assert (stood(), stood(BOB)) == (
         [(State.AWAITING_DETAILS, 1)],
         [(State.AWAITING_DETAILS, 2)],
@@ -752,7 +757,7 @@ def test_a_session_that_raises_stops_no_other_one() -> None:
 
 def test_silence_ends_the_sessions_beside_one_that_raises() -> None:
     for of in (ADA, BOB):
-        hear(picture(-2 * HOUR, of=of), text(1 - 2 * HOUR, "done", of=of))
+        receive(picture(-2 * HOUR, of=of), text(1 - 2 * HOUR, "done", of=of))
         age(one(of), HOUR + 1)
     broken(one())
     assert (session_timers.expire_silent(), one(BOB).state) == (1, State.SUBMITTED)
@@ -763,9 +768,9 @@ def test_silence_ends_the_sessions_beside_one_that_raises() -> None:
 
 
 def test_each_failure_doubles_the_pause() -> None:
-    hear(picture(0), text(1, "done"))
+    receive(picture(0), text(1, "done"))
     broken(one())
-    hear(picture(2))
+    receive(picture(2))
     pauses = []
     for _ in range(3):
         (row,) = SessionRebuild.objects.failing()
@@ -775,8 +780,8 @@ def test_each_failure_doubles_the_pause() -> None:
     assert pauses == [30, 60, 120]
 
 
-def test_a_decision_is_kept_although_its_session_raises(settings: Settings) -> None:
-    hear(picture(0))
+def test_a_decision_is_stored_although_its_session_raises(settings: Settings) -> None:
+    receive(picture(0))
     words, settings.SESSION_WORDS_DONE = settings.SESSION_WORDS_DONE, None
     assert rebuilds.decide(one(), Verb.CANCEL) is True
     assert one().state == State.COLLECTING
@@ -786,8 +791,8 @@ def test_a_decision_is_kept_although_its_session_raises(settings: Settings) -> N
     assert one().state == State.CANCELLED
 
 
-def test_nothing_is_said_before_the_sessions_are_rebuilt(shop: Shop) -> None:
-    hear(picture(0))
+def test_nothing_is_sent_before_the_sessions_are_rebuilt(shop: Shop) -> None:
+    receive(picture(0))
     row = one()
     waiting = SessionRebuild.objects.create(
         **asdict(conversations.conversation_of(row)), since=row.started_at
@@ -797,12 +802,12 @@ def test_nothing_is_said_before_the_sessions_are_rebuilt(shop: Shop) -> None:
     assert outbox.send_due() == 1
 
 
-def test_all_unsettled_sessions_are_looked_at_in_turn(
+def test_all_unsettled_sessions_are_rechecked_in_turn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(session_timers, "SESSIONS_PER_PASS", 2)
     everybody = [f"whatsapp:+1433111{number:04}" for number in range(5)]
-    hear(*(picture(number, of=of) for number, of in enumerate(everybody)))
+    receive(*(picture(number, of=of) for number, of in enumerate(everybody)))
     first = PhotoSession.objects.order_by("last_at")[0]
     Media.objects.filter(id__in=first.media_ids).update(
         state=Media.State.STORED, content_type="image/jpeg"
@@ -840,7 +845,7 @@ def stored(provider_media_id: str, content_type: str) -> None:
 def test_a_file_counts_once_its_type_is_known(
     shop: Shop, content_type: str, photos: int
 ) -> None:
-    hear(picture(0), unnamed(1), text(2, "done"), text(3, "none"))
+    receive(picture(0), unnamed(1), text(2, "done"), text(3, "none"))
     outbox.send_due()
     assert stood() == [(State.SUBMITTED, 1)]
     stored("document-1", content_type)
@@ -848,13 +853,13 @@ def test_a_file_counts_once_its_type_is_known(
         [(State.SUBMITTED, photos)],
         False,
     )
-    assert owed(one(), queued=True) == (
+    assert replies_of(one(), queued=True) == (
         ["correction", "hand_over"] if photos == 2 else []
     )
 
 
 def test_a_file_of_unknown_type_begins_a_session_once_it_is_a_photo() -> None:
-    hear(unnamed(1))
+    receive(unnamed(1))
     assert sessions() == []
     stored("document-1", "image/jpeg")
     assert stood() == [(State.COLLECTING, 1)]
@@ -864,7 +869,7 @@ def test_a_photo_that_is_stored_as_something_else_counts_no_longer(shop: Shop) -
     row = submitted(shop)
     stored(f"media-wamid.{ADA}.2", "application/pdf")
     assert stood() == [(State.SUBMITTED, 1)]
-    assert owed(row, queued=True) == ["correction", "hand_over"]
+    assert replies_of(row, queued=True) == ["correction", "hand_over"]
 
 
 # --- photos on their way at DONE ----------------------------------------------------------
@@ -875,20 +880,20 @@ def test_a_photo_on_its_way_at_done_counts_after_submission(
     settings: Settings, shop: Shop, starts: str
 ) -> None:
     settings.SESSION_START = starts
-    hear(text(-1, "sell"))
+    receive(text(-1, "sell"))
     row = submitted(shop)
-    hear(picture(100))
+    receive(picture(100))
     assert stood() == [(State.SUBMITTED, 3)]
-    assert owed(row, queued=True) == ["correction", "hand_over"]
+    assert replies_of(row, queued=True) == ["correction", "hand_over"]
     outbox.send_due()
     assert [len(each.summary["photos"]) for each in shop.received] == [2, 3]
 
 
 def test_a_word_moves_such_a_photo_into_a_session_of_its_own(shop: Shop) -> None:
     submitted(shop)
-    hear(picture(100))
-    hear(picture(104))
-    hear(text(125, "done"))
+    receive(picture(100))
+    receive(picture(104))
+    receive(text(125, "done"))
     assert stood() == [(State.SUBMITTED, 2), (State.AWAITING_DETAILS, 2)]
 
 
@@ -934,11 +939,11 @@ def test_webhooks_that_swap_places_leave_no_photo_out(
 
 
 def test_whoever_never_answers_has_their_photos_handed_over(shop: Shop) -> None:
-    hear(picture(-2 * HOUR), text(-2 * HOUR + 5, "done"))
+    receive(picture(-2 * HOUR), text(-2 * HOUR + 5, "done"))
     age(one(), HOUR + 1)
     session_timers.expire_silent()
     assert (stood(), one().is_unanswered) == ([(State.SUBMITTED, 1)], True)
-    assert owed(one()) == ["ack", "hand_over", "question"]
+    assert replies_of(one()) == ["ack", "hand_over", "question"]
     outbox.send_due()
     ((summary),) = [each.summary for each in shop.received]
     assert (summary["state"], summary["is_unanswered"], summary["details"]) == (
@@ -949,24 +954,24 @@ def test_whoever_never_answers_has_their_photos_handed_over(shop: Shop) -> None:
 
 
 def test_an_answer_that_was_still_under_way_is_handed_over_too(shop: Shop) -> None:
-    hear(picture(-2 * HOUR), text(-2 * HOUR + 5, "done"))
+    receive(picture(-2 * HOUR), text(-2 * HOUR + 5, "done"))
     age(one(), HOUR + 1)
     session_timers.expire_silent()
     outbox.send_due()
-    hear(text(-2 * HOUR + 9, "no, skip"))
+    receive(text(-2 * HOUR + 9, "no, skip"))
     outbox.send_due()
     assert [each.summary["is_unanswered"] for each in shop.received] == [True, False]
 
 
 def test_silence_ends_a_session_only_when_our_clock_says_so_too() -> None:
-    hear(picture(-2 * HOUR))
+    receive(picture(-2 * HOUR))
     assert (session_timers.expire_silent(), stood()) == (0, [(State.COLLECTING, 1)])
     age(one(), HOUR + 1)
     assert (session_timers.expire_silent(), stood()) == (1, [(State.EXPIRED, 1)])
 
 
 def test_silence_is_none_while_something_is_unread() -> None:
-    hear(picture(-2 * HOUR))
+    receive(picture(-2 * HOUR))
     age(one(), HOUR + 1)
     arrive(meta(picture(-2 * HOUR + 9)))
     assert (session_timers.expire_silent(), stood()) == (0, [(State.COLLECTING, 1)])
@@ -975,10 +980,10 @@ def test_silence_is_none_while_something_is_unread() -> None:
 
 
 def test_a_late_photo_finds_the_session_that_silence_had_ended() -> None:
-    hear(picture(-2 * HOUR))
+    receive(picture(-2 * HOUR))
     age(one(), HOUR + 1)
     session_timers.expire_silent()
-    hear(picture(-2 * HOUR + 9))
+    receive(picture(-2 * HOUR + 9))
     assert stood() == [(State.COLLECTING, 2)]
 
 
@@ -991,24 +996,26 @@ def test_a_late_photo_finds_the_session_that_silence_had_ended() -> None:
 def test_staff_decide_of_an_open_session_once(
     shop: Shop, verb: PhotoSession.Verb, state: str
 ) -> None:
-    hear(picture(0))
+    receive(picture(0))
     assert rebuilds.decide(one(), verb) is True
     assert rebuilds.decide(one(), Verb.CANCEL) is False
     assert stood() == [(state, 1)]
-    assert owed(one()) == (["ack", "hand_over"] if verb == Verb.CLOSE else ["ack"])
+    assert replies_of(one()) == (
+        ["ack", "hand_over"] if verb == Verb.CLOSE else ["ack"]
+    )
 
 
 def test_a_decision_outlives_a_late_photo() -> None:
-    hear(picture(0))
+    receive(picture(0))
     rebuilds.decide(one(), Verb.CANCEL)
-    hear(picture(-5))
+    receive(picture(-5))
     assert stood() == [(State.CANCELLED, 2)]
 
 
 def test_a_decision_about_a_contact_ahead_of_our_time_holds() -> None:
     for ahead in range(200, 208):
         of = f"whatsapp:+1433222{ahead:04}"
-        hear(text(ahead, "sell", of=of))
+        receive(text(ahead, "sell", of=of))
         assert rebuilds.decide(one(of), Verb.CANCEL) is True
         assert stood(of) == [(State.CANCELLED, 0)]
 
@@ -1024,7 +1031,7 @@ def deleted() -> set[str]:
 
 
 def test_reset_deletes_the_photos_of_this_session_and_of_this_person_only() -> None:
-    hear(
+    receive(
         picture(0),
         text(1, "done"),
         text(2, "none"),
@@ -1036,17 +1043,17 @@ def test_reset_deletes_the_photos_of_this_session_and_of_this_person_only() -> N
     assert deleted() == {f"media-wamid.{ADA}.3"}
 
 
-def test_reset_keeps_what_was_sent_outside_of_the_session_as_well() -> None:
+def test_reset_spares_what_was_also_sent_elsewhere() -> None:
     first = picture(0)
     same = {**first, "id": "wamid.again", "timestamp": str(SENT + 3)}
-    hear(first, text(1, "done"), text(2, "none"), same, picture(4), text(5, "reset"))
+    receive(first, text(1, "done"), text(2, "none"), same, picture(4), text(5, "reset"))
     assert stood() == [(State.SUBMITTED, 1), (State.CANCELLED, 2)]
     assert deleted() == {f"media-wamid.{ADA}.4"}
 
 
 def test_reset_deletes_what_comes_late_as_well() -> None:
-    hear(picture(0), text(4, "reset"))
-    hear(picture(3))
+    receive(picture(0), text(4, "reset"))
+    receive(picture(3))
     assert deleted() == {f"media-wamid.{ADA}.0", f"media-wamid.{ADA}.3"}
 
 
@@ -1065,14 +1072,14 @@ def test_reset_deletes_every_file_of_the_session(settings: Settings) -> None:
         "document",
         {**voice["audio"], "id": "paper-1", "mime_type": "application/pdf"},
     )
-    hear(picture(0), text(1, "done"), voice, paper, picture(300), text(301, "reset"))
+    receive(picture(0), text(1, "done"), voice, paper, picture(300), text(301, "reset"))
     assert stood() == [(State.CANCELLED, 1)]
     photos = {f"media-wamid.{ADA}.{second}" for second in (0, 300)}
     assert deleted() == {*photos, "voice-1", "paper-1"}
 
 
 def test_reset_reads_no_file_but_its_own() -> None:
-    hear(picture(0), picture(0, of=BOB), text(4, "reset"))
+    receive(picture(0), picture(0, of=BOB), text(4, "reset"))
     others = Attachment.objects.get(message__contact__owners__owner=BOB)
     Attachment.objects.bulk_create(
         Attachment(
@@ -1101,11 +1108,11 @@ def test_reset_reads_no_file_but_its_own() -> None:
 
 
 def test_reset_deletes_nothing_of_somebody_on_hold() -> None:
-    hear(picture(0))
+    receive(picture(0))
     Contact.objects.all().hold(True)
-    hear(text(4, "reset"))
+    receive(text(4, "reset"))
     assert (stood(), deleted()) == ([(State.CANCELLED, 1)], set())
-    assert owed(one()) == ["ack", "reset"]
+    assert replies_of(one()) == ["ack", "reset"]
 
 
 # --- what is no photo ---------------------------------------------------------------------
@@ -1133,10 +1140,10 @@ def test_reactions_and_stickers_are_no_photos_and_no_words() -> None:
             "sha256": b64encode(bytes(32)).decode(),
         },
     )
-    hear(reaction, sticker)
+    receive(reaction, sticker)
     assert sessions() == []
-    hear(picture(0))
-    assert (stood(), owed(one())) == ([(State.COLLECTING, 1)], ["ack"])
+    receive(picture(0))
+    assert (stood(), replies_of(one())) == ([(State.COLLECTING, 1)], ["ack"])
 
 
 @pytest.mark.parametrize(
@@ -1148,7 +1155,7 @@ def test_an_image_sent_as_a_document_is_a_photo(mime_type: str, photos: int) -> 
         "mime_type": mime_type,
         "sha256": b64encode(bytes(32)).decode(),
     }
-    hear(text(0, "sell"), kind(1, "document", file))
+    receive(text(0, "sell"), kind(1, "document", file))
     assert stood() == [(State.COLLECTING, photos)]
 
 
@@ -1157,5 +1164,5 @@ def test_a_pressed_button_submits() -> None:
         "type": "button_reply",
         "button_reply": {"id": "skip", "title": "NO, SKIP"},
     }
-    hear(picture(0), text(1, "done"), kind(2, "interactive", button))
+    receive(picture(0), text(1, "done"), kind(2, "interactive", button))
     assert (stood(), one().details) == ([(State.SUBMITTED, 1)], "")

@@ -76,7 +76,7 @@ def test_what_comes_while_a_job_reads_has_a_job_of_its_own(
     until(lambda: len(queue(redis)) == 2)
 
 
-def test_a_hint_lost_with_redis_is_given_again_by_the_next_webhook(
+def test_a_job_lost_with_redis_is_enqueued_by_the_next_webhook(
     redis: Redis,
 ) -> None:
     arrive(album(photo(1)))
@@ -89,7 +89,7 @@ def test_a_hint_lost_with_redis_is_given_again_by_the_next_webhook(
     assert not redis.keys("mediahub:wake:*")
 
 
-def test_a_hint_that_fails_is_not_the_last(
+def test_after_a_failure_the_next_job_is_enqueued(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []

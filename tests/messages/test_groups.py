@@ -33,13 +33,13 @@ def in_group(message: Json) -> Json:
     return {**message, "id": f"{message['id']}.group", "group_id": GROUP}
 
 
-def hear(*messages: Json) -> None:
+def receive(*messages: Json) -> None:
     arrive(*(meta(message) for message in messages))
     inbox.drain()
 
 
-def test_a_photo_in_a_group_is_kept_as_its_sender_s_with_the_group() -> None:
-    hear(in_group(image("wamid.1")))
+def test_a_photo_in_a_group_has_its_sender_and_the_group() -> None:
+    receive(in_group(image("wamid.1")))
     message, file = Message.objects.get(), Media.objects.get()
     assert (message.group_id, message.owner, message.contact_id) == (
         GROUP,
@@ -50,14 +50,14 @@ def test_a_photo_in_a_group_is_kept_as_its_sender_s_with_the_group() -> None:
 
 
 def test_a_group_opens_no_session_and_gets_no_reply() -> None:
-    hear(in_group(picture(0)), in_group(text(1, "sell")), in_group(text(2, "done")))
+    receive(in_group(picture(0)), in_group(text(1, "sell")), in_group(text(2, "done")))
     assert not PhotoSession.objects.exists()
     assert not SessionRebuild.objects.exists()
     assert not OutboxItem.objects.exists()
 
 
-def test_a_message_that_was_kept_before_gets_its_group() -> None:
-    hear(in_group(image("wamid.1")), image("wamid.2"))
+def test_a_known_message_gets_its_group() -> None:
+    receive(in_group(image("wamid.1")), image("wamid.2"))
     Message.objects.update(group_id="")
     import_module("messages_app.migrations.0012_groups_of_known_messages").fill(
         apps, None
@@ -68,8 +68,8 @@ def test_a_message_that_was_kept_before_gets_its_group() -> None:
     }
 
 
-def test_what_is_said_in_a_group_is_no_part_of_a_private_session() -> None:
-    hear(picture(0), in_group(picture(1)), in_group(text(2, "done")), picture(3))
+def test_a_group_message_is_no_part_of_a_private_session() -> None:
+    receive(picture(0), in_group(picture(1)), in_group(text(2, "done")), picture(3))
     session = PhotoSession.objects.get()
     assert (session.state, len(session.media_ids), len(session.message_ids)) == (
         "collecting",
@@ -79,7 +79,7 @@ def test_what_is_said_in_a_group_is_no_part_of_a_private_session() -> None:
 
 
 def test_a_rebuild_from_the_beginning_leaves_a_group_out() -> None:
-    hear(picture(0), in_group(picture(60)))
+    receive(picture(0), in_group(picture(60)))
     session = PhotoSession.objects.get()
     rebuild_sessions(
         Conversation.of(
@@ -94,9 +94,9 @@ def test_a_rebuild_from_the_beginning_leaves_a_group_out() -> None:
     assert session.last_at.timestamp() == SENT
 
 
-def test_reset_in_private_keeps_what_was_sent_to_a_group() -> None:
+def test_reset_in_private_spares_what_was_sent_to_a_group() -> None:
     shared = picture(1, name="group", bytes_of="shared")
-    hear(
+    receive(
         in_group(shared),
         {**picture(2), "image": shared["image"]},
         picture(3),

@@ -111,7 +111,7 @@ def test_the_third_of_twenty_broken_leaves_nineteen_and_one_in_quarantine() -> N
     assert (delivery.state, delivery.last_error) == ("partial", item.error)
 
 
-def test_replayed_with_a_mended_reader_the_third_is_there_and_the_quarantine_empty(
+def test_a_replay_with_a_fixed_reader_empties_the_quarantine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     read_all(with_third_broken())
@@ -139,7 +139,7 @@ def test_replayed_with_the_same_reader_all_is_as_it_was() -> None:
     assert all_rows() == before
 
 
-def test_an_unreadable_body_fails_and_its_neighbours_are_read() -> None:
+def test_an_unreadable_body_fails_and_the_others_are_read() -> None:
     read_all(
         meta_bytes(b"\xff not JSON"),
         album(photo(1)),
@@ -217,7 +217,7 @@ def test_a_photo_that_the_provider_lost_is_a_file_that_says_why() -> None:
     assert file.expires_at is None
 
 
-def test_errors_beside_a_photo_are_kept_and_the_photo_is_fetched() -> None:
+def test_errors_beside_a_photo_are_stored_and_the_photo_is_fetched() -> None:
     read_all(meta(image("wamid.1", errors=[{"code": 1, "title": "Odd"}])))
     assert Message.objects.get().errors == "1: Odd"
     assert Media.objects.get().state == "pending"
@@ -285,7 +285,7 @@ def test_a_stored_file_is_not_touched_by_a_new_message() -> None:
     assert Media.objects.values_list("state", "sha256").get() == ("stored", "ab")
 
 
-def test_unknown_fields_are_kept() -> None:
+def test_unknown_fields_are_stored() -> None:
     read_all(meta(image("wamid.1", mystery={"depth": [1, {"é": None}]})))
     assert Message.objects.get().raw["mystery"] == {"depth": [1, {"é": None}]}
 
@@ -340,7 +340,7 @@ def test_a_status_moves_only_forwards() -> None:
     assert MessageStatus.objects.count() == 4
 
 
-def test_a_status_that_comes_again_in_another_delivery_is_kept_once() -> None:
+def test_a_status_in_two_deliveries_is_stored_once() -> None:
     again = {
         "id": "wamid.ours",
         "status": "sent",
@@ -353,7 +353,7 @@ def test_a_status_that_comes_again_in_another_delivery_is_kept_once() -> None:
     assert set(Delivery.objects.values_list("state", flat=True)) == {"processed"}
 
 
-def test_a_status_is_kept_before_its_message() -> None:
+def test_a_status_is_stored_before_its_message() -> None:
     read_all(status("read", id="wamid.1"))
     assert not Message.objects.exists()
     read_all(meta(image("wamid.1")))
@@ -367,7 +367,7 @@ UNFIT = ["\x00", "a\x00b", "\ud83d", "\udfff half", "x" * 2_000_000, "💥" * 10
 
 
 @pytest.mark.parametrize("text", UNFIT, ids=range(len(UNFIT)))
-def test_an_unfit_caption_or_name_is_mended_and_the_photo_kept(text: str) -> None:
+def test_an_invalid_caption_or_name_is_sanitized(text: str) -> None:
     message = image("wamid.1")
     message["image"] |= {"caption": text, "filename": text}
     read_all(meta({**message, text: text}, contacts=[card(text, ADA)]))
@@ -456,17 +456,17 @@ def test_a_batch_has_at_most_eight_megabytes_unless_one_delivery_has_more(
     assert sizes == [2, 1, 1, 1]
 
 
-def test_a_delivery_of_very_many_messages_is_kept_in_slices(
+def test_a_delivery_of_very_many_messages_is_applied_in_slices(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     slices: list[int] = []
-    keep = event_rows.save_events
+    keep = event_rows.apply_events
 
     def counted(pairs: Sequence[tuple[Delivery, Event]]) -> None:
         slices.append(len(pairs))
         keep(pairs)
 
-    monkeypatch.setattr(delivery_batches, "save_events", counted)
+    monkeypatch.setattr(delivery_batches, "apply_events", counted)
     monkeypatch.setattr(delivery_batches, "EVENTS_AT_ONCE", 100)
     read_all(meta(*(image(str(number)) for number in range(210))))
     assert slices == [100, 100, 10]

@@ -60,7 +60,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, poison: str, error: Exception) -> No
 # --- a message that can't be kept ---------------------------------------------------
 
 
-def test_a_message_that_cannot_be_kept_is_quarantined_and_its_neighbours_live(
+def test_a_message_that_cannot_be_saved_is_quarantined_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     refuse(monkeypatch, "wamid.00000011", DataError("unfit"))
@@ -111,7 +111,7 @@ def test_a_fault_of_our_own_is_logged_with_its_traceback(
     assert "Traceback" in caplog.text and "ZeroDivisionError: ours" in caplog.text
 
 
-def test_two_messages_that_cannot_be_kept_are_two_items(
+def test_two_messages_that_cannot_be_saved_are_two_items(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(event_rows, "_message", _raise_data_error)
@@ -300,7 +300,7 @@ def test_a_delivery_that_takes_all_time_of_its_job_ends_in_quarantine(
     )
 
 
-def test_a_hint_that_cannot_be_given_leaves_the_batch_kept(
+def test_a_failed_enqueue_leaves_the_batch_committed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(media_jobs, "enqueue_fetches", _raise_operational_error)
@@ -342,7 +342,7 @@ def test_killed_in_the_middle_of_a_batch_the_next_drain_ends_in_the_same_rows() 
     assert all_rows() == after
 
 
-def test_a_body_that_kills_its_reader_is_taken_alone_and_then_given_up(
+def test_a_body_that_kills_its_reader_is_read_alone_then_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     read, read_here = MetaProvider.read, []

@@ -120,7 +120,7 @@ def test_the_question_has_buttons(
     ]
 
 
-def test_words_while_photos_are_awaited_get_one_hint_a_minute(
+def test_chat_before_the_photos_gets_one_hint_a_minute(
     talk: Callable[..., list[str]],
 ) -> None:
     said = talk("SELL", "hello?", "anybody there?", "it is a sofa")
@@ -188,7 +188,7 @@ def test_what_may_have_been_sent_is_not_sent_again_by_itself(
 
 
 @pytest.mark.parametrize("before", [State.SENDING, State.UNKNOWN])
-def test_the_providers_echo_settles_what_became_of_a_reply(
+def test_the_provider_s_status_decides_about_a_reply(
     talk: Callable[..., list[str]], before: str
 ) -> None:
     talk("SELL")

@@ -37,7 +37,7 @@ def read_before() -> list[str]:
     return [by_state[state] for state in ("processed", "partial", "failed")]
 
 
-def test_with_a_mended_reader_what_was_missing_is_there(
+def test_with_a_fixed_reader_what_was_missing_is_there(
     read_before: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(meta_reader._READERS, "messages", mended)
@@ -103,15 +103,13 @@ def test_an_id_names_one_delivery_whatever_its_state(read_before: list[str]) -> 
 
 
 @pytest.mark.parametrize("id", ["0" * 64, "%", "_"])
-def test_an_id_of_no_delivery_is_said_and_nothing_replayed(
-    id: str, read_before: list[str]
-) -> None:
+def test_an_id_of_no_delivery_is_reported(id: str, read_before: list[str]) -> None:
     with pytest.raises(CommandError, match="No delivery"):
         replay(read_before[1], id)
     assert not Delivery.objects.due().exists()
 
 
-def test_an_id_of_two_deliveries_is_said(read_before: list[str]) -> None:
+def test_an_id_of_two_deliveries_is_reported(read_before: list[str]) -> None:
     Delivery.objects.create(id=read_before[0][:60] + "zzzz", endpoint="meta", body=b"")
     with pytest.raises(CommandError, match="More than one"):
         replay(read_before[0][:60])

@@ -22,7 +22,7 @@ from messages_app.models import Delivery, OutboxItem, PhotoSession
 from simulator.provider import SimulatedProvider
 from simulator.shop import Shop
 from tests.admin.rows import make_reply
-from tests.messages.owed import behind, open_session, reply
+from tests.messages.outbox_rows import behind, open_session, reply
 from tests.providers.receiver import Receiver, silence
 
 pytestmark = [

@@ -16,7 +16,7 @@ from messages_app.models import OutboxItem, PhotoSession
 from simulator.provider import SimulatedProvider
 from simulator.shop import Shop
 from tests.clock import database_clock
-from tests.messages.owed import open_session, reply
+from tests.messages.outbox_rows import open_session, reply
 from tests.providers.receiver import Receiver, answer
 
 pytestmark = [
@@ -39,7 +39,7 @@ def wrong_clock(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
-def owed(kind: str = Kind.ACK) -> OutboxItem:
+def queued_reply(kind: str = Kind.ACK) -> OutboxItem:
     """An item of a contact who wrote just now."""
     item = reply(open_session(), kind)
     PhotoSession.objects.update(last_at=Now())
@@ -54,13 +54,13 @@ def when(**condition: object) -> bool:
 
 @pytest.mark.usefixtures("wrong_clock")
 def test_a_reply_is_sent_by_a_worker_with_a_wrong_clock() -> None:
-    owed()
+    queued_reply()
     assert outbox.send_due() == 1
 
 
 @pytest.mark.usefixtures("wrong_clock")
-def test_a_vendor_that_wants_it_later_is_left_alone_so_long(settings: Settings) -> None:
-    owed()
+def test_a_busy_provider_is_left_alone_so_long(settings: Settings) -> None:
+    queued_reply()
     with Receiver(
         answer(429, {}, "Retry-After: 20"), answer(429, {}, "Retry-After: 20")
     ) as busy:
@@ -74,7 +74,7 @@ def test_a_vendor_that_wants_it_later_is_left_alone_so_long(settings: Settings) 
 
 @pytest.mark.usefixtures("wrong_clock")
 def test_what_is_being_sent_is_not_overdue() -> None:
-    owed(Kind.HAND_OVER)
+    queued_reply(Kind.HAND_OVER)
     assert outbox.send_due() == 1
     OutboxItem.objects.update(state=State.SENDING)
     assert outbox_results.finish_overdue() == 0
@@ -111,7 +111,7 @@ def test_an_attempt_that_stood_still_changes_nothing_of_the_next(
     provider: SimulatedProvider,
 ) -> None:
     """A worker was frozen while it sent; staff have sent it again meanwhile."""
-    item = owed()
+    item = queued_reply()
     frozen = outbox._claim(outbox_queues.REPLIES, item.id)
     assert frozen is not None
     OutboxItem.objects.update(state=State.UNKNOWN)

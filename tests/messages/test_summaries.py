@@ -158,7 +158,7 @@ def test_links_last_as_long_as_it_is_set(settings: Settings) -> None:
     assert opened(with_links(summarize(row).as_data(1))["photos"][0]["url"])[0] == 200
 
 
-def test_no_link_is_kept_and_each_sending_makes_the_same_ones(
+def test_no_link_is_stored_and_each_attempt_has_the_same_links(
     settings: Settings,
 ) -> None:
     row = session(2)
@@ -171,7 +171,7 @@ def test_no_link_is_kept_and_each_sending_makes_the_same_ones(
     assert [set(photo) for photo in sent["photos"]] == [PHOTO_FIELDS, PHOTO_FIELDS]
 
 
-def test_what_former_versions_kept_is_sent_as_it_is() -> None:
+def test_summaries_of_earlier_releases_are_sent_unchanged() -> None:
     former = with_links(summarize(session(2)).as_data(1))
     assert with_links(former) == former
 

@@ -44,7 +44,7 @@ def test_one_pass_reads_the_inbox_and_queues_the_files_but_fetches_none(
     assert set(Media.objects.values_list("state", "attempts")) == {("pending", 0)}
 
 
-def test_files_whose_hint_was_lost_are_queued_again(redis: Redis) -> None:
+def test_files_whose_job_was_lost_are_queued_again(redis: Redis) -> None:
     arrive(album(photo(1), photo(2)))
     inbox.drain()
     redis.flushall()

@@ -76,14 +76,14 @@ def test_content_replaces_its_absence(absence: Json) -> None:
     assert the_same(absence, PHOTO) == read([[PHOTO]])
 
 
-def test_two_photos_under_one_id_are_both_kept() -> None:
+def test_two_photos_under_one_id_are_both_stored() -> None:
     rows = the_same(PHOTO, OTHER)
     assert [row["state"] for row in rows["Media"]] == ["pending"] * 2
     assert [row["position"] for row in rows["Attachment"]] == [0, 1]
     assert len(rows["MessageVersion"]) == 2
 
 
-def test_two_captions_of_one_photo_are_both_kept() -> None:
+def test_two_captions_of_one_photo_are_both_stored() -> None:
     rows = the_same(PHOTO, CAPTIONED)
     assert len(rows["Media"]) == 1
     assert sorted(row["text"] for row in rows["MessageVersion"]) == ["", "The front"]
@@ -120,7 +120,7 @@ def test_a_photo_that_comes_after_its_absence_is_in_its_session(
     assert len(PhotoSession.objects.get().media_ids) == 2
 
 
-def test_what_a_mended_reader_finds_replaces_what_it_found_before() -> None:
+def test_what_a_fixed_reader_finds_replaces_the_former_content() -> None:
     arrive(meta(CAPTIONED))
     inbox.drain()
     Message.objects.update(text="misread", kind="hologram")

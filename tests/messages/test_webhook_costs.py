@@ -73,7 +73,7 @@ def little_memory(limit: int) -> Iterator[None]:
 @pytest.mark.parametrize(
     "case", ["unsigned", "signed in another form", "no secret set"]
 )
-def test_what_cannot_be_genuine_is_not_kept_in_memory(
+def test_the_body_of_an_unsigned_request_is_not_held_in_memory(
     endpoint: str, case: str, settings: Settings
 ) -> None:
     signature = {"unsigned": "", "signed in another form": "0" * 64}.get(
@@ -121,7 +121,7 @@ def test_the_check_of_a_large_meta_delivery_costs_a_few_times_its_size() -> None
     assert answer.status_code == 403
 
 
-def test_the_largest_form_is_kept() -> None:
+def test_the_largest_form_is_stored() -> None:
     limit = provider_of("twilio").max_bytes
     form = {"MessageSid": "SM1", "Body": ""}
     form["Body"] = "x" * (limit - len(twilio_form(form).body))

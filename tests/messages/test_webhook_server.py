@@ -195,7 +195,7 @@ def test_a_chunked_body_over_the_cap_is_answered_413(hub: Hub) -> None:
     assert kept(hub) == []
 
 
-def test_a_body_of_exactly_the_cap_is_kept(hub: Hub) -> None:
+def test_a_body_of_exactly_the_cap_is_stored(hub: Hub) -> None:
     request = meta_bytes(b"x" * MAX_BYTES)
     assert post(hub, request, [request.body]) == 200
     assert [len(body) for body in kept(hub)] == [MAX_BYTES]
@@ -209,7 +209,7 @@ def test_broken_chunks_are_the_senders_fault(broken: bytes, hub: Hub) -> None:
     assert kept(hub) == []
 
 
-def test_a_body_cut_off_is_not_kept(hub: Hub) -> None:
+def test_a_body_cut_off_is_not_stored(hub: Hub) -> None:
     request = meta_bytes(b"x" * 1000)
     answer = raw(hub, request, "Content-Length: 1000", request.body[:999], end=True)
     assert answer.startswith(b"HTTP/1.1 403 ")

@@ -1,4 +1,4 @@
-"""A vendor's API that answers as it is told: one thing for each request, and then hangs up.
+"""A provider's API that answers as it is told: one thing for each request, and then hangs up.
 
 with Receiver(answer(429, {}), silence) as receiver:
     receiver.url          # where to send to

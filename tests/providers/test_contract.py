@@ -50,7 +50,7 @@ def twilio_signature(secret: str, request: IncomingRequest) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Vendor:
+class ProviderCase:
     name: str
     setting: str
     header: str
@@ -67,7 +67,7 @@ class Vendor:
         return provider(self.name).is_genuine(request)
 
 
-META = Vendor(
+META = ProviderCase(
     name="meta",
     setting="META_APP_SECRET",
     header="x-hub-signature-256",
@@ -79,7 +79,7 @@ META = Vendor(
         body=body("meta", "image"),
     ),
 )
-TWILIO = Vendor(
+TWILIO = ProviderCase(
     name="twilio",
     setting="TWILIO_AUTH_TOKEN",
     header="x-twilio-signature",
@@ -94,9 +94,9 @@ TWILIO = Vendor(
 ENDPOINTS = ("meta", "twilio", "twilio-status")
 
 
-@pytest.fixture(params=[META, TWILIO], ids=lambda vendor: vendor.name)
-def vendor(request: pytest.FixtureRequest, settings: Settings) -> Vendor:
-    chosen: Vendor = request.param
+@pytest.fixture(params=[META, TWILIO], ids=lambda case: case.name)
+def case(request: pytest.FixtureRequest, settings: Settings) -> ProviderCase:
+    chosen: ProviderCase = request.param
     settings.PUBLIC_URL = HUB
     setattr(settings, chosen.setting, [SECRET])
     return chosen
@@ -114,27 +114,27 @@ def test_an_unknown_provider_is_an_error_that_names_the_known() -> None:
         provider("telegram")
 
 
-def test_what_the_vendor_signed_is_genuine(vendor: Vendor) -> None:
-    assert vendor.is_genuine(vendor.signed())
+def test_what_the_provider_signed_is_genuine(case: ProviderCase) -> None:
+    assert case.is_genuine(case.signed())
 
 
-def test_what_another_signed_is_not(vendor: Vendor) -> None:
-    assert not vendor.is_genuine(vendor.signed("another secret"))
+def test_what_another_signed_is_not(case: ProviderCase) -> None:
+    assert not case.is_genuine(case.signed("another secret"))
 
 
-def test_a_signature_does_not_pass_to_another_body(vendor: Vendor) -> None:
-    signed = vendor.signed()
-    assert not vendor.is_genuine(
+def test_a_signature_does_not_pass_to_another_body(case: ProviderCase) -> None:
+    signed = case.signed()
+    assert not case.is_genuine(
         replace(signed, body=signed.body.replace(b"Ada", b"Eve"))
     )
 
 
-def test_a_request_without_a_signature_is_not_genuine(vendor: Vendor) -> None:
-    assert not vendor.is_genuine(vendor.request)
+def test_a_request_without_a_signature_is_not_genuine(case: ProviderCase) -> None:
+    assert not case.is_genuine(case.request)
 
 
-def test_no_part_or_variant_of_a_signature_is_genuine(vendor: Vendor) -> None:
-    right = vendor.sign(SECRET, vendor.request)
+def test_no_part_or_variant_of_a_signature_is_genuine(case: ProviderCase) -> None:
+    right = case.sign(SECRET, case.request)
     for wrong in [
         "",
         "sha256=",
@@ -145,20 +145,20 @@ def test_no_part_or_variant_of_a_signature_is_genuine(vendor: Vendor) -> None:
         right.swapcase(),
         right.upper(),
     ]:
-        assert not vendor.is_genuine(vendor.with_signature(wrong)), wrong
+        assert not case.is_genuine(case.with_signature(wrong)), wrong
 
 
 @pytest.mark.parametrize("algorithm", ["md5", "sha1", "sha256", "sha512"])
-def test_another_algorithm_is_not_genuine(vendor: Vendor, algorithm: str) -> None:
-    digest = hmac.new(SECRET.encode(), vendor.request.body, algorithm)
+def test_another_algorithm_is_not_genuine(case: ProviderCase, algorithm: str) -> None:
+    digest = hmac.new(SECRET.encode(), case.request.body, algorithm)
     spellings = [
         f"{algorithm}={digest.hexdigest()}",
         digest.hexdigest(),
         base64.b64encode(digest.digest()).decode(),
     ]
-    wrong = set(spellings) - {vendor.sign(SECRET, vendor.request)}
+    wrong = set(spellings) - {case.sign(SECRET, case.request)}
     assert not any(
-        vendor.is_genuine(vendor.with_signature(signature)) for signature in wrong
+        case.is_genuine(case.with_signature(signature)) for signature in wrong
     )
 
 
@@ -166,27 +166,27 @@ def test_another_algorithm_is_not_genuine(vendor: Vendor, algorithm: str) -> Non
     "signature", ["sha256=é", "日本", "\udcff", "\x00", "sha256=" + "é" * 64]
 )
 def test_a_signature_that_is_not_ascii_is_refused_without_an_exception(
-    vendor: Vendor, signature: str
+    case: ProviderCase, signature: str
 ) -> None:
-    assert not vendor.is_genuine(vendor.with_signature(signature))
+    assert not case.is_genuine(case.with_signature(signature))
 
 
 def test_the_old_and_the_new_secret_are_both_good(
-    vendor: Vendor, settings: Settings
+    case: ProviderCase, settings: Settings
 ) -> None:
-    setattr(settings, vendor.setting, ["new", "old"])
-    assert vendor.is_genuine(vendor.signed("new"))
-    assert vendor.is_genuine(vendor.signed("old"))
-    assert not vendor.is_genuine(vendor.signed())
+    setattr(settings, case.setting, ["new", "old"])
+    assert case.is_genuine(case.signed("new"))
+    assert case.is_genuine(case.signed("old"))
+    assert not case.is_genuine(case.signed())
 
 
 @pytest.mark.parametrize("secrets", [[], [""]])
 def test_without_a_secret_nothing_is_genuine(
-    vendor: Vendor, settings: Settings, secrets: list[str]
+    case: ProviderCase, settings: Settings, secrets: list[str]
 ) -> None:
-    setattr(settings, vendor.setting, secrets)
-    assert not vendor.is_genuine(vendor.signed(""))
-    assert not vendor.is_genuine(vendor.request)
+    setattr(settings, case.setting, secrets)
+    assert not case.is_genuine(case.signed(""))
+    assert not case.is_genuine(case.request)
 
 
 @given(
@@ -207,7 +207,7 @@ def test_without_a_secret_nothing_is_genuine(
 @example(name=TWILIO, path="/?bodySHA256=\ud800", kind="", signature="é", raw=b"")
 @effort(deadline=None)
 def test_no_request_makes_the_check_raise(
-    name: Vendor, path: str, kind: str, signature: str, raw: bytes
+    name: ProviderCase, path: str, kind: str, signature: str, raw: bytes
 ) -> None:
     request = IncomingRequest(
         path=path, content_type=kind, headers={name.header: signature}, body=raw
@@ -301,7 +301,7 @@ def nodes(value: Any) -> Iterator[tuple[Any, Any]]:
 
 
 @pytest.mark.parametrize(("endpoint", "label"), VALID)
-def test_all_that_a_delivery_says_can_be_kept(endpoint: str, label: str) -> None:
+def test_all_that_a_delivery_says_can_be_stored(endpoint: str, label: str) -> None:
     check_sanitized(read(body(endpoint.partition("-")[0], label), endpoint))
 
 

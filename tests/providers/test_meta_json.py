@@ -79,9 +79,7 @@ def test_another_encoding_of_unicode_is_read_all_the_same(encoding: str) -> None
         (r'"\ud83d\ude00"', "😀"),
     ],
 )
-def test_what_a_database_refuses_in_a_raw_message_is_mended(
-    fragment: str, kept: object
-) -> None:
+def test_a_raw_message_is_sanitized(fragment: str, kept: object) -> None:
     assert raw_caption(read(photo_with(fragment), "meta")) == kept
 
 
@@ -104,13 +102,13 @@ def test_what_a_database_refuses_in_a_raw_message_is_mended(
         (b'{"a": NaN, "b": {"c": "d"}}', {"a": "NaN", "b": {"c": "d"}}),
     ],
 )
-def test_a_malformed_value_is_kept_as_text(fragment: bytes, kept: object) -> None:
+def test_a_malformed_value_is_read_as_text(fragment: bytes, kept: object) -> None:
     marked = photo_with('"HERE"')
     assert raw_caption(read(marked.replace(b'"HERE"', fragment), "meta")) == kept
 
 
 @pytest.mark.parametrize("levels", [900, 1_200, 100_000])
-def test_a_photo_beside_something_nested_far_too_deep_is_kept(levels: int) -> None:
+def test_a_photo_beside_something_nested_too_deep_is_read(levels: int) -> None:
     caption = raw_caption(read(photo_with("[" * levels + "]" * levels), "meta"))
     assert json.dumps(caption).count("[") < 100
 
@@ -125,7 +123,7 @@ def test_edits_nested_in_edits_do_not_exhaust_the_stack() -> None:
     assert event.refers_to == "wamid.A0"
 
 
-def test_a_fault_of_ours_in_one_message_leaves_its_neighbours_alone(
+def test_a_fault_of_ours_in_one_message_leaves_the_others_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def faulty(text: str) -> str:

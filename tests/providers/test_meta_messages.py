@@ -444,7 +444,7 @@ def test_a_batch_of_two_entries_with_two_changes_of_five_photos_is_twenty_photos
     assert len(events) == 20
 
 
-def test_a_broken_photo_leaves_its_nineteen_neighbours_alone() -> None:
+def test_a_broken_photo_leaves_the_other_nineteen_alone() -> None:
     events = read(body("meta", "burst_third_broken"), "meta")
     assert [event.path for event in events if isinstance(event, Unreadable)] == [
         "entry[0].changes[1].messages[2]"
@@ -461,7 +461,7 @@ def test_a_broken_photo_leaves_its_nineteen_neighbours_alone() -> None:
     )
 
 
-def test_a_message_is_kept_as_it_came() -> None:
+def test_a_message_is_stored_as_it_came() -> None:
     sent = json.loads(body("meta", "image_captioned"))["entry"][0]["changes"][0][
         "value"
     ]["messages"][0]

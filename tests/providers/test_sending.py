@@ -61,7 +61,7 @@ SECRETS = ("hush-one", "hush-two")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Vendor:
+class ProviderCase:
     name: str
     message: OutgoingMessage
     #: The settings that hold its address and its secrets.
@@ -77,7 +77,7 @@ class Vendor:
         return provider_called(self.name).send(replace(self.message, **changes))
 
     def error(self, status: int, code: int, *headers: str) -> Behaviour:
-        """As the vendor says it; Meta really quotes tokens."""
+        """As the provider says it; Meta really quotes tokens."""
         words = f"Malformed access token {SECRETS[0]} {SECRETS[1]}"
         said = {"code": code, "message": words, "status": status}
         return answer(
@@ -97,7 +97,7 @@ class Vendor:
             yield receiver
 
 
-META = Vendor(
+META = ProviderCase(
     name="meta",
     message=OutgoingMessage(
         account=ACCOUNTS.meta_phone_number_id,
@@ -114,7 +114,7 @@ META = Vendor(
     ),
     authorizations=tuple(f"Bearer {secret}" for secret in SECRETS),
 )
-TWILIO = Vendor(
+TWILIO = ProviderCase(
     name="twilio",
     message=replace(
         META.message,
@@ -140,9 +140,9 @@ def hub(settings: Settings, provider: SimulatedProvider) -> Settings:
     return settings
 
 
-@pytest.fixture(params=[META, TWILIO], ids=lambda vendor: vendor.name)
-def vendor(request: pytest.FixtureRequest) -> Vendor:
-    chosen: Vendor = request.param
+@pytest.fixture(params=[META, TWILIO], ids=lambda case: case.name)
+def case(request: pytest.FixtureRequest) -> ProviderCase:
+    chosen: ProviderCase = request.param
     return chosen
 
 
@@ -150,18 +150,18 @@ def vendor(request: pytest.FixtureRequest) -> Vendor:
 
 
 def test_a_message_arrives_and_its_id_comes_back(
-    vendor: Vendor, provider: SimulatedProvider
+    case: ProviderCase, provider: SimulatedProvider
 ) -> None:
-    id = vendor.send()
+    id = case.send()
     (sent,) = provider.sends
-    assert (sent.provider, sent.provider_message_id) == (vendor.name, id)
+    assert (sent.provider, sent.provider_message_id) == (case.name, id)
 
 
 @pytest.mark.parametrize("owner", [ADA, ADA_HIDDEN])
 def test_a_customer_is_reached_by_number_and_by_hidden_id(
-    vendor: Vendor, provider: SimulatedProvider, owner: str
+    case: ProviderCase, provider: SimulatedProvider, owner: str
 ) -> None:
-    vendor.send(to=owner)
+    case.send(to=owner)
     (sent,) = provider.sends
     assert sent.to.removeprefix("whatsapp:").lstrip("+") == owner.removeprefix(
         "whatsapp:"
@@ -169,18 +169,18 @@ def test_a_customer_is_reached_by_number_and_by_hidden_id(
 
 
 @pytest.mark.parametrize("buttons", [(), YES_OR_NO])
-def test_a_text_of_any_length_is_taken(
-    vendor: Vendor, provider: SimulatedProvider, buttons: tuple[Button, ...]
+def test_a_text_of_any_length_is_accepted(
+    case: ProviderCase, provider: SimulatedProvider, buttons: tuple[Button, ...]
 ) -> None:
-    vendor.send(text="one photo 📷 " * 1_000, buttons=buttons)
+    case.send(text="one photo 📷 " * 1_000, buttons=buttons)
     (sent,) = provider.sends
     assert "…" in str(sent.body)
 
 
-def test_what_no_database_would_keep_is_mended_before_it_is_sent(
-    vendor: Vendor, provider: SimulatedProvider
+def test_a_text_is_sanitized_before_it_is_sent(
+    case: ProviderCase, provider: SimulatedProvider
 ) -> None:
-    vendor.send(text="a\x00b\ud83d")
+    case.send(text="a\x00b\ud83d")
     assert "a\ufffdb\ufffd" in str(provider.sends[0].body)
 
 
@@ -275,19 +275,19 @@ def test_however_long_the_text_twilio_s_customer_sees_the_choice(
     )
 
 
-def test_a_message_can_be_answered_on_the_number_it_came_to(vendor: Vendor) -> None:
-    (heard, *_) = provider_called(vendor.name).read(
+def test_a_message_can_be_answered_on_the_number_it_came_to(case: ProviderCase) -> None:
+    (heard, *_) = provider_called(case.name).read(
         RawDelivery(
-            endpoint=vendor.name,
+            endpoint=case.name,
             content_type="",
             query="",
-            body=body(vendor.name, "text"),
+            body=body(case.name, "text"),
             received_at=RECEIVED,
         )
     )
     assert isinstance(heard, MessageReceived)
     # Twilio speaks for numbers in E.164 alone; Meta is told the account instead.
-    assert re.fullmatch(r"[0-9]+" if vendor is META else r"\+[0-9]+", heard.business)
+    assert re.fullmatch(r"[0-9]+" if case is META else r"\+[0-9]+", heard.business)
 
 
 # --- the reference comes back --------------------------------------------------
@@ -356,7 +356,7 @@ def test_a_status_without_a_reference_has_none(query: str) -> None:
 
 
 @pytest.mark.parametrize("query", ["reference=a%00b", "reference=a\udcffb"])
-def test_a_reference_is_made_fit_to_be_kept(query: str) -> None:
+def test_a_reference_is_sanitized(query: str) -> None:
     assert (
         status_of(
             "twilio-status", query, b"MessageSid=SM1&MessageStatus=sent"
@@ -389,7 +389,7 @@ def test_twilio_signs_the_reference_with_the_status(
         assert provider_called("twilio").is_genuine(request) is genuine
 
 
-# --- refused by the vendor --------------------------------------------------------
+# --- refused by the provider ----------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -413,10 +413,10 @@ def test_buttons_that_meta_does_not_take_are_refused(
 
 
 def test_nobody_can_not_be_written_to(
-    vendor: Vendor, provider: SimulatedProvider
+    case: ProviderCase, provider: SimulatedProvider
 ) -> None:
     with pytest.raises(RefusedError, match="answered 400"):
-        vendor.send(to="whatsapp:unknown")
+        case.send(to="whatsapp:unknown")
     assert not provider.sends
 
 
@@ -473,19 +473,23 @@ CODES = [
 
 
 @pytest.mark.parametrize(
-    ("vendor", "status", "code", "error"),
+    ("case", "status", "code", "error"),
     CODES,
     ids=lambda value: getattr(value, "name", None),
 )
-def test_an_error_of_the_vendor_s_means(
-    settings: Settings, vendor: Vendor, status: int, code: int, error: type[SendError]
+def test_an_error_of_the_provider_s_means(
+    settings: Settings,
+    case: ProviderCase,
+    status: int,
+    code: int,
+    error: type[SendError],
 ) -> None:
-    failing = vendor.error(status, code)
+    failing = case.error(status, code)
     with (
-        vendor.answering(settings, failing, failing) as receiver,
+        case.answering(settings, failing, failing) as receiver,
         pytest.raises(SendError) as caught,
     ):
-        vendor.send()
+        case.send()
     assert type(caught.value) is error
     assert f"answered {status}, code {code}" in str(caught.value)
     assert len(receiver.requests) == (2 if error is CredentialsRefusedError else 1)
@@ -493,20 +497,20 @@ def test_an_error_of_the_vendor_s_means(
 
 
 def test_outside_the_24_hours_staff_read_so(settings: Settings) -> None:
-    for vendor, code in ((META, 131047), (TWILIO, 63016)):
+    for case, code in ((META, 131047), (TWILIO, 63016)):
         with (
-            vendor.answering(settings, vendor.error(400, code)),
+            case.answering(settings, case.error(400, code)),
             pytest.raises(RefusedError, match="24 hours old"),
         ):
-            vendor.send()
+            case.send()
 
 
-def test_a_busy_vendor_says_when_to_come_back(
-    vendor: Vendor, settings: Settings
+def test_a_busy_provider_says_when_to_come_back(
+    case: ProviderCase, settings: Settings
 ) -> None:
-    busy = vendor.error(429, 1, "retry-after: 7")
-    with vendor.answering(settings, busy), pytest.raises(NotSentError) as caught:
-        vendor.send()
+    busy = case.error(429, 1, "retry-after: 7")
+    with case.answering(settings, busy), pytest.raises(NotSentError) as caught:
+        case.send()
     assert caught.value.retry_after == timedelta(seconds=7)
 
 
@@ -514,38 +518,40 @@ def test_a_busy_vendor_says_when_to_come_back(
 
 
 def test_the_second_secret_is_tried_when_the_first_is_refused(
-    vendor: Vendor, settings: Settings
+    case: ProviderCase, settings: Settings
 ) -> None:
-    with vendor.answering(settings, vendor.error(401, 0), vendor.taken) as receiver:
-        assert vendor.send() == "the-id"
+    with case.answering(settings, case.error(401, 0), case.taken) as receiver:
+        assert case.send() == "the-id"
     assert (
         tuple(request.headers["authorization"] for request in receiver.requests)
-        == vendor.authorizations
+        == case.authorizations
     )
-    assert {request.line for request in receiver.requests} == {f"POST {vendor.path}"}
+    assert {request.line for request in receiver.requests} == {f"POST {case.path}"}
 
 
-def test_no_second_secret_is_tried_once_the_first_was_taken(
-    vendor: Vendor, settings: Settings
+def test_no_second_secret_is_tried_once_the_first_was_accepted(
+    case: ProviderCase, settings: Settings
 ) -> None:
-    for ending in (vendor.taken, hang_up, vendor.error(500, 1), vendor.error(400, 100)):
+    for ending in (case.taken, hang_up, case.error(500, 1), case.error(400, 100)):
         with (
-            vendor.answering(settings, ending, vendor.taken) as receiver,
+            case.answering(settings, ending, case.taken) as receiver,
             suppress(SendError),
         ):
-            vendor.send()
+            case.send()
         assert [request.headers["authorization"] for request in receiver.requests] == [
-            vendor.authorizations[0]
+            case.authorizations[0]
         ]
 
 
-def test_without_a_secret_nothing_is_sent(vendor: Vendor, settings: Settings) -> None:
+def test_without_a_secret_nothing_is_sent(
+    case: ProviderCase, settings: Settings
+) -> None:
     with (
-        vendor.answering(settings) as receiver,
-        pytest.raises(CredentialsRefusedError, match=vendor.secrets),
+        case.answering(settings) as receiver,
+        pytest.raises(CredentialsRefusedError, match=case.secrets),
     ):
-        setattr(settings, vendor.secrets, [])
-        vendor.send()
+        setattr(settings, case.secrets, [])
+        case.send()
     assert not receiver.requests
 
 
@@ -613,36 +619,36 @@ UNREADABLE = {
 
 @pytest.mark.parametrize("behaviour", UNREADABLE)
 def test_without_a_readable_answer_the_outcome_is_unknown(
-    vendor: Vendor, settings: Settings, behaviour: str
+    case: ProviderCase, settings: Settings, behaviour: str
 ) -> None:
     with (
-        vendor.answering(settings, UNREADABLE[behaviour], vendor.taken) as receiver,
+        case.answering(settings, UNREADABLE[behaviour], case.taken) as receiver,
         pytest.raises(UnknownOutcomeError),
     ):
-        vendor.send()
+        case.send()
     assert len(receiver.requests) == 1
 
 
 @pytest.mark.parametrize("behaviour", [silence, drip])
-def test_a_vendor_that_takes_too_long_leaves_the_outcome_unknown(
-    vendor: Vendor,
+def test_a_slow_provider_leaves_the_outcome_unknown(
+    case: ProviderCase,
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
     behaviour: Behaviour,
 ) -> None:
     monkeypatch.setattr(http, "ANSWER_TIMEOUT_SECONDS", 0.3)
-    answering = vendor.answering(settings, behaviour, vendor.taken)
+    answering = case.answering(settings, behaviour, case.taken)
     with answering as receiver, pytest.raises(UnknownOutcomeError):
-        vendor.send()
+        case.send()
     assert len(receiver.requests) == 1
 
 
 def test_an_answer_may_take_longer_than_a_connection(
-    vendor: Vendor, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    case: ProviderCase, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http, "CONNECT_TIMEOUT_SECONDS", 0.3)
-    with vendor.answering(settings, slowly(vendor.taken, 0.6)):
-        assert vendor.send() == "the-id"
+    with case.answering(settings, slowly(case.taken, 0.6)):
+        assert case.send() == "the-id"
 
 
 @pytest.mark.parametrize(
@@ -650,46 +656,46 @@ def test_an_answer_may_take_longer_than_a_connection(
     [answer(400, b"<html>"), raw(400, b"{", "Content-Length: 9"), answer(400, [])],
 )
 def test_a_refusal_that_can_not_be_read_is_a_refusal(
-    vendor: Vendor, settings: Settings, unreadable: Behaviour
+    case: ProviderCase, settings: Settings, unreadable: Behaviour
 ) -> None:
     with (
-        vendor.answering(settings, unreadable),
+        case.answering(settings, unreadable),
         pytest.raises(RefusedError, match="does not take this message"),
     ):
-        vendor.send()
+        case.send()
 
 
-def test_a_vendor_that_is_not_there_got_nothing(
-    vendor: Vendor, settings: Settings
+def test_an_unreachable_provider_got_nothing(
+    case: ProviderCase, settings: Settings
 ) -> None:
-    setattr(settings, vendor.url, f"http://127.0.0.1:{free_port()}")
+    setattr(settings, case.url, f"http://127.0.0.1:{free_port()}")
     with pytest.raises(NotSentError, match=r"^127\.0\.0\.1 could not be reached\.$"):
-        vendor.send()
+        case.send()
 
 
 @pytest.mark.parametrize(
     "url", ["http://" + "ä" * 60 + ".example", "nowhere", "http://user@127.0.0.1:1"]
 )
 def test_an_address_that_is_none_got_nothing(
-    vendor: Vendor, settings: Settings, url: str
+    case: ProviderCase, settings: Settings, url: str
 ) -> None:
-    setattr(settings, vendor.url, url)
+    setattr(settings, case.url, url)
     with pytest.raises(
         NotSentError, match=r"^The address in the settings can't be called"
     ):
-        vendor.send()
+        case.send()
 
 
 def test_a_tls_handshake_that_never_ends_carried_no_message(
-    vendor: Vendor, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    case: ProviderCase, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http, "CONNECT_TIMEOUT_SECONDS", 0.3)
     with (
-        vendor.answering(settings) as receiver,
+        case.answering(settings) as receiver,
         pytest.raises(NotSentError, match="did not take the connection"),
     ):
-        setattr(settings, vendor.url, receiver.url.replace("http:", "https:"))
-        vendor.send()
+        setattr(settings, case.url, receiver.url.replace("http:", "https:"))
+        case.send()
     assert not receiver.requests
 
 
@@ -732,12 +738,12 @@ def test_over_tls_a_message_arrives_and_a_silence_is_cut(
 
 
 def test_the_environment_s_proxy_is_not_asked(
-    vendor: Vendor, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    case: ProviderCase, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Receiver() as proxy, vendor.answering(settings, vendor.taken):
+    with Receiver() as proxy, case.answering(settings, case.taken):
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
             monkeypatch.setenv(name, proxy.url)
-        assert vendor.send() == "the-id"
+        assert case.send() == "the-id"
     assert not proxy.requests
 
 
