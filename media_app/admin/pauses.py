@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
@@ -14,6 +14,8 @@ from media_app.admin.badges import Tone, badge
 from media_app.admin.machine_owned import MachineOwnedAdmin, list_url
 from media_app.admin.times import moment, moment_of
 from media_app.models import AccountPause, Media
+from media_app.sources import source
+from media_app.sources.base import Wording
 
 TONES: dict[str, Tone] = {
     AccountPause.Cause.UNAUTHORIZED: "bad",
@@ -21,44 +23,26 @@ TONES: dict[str, Tone] = {
 }
 
 
-class _Provider(NamedTuple):
-    name: str
-    #: What it calls an account.
-    account: str
-    #: What it may refuse, and where that is set.
-    credentials: str
-    setting: str
-
-
-_PROVIDERS = {
-    "meta": _Provider("Meta", "number", "the access token", "META_ACCESS_TOKEN"),
-    "twilio": _Provider(
-        "Twilio",
-        "account",
-        "the credentials",
-        "TWILIO_AUTH_TOKEN (or TWILIO_API_KEY and TWILIO_API_SECRET)",
-    ),
-}
-
-
-def _provider(pause: AccountPause) -> _Provider:
-    return _PROVIDERS.get(
-        pause.source, _Provider(pause.source, "account", "the credentials", "new ones")
-    )
+def _wording(pause: AccountPause) -> Wording:
+    try:
+        return source(pause.source).wording
+    except ValueError:
+        # Of a source that was removed.
+        return Wording(name=pause.source)
 
 
 def headline(pause: AccountPause) -> str:
     """What is the matter, in a sentence."""
-    provider = _provider(pause)
-    of = f"{provider.account} {pause.account}"
+    wording = _wording(pause)
+    of = f"{wording.account} {pause.account}"
     if pause.cause == AccountPause.Cause.THROTTLED:
-        return f"{provider.name} asks {of} to slow down."
-    return f"{provider.name} refuses {provider.credentials} for {of}."
+        return f"{wording.name} asks {of} to slow down."
+    return f"{wording.name} refuses {wording.credentials} for {of}."
 
 
 def advice(pause: AccountPause, waiting: int) -> str:
     """What follows from it and what to do, in sentences. ``waiting`` counts its files that wait."""
-    provider = _provider(pause)
+    wording = _wording(pause)
     files = {0: "No file waits", 1: "1 file waits"}.get(
         waiting, f"{waiting} files wait"
     )
@@ -68,7 +52,7 @@ def advice(pause: AccountPause, waiting: int) -> str:
             f"{moment(pause.until)}."
         )
     return (
-        f"{files} since {moment(pause.since)}. Set {provider.setting}, restart the hub's "
+        f"{files} since {moment(pause.since)}. Set {wording.setting}, restart the hub's "
         "processes and press Resume. "
         f"From {moment(pause.until)} on one file is tried by itself."
     )
@@ -124,9 +108,9 @@ class AccountPauseAdmin(MachineOwnedAdmin):
             Media.objects.filter(
                 source=pause.source, account=pause.account, state=Media.State.RETRYING
             ).retry_now()
-            provider = _provider(pause)
+            wording = _wording(pause)
             said = (
-                f"Files of {provider.name}'s {provider.account} {pause.account} are "
+                f"Files of {wording.name}'s {wording.account} {pause.account} are "
                 "fetched again."
             )
             self.message_user(request, said, messages.SUCCESS)
@@ -141,8 +125,8 @@ class AccountPauseAdmin(MachineOwnedAdmin):
 
     @admin.display(description="Account", ordering="account")
     def title(self, pause: AccountPause) -> str:
-        provider = _provider(pause)
-        return f"{provider.name} {pause.account}"
+        wording = _wording(pause)
+        return f"{wording.name} {pause.account}"
 
     @admin.display(description="Cause", ordering="cause")
     def cause_badge(self, pause: AccountPause) -> str:

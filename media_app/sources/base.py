@@ -63,11 +63,25 @@ class OpenedFile:
         )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wording:
+    """What staff are told of a source when its account is paused."""
+
+    name: str
+    #: What it calls an account.
+    account: str = "account"
+    #: What it may refuse …
+    credentials: str = "the credentials"
+    #: … and the setting to change then.
+    setting: str = "new ones"
+
+
 class Source(Protocol):
     """A vendor's door to its files."""
 
     #: The name that rows carry: part of each file's identity, never to be changed.
     name: str
+    wording: Wording
 
     @property
     def lifetime(self) -> timedelta | None:

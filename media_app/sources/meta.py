@@ -17,7 +17,7 @@ from urllib.parse import quote
 from django.conf import settings
 
 from media_app.digests import digest_hex
-from media_app.sources.base import OpenedFile, Origin
+from media_app.sources.base import OpenedFile, Origin, Wording
 from media_app.sources.deadline import Deadline
 from media_app.sources.errors import (
     ForbiddenError,
@@ -57,6 +57,12 @@ class MetaSource:
     """Files of WhatsApp messages that came by Meta's Cloud API."""
 
     name = "meta"
+    wording = Wording(
+        name="Meta",
+        account="number",
+        credentials="the access token",
+        setting="META_ACCESS_TOKEN",
+    )
 
     @property
     def lifetime(self) -> timedelta | None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from media_app.sources.base import OpenedFile, Origin
+from media_app.sources.base import OpenedFile, Origin, Wording
 from media_app.sources.deadline import Deadline
 from media_app.sources.errors import (
     ForbiddenError,
@@ -34,6 +34,10 @@ class TwilioSource:
     """Files of WhatsApp messages that came by Twilio."""
 
     name = "twilio"
+    wording = Wording(
+        name="Twilio",
+        setting="TWILIO_AUTH_TOKEN (or TWILIO_API_KEY and TWILIO_API_SECRET)",
+    )
     # Twilio keeps media until they are deleted there.
     lifetime: timedelta | None = None
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from django.conf import settings
 
-from media_app.sources.base import OpenedFile, Origin
+from media_app.sources.base import OpenedFile, Origin, Wording
 from media_app.sources.deadline import Deadline
 from media_app.sources.errors import ForbiddenError, GoneError, UnavailableError
 from media_app.sources.hosts import Hosts
@@ -23,6 +23,7 @@ class UrlSource:
     """
 
     name = "url"
+    wording = Wording(name="url")
     lifetime: timedelta | None = None
 
     @contextmanager
