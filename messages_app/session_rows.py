@@ -25,7 +25,7 @@ from messages_app.session_history import (
 )
 from messages_app.session_replies import recheck, save_replies
 from messages_app.session_state import Session
-from messages_app.sessions import fold
+from messages_app.sessions import sessions_of
 
 
 def rebuild_sessions(
@@ -51,7 +51,9 @@ def rebuild_sessions(
     missed = None
     if before is not None and before.state == PhotoSession.State.EXPIRED:
         missed = before.last_at
-    sessions = fold(history, rules(), now=now, may_expire=may_expire, missed=missed)
+    sessions = sessions_of(
+        history, rules(), now=now, may_expire=may_expire, missed=missed
+    )
     _save_all(conversation, sessions, rows)
 
 

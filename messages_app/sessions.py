@@ -26,7 +26,7 @@ from messages_app.timing import (
 )
 
 
-def fold(
+def sessions_of(
     history: Iterable[SessionMessage],
     rules: Rules,
     *,

@@ -30,7 +30,7 @@ def with_third_broken() -> SignedRequest:
     )
 
 
-def mended(message: Any, envelope: Envelope) -> Sequence[Event]:
+def fixed(message: Any, envelope: Envelope) -> Sequence[Event]:
     file = message["image"]
     return read_message(
         {**message, "image": {"id": file.get("media_id"), **file}}, envelope

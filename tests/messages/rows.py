@@ -1,6 +1,4 @@
-"""What the hub knows, as plain rows to be compared: without the times of receipt, and without the
-hints.
-"""
+"""The stored rows as plain data to be compared: without times of receipt and queue times."""
 
 from __future__ import annotations
 

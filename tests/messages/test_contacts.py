@@ -129,7 +129,7 @@ def test_a_name_confirmed_later_is_not_replaced_by_one_from_between() -> None:
     assert Contact.objects.get().name == "Ada"
 
 
-def test_a_sighting_of_nobody_makes_nobody() -> None:
+def test_an_observation_of_nobody_makes_no_contact() -> None:
     assert resolve([seen(name="Ada", second=1)]) == {}
     assert not Contact.objects.exists()
 
@@ -184,7 +184,7 @@ observations = st.lists(
 
 @settings(max_examples=30, deadline=None)
 @given(st.data())
-def test_any_order_and_any_batches_of_sightings_end_in_the_same_contacts(
+def test_any_order_and_batches_of_observations_end_the_same(
     data: st.DataObject,
 ) -> None:
     told = data.draw(observations)

@@ -1,4 +1,4 @@
-"""Hints: few, never missing where one is needed, and nothing is lost without them."""
+"""Drain jobs: few, never missing where one is needed, and nothing is lost without them."""
 
 from __future__ import annotations
 

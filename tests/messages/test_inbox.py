@@ -28,7 +28,7 @@ from messages_app.models import (
 from messages_app.providers import meta_reader
 from messages_app.providers.events import Event
 from simulator.deliveries import SignedRequest
-from tests.messages.burst_with_a_flaw import mended, nested, with_third_broken
+from tests.messages.burst_with_a_flaw import fixed, nested, with_third_broken
 from tests.messages.mail import (
     ACCOUNTS,
     ADA,
@@ -115,7 +115,7 @@ def test_a_replay_with_a_fixed_reader_empties_the_quarantine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     read_all(with_third_broken())
-    monkeypatch.setitem(meta_reader._READERS, "messages", mended)
+    monkeypatch.setitem(meta_reader._READERS, "messages", fixed)
     assert Delivery.objects.filter(state="partial").replay() == 1
     assert inbox.drain() == 1
     assert (

@@ -252,22 +252,22 @@ def refusing_statements(condition: str, sqlstate: str = "57014") -> Iterator[Non
             cursor.execute(undo)
 
 
-@pytest.mark.parametrize("neighbours", [0, 2])
+@pytest.mark.parametrize("others", [0, 2])
 @pytest.mark.parametrize("sqlstate", ["57014", "53200"])
 def test_a_statement_that_always_fails_ends_in_quarantine_and_holds_up_nobody(
-    sqlstate: str, neighbours: int, caplog: pytest.LogCaptureFixture
+    sqlstate: str, others: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     arrive(
         album(photo(1, text="poison"), photo(2)),
-        *(album(photo(10 + number)) for number in range(neighbours)),
+        *(album(photo(10 + number)) for number in range(others)),
     )
     with refusing_statements("NEW.text = 'poison'", sqlstate):
         for attempts in range(1, delivery_batches.QUARANTINED_FROM):
-            assert inbox.drain() == (neighbours if attempts == 1 else 0)
+            assert inbox.drain() == (others if attempts == 1 else 0)
             assert Delivery.objects.due().get().attempts == attempts
         assert inbox.drain() == 1
     assert "wamid.00000001" in QuarantinedItem.objects.get().error
-    assert Media.objects.count() == neighbours + 1
+    assert Media.objects.count() == others + 1
     assert "canary" not in caplog.text
 
 
@@ -310,7 +310,7 @@ def test_a_failed_enqueue_leaves_the_batch_committed(
 
 
 def _raise_operational_error() -> int:
-    raise OperationalError("no hint today")
+    raise OperationalError("no Redis today")
 
 
 # --- a crash of the whole process ---------------------------------------------------

@@ -1,4 +1,4 @@
-"""Sending what is owed, to the simulated provider and a shop of our own."""
+"""Sending what is in the outbox, to the simulated provider and a business of our own."""
 
 from __future__ import annotations
 

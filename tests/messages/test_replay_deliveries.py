@@ -15,7 +15,7 @@ from messages_app import delivery_batches, inbox
 from messages_app.management.commands import replay_deliveries
 from messages_app.models import Delivery, DrainLease, QuarantinedItem
 from messages_app.providers import meta_reader
-from tests.messages.burst_with_a_flaw import mended, with_third_broken
+from tests.messages.burst_with_a_flaw import fixed, with_third_broken
 from tests.messages.mail import album, arrive, field, image, meta_bytes, photo
 from tests.messages.rows import all_rows
 
@@ -40,7 +40,7 @@ def read_before() -> list[str]:
 def test_with_a_fixed_reader_what_was_missing_is_there(
     read_before: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(meta_reader._READERS, "messages", mended)
+    monkeypatch.setitem(meta_reader._READERS, "messages", fixed)
     assert (
         replay("--state", "partial")
         == "1 deliveries replayed: 1 read, 0 still quarantined"

@@ -21,7 +21,7 @@ from messages_app.session_state import (
     State,
     Word,
 )
-from messages_app.sessions import fold
+from messages_app.sessions import sessions_of
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 TTL = 3600
@@ -84,13 +84,13 @@ def decision(second: int, verb: str) -> SessionMessage:
     return SessionMessage(new_id(), at(second), at(second), decision=verb)
 
 
-def folded(
+def built(
     *history: SessionMessage,
     rules: Rules = PHOTO,
     now: int = 10,
     may_expire: bool = False,
 ) -> list[Session]:
-    return fold(history, rules, now=at(now), may_expire=may_expire)
+    return sessions_of(history, rules, now=at(now), may_expire=may_expire)
 
 
 def states(sessions: list[Session]) -> list[tuple[State, int]]:
@@ -110,7 +110,7 @@ def replies(session: Session) -> list[Reply]:
 def test_a_word_begins_a_session_in_any_case_and_with_space_around(
     typed: str, rules: Rules
 ) -> None:
-    (session,) = folded(message(0, typed), rules=rules)
+    (session,) = built(message(0, typed), rules=rules)
     assert (session.state, replies(session)) == (State.COLLECTING, [Reply.START])
 
 
@@ -120,19 +120,19 @@ def test_a_word_begins_a_session_in_any_case_and_with_space_around(
 def test_photos_begin_a_session_where_it_is_set_so(
     rules: Rules, begun: list[tuple[State, int]]
 ) -> None:
-    assert states(folded(photo(0), photo(1), rules=rules)) == begun
+    assert states(built(photo(0), photo(1), rules=rules)) == begun
 
 
 @pytest.mark.parametrize(
     "typed", ["done", "cancel", "reset", "hello", "no, skip", "sell my car"]
 )
 def test_other_words_begin_none(typed: str) -> None:
-    assert folded(message(0, typed)) == []
+    assert built(message(0, typed)) == []
 
 
 def test_buttons_begin_none() -> None:
     assert (
-        folded(
+        built(
             message(0, "NO, SKIP", payload="skip"),
             message(1, "YES, ADD", payload="add"),
         )
@@ -141,20 +141,18 @@ def test_buttons_begin_none() -> None:
 
 
 def test_a_second_start_in_a_session_is_nothing() -> None:
-    (session,) = folded(message(0, "sell"), photo(1), message(2, "start"), photo(3))
+    (session,) = built(message(0, "sell"), photo(1), message(2, "start"), photo(3))
     assert (len(session.photos), replies(session)) == (2, [Reply.START, Reply.ACK])
 
 
 def test_a_caption_that_begins_a_session_begins_it_for_the_whole_album() -> None:
     album = [photo(0) for _ in range(8)]
-    (session,) = folded(*album, photo(0, "Sell"), rules=KEYWORD)
+    (session,) = built(*album, photo(0, "Sell"), rules=KEYWORD)
     assert (len(session.photos), replies(session)) == (9, [Reply.ACK])
 
 
 def test_the_word_that_begins_comes_before_photos_of_its_second() -> None:
-    (session,) = folded(
-        *(photo(0) for _ in range(8)), message(0, "sell"), rules=KEYWORD
-    )
+    (session,) = built(*(photo(0) for _ in range(8)), message(0, "sell"), rules=KEYWORD)
     assert len(session.photos) == 8
 
 
@@ -165,7 +163,7 @@ def test_the_word_that_begins_comes_before_photos_of_its_second() -> None:
     "typed", ["DONE", "done", " Done ", "done.", "Done!", "all   DONE"]
 )
 def test_done_asks_for_details_once(typed: str) -> None:
-    (session,) = folded(
+    (session,) = built(
         photo(0), photo(1), photo(2), message(3, typed), message(4, typed)
     )
     assert (session.state, session.done_at) == (State.AWAITING_DETAILS, at(3))
@@ -173,12 +171,12 @@ def test_done_asks_for_details_once(typed: str) -> None:
 
 
 def test_what_only_begins_with_the_word_is_not_the_word() -> None:
-    (session,) = folded(photo(0), message(1, "done with my car"))
+    (session,) = built(photo(0), message(1, "done with my car"))
     assert session.state == State.COLLECTING
 
 
 def test_photos_come_before_words_of_their_second() -> None:
-    (session,) = folded(message(1, "done"), *(photo(1) for _ in range(8)))
+    (session,) = built(message(1, "done"), *(photo(1) for _ in range(8)))
     assert (session.state, len(session.photos), session.done_at) == (
         State.AWAITING_DETAILS,
         8,
@@ -189,17 +187,17 @@ def test_photos_come_before_words_of_their_second() -> None:
 @pytest.mark.parametrize("caption", ["cancel", "reset"])
 def test_a_caption_that_ends_ends_it_for_the_whole_album(caption: str) -> None:
     album = [photo(0) for _ in range(8)]
-    assert states(folded(*album, photo(0, caption))) == [(State.CANCELLED, 9)]
+    assert states(built(*album, photo(0, caption))) == [(State.CANCELLED, 9)]
 
 
 def test_a_caption_may_say_done() -> None:
-    (session,) = folded(photo(0), photo(1, "Done"))
+    (session,) = built(photo(0), photo(1, "Done"))
     assert (session.state, len(session.photos)) == (State.AWAITING_DETAILS, 2)
 
 
 def test_done_without_photos_asks_for_photos_each_time() -> None:
     first, second = message(1, "done"), message(2, "done")
-    (session,) = folded(message(0, "sell"), first, second)
+    (session,) = built(message(0, "sell"), first, second)
     assert session.state == State.COLLECTING
     assert [pending.cause for pending in session.replies] == [
         "",
@@ -211,7 +209,7 @@ def test_done_without_photos_asks_for_photos_each_time() -> None:
 
 @pytest.mark.parametrize(("late", "photos"), [(119, 2), (120, 2), (121, 1)])
 def test_a_photo_on_its_way_at_done_still_counts(late: int, photos: int) -> None:
-    (session,) = folded(photo(0), message(10, "done"), photo(10 + late))
+    (session,) = built(photo(0), message(10, "done"), photo(10 + late))
     assert (session.state, len(session.photos)) == (State.AWAITING_DETAILS, photos)
 
 
@@ -220,7 +218,7 @@ def test_a_photo_on_its_way_at_done_still_counts(late: int, photos: int) -> None
 def test_a_photo_on_its_way_at_done_counts_after_the_answer_too(
     rules: Rules, answer: str
 ) -> None:
-    (session,) = folded(
+    (session,) = built(
         message(0, "sell"),
         photo(1),
         message(10, "done"),
@@ -238,7 +236,7 @@ def test_a_photo_on_its_way_at_done_counts_after_the_answer_too(
 
 def test_what_is_sent_longer_after_submission_is_another_session() -> None:
     assert states(
-        folded(photo(0), message(1, "done"), message(2, "scratched"), photo(122))
+        built(photo(0), message(1, "done"), message(2, "scratched"), photo(122))
     ) == [
         (State.SUBMITTED, 1),
         (State.COLLECTING, 1),
@@ -264,7 +262,7 @@ def test_a_word_after_such_a_photo_shows_that_it_was_another_session(
         photo(4),
         message(5, typed),
     ]
-    assert states(folded(*history)) == [(State.SUBMITTED, 1), (state, 2)]
+    assert states(built(*history)) == [(State.SUBMITTED, 1), (state, 2)]
 
 
 def test_a_new_session_takes_the_photos_that_follow_its_word() -> None:
@@ -276,7 +274,7 @@ def test_a_new_session_takes_the_photos_that_follow_its_word() -> None:
         message(4, "sell"),
         photo(5),
     ]
-    assert states(folded(*history, rules=KEYWORD)) == [
+    assert states(built(*history, rules=KEYWORD)) == [
         (State.SUBMITTED, 1),
         (State.COLLECTING, 1),
     ]
@@ -291,14 +289,14 @@ def test_a_photo_that_comes_late_belongs_to_the_session_of_its_own_time() -> Non
         message(7, "done"),
     ]
     late = photo(1, received=500)
-    first, second = folded(*history, late)
+    first, second = built(*history, late)
     assert late.photos[0] in first.photos
     assert (len(first.photos), len(second.photos)) == (2, 1)
 
 
 def test_photos_count_again_where_all_before_were_refused() -> None:
     again = [photo(500), photo(700)]
-    (session,) = folded(
+    (session,) = built(
         photo(0, refused=True),
         message(1, "done"),
         *again,
@@ -311,8 +309,8 @@ def test_photos_count_again_where_all_before_were_refused() -> None:
 
 def test_what_comes_too_late_waits_for_another_done() -> None:
     history = [photo(0), message(10, "done"), photo(200), photo(210)]
-    assert states(folded(*history)) == [(State.AWAITING_DETAILS, 1)]
-    (session,) = folded(*history, message(220, "done"), photo(225))
+    assert states(built(*history)) == [(State.AWAITING_DETAILS, 1)]
+    (session,) = built(*history, message(220, "done"), photo(225))
     assert (session.state, len(session.photos), session.done_at) == (
         State.AWAITING_DETAILS,
         4,
@@ -326,7 +324,7 @@ def test_what_comes_too_late_waits_for_another_done() -> None:
 
 def test_chat_gets_a_hint_at_most_once_a_minute() -> None:
     chat = [message(second, "hello") for second in (1, 30, 60, 61, 62, 121)]
-    (session,) = folded(message(0, "sell"), *chat)
+    (session,) = built(message(0, "sell"), *chat)
     hinted = [
         pending.cause for pending in session.replies if pending.reply == Reply.HINT
     ]
@@ -334,7 +332,7 @@ def test_chat_gets_a_hint_at_most_once_a_minute() -> None:
 
 
 def test_captions_and_messages_without_words_get_no_hint() -> None:
-    (session,) = folded(photo(0, "my car"), message(1), photo(2, "its wheels"))
+    (session,) = built(photo(0, "my car"), message(1), photo(2, "its wheels"))
     assert replies(session) == [Reply.ACK]
 
 
@@ -351,7 +349,7 @@ def test_captions_and_messages_without_words_get_no_hint() -> None:
     ],
 )
 def test_any_answer_submits(answer: SessionMessage, details: str) -> None:
-    (session,) = folded(photo(0), message(1, "done"), answer)
+    (session,) = built(photo(0), message(1, "done"), answer)
     assert (session.state, session.details, session.ended_at) == (
         State.SUBMITTED,
         details,
@@ -364,23 +362,23 @@ def test_any_answer_submits(answer: SessionMessage, details: str) -> None:
     "add", [message(2, "yes, add"), message(2, "Ja", payload="add")]
 )
 def test_whoever_wants_to_add_is_asked_to_and_then_submits(add: SessionMessage) -> None:
-    waiting = folded(photo(0), message(1, "done"), add)
+    waiting = built(photo(0), message(1, "done"), add)
     assert (waiting[0].state, replies(waiting[0])[-1]) == (
         State.AWAITING_DETAILS,
         Reply.ADD,
     )
-    (session,) = folded(photo(0), message(1, "done"), add, message(3, "A scratch."))
+    (session,) = built(photo(0), message(1, "done"), add, message(3, "A scratch."))
     assert (session.state, session.details) == (State.SUBMITTED, "A scratch.")
 
 
 def test_a_late_photos_caption_is_not_the_details() -> None:
-    (session,) = folded(photo(0), message(1, "done"), photo(2, "from behind"))
+    (session,) = built(photo(0), message(1, "done"), photo(2, "from behind"))
     assert (session.state, session.details) == (State.AWAITING_DETAILS, "")
 
 
 def test_replies_are_sent_once_or_once_for_each_cause() -> None:
     adds = [message(2, payload="add"), message(3, payload="add")]
-    (session,) = folded(photo(0), message(1, "done"), *adds, message(4, "done"))
+    (session,) = built(photo(0), message(1, "done"), *adds, message(4, "done"))
     assert [
         pending.cause for pending in session.replies if pending.reply == Reply.ADD
     ] == [str(add.id) for add in adds]
@@ -388,7 +386,7 @@ def test_replies_are_sent_once_or_once_for_each_cause() -> None:
 
 
 def test_a_reply_is_caused_when_its_cause_was_received() -> None:
-    (session,) = folded(photo(0, received=70), message(1, "done", received=90))
+    (session,) = built(photo(0, received=70), message(1, "done", received=90))
     assert [pending.caused_at for pending in session.replies] == [at(70), at(90)]
 
 
@@ -400,13 +398,13 @@ def test_a_photo_received_just_before_its_start_belongs_to_the_session(
     later: int, photos: int
 ) -> None:
     history = [assumed(photo(0)), assumed(message(0, "sell"), later)]
-    (session,) = folded(*history, rules=KEYWORD)
+    (session,) = built(*history, rules=KEYWORD)
     assert (len(session.photos), session.first.at == at(0)) == (photos, bool(photos))
     assert replies(session) == [Reply.START, Reply.ACK][: 1 + photos]
 
 
 def test_where_the_provider_sends_times_a_photo_before_its_start_is_left_out() -> None:
-    assert states(folded(photo(0), message(1, "sell"), rules=KEYWORD)) == [
+    assert states(built(photo(0), message(1, "sell"), rules=KEYWORD)) == [
         (State.COLLECTING, 0)
     ]
 
@@ -414,7 +412,7 @@ def test_where_the_provider_sends_times_a_photo_before_its_start_is_left_out() -
 def test_photos_received_just_after_done_were_sent_before_it() -> None:
     done = assumed(message(1, "done"))
     late = [assumed(photo(1), milliseconds) for milliseconds in (5, 9)]
-    (session,) = folded(assumed(message(0, "sell")), done, *late, rules=KEYWORD)
+    (session,) = built(assumed(message(0, "sell")), done, *late, rules=KEYWORD)
     assert (session.state, session.done_at, len(session.photos)) == (
         State.AWAITING_DETAILS,
         done.at,
@@ -428,7 +426,7 @@ def test_photos_received_just_after_done_were_sent_before_it() -> None:
 def test_a_photo_received_just_after_the_end_belongs_to_what_was_ended(
     typed: str, later: int, photos: list[int]
 ) -> None:
-    made = folded(
+    made = built(
         assumed(photo(0)), assumed(message(1, typed)), assumed(photo(1), later)
     )
     assert [len(session.photos) for session in made] == photos
@@ -444,7 +442,7 @@ def test_a_photo_received_just_after_the_end_belongs_to_what_was_ended(
 def test_a_session_is_cancelled_until_it_is_submitted(
     done: list[SessionMessage], typed: str, reply: Reply
 ) -> None:
-    (session,) = folded(photo(0), *done, message(9, typed))
+    (session,) = built(photo(0), *done, message(9, typed))
     assert (session.state, session.ended_at, replies(session)[-1]) == (
         State.CANCELLED,
         at(9),
@@ -463,14 +461,14 @@ def test_a_session_is_cancelled_until_it_is_submitted(
 def test_a_longer_pause_than_the_ttl_ends_it(
     pause: int, sessions: list[tuple[State, int]]
 ) -> None:
-    made = folded(photo(0), photo(pause))
+    made = built(photo(0), photo(pause))
     assert states(made) == sessions
     if len(made) == 2:
         assert made[0].ended_at == at(TTL)
 
 
 def test_the_pause_is_counted_from_the_last_message_not_from_the_first() -> None:
-    assert states(folded(photo(0), message(3000, "wait"), photo(6000))) == [
+    assert states(built(photo(0), message(3000, "wait"), photo(6000))) == [
         (State.COLLECTING, 2)
     ]
 
@@ -479,7 +477,7 @@ def test_the_pause_is_counted_from_the_last_message_not_from_the_first() -> None
 def test_whoever_never_answers_the_question_has_still_submitted(
     later: list[SessionMessage],
 ) -> None:
-    session, *_ = folded(
+    session, *_ = built(
         photo(0), message(10, "done"), *later, now=TTL + 11, may_expire=True
     )
     assert (session.state, session.is_unanswered, session.ended_at) == (
@@ -492,7 +490,7 @@ def test_whoever_never_answers_the_question_has_still_submitted(
 
 def test_an_answer_that_comes_late_was_an_answer() -> None:
     history = [photo(0), message(10, "done"), message(20, "A scratch.", received=9000)]
-    (session,) = folded(*history, now=20_000, may_expire=True)
+    (session,) = built(*history, now=20_000, may_expire=True)
     assert (session.state, session.is_unanswered, session.details) == (
         State.SUBMITTED,
         False,
@@ -514,13 +512,13 @@ def test_an_answer_that_comes_late_was_an_answer() -> None:
 def test_silence_ends_it_by_the_contacts_clock_and_by_ours(
     received: int, now: int, may_expire: bool, state: State
 ) -> None:
-    (session,) = folded(photo(0, received=received), now=now, may_expire=may_expire)
+    (session,) = built(photo(0, received=received), now=now, may_expire=may_expire)
     assert session.state == state
     assert session.ended_at == (at(TTL) if state == State.EXPIRED else None)
 
 
 def test_a_clock_ahead_of_ours_does_not_end_it() -> None:
-    (session,) = folded(photo(5000, received=0), now=TTL + 1, may_expire=True)
+    (session,) = built(photo(5000, received=0), now=TTL + 1, may_expire=True)
     assert session.state == State.COLLECTING
 
 
@@ -531,18 +529,18 @@ def test_an_outage_of_two_hours_ends_nothing() -> None:
         message(2, "done", received=7201),
         message(3, "none", received=7201),
     ]
-    assert states(folded(*history, now=7300, may_expire=True)) == [(State.SUBMITTED, 2)]
+    assert states(built(*history, now=7300, may_expire=True)) == [(State.SUBMITTED, 2)]
 
 
 def test_too_late_done_asks_for_photos_again() -> None:
-    expired, again = folded(photo(0), photo(1), message(3662, "done"))
+    expired, again = built(photo(0), photo(1), message(3662, "done"))
     assert states([expired, again]) == [(State.EXPIRED, 2), (State.COLLECTING, 0)]
     assert (replies(expired), replies(again)) == ([Reply.ACK], [Reply.NO_PHOTOS])
 
 
 @pytest.mark.parametrize(("pause", "sessions"), [(86400, 2), (86401, 1)])
 def test_a_day_later_nobody_means_that_session(pause: int, sessions: int) -> None:
-    made = folded(photo(0), message(pause, "done"), now=TTL + 1, may_expire=True)
+    made = built(photo(0), message(pause, "done"), now=TTL + 1, may_expire=True)
     assert len(made) == sessions
 
 
@@ -553,7 +551,7 @@ def test_done_may_be_too_late_for_a_session_before_all_these_messages(
     missed = None if before is None else at(before)
     assert (
         len(
-            fold(
+            sessions_of(
                 [message(TTL + 1, "done")],
                 KEYWORD,
                 now=at(0),
@@ -569,7 +567,10 @@ def test_done_may_be_too_late_for_a_session_before_all_these_messages(
 def test_done_after_another_end_than_silence_is_nothing(end: str) -> None:
     missed = at(-TTL - 1)
     history = [message(0, "sell"), message(1, end), message(2, "done")]
-    assert len(fold(history, KEYWORD, now=at(3), may_expire=False, missed=missed)) == 1
+    assert (
+        len(sessions_of(history, KEYWORD, now=at(3), may_expire=False, missed=missed))
+        == 1
+    )
 
 
 # --- staff --------------------------------------------------------------------------------
@@ -582,7 +583,7 @@ def test_done_after_another_end_than_silence_is_nothing(end: str) -> None:
 def test_staff_end_a_session_however_long_it_is_silent(
     verb: str, state: State, second: int
 ) -> None:
-    (session,) = folded(photo(0), decision(second, verb), now=second)
+    (session,) = built(photo(0), decision(second, verb), now=second)
     assert (session.state, session.ended_at, replies(session)) == (
         state,
         at(second),
@@ -592,7 +593,7 @@ def test_staff_end_a_session_however_long_it_is_silent(
 
 def test_a_decision_counts_at_its_time() -> None:
     assert states(
-        folded(photo(0), photo(7), decision(5, "close"), photo(3, received=9))
+        built(photo(0), photo(7), decision(5, "close"), photo(3, received=9))
     ) == [
         (State.SUBMITTED, 2),
         (State.COLLECTING, 1),
@@ -601,12 +602,12 @@ def test_a_decision_counts_at_its_time() -> None:
 
 def test_a_decision_comes_after_all_messages_of_its_second() -> None:
     words = [message(0, "hello") for _ in range(8)]
-    (session,) = folded(message(0, "sell"), *words, decision(0, "cancel"))
+    (session,) = built(message(0, "sell"), *words, decision(0, "cancel"))
     assert (session.state, len(session.messages)) == (State.CANCELLED, 9)
 
 
 def test_a_decision_about_nothing_is_nothing() -> None:
-    assert folded(decision(0, "close")) == []
+    assert built(decision(0, "close")) == []
 
 
 # --- late messages ------------------------------------------------------------------------
@@ -614,14 +615,14 @@ def test_a_decision_about_nothing_is_nothing() -> None:
 
 def test_a_late_message_joins_what_a_pause_had_parted() -> None:
     history = [photo(0), photo(5000)]
-    assert len(folded(*history)) == 2
-    assert states(folded(*history, message(2500, "wait", received=9000))) == [
+    assert len(built(*history)) == 2
+    assert states(built(*history, message(2500, "wait", received=9000))) == [
         (State.COLLECTING, 2)
     ]
 
 
 def test_a_late_cancel_parts_what_was_one() -> None:
-    assert states(folded(photo(0), photo(9), message(5, "cancel", received=20))) == [
+    assert states(built(photo(0), photo(9), message(5, "cancel", received=20))) == [
         (State.CANCELLED, 1),
         (State.COLLECTING, 1),
     ]
@@ -629,7 +630,7 @@ def test_a_late_cancel_parts_what_was_one() -> None:
 
 def test_a_late_photo_makes_an_empty_done_count() -> None:
     start, done = message(0, "sell"), message(5, "done")
-    (session,) = folded(start, done, photo(4, received=9))
+    (session,) = built(start, done, photo(4, received=9))
     assert (session.state, replies(session)) == (
         State.AWAITING_DETAILS,
         [Reply.START, Reply.ACK, Reply.QUESTION],
@@ -662,12 +663,11 @@ ANYTHING = st.builds(
 def test_any_order_of_arrival_makes_the_same_sessions(
     history: list[SessionMessage], rules: Rules, may_expire: bool, order: random.Random
 ) -> None:
-    expected = folded(*history, rules=rules, now=20_000, may_expire=may_expire)
+    expected = built(*history, rules=rules, now=20_000, may_expire=may_expire)
     for _ in range(100 if len(history) < 5 else 5):
         shuffled = order.sample(history, len(history))
         assert (
-            folded(*shuffled, rules=rules, now=20_000, may_expire=may_expire)
-            == expected
+            built(*shuffled, rules=rules, now=20_000, may_expire=may_expire) == expected
         )
 
 
@@ -682,10 +682,10 @@ def test_a_hundred_orders_of_an_outage_make_the_same_sessions() -> None:
         photo(9000),
         message(9001, "cancel"),
     ]
-    expected = folded(*history)
+    expected = built(*history)
     assert states(expected) == [(State.SUBMITTED, 30), (State.CANCELLED, 1)]
     for seed in range(100):
-        assert folded(*random.Random(seed).sample(history, len(history))) == expected
+        assert built(*random.Random(seed).sample(history, len(history))) == expected
 
 
 @settings(max_examples=150, deadline=None)
@@ -699,7 +699,7 @@ def test_only_the_last_session_is_ever_open(
     history: list[SessionMessage], known: int, rules: Rules, may_expire: bool
 ) -> None:
     for arrived in (history[:known], history):
-        made = folded(*arrived, rules=rules, now=20_000, may_expire=may_expire)
+        made = built(*arrived, rules=rules, now=20_000, may_expire=may_expire)
         assert not any(session.is_open for session in made[:-1])
         spoken = [id for session in made for id in session.messages]
         assert len(spoken) == len(set(spoken))

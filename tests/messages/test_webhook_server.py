@@ -1,4 +1,4 @@
-"""The door as the outside finds it: a real gunicorn, real sockets, and neighbours that are down."""
+"""The door as the outside finds it: a real gunicorn, real sockets, and others that are down."""
 
 from __future__ import annotations
 

@@ -101,10 +101,10 @@ DUTIES: dict[str, Callable[[], int]] = {
     "enqueue senders": lambda: outbox_queues.enqueue_senders(),
     QUEUE: lambda: media_jobs.enqueue_fetches(),
     "queue previews": lambda: media_jobs.enqueue_previews(),
-    "wake purge": lambda: (
+    "enqueue purge": lambda: (
         Media.objects.unpurged().exists() and media_jobs.enqueue_purge()
     ),
-    "wake public copies": lambda: (
+    "enqueue public copies": lambda: (
         public_copies.due().exists() and media_jobs.enqueue_public_copies()
     ),
 }
