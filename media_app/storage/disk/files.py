@@ -79,5 +79,14 @@ def sync(folder: Path) -> None:
         os.close(descriptor)
 
 
+def sorted_entries(folder: Path) -> list[tuple[str, os.DirEntry[str]]]:
+    """The entries by their names, in which a folder ends in "/": a bucket sorts by whole keys."""
+    with os.scandir(folder) as scan:
+        return sorted(
+            (entry.name + "/" * entry.is_dir(follow_symlinks=False), entry)
+            for entry in scan
+        )
+
+
 def modified(status: os.stat_result) -> datetime:
     return datetime.fromtimestamp(status.st_mtime, UTC)

@@ -44,6 +44,7 @@ from media_app.storage.disk.files import (
     make_folder,
     modified,
     open_in,
+    sorted_entries,
     sync,
 )
 from media_app.storage.disk.reads import DiskObject
@@ -229,12 +230,7 @@ class DiskStorage(Storage):
     def _walk(self, prefix: str) -> Iterator[StoredObject]:
         with disk_errors():
             try:
-                with os.scandir(self.root / prefix) as scan:
-                    # As a bucket sorts: by the whole key, where a folder's name goes on with "/".
-                    entries = sorted(
-                        (entry.name + "/" * entry.is_dir(follow_symlinks=False), entry)
-                        for entry in scan
-                    )
+                entries = sorted_entries(self.root / prefix)
             except ABSENT:
                 self._check_root()
                 return
