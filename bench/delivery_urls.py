@@ -4,22 +4,29 @@ best call.
 
 from __future__ import annotations
 
+from functools import cache
 from uuid import UUID
 
-from django.core.files.storage import storages
+from django.conf import settings
 from django.http import FileResponse, HttpRequest, StreamingHttpResponse
 from django.urls import path
+from storages.backends.s3 import S3Storage as DjangoS3Storage
 
 from media_app.access import authorize
 from media_app.storage import S3Storage, media_storage
 from mediahub.urls import urlpatterns as hub
 
 
+@cache
+def _django_storage() -> DjangoS3Storage:
+    return DjangoS3Storage(**settings.STORAGES["media"]["OPTIONS"])  # type: ignore[no-untyped-call]
+
+
 def by_storages(request: HttpRequest, media_id: UUID) -> FileResponse:
     """django-storages' file into Django's response."""
     media = authorize(request, media_id).media
     return FileResponse(
-        storages["media"].open(media.key), content_type=media.content_type
+        _django_storage().open(media.key), content_type=media.content_type
     )
 
 
