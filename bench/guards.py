@@ -66,14 +66,14 @@ GUARDS = (
         "tests/media/test_installation.py",
     ),
     Guard(
-        "a session that is not written yet hears what follows",
+        "a session that waits for its rebuild is marked again",
         "messages_app/rebuild_marks.py",
         "until[conversation_of(row)] = FOR_EVER",
         "pass",
         "tests/messages/test_conversations.py",
     ),
     Guard(
-        "an ended session hears what was on its way",
+        "an ended session is marked by photos on their way",
         "messages_app/rebuild_marks.py",
         "max(last_at, ended_at or last_at) + LATE_PHOTO_GRACE",
         "last_at",
@@ -411,7 +411,7 @@ GUARDS = (
         "tests/messages/test_drain_lease.py",
     ),
     Guard(
-        "a troublesome delivery is taken alone",
+        "a delivery that failed is read alone",
         "messages_app/delivery_batches.py",
         "alone = len(batch) == 1 and batch[0].attempts >= ALONE_FROM",
         "alone = False",
@@ -706,7 +706,7 @@ GUARDS = (
         "tests/faults/test_conversation_deaths.py",
     ),
     Guard(
-        "nobody is answered after a day",
+        "no reply is sent after the reply window",
         "messages_app/outbox.py",
         "if not reply_windows.is_open(item.session, now):",
         "if False:",

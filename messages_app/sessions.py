@@ -143,7 +143,7 @@ def _begin(
     earlier = []
     if is_start:
         earlier = [photo for photo in unassigned if is_same_moment(photo, message)]
-    session = Session((*earlier, message)[0])
+    session = Session(next(iter(earlier), message))
     sessions.append(session)
     if is_start and not message.photos:
         session.add_reply(Reply.START, message)

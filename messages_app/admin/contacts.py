@@ -124,8 +124,8 @@ class ContactAdmin(MachineOwnedAdmin):
             return format_html(
                 '<span class="strong"><bdi>{}</bdi></span>{}', contact.name, held
             )
-        addresses = [sender_name(owner.owner) for owner in contact.owners.all()]
-        return format_html("{}{}", (*addresses, contact.id)[0], held)
+        addresses = (sender_name(owner.owner) for owner in contact.owners.all())
+        return format_html("{}{}", next(addresses, str(contact.id)), held)
 
     @admin.display(description="Numbers and hidden ids")
     def addresses(self, contact: Contact) -> str:
