@@ -82,9 +82,10 @@ some still can't be read in full.
 
     def handle(self, *args: Any, **options: Any) -> None:
         chosen = _chosen(options).order_by("received_at", "id")
-        ids = list(chosen.values_list("id", flat=True))
         if options["field"]:
             ids = _with_field(chosen, options["field"])
+        else:
+            ids = list(chosen.values_list("id", flat=True))
         states: Counter[str] = Counter()
         quarantined = 0
         for start in range(0, len(ids), CHUNK):
@@ -121,10 +122,9 @@ some still can't be read in full.
 
 def _chosen(options: dict[str, Any]) -> DeliveryQuerySet:
     """The requested deliveries. Raises CommandError for an id that is not one delivery's."""
-    any_state = options["ids"] or options["field"]
-    states: Sequence[str] = options["state"] or (
-        () if any_state else ("failed", "partial")
-    )
+    states: Sequence[str] = options["state"] or ()
+    if not states and not options["ids"] and not options["field"]:
+        states = ("failed", "partial")
     chosen = Delivery.objects.all()
     if options["ids"]:
         chosen = chosen.filter(
