@@ -74,6 +74,7 @@ def decide(
     announced_at: datetime,
     expires_at: datetime | None,
     give_up_at: datetime,
+    announces_early: bool,
     now: datetime,
     jitter: float,
 ) -> Retry | PauseAccount | End:
@@ -81,8 +82,9 @@ def decide(
 
     ``attempts`` counts this one and all before it, whatever they failed with; ``repeated`` tells
     whether the one before failed in the same way. ``expires_at`` is when the provider deletes the
-    file (None: never), ``give_up_at`` somewhat later. All times are the database's, ``now``
-    included. ``jitter`` in [0, 1) spreads the pauses.
+    file (None: never), ``give_up_at`` somewhat later. ``announces_early``: the source may announce
+    a file before it has it. All times are the database's, ``now`` included. ``jitter`` in [0, 1)
+    spreads the pauses.
 
     Whatever may pass by itself is tried again until after the provider's expiry, never only before
     it.
@@ -107,7 +109,7 @@ def decide(
     if isinstance(error, WrongBytesError) and often_enough:
         return End.REJECTED
     if isinstance(error, GoneError):
-        if expires_at is None and age < EARLY_ANNOUNCEMENT:
+        if announces_early and age < EARLY_ANNOUNCEMENT:
             return Retry(EARLY_ANNOUNCEMENT_PAUSE)
         if often_enough and expires_at is not None and now > expires_at:
             return End.EXPIRED

@@ -186,6 +186,7 @@ def _fail(lease: Lease, error: SourceError | StorageError) -> None:
         announced_at=media.announced_at,
         expires_at=media.expires_at,
         give_up_at=media.give_up_at,
+        announces_early=source(media.source).announces_early,
         now=database_now(),
         jitter=random.random(),  # noqa: S311
     )

@@ -82,6 +82,8 @@ class Source(Protocol):
     #: The name that rows carry: part of each file's identity, never to be changed.
     name: str
     wording: Wording
+    #: Whether it may announce a file some seconds before it has it.
+    announces_early: bool
 
     @property
     def lifetime(self) -> timedelta | None:

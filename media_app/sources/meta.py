@@ -63,6 +63,7 @@ class MetaSource:
         credentials="the access token",
         setting="META_ACCESS_TOKEN",
     )
+    announces_early = False
 
     @property
     def lifetime(self) -> timedelta | None:

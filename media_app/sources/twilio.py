@@ -38,6 +38,7 @@ class TwilioSource:
         name="Twilio",
         setting="TWILIO_AUTH_TOKEN (or TWILIO_API_KEY and TWILIO_API_SECRET)",
     )
+    announces_early = True
     # Twilio keeps media until they are deleted there.
     lifetime: timedelta | None = None
 

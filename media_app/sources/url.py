@@ -24,6 +24,7 @@ class UrlSource:
 
     name = "url"
     wording = Wording(name="url")
+    announces_early = True
     lifetime: timedelta | None = None
 
     @contextmanager

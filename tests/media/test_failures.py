@@ -27,6 +27,7 @@ def ended(error: SourceError) -> retry.Retry | retry.PauseAccount | retry.End:
         announced_at=NOW - timedelta(days=60),
         expires_at=NOW - timedelta(days=30),
         give_up_at=NOW - timedelta(days=29),
+        announces_early=False,
         now=NOW,
         jitter=0.5,
     )

@@ -54,6 +54,7 @@ def follows(
         announced_at=ANNOUNCED,
         expires_at=expires_at,
         give_up_at=retry.give_up_at(ANNOUNCED, expires_at),
+        announces_early=expires_at is None,
         now=ANNOUNCED + after,
         **{**said, **words},
     )
