@@ -11,6 +11,8 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
+from media_app.sources import SOURCES
+
 _MAKE_KEY = (
     "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"
 )
@@ -56,8 +58,11 @@ def check_addresses(
     endpoint = names.get(settings.MEDIA_STORAGE_BACKEND, "AWS_S3_ENDPOINT_URL")
     addresses = {
         endpoint: options.get("endpoint_url") or "",
-        "META_GRAPH_URL": settings.META_GRAPH_URL,
-        "TWILIO_API_URL": settings.TWILIO_API_URL,
+        **{
+            each.api_setting: getattr(settings, each.api_setting)
+            for each in SOURCES.values()
+            if each.api_setting
+        },
     }
     messages: list[CheckMessage] = []
     for name, url in addresses.items():

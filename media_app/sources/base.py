@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol, Self
 
+from django.core.checks import CheckMessage
+
 from media_app.sources.deadline import Deadline
 from media_app.sources.http import Response
 
@@ -84,6 +86,11 @@ class Source(Protocol):
     wording: Wording
     #: Whether it may announce a file some seconds before it has it.
     announces_early: bool
+    #: The setting with the address of its API, or "".
+    api_setting: str
+
+    def check_credentials(self) -> list[CheckMessage]:
+        """What is wrong with its credentials, for Django's system check."""
 
     @property
     def lifetime(self) -> timedelta | None:

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from django.conf import settings
+from django.core.checks import CheckMessage, Warning
 
 from media_app.digests import digest_hex
 from media_app.sources.base import OpenedFile, Origin, Wording
@@ -64,6 +65,16 @@ class MetaSource:
         setting="META_ACCESS_TOKEN",
     )
     announces_early = False
+    api_setting = "META_GRAPH_URL"
+
+    def check_credentials(self) -> list[CheckMessage]:
+        if not settings.META_APP_SECRET or settings.META_ACCESS_TOKEN:
+            return []
+        text = (
+            "META_APP_SECRET is set, META_ACCESS_TOKEN is not: messages come in, their "
+            "files can't be fetched."
+        )
+        return [Warning(text, id="media_app.W001")]
 
     @property
     def lifetime(self) -> timedelta | None:

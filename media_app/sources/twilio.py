@@ -12,6 +12,7 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.core.checks import CheckMessage, Warning
 
 from media_app.sources.base import OpenedFile, Origin, Wording
 from media_app.sources.deadline import Deadline
@@ -39,6 +40,20 @@ class TwilioSource:
         setting="TWILIO_AUTH_TOKEN (or TWILIO_API_KEY and TWILIO_API_SECRET)",
     )
     announces_early = True
+    api_setting = "TWILIO_API_URL"
+
+    def check_credentials(self) -> list[CheckMessage]:
+        account = settings.TWILIO_ACCOUNT_SID
+        token = settings.TWILIO_AUTH_TOKEN
+        has_login = account and (token or settings.TWILIO_API_SECRET)
+        if has_login or not (account or token):
+            return []
+        text = (
+            "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN belong together; one of them is "
+            "missing."
+        )
+        return [Warning(text, id="media_app.W002")]
+
     # Twilio keeps media until they are deleted there.
     lifetime: timedelta | None = None
 

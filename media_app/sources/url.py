@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from django.conf import settings
+from django.core.checks import CheckMessage
 
 from media_app.sources.base import OpenedFile, Origin, Wording
 from media_app.sources.deadline import Deadline
@@ -25,6 +26,11 @@ class UrlSource:
     name = "url"
     wording = Wording(name="url")
     announces_early = True
+    api_setting = ""
+
+    def check_credentials(self) -> list[CheckMessage]:
+        return []
+
     lifetime: timedelta | None = None
 
     @contextmanager
