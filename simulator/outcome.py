@@ -75,10 +75,11 @@ def wait_until_settled(
     ledger: Ledger,
     *,
     timeout: float,
+    restarts: bool = False,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> bool:
     """Until every message is there and every file ended, well or not; False after
-    ``timeout`` seconds.
+    ``timeout`` seconds, which with ``restarts`` begin again at each progress.
 
     A database that is away for a moment is waited for.
     """
@@ -87,6 +88,7 @@ def wait_until_settled(
     messages = {message_id(message) for message in ledger.messages}
     files = {file_id(file) for file in ledger.files}
     while True:
+        waiting = len(messages) + len(files)
         try:
             messages -= existing_messages(messages)
             files -= settled_files(files)
@@ -95,6 +97,8 @@ def wait_until_settled(
         on_progress(total - len(messages) - len(files), total)
         if not messages and not files:
             return True
+        if restarts and len(messages) + len(files) < waiting:
+            deadline = time.monotonic() + timeout
         if time.monotonic() > deadline:
             return False
         time.sleep(_POLL_SECONDS)
