@@ -21,7 +21,7 @@ from simulator.shop import Shop
 from simulator.vendor_state import Send
 
 if TYPE_CHECKING:
-    from bench.drill import Conversation
+    from bench.drill_conversations import Conversation
 
 T = TypeVar("T")
 Kind, State = OutboxItem.Kind, OutboxItem.State
