@@ -70,14 +70,14 @@ GUARDS = (
         "messages_app/rebuild_marks.py",
         "until[conversation_of(row)] = FOR_EVER",
         "pass",
-        "tests/messages/test_conversations.py",
+        "tests/messages/conversations/test_rebuilds.py",
     ),
     Guard(
         "an ended session is marked by photos on their way",
         "messages_app/rebuild_marks.py",
         "max(last_at, ended_at or last_at) + LATE_PHOTO_GRACE",
         "last_at",
-        "tests/messages/test_conversations.py",
+        "tests/messages/conversations/test_rebuilds.py",
     ),
     Guard(
         "a group is no part of a private session",
@@ -668,7 +668,7 @@ GUARDS = (
         "messages_app/session_rows.py",
         "                _void(other)\n",
         "                pass\n",
-        "tests/messages/test_conversations.py",
+        "tests/messages/conversations/test_open_session.py",
     ),
     Guard(
         "a reply goes when nothing older is unread",
@@ -731,14 +731,14 @@ GUARDS = (
         "messages_app/session_rows.py",
         "~Exists(elsewhere), ",
         "",
-        "tests/messages/test_conversations.py",
+        "tests/messages/conversations/test_decisions.py",
     ),
     Guard(
         "a hold keeps files",
         "messages_app/session_rows.py",
         "if Contact.objects.get(id=row.contact_id).is_held:",
         "if False:",
-        "tests/messages/test_conversations.py",
+        "tests/messages/conversations/test_decisions.py",
     ),
     Guard(
         "silence is silence by our clock, too",

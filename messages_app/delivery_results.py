@@ -8,16 +8,8 @@ from dataclasses import asdict
 from uuid import UUID
 
 from media_app.identity import computed_id
-from messages_app.models import (
-    Delivery,
-    DeliveryNotice,
-    QuarantinedItem,
-)
-from messages_app.providers.events import (
-    Event,
-    Noticed,
-    Unreadable,
-)
+from messages_app.models import Delivery, DeliveryNotice, QuarantinedItem
+from messages_app.providers.events import Event, Noticed, Unreadable
 
 # So many different notices of one delivery are saved.
 MAX_NOTICES = 50

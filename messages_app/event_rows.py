@@ -15,12 +15,7 @@ from media_app.identity import UNKNOWN_OWNER, WHATSAPP, computed_id, scheme_of
 from media_app.inserts import insert_once
 from messages_app import outbox_results, rebuild_marks, versions
 from messages_app.contacts import SenderObservation, resolve
-from messages_app.models import (
-    Attachment,
-    Delivery,
-    Message,
-    MessageStatus,
-)
+from messages_app.models import Attachment, Delivery, Message, MessageStatus
 from messages_app.providers import RawDelivery, provider_of
 from messages_app.providers.events import (
     ContactNamed,

@@ -33,11 +33,7 @@ from messages_app.providers.base import OutgoingMessage
 from messages_app.providers.sending import NotSentError, RefusedError, SendError
 from messages_app.session_replies import recheck
 from messages_app.summaries import summarize, with_links
-from messages_app.timing import (
-    OUTAGE_PAUSE,
-    PREPARE_PAUSE,
-    SEND_RUN_SECONDS,
-)
+from messages_app.timing import OUTAGE_PAUSE, PREPARE_PAUSE, SEND_RUN_SECONDS
 
 log = logging.getLogger(__name__)
 

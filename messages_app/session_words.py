@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from messages_app.session_state import (
-    Rules,
-    SessionMessage,
-    Word,
-)
+from messages_app.session_state import Rules, SessionMessage, Word
 
 
 def word_of(message: SessionMessage, rules: Rules) -> Word | None:

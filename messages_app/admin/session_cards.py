@@ -13,15 +13,9 @@ from unfold.views import ChangeList
 from media_app.admin.badges import Tone, badge
 from media_app.admin.machine_owned import change_url
 from media_app.admin.tiles import Tile, tile
-from messages_app import (
-    replies,
-)
+from messages_app import replies
 from messages_app.models import PhotoSession
-from messages_app.summaries import (
-    PhotoCounts,
-    counts_of,
-    sent_in,
-)
+from messages_app.summaries import PhotoCounts, counts_of, sent_in
 
 State = PhotoSession.State
 

@@ -6,11 +6,7 @@ from django.conf import settings
 from django.urls import reverse
 
 from messages_app.models import PhotoSession
-from messages_app.summaries import (
-    as_text,
-    summarize,
-    with_links,
-)
+from messages_app.summaries import as_text, summarize, with_links
 
 
 def summary_text(session: PhotoSession, *, may_give_links: bool) -> str:

@@ -17,11 +17,7 @@ from media_app.admin.machine_owned import MachineOwnedAdmin, change_url
 from media_app.admin.tiles import Tile, sender_name
 from media_app.admin.times import moment_of
 from media_app.models import Media
-from messages_app import (
-    outbox_queues,
-    outbox_results,
-    rebuilds,
-)
+from messages_app import outbox_queues, outbox_results, rebuilds
 from messages_app.admin.cells import contact_link, counted, tell
 from messages_app.admin.filters import ContactFilter
 from messages_app.admin.replies import (

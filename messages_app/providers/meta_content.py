@@ -6,9 +6,7 @@ import re
 from dataclasses import dataclass
 
 from media_app.digests import digest_hex
-from messages_app.providers.events import (
-    AttachedMedia,
-)
+from messages_app.providers.events import AttachedMedia
 from messages_app.providers.meta_json import (
     Json,
     joined,

@@ -10,17 +10,10 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from media_app.identity import OLDEST_BELIEVED, owner_of
-from messages_app.providers.events import (
-    Origin,
-)
+from messages_app.providers.events import Origin
 from messages_app.providers.meta_json import Json, object_in, objects_in
 from messages_app.providers.owners import is_number, owners_among
-from messages_app.providers.text import (
-    NAME_LIMIT,
-    TYPE_LIMIT,
-    sanitize,
-    sanitize_id,
-)
+from messages_app.providers.text import NAME_LIMIT, TYPE_LIMIT, sanitize, sanitize_id
 
 # The history goes back 180 days from when the number was connected; Meta delivers it for up to
 # seven days.

@@ -7,11 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from media_app.identity import OLDEST_BELIEVED, occurred_at
-from messages_app.providers.text import (
-    TEXT_LIMIT,
-    TYPE_LIMIT,
-    sanitize,
-)
+from messages_app.providers.text import TEXT_LIMIT, TYPE_LIMIT, sanitize
 
 Json = Mapping[str, Any]
 

@@ -6,10 +6,7 @@ https://developers.facebook.com/documentation/business-messaging/whatsapp/webhoo
 
 from __future__ import annotations
 
-from messages_app.providers.events import (
-    MessageReceived,
-    OwnersLinked,
-)
+from messages_app.providers.events import MessageReceived, OwnersLinked
 from messages_app.providers.meta_content import (
     MEDIA_TYPES,
     content_of,
@@ -30,12 +27,7 @@ from messages_app.providers.meta_json import (
     object_in,
 )
 from messages_app.providers.owners import owners_among
-from messages_app.providers.text import (
-    KIND_LIMIT,
-    sanitize,
-    sanitize_id,
-    sanitize_json,
-)
+from messages_app.providers.text import KIND_LIMIT, sanitize, sanitize_id, sanitize_json
 
 KINDS = {"voice": "audio"}
 # The system messages whose ids all belong to the one who sent them. The words of a

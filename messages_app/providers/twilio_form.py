@@ -7,9 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
-from messages_app.providers.text import (
-    sanitize,
-)
+from messages_app.providers.text import sanitize
 
 # Twilio sends some forty fields. Splitting millions of them would cost a gigabyte before the
 # signature is known.

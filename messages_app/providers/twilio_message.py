@@ -9,9 +9,7 @@ import re
 from collections.abc import Iterator
 
 from media_app.identity import SCHEMES, SMS, WHATSAPP, scheme_of
-from messages_app.providers.base import (
-    RawDelivery,
-)
+from messages_app.providers.base import RawDelivery
 from messages_app.providers.events import (
     AttachedMedia,
     Event,

@@ -9,18 +9,9 @@ from collections.abc import Iterator
 
 from messages_app.providers import twilio_sending
 from messages_app.providers.base import RawDelivery
-from messages_app.providers.events import (
-    Event,
-    StatusChanged,
-    Unreadable,
-)
+from messages_app.providers.events import Event, StatusChanged, Unreadable
 from messages_app.providers.owners import owners_among
-from messages_app.providers.text import (
-    KIND_LIMIT,
-    TEXT_LIMIT,
-    sanitize,
-    sanitize_id,
-)
+from messages_app.providers.text import KIND_LIMIT, TEXT_LIMIT, sanitize, sanitize_id
 from messages_app.providers.twilio_form import (
     MAX_FIELDS,
     Form,

@@ -14,11 +14,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from messages_app.providers.base import (
-    Cause,
-    IncomingRequest,
-    Refusal,
-)
+from messages_app.providers.base import Cause, IncomingRequest, Refusal
 from messages_app.providers.twilio_form import first_in_query, form_fields
 
 _SIGNATURE = re.compile("[A-Za-z0-9+/]{27}(?:[A-Za-z0-9+/]{16})?=")

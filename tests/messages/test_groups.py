@@ -16,8 +16,8 @@ from messages_app.contacts import own_id
 from messages_app.conversations import Conversation
 from messages_app.models import Message, OutboxItem, PhotoSession, SessionRebuild
 from messages_app.session_rows import rebuild_sessions
+from tests.messages.conversations.chat import picture, text
 from tests.messages.mail import ADA, SENT, Json, arrive, image, meta
-from tests.messages.test_conversations import picture, text
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
