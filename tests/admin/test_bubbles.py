@@ -152,7 +152,7 @@ def test_a_reply_quotes_what_it_is_about(viewer: Client, said: Message) -> None:
     assert f"{MESSAGES}{said.id}/change/" in html
 
 
-def test_what_a_message_says_beside_its_text_is_in_words(viewer: Client) -> None:
+def test_a_message_shows_its_other_content_as_lines(viewer: Client) -> None:
     answers = '{"city": "<script>alert(1)</script>"}'
     raw = {
         "interactive": {
@@ -252,7 +252,7 @@ def test_nobody_reads_a_reply_to_another_contact(viewer: Client) -> None:
     assert "Thank you, Tom." not in page_of(viewer, reaction)
 
 
-def test_without_words_the_kind_and_the_lines_tell(viewer: Client) -> None:
+def test_a_message_without_text_shows_its_kind_and_lines(viewer: Client) -> None:
     message = make_message(
         make_contact(), kind="poll", raw={"poll": {"question": "Tea?"}}
     )

@@ -145,7 +145,7 @@ def test_a_session_says_that_its_contact_never_answered(viewer: Client) -> None:
     assert "did not answer the question" in html(viewer, change_url(session))
 
 
-def test_a_session_shows_each_reply_with_words_fate_reason_and_its_page(
+def test_a_session_shows_each_reply_with_its_text_state_and_reason(
     viewer: Client,
 ) -> None:
     session = make_session(make_contact())

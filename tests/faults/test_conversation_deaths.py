@@ -151,7 +151,7 @@ def test_a_sender_dies_at_each_of_the_replies(
 
 
 @pytest.mark.parametrize("point", ["outbox_after_claim", "outbox_after_send"])
-def test_one_whose_fate_is_unknown_goes_again_when_staff_say_so(
+def test_staff_send_a_reply_of_unknown_result_again(
     shop: Shop, said: Callable[[], list[str]], point: str
 ) -> None:
     arrive(*conversation())

@@ -47,7 +47,7 @@ def test_one_that_may_be_sent_passes_many_that_are_blocked(kind: str) -> None:
 
 
 @pytest.mark.parametrize("state", [State.QUEUED, State.SENDING])
-def test_an_earlier_reply_blocks_until_its_fate_is_known(state: str) -> None:
+def test_an_earlier_reply_blocks_until_its_result_is_known(state: str) -> None:
     first = make_reply(open_session(), Kind.START, state, not_before=Now() + LATER)
     reply(first.session)
     assert outbox.send_due() == 0

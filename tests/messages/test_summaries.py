@@ -235,7 +235,7 @@ def test_the_data_say_who_what_and_when() -> None:
     assert data["submitted_at"] == (row.started_at + timedelta(seconds=3)).isoformat()
 
 
-def test_photos_are_counted_by_their_fate() -> None:
+def test_photos_are_counted_by_their_state() -> None:
     row = session(6)
     stored, lost, large, gone, deleted, _ = files()
     store(stored, b"one")

@@ -264,7 +264,7 @@ def test_other_methods_are_answered_405(path: str, allowed: str, method: str) ->
         assert (answer.status_code, answer["Allow"]) == (405, allowed)
 
 
-def test_twilio_hears_twiml_that_says_nothing_and_meta_hears_nothing() -> None:
+def test_twilio_is_answered_with_empty_twiml_and_meta_with_nothing() -> None:
     for endpoint in ("twilio", "twilio-status"):
         answer = post(SIGNED[endpoint])
         assert answer["Content-Type"] == "text/xml"

@@ -427,7 +427,7 @@ def test_every_file_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("label", CASES)
-def test_a_delivery_says(label: str) -> None:
+def test_a_delivery_contains(label: str) -> None:
     assert bare(read(body("meta", label), "meta")) == CASES[label]
 
 

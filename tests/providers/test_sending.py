@@ -1,6 +1,4 @@
-"""Providers send: to the simulated vendors, which refuse what the real ones do, and to vendors at
-their worst.
-"""
+"""Sending: to simulated providers, which refuse what the real ones do, and to hostile ones."""
 
 from __future__ import annotations
 
@@ -255,7 +253,7 @@ def test_twilio_answers_on_the_customer_s_channel(
     assert sent["Body"] == "Add it?\n\nAnswer Yes, add or No, skip."
 
 
-def test_twilio_offers_in_words_what_it_can_not_offer_as_buttons(
+def test_twilio_gets_buttons_as_text(
     provider: SimulatedProvider,
 ) -> None:
     TWILIO.send(text="Add it?", buttons=YES_OR_NO)
@@ -587,7 +585,7 @@ def test_twilio_s_api_key_goes_with_its_own_secrets_only(settings: Settings) -> 
     ] == expected
 
 
-# --- vendors at their worst ----------------------------------------------------------
+# --- providers at their worst ----------------------------------------------------------
 
 
 UNREADABLE = {
@@ -711,7 +709,7 @@ def tls(certificate: Path) -> ssl.SSLContext:
     return context
 
 
-def test_a_vendor_without_a_good_certificate_is_told_nothing(
+def test_nothing_is_sent_to_a_provider_without_a_valid_certificate(
     settings: Settings, tls: ssl.SSLContext
 ) -> None:
     with (
@@ -747,7 +745,7 @@ def test_the_environment_s_proxy_is_not_asked(
     assert not proxy.requests
 
 
-def test_what_goes_out_is_what_the_vendor_reads(settings: Settings) -> None:
+def test_the_provider_reads_what_was_sent(settings: Settings) -> None:
     with (
         META.answering(settings, META.taken) as meta,
         TWILIO.answering(settings, TWILIO.taken) as twilio,

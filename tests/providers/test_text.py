@@ -33,11 +33,11 @@ from messages_app.providers.text import (
         ({"a": "b"}, ""),
     ],
 )
-def test_words_are_mended(value: object, kept: str) -> None:
+def test_text_is_sanitized(value: object, kept: str) -> None:
     assert sanitize(value, 100) == kept
 
 
-def test_words_are_cut_to_their_limit() -> None:
+def test_text_is_cut_to_its_limit() -> None:
     assert sanitize("harbour", 4) == "harb"
     assert sanitize(123456, 4) == "1234"
 
@@ -58,7 +58,7 @@ def test_a_link_is_kept_whole_or_not_at_all() -> None:
     assert sanitize_link("h" * 4_001) == ""
 
 
-def test_json_is_mended_all_the_way_down() -> None:
+def test_json_is_sanitized_at_every_depth() -> None:
     value = {"a\x00": ["\ud800", 1e999, {"b": -1e999}], "c": [None, True, 7, 1.5, "ok"]}
     mended = {
         "a\ufffd": ["\ufffd", "inf", {"b": "-inf"}],
@@ -85,9 +85,7 @@ def test_json_is_kept_to_a_depth_that_databases_bear() -> None:
         (("", "", "", ""), ""),
     ],
 )
-def test_a_place_is_said_in_one_line(
-    parts: tuple[str, str, str, str], words: str
-) -> None:
+def test_a_place_is_one_line(parts: tuple[str, str, str, str], words: str) -> None:
     assert place(*parts) == words
 
 

@@ -173,12 +173,12 @@ def test_every_file_is_in_a_table() -> None:
 
 
 @pytest.mark.parametrize("label", MESSAGES)
-def test_a_form_of_a_message_says(label: str) -> None:
+def test_a_form_of_a_message_contains(label: str) -> None:
     assert bare(read(body("twilio", label), "twilio")) == MESSAGES[label]
 
 
 @pytest.mark.parametrize("label", STATUSES)
-def test_a_form_of_a_status_says(label: str) -> None:
+def test_a_form_of_a_status_contains(label: str) -> None:
     assert bare(read(body("twilio", label), "twilio-status")) == STATUSES[label]
 
 

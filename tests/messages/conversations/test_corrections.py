@@ -210,7 +210,7 @@ def test_nothing_is_passed_on_of_what_an_older_word_has_cancelled(shop: Shop) ->
     )
 
 
-def test_the_business_hears_that_what_it_has_was_cancelled(shop: Shop) -> None:
+def test_the_business_gets_the_later_cancellation(shop: Shop) -> None:
     receive(picture(0), text(5, "done"), text(9, "none"))
     outbox.send_due()
     receive(text(4, "cancel"))

@@ -80,7 +80,7 @@ def test_a_session_that_is_over_is_rebuilt_by_what_was_on_its_way(
     assert (noted(picture(on_its_way)), noted(text(HOUR, "Thank you"))) == (1, 0)
 
 
-def test_a_session_that_waits_to_be_rebuilt_hears_what_follows(
+def test_a_session_that_waits_for_its_rebuild_is_marked_again(
     settings: Settings,
 ) -> None:
     settings.SESSION_START = "keyword"
