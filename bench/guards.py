@@ -20,7 +20,7 @@ from pathlib import Path
 from mediahub.env import BASE_DIR
 
 # A test that waits for what never comes has missed the guard as well.
-PATIENCE = 150
+TIMEOUT_SECONDS = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -893,7 +893,7 @@ def _remove(tree: Path, guard: Guard) -> str | None:
             env={**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=TIMEOUT_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
@@ -247,23 +246,6 @@ def test_a_message_of_somebody_else_is_found(stored: Ledger) -> None:
 def test_two_senders_in_one_contact_show_in_the_count(stored: Ledger) -> None:
     ContactOwner.objects.update(contact=Contact.objects.all()[0])
     assert examine(stored).contacts == 1
-
-
-def test_what_was_delivered_many_times_is_there_once(
-    provider: SimulatedProvider,
-) -> None:
-    requests, ledger = burst(provider, duplicates=4)
-    before = Counter(provider.downloads)
-    receive(requests)
-    fetch()
-    receive(requests)
-    fetch()
-    outcome = examine(ledger)
-    assert (outcome.problems, outcome.verified, outcome.doubled) == ((), 10, 0)
-    assert {
-        provider.downloads[file.media_id] - before[file.media_id]
-        for file in ledger.files
-    } == {1}
 
 
 def test_other_files_of_the_same_senders_do_not_matter(

@@ -44,28 +44,6 @@ def resolve(
 # --- Meta ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [Kind.PHOTO, Kind.DOCUMENT])
-def test_a_media_id_leads_to_a_link_and_the_link_to_the_file(
-    provider: SimulatedProvider, http: requests.Session, kind: Kind
-) -> None:
-    media_id = provider.media_id_for(kind, 7)
-    answer = resolve(http, provider, media_id).json()
-    file = http.get(answer["url"], headers=BEARER)
-    assert file.content == content(kind, 7).body
-    assert (
-        file.headers["Content-Type"]
-        == answer["mime_type"]
-        == content(kind, 7).content_type
-    )
-    assert (answer["id"], answer["sha256"]) == (media_id, content(kind, 7).sha256)
-    assert (
-        file.headers["Content-Length"]
-        == str(answer["file_size"])
-        == str(content(kind, 7).size)
-    )
-    assert provider.downloads == {media_id: 1}
-
-
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer other"}])
 def test_the_graph_api_wants_the_token(
     provider: SimulatedProvider, http: requests.Session, headers: dict[str, str]
@@ -107,22 +85,6 @@ def test_an_id_can_be_gone_before_its_time(
     media_id = provider.media_id_for(Kind.PHOTO, 7)
     provider.expired.add(media_id)
     assert resolve(http, provider, media_id).json()["error"]["error_subcode"] == 33
-
-
-def test_meta_accepts_a_message_and_remembers_it(
-    provider: SimulatedProvider, http: requests.Session
-) -> None:
-    body = {
-        "messaging_product": "whatsapp",
-        "to": "14335550001",
-        "type": "text",
-        "text": {"body": "Hello"},
-    }
-    url = f"{provider.api_url}/v25.0/{ACCOUNTS.meta_phone_number_id}/messages"
-    answer = http.post(url, json=body, headers=BEARER).json()
-    (send,) = provider.sends
-    assert answer["messages"] == [{"id": send.provider_message_id}]
-    assert (send.provider, send.to, send.body) == ("meta", "14335550001", body)
 
 
 BUTTON = {"type": "reply", "reply": {"id": "a", "title": "Add"}}
@@ -176,40 +138,7 @@ def test_meta_refuses_a_message_that_it_would_not_send(
     assert not provider.sends
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{}, {"to": None, "recipient": "US.4815162342"}, interactive("x" * 1_024)],
-)
-def test_meta_takes_a_message_as_its_pages_describe_it(
-    provider: SimulatedProvider, http: requests.Session, changes: dict[str, object]
-) -> None:
-    text = {"body": "x" * 4_096}
-    body = {
-        "messaging_product": "whatsapp",
-        "to": "14335550001",
-        "type": "text",
-        "text": text,
-        **changes,
-    }
-    url = f"{provider.api_url}/v25.0/{ACCOUNTS.meta_phone_number_id}/messages"
-    assert http.post(url, json=body, headers=BEARER).status_code == 200
-    assert len(provider.sends) == 1
-
-
 # --- Twilio -------------------------------------------------------------------
-
-
-def test_a_twilio_url_redirects_to_the_file_on_another_host(
-    provider: SimulatedProvider, http: requests.Session
-) -> None:
-    media_id = provider.media_id_for(Kind.VOICE, 7, "twilio")
-    answer = http.get(
-        provider.twilio_media_url(media_id), auth=PASSWORD, allow_redirects=False
-    )
-    assert answer.status_code == 307
-    assert answer.headers["Location"].startswith(provider.cdn_url)
-    assert http.get(answer.headers["Location"]).content == content(Kind.VOICE, 7).body
-    assert provider.downloads == {media_id: 1}
 
 
 def test_twilio_takes_an_api_key_with_its_own_secret_only(
@@ -257,25 +186,6 @@ def test_twilio_knows_no_foreign_account(
     assert http.get(foreign, auth=PASSWORD).status_code == 404
 
 
-def test_twilio_accepts_a_message_and_remembers_it(
-    provider: SimulatedProvider, http: requests.Session
-) -> None:
-    form = {
-        "To": "whatsapp:+14335550001",
-        "From": "whatsapp:+14155238886",
-        "Body": "Hello",
-    }
-    url = f"{provider.api_url}/2010-04-01/Accounts/{ACCOUNTS.twilio_account_sid}/Messages.json"
-    answer = http.post(url, data=form, auth=PASSWORD)
-    (send,) = provider.sends
-    assert (answer.status_code, answer.json()["sid"]) == (201, send.provider_message_id)
-    assert (send.provider, send.to, send.body) == (
-        "twilio",
-        "whatsapp:+14335550001",
-        form,
-    )
-
-
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
@@ -307,26 +217,6 @@ def test_twilio_refuses_a_message_that_it_would_not_send(
 
 
 # --- drills -------------------------------------------------------------------
-
-
-def test_a_provider_that_is_down_answers_503_on_both_hosts(
-    provider: SimulatedProvider, http: requests.Session
-) -> None:
-    media_id = provider.media_id_for(Kind.PHOTO, 7)
-    provider.down = True
-    assert resolve(http, provider, media_id).status_code == 503
-    assert http.get(provider.meta_link(media_id), headers=BEARER).status_code == 503
-
-
-def test_a_provider_can_refuse_all_credentials(
-    provider: SimulatedProvider, http: requests.Session
-) -> None:
-    provider.unauthorised = True
-    assert (
-        resolve(http, provider, provider.media_id_for(Kind.PHOTO, 7)).status_code == 401
-    )
-    url = provider.twilio_media_url(provider.media_id_for(Kind.VOICE, 7, "twilio"))
-    assert http.get(url, auth=PASSWORD).status_code == 401
 
 
 def test_a_provider_that_is_busy_says_until_when(
@@ -368,71 +258,47 @@ def test_a_stopped_provider_drops_connections_that_are_open(
     assert resolve(http, provider, media_id).status_code == 200
 
 
-def test_a_killed_process_still_knows_all_ids_and_links_afterwards(
-    tmp_path: Path, http: requests.Session
-) -> None:
-    planned = SimulatedProvider(accounts=ACCOUNTS)
-    process = provider_process(
-        planned.port, planned.cdn_port, tmp_path / "provider.log"
-    )
-    process.start()
-    try:
-        answer = resolve(http, planned, planned.media_id_for(Kind.PHOTO, 7)).json()
-        process.restart()
-        assert (
-            http.get(answer["url"], headers=BEARER).content
-            == content(Kind.PHOTO, 7).body
-        )
-    finally:
-        process.stop()
-
-
-def test_a_process_is_drilled_and_watched_over_http(
-    tmp_path: Path, http: requests.Session
-) -> None:
-    planned = SimulatedProvider(accounts=ACCOUNTS)
-    process = provider_process(
-        planned.port, planned.cdn_port, tmp_path / "provider.log"
-    )
-    process.start()
-    try:
-        http.post(f"{planned.api_url}/simulator", json={"down": True})
-        assert (
-            resolve(http, planned, planned.media_id_for(Kind.PHOTO, 7)).status_code
-            == 503
-        )
-        http.post(
-            f"{planned.api_url}/simulator", json={"down": False, "unauthorised": True}
-        )
-        assert (
-            resolve(http, planned, planned.media_id_for(Kind.PHOTO, 7)).status_code
-            == 401
-        )
-        status = http.get(f"{planned.api_url}/simulator").json()
-        assert (status["simulator"], status["unauthorised_calls"]) == ("mediahub", 1)
-    finally:
-        process.stop()
-
-
-def provider_process(port: int, cdn_port: int, log: Path) -> Process:
-    return Process(
+@pytest.fixture
+def process(tmp_path: Path) -> Iterator[tuple[SimulatedProvider, Process]]:
+    """A provider in a process of its own, and its twin here that knows its ids and addresses."""
+    twin = SimulatedProvider(accounts=ACCOUNTS)
+    ports = ["--port", str(twin.port), "--cdn-port", str(twin.cdn_port)]
+    process = Process(
         "provider",
-        [
-            sys.executable,
-            "-m",
-            "simulator.provider",
-            "--port",
-            str(port),
-            "--cdn-port",
-            str(cdn_port),
-        ],
-        log=log,
+        [sys.executable, "-m", "simulator.provider", *ports],
+        log=tmp_path / "provider.log",
         env={
             "META_ACCESS_TOKEN": ACCOUNTS.meta_access_token,
             "META_APP_SECRET": ACCOUNTS.meta_app_secret,
         },
-        ready=accepts_connections(cdn_port),
+        ready=accepts_connections(twin.cdn_port),
     )
+    process.start()
+    yield twin, process
+    process.stop()
+
+
+def test_a_killed_process_still_knows_all_ids_and_links(
+    process: tuple[SimulatedProvider, Process], http: requests.Session
+) -> None:
+    twin, killed = process
+    answer = resolve(http, twin, twin.media_id_for(Kind.PHOTO, 7)).json()
+    killed.restart()
+    file = http.get(answer["url"], headers=BEARER)
+    assert file.content == content(Kind.PHOTO, 7).body
+
+
+def test_a_process_is_controlled_over_http(
+    process: tuple[SimulatedProvider, Process], http: requests.Session
+) -> None:
+    twin, _ = process
+    control, media_id = f"{twin.api_url}/simulator", twin.media_id_for(Kind.PHOTO, 7)
+    http.post(control, json={"down": True})
+    assert resolve(http, twin, media_id).status_code == 503
+    http.post(control, json={"down": False, "unauthorised": True})
+    assert resolve(http, twin, media_id).status_code == 401
+    status = http.get(control).json()
+    assert (status["simulator"], status["unauthorised_calls"]) == ("mediahub", 1)
 
 
 def test_a_taken_port_is_an_error_and_leaves_the_other_one_free() -> None:
