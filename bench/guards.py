@@ -182,8 +182,8 @@ GUARDS = (
     Guard(
         "the lease is renewed beside the transfer",
         "media_app/lease.py",
-        "keeper.start()\n",
-        "keeper.run = lambda: None; keeper.start()\n",
+        "renewer.start()\n",
+        "renewer.run = lambda: None; renewer.start()\n",
         "tests/media/test_lease.py",
     ),
     Guard(
@@ -609,8 +609,8 @@ GUARDS = (
     Guard(
         "public copies have a bucket of their own",
         "media_app/publication.py",
-        "if own and named != own else",
-        "if own else",
+        "or not own or named == own:",
+        "or not own:",
         "tests/media/test_public_copies.py -k of_its_own",
     ),
     Guard(

@@ -1,4 +1,4 @@
-"""Files that are known to exist become rows, before anything is fetched."""
+"""Announced files become rows, before anything is fetched."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from media_app.sources import source
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Announcement:
-    """One file, as its source told us of it."""
+    """One file, as its source describes it."""
 
     source: str
     account: str
@@ -29,16 +29,16 @@ class Announcement:
     owner: str
     occurred_at: datetime
     time_assumed: bool
-    #: When we learnt of it.
+    #: When we received the announcement.
     announced_at: datetime
     content_type: str = ""
     sha256: str = ""
     size: int | None = None
     filename: str = ""
     url: str = ""
-    #: When the provider forgets it; None: its lifetime counts from ``occurred_at``.
+    #: When the provider deletes it; None: its lifetime counts from ``occurred_at``.
     expires_at: datetime | None = None
-    #: Why the source can't pass the file on, or "". Such a file is never asked for.
+    #: Why the source can't pass the file on, or "". Such a file is never fetched.
     lost: str = ""
 
     @property
@@ -101,41 +101,36 @@ class Announcement:
 
 
 def announce(
-    announcements: Sequence[Announcement], *, anew: Collection[UUID] = ()
+    announcements: Sequence[Announcement], *, new: Collection[UUID] = ()
 ) -> None:
     """Make a pending row for each file, in the caller's transaction.
 
     A file that is already known keeps its row: owner, time and key are those of its
-    first announcement. Those in ``anew`` (ids) come with a message never seen before,
-    and start over where they had been given up, lost or deleted: with its link and what it
-    says of the file, and for as long as the provider keeps what this message announced.
+    first announcement. Those in ``new`` (ids) are of a new message. Where they are expired,
+    rejected, missing or deleted they are pending again: with the link of this message and what it
+    says of the file, and for as long as the provider keeps what it announced.
     """
     if not transaction.get_connection().in_atomic_block:
-        raise RuntimeError(
-            "announce() belongs into the transaction that keeps the message"
-        )
+        raise RuntimeError("call announce() in the transaction that saves the message")
     rows: dict[UUID, Media] = {}
     for announcement in announcements:
         rows.setdefault(announcement.id, announcement.as_row())
     insert_once(list(rows.values()), unchanged="source")
-    given_up = set(
-        Media.objects.filter(id__in=anew, state__in=Media.REVIVABLE).values_list(
-            "id", flat=True
-        )
-    )
-    for id in given_up:
+    revivable = Media.objects.filter(id__in=new, state__in=Media.REVIVABLE)
+    for id in set(revivable.values_list("id", flat=True)):
         again = rows[id]
         described = {
             "announced_sha256": again.announced_sha256,
             "announced_size": again.announced_size,
             "announced_type": again.announced_type,
         }
+        known = {
+            name: value for name, value in described.items() if value not in ("", None)
+        }
         Media.objects.filter(id=id).revive(
             url=again.url,
             announced_at=again.announced_at,
             expires_at=again.expires_at,
             give_up_at=Greatest("give_up_at", again.give_up_at),
-            **{
-                name: said for name, said in described.items() if said not in ("", None)
-            },
+            **known,
         )

@@ -21,7 +21,7 @@ def database_now() -> datetime:
     with connection.cursor() as cursor:
         cursor.execute(_NOW[connection.vendor], ())
         now: datetime | str = cursor.fetchone()[0]
-    # SQLite has no times, only text.
-    return (
-        datetime.fromisoformat(now).replace(tzinfo=UTC) if isinstance(now, str) else now
-    )
+    if isinstance(now, str):
+        # SQLite has no times, only text.
+        return datetime.fromisoformat(now).replace(tzinfo=UTC)
+    return now

@@ -18,7 +18,7 @@ _SQLITE_STATEMENT = {1, 9, 18}
 
 def is_connection_lost(error: BaseException) -> bool:
     """Whether the database was away, or went away, rather than refused something."""
-    # The last is an InternalError to psycopg: the codes are looked at whatever the class.
+    # The last is an InternalError to psycopg: the code counts, not the class.
     if isinstance(error, InterfaceError) or _sqlstate(error).startswith(_LOST):
         return True
     if not isinstance(error, OperationalError) or _sqlite_code(error) is not None:
@@ -43,7 +43,7 @@ def is_outage(error: BaseException) -> bool:
 
 
 def is_locked(error: BaseException) -> bool:
-    """Whether a lock of somebody else did not come free in time."""
+    """Whether another transaction's lock was not released in time."""
     return isinstance(error, OperationalError) and (
         _sqlite_code(error) in _SQLITE_BUSY or _sqlstate(error) == "55P03"
     )
@@ -63,11 +63,12 @@ def is_beyond_limits(error: BaseException) -> bool:
 
 def described(error: BaseException) -> str:
     """Its class and code and no more: its text quotes rows, with people's numbers."""
-    code = _sqlite_code(error) if isinstance(error, Error) else None
-    return (
-        f"{type(error).__name__} "
-        f"({_sqlstate(error) or (code if code is not None else 'no code')})"
-    )
+    code: str | int | None = _sqlstate(error)
+    if not code and isinstance(error, Error):
+        code = _sqlite_code(error)
+    if code in ("", None):
+        code = "no code"
+    return f"{type(error).__name__} ({code})"
 
 
 def _sqlstate(error: BaseException) -> str:
@@ -77,4 +78,6 @@ def _sqlstate(error: BaseException) -> str:
 def _sqlite_code(error: BaseException) -> int | None:
     """SQLite's primary result code; None where the error is not SQLite's."""
     code: int | None = getattr(error.__cause__, "sqlite_errorcode", None)
-    return None if code is None else code & 0xFF
+    if code is None:
+        return None
+    return code & 0xFF

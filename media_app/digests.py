@@ -12,7 +12,7 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{43}=?")
 
 
 def digest_hex(text: str) -> str:
-    """The digest as lower-case hex, or "" for anything that is none.
+    """The digest as lower-case hex, or "" for text that is not a valid one.
 
     Meta sends base64 in webhooks and hex in the answer to ``GET /<media id>``.
 

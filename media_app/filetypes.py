@@ -126,8 +126,7 @@ HEAD = 8192
 _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,62}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
 _MEANT = {"image/jpg": "image/jpeg", "audio/mp3": "audio/mpeg"}
 
-# Possessive throughout: strangers write these bytes, and a choice taken back can be taken back
-# without end.
+# Possessive throughout: strangers write these bytes, and could make backtracking take very long.
 _START = rb"(?:\xef\xbb\xbf)?+\s*+"
 _MARKUP = re.compile(
     _START + rb"<(?:!doctype html|html|head|body|script|title)\b", re.IGNORECASE
@@ -143,10 +142,12 @@ _JSON = re.compile(_START + rb"[\[{]\s*+[\"\]}\[{0-9tfn-]")
 
 def base_type(content_type: str) -> str:
     """The type without parameters, in lower case: ``audio/ogg; codecs=opus`` is ``audio/ogg``; ""
-    for what is none.
+    for an invalid one.
     """
     base = content_type.partition(";")[0].strip().lower()
-    return _MEANT.get(base, base) if _TYPE.fullmatch(base) else ""
+    if not _TYPE.fullmatch(base):
+        return ""
+    return _MEANT.get(base, base)
 
 
 def extension_for(content_type: str) -> str:
@@ -158,16 +159,21 @@ def saved_as(filename: str, content_type: str) -> str:
     """The name under which a reader saves a file: with an ending of what it is, whatever its sender
     called it.
 
-    ``content_type`` is the settled one. "" stays "".
+    ``content_type`` is the decided one. "" stays "".
 
     >>> saved_as("invoice.exe", "application/pdf"), saved_as("kitchen.jpg", "image/jpeg")
     ('invoice.pdf', 'kitchen.jpg')
     """
     stem, dot, ending = filename.rpartition(".")
-    named = _types_of(ending) if dot else set()
+    named: set[str] = set()
+    if dot:
+        named = _types_of(ending)
     if not filename or _fits(ending.lower(), named, content_type):
         return filename
-    return f"{stem if named else filename}.{extension_for(content_type)}"
+    if named:
+        # The ending is of another type: it is replaced.
+        filename = stem
+    return f"{filename}.{extension_for(content_type)}"
 
 
 def _fits(ending: str, named: set[str], content_type: str) -> bool:
@@ -178,7 +184,7 @@ def _fits(ending: str, named: set[str], content_type: str) -> bool:
         return True
     if content_type in _EXTENSIONS:
         return False
-    # Any ending but one of which the bytes would have told, or what a browser would run.
+    # Any ending but one whose type the bytes would have shown, or that a browser would run.
     return ending in _TEXT_ENDINGS or not any(
         each in _EXTENSIONS or _ACTIVE.search(each) for each in named
     )
@@ -189,7 +195,9 @@ def _types_of(ending: str) -> set[str]:
         type for type, extension in _EXTENSIONS.items() if extension == ending.lower()
     }
     guessed, _ = _KNOWN_ENDINGS.guess_type(f"name.{ending}")
-    return types | {guessed} if guessed else types
+    if guessed is not None:
+        types.add(guessed)
+    return types
 
 
 def sniff(head: bytes) -> str:
@@ -215,32 +223,26 @@ def decide_type(announced: str, sniffed: str) -> tuple[str, bool]:
     do speak of: a JPEG that does not look like one is not served as one.
     """
     announced = base_type(announced)
-    if announced and (
-        sniffed == announced or announced in _SAME_CONTAINER.get(sniffed, ())
-    ):
+    if announced in ("", UNKNOWN):
+        return sniffed or UNKNOWN, False
+    if sniffed == announced or announced in _SAME_CONTAINER.get(sniffed, ()):
         return announced, False
     if sniffed:
-        return sniffed, announced not in ("", UNKNOWN)
-    if not announced or announced == UNKNOWN:
-        return UNKNOWN, False
-    if announced in INLINE or announced.partition("/")[0] in {
-        "image",
-        "video",
-        "audio",
-    }:
+        return sniffed, True
+    family = announced.partition("/")[0]
+    if announced in INLINE or family in {"image", "video", "audio"}:
         return UNKNOWN, True
     return announced, False
 
 
 def served_as(content_type: str) -> str:
-    """The type to name to browsers: none that they would run, wherever it is embedded."""
+    """The Content-Type for browsers: none that they would run, wherever it is embedded."""
     return UNKNOWN if _ACTIVE.search(content_type) else content_type
 
 
 def looks_like_an_error_page(sniffed: str, announced: str) -> bool:
-    """Whether the bytes are what servers say instead of a file: HTML or JSON that nobody
+    """Whether the bytes are an error page in place of the file: HTML or JSON that was not
     announced.
     """
-    return sniffed in {"text/html", "application/json"} and base_type(
-        announced
-    ) not in {sniffed, "text/plain"}
+    is_page = sniffed in {"text/html", "application/json"}
+    return is_page and base_type(announced) not in {sniffed, "text/plain"}

@@ -20,10 +20,10 @@ SCHEMES = (WHATSAPP, SMS, RCS, MESSENGER)
 
 UNKNOWN_OWNER = "whatsapp:unknown"
 
-# Previews lie below this, each below the key of its file: beside the files, never among them.
+# Previews are below this, each below the key of its file: no listing of an owner has them.
 PREVIEWS = "previews/"
 
-# A provider's time outside these bounds says more about its clock than about the photo.
+# A time outside these bounds is taken for a wrong clock of the provider.
 OLDEST_BELIEVED = timedelta(days=30)
 NEWEST_BELIEVED = timedelta(days=1)
 # 10¹² seconds is the year 33658; at that size the number is milliseconds.
@@ -71,9 +71,9 @@ def media_id(
 
 
 def owner_of(address: str, scheme: str = WHATSAPP) -> str | None:
-    """The canonical owner for a sender's address, or None where it names nobody.
+    """The canonical owner for a sender's address, or None where the address is not a valid one.
 
-    ``scheme`` is that of an address which names none itself: the provider knows it.
+    ``scheme`` is for an address without one: the provider knows it.
 
     >>> owner_of("14335551212"), owner_of("whatsapp:+14335551212")
     ('whatsapp:+14335551212', 'whatsapp:+14335551212')
@@ -85,14 +85,14 @@ def owner_of(address: str, scheme: str = WHATSAPP) -> str | None:
     text = unicodedata.normalize("NFKC", address).strip()
     if (named := scheme_of(text)) in SCHEMES:
         scheme, text = named, text.removeprefix(f"{named}:").strip()
-    # A page's id on Messenger has digits alone, and is no number.
+    # A page's id on Messenger has only digits, and is not a phone number.
     if scheme != MESSENGER and (number := _NUMBER.fullmatch(text)):
         return f"{scheme}:+{number[1]}"
     return f"{scheme}:{text}" if _is_other_address(scheme, text) else None
 
 
 def _is_other_address(scheme: str, text: str) -> bool:
-    """Whether the text, which is no number in E.164, names somebody on this channel."""
+    """Whether the text, which is not a number in E.164, is an address on this channel."""
     if scheme == WHATSAPP:
         return len(text) <= _MAX_HIDDEN and _HIDDEN.fullmatch(text) is not None
     allowed = _SHORT_CODE if scheme == SMS else _NAME
@@ -129,15 +129,17 @@ def occurred_at(
     ``timestamp`` is the provider's, in seconds (from 10¹² on: milliseconds). Missing, unreadable,
     older than ``oldest_believed`` or over a day ahead: ``received_at``, and True.
     """
-    text = str(timestamp if timestamp is not None else "").strip()
+    if timestamp is None:
+        return received_at, True
+    text = str(timestamp).strip()
     if not re.fullmatch(r"[0-9]{1,15}", text, re.ASCII):
         return received_at, True
-    seconds = int(text) / 1000 if int(text) >= MILLISECONDS_FROM else int(text)
+    seconds = float(text)
+    if seconds >= MILLISECONDS_FROM:
+        seconds /= 1000
     # Compared as numbers: a date can't be made of every one of them.
-    oldest, newest = (
-        (received_at - oldest_believed).timestamp(),
-        (received_at + NEWEST_BELIEVED).timestamp(),
-    )
+    oldest = (received_at - oldest_believed).timestamp()
+    newest = (received_at + NEWEST_BELIEVED).timestamp()
     if not oldest <= seconds <= newest:
         return received_at, True
     return datetime.fromtimestamp(seconds, UTC), False

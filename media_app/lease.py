@@ -1,4 +1,4 @@
-"""Keeping a lease alive while the work goes on, and ending the work when it is lost."""
+"""Renewing a lease while the work goes on, and ending the work when the lease is lost."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ def renewed(
     """Renew ``lease`` from a thread of its own until the block ends or the deadline passes, never
     past the deadline.
 
-    When another worker has taken the file over, the transfer is cut: its result would
-    be as right as ours, so there is no use in both.
+    When another worker has claimed the file, the transfer is cut: one of both is enough.
     """
     done = threading.Event()
 
@@ -36,24 +35,25 @@ def renewed(
                     lease, min(FETCH_LEASE, timedelta(seconds=deadline.remaining()))
                 )
             except Error as error:
-                # The lease runs on for a while; the database may be back by the next turn.
+                # The lease lasts for a while; the database may be back by the next renewal.
                 log.warning(
                     "lease not renewed",
                     extra={"media": str(lease.media.id), "error": str(error)},
                 )
                 continue
             finally:
-                # Between two turns others need the connection, and Django keeps a broken one until
-                # it is told.
+                # Others need the connection meanwhile, and Django would keep a broken one.
                 connection.close()
             if not held:
                 deadline.cut("Another worker has taken this file over.")
                 return
 
-    keeper = threading.Thread(target=renew, name=f"lease-{lease.media.id}", daemon=True)
-    keeper.start()
+    renewer = threading.Thread(
+        target=renew, name=f"lease-{lease.media.id}", daemon=True
+    )
+    renewer.start()
     try:
         yield
     finally:
         done.set()
-        keeper.join()
+        renewer.join()

@@ -1,9 +1,9 @@
-"""A file that somebody wants to see before it is kept: fetched now, and once, however many ask.
+"""A file that is requested before it is stored: fetched at once, and once for all its viewers.
 
-All viewers of a file in this process wait for one ``Demand``. Its thread takes the row's ordinary
-lease and ingests the file as a worker does; where somebody else holds the lease, it watches the
-row. A failure is remembered by the row itself: until its next attempt is due nobody asks the
-provider. Who waits holds no database connection.
+All viewers of a file in this process wait for one ``Demand``. Its thread claims the row's ordinary
+lease and ingests the file as a worker does; where a worker holds the lease, it polls the row. A
+failure is written on the row: until its next attempt is due the provider is not called. Waiting
+viewers hold no database connection.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# How often a row is looked at that somebody else works on; one look for all viewers of a process.
-LOOK_EVERY_SECONDS = 0.1
-# A viewer of a larger file gets it while it arrives.
+# How often the row is polled while a worker fetches the file; once for all viewers of a process.
+POLL_SECONDS = 0.1
+# A larger file is sent while it arrives.
 LARGE = 32 * 1024 * 1024
 
 
@@ -43,9 +43,9 @@ class Demand:
         self.spool: Spool | None = None
         #: The row as it was stored by this demand.
         self.media: Media | None = None
-        #: Set when there is nothing more to wait for.
+        #: Set when the outcome is known.
         self.done = threading.Event()
-        # Viewers, and the thread itself.
+        # How many use the spool: viewers, and the thread itself.
         self.holders = 0
 
     def wait(self, *, until_large: bool = False) -> None:
@@ -54,9 +54,8 @@ class Demand:
         With ``until_large`` also as soon as a large file has begun to arrive.
         """
         deadline = time.monotonic() + VIEWER_WAIT_SECONDS
-        while not self.done.wait(
-            LOOK_EVERY_SECONDS if until_large else VIEWER_WAIT_SECONDS
-        ):
+        poll = POLL_SECONDS if until_large else VIEWER_WAIT_SECONDS
+        while not self.done.wait(poll):
             if time.monotonic() > deadline or (until_large and self.is_large):
                 return
 
@@ -71,27 +70,28 @@ class Demand:
         )
 
     def fetch(self) -> None:
-        """Fetch the file if it is due, or wait for whoever does."""
+        """Fetch the file if it is due, or wait for the worker that does."""
         deadline = time.monotonic() + VIEWER_WAIT_SECONDS
         files = Media.objects.filter(id=self.media_id)
         while time.monotonic() < deadline:
             if files.due().exists():
-                # None while somebody else is just claiming it.
+                # None while a worker is just claiming it.
                 if (lease := files.claim()) is not None:
                     self._ingest(lease)
                     return
             elif not files.filter(state=Media.State.FETCHING).exists():
                 return
             connection.close()
-            time.sleep(LOOK_EVERY_SECONDS)
+            time.sleep(POLL_SECONDS)
 
     def _ingest(self, lease: Lease) -> None:
         connection.close()
         self.spool = Spool(settings.MEDIA_MAX_BYTES)
         ingest(lease, self.spool)
-        # Made a real file once, here: its viewers read it side by side.
+        # Makes it a real file, once: its viewers read it at the same time.
         self.spool.file.fileno()
-        self.media = lease.media if lease.media.is_stored else None
+        if lease.media.is_stored:
+            self.media = lease.media
 
 
 _lock = threading.Lock()
@@ -100,28 +100,28 @@ _demands: dict[UUID, Demand] = {}
 
 @contextmanager
 def demanded(media_id: UUID) -> Iterator[Demand]:
-    """The demand for this file: the one that others wait for already, or a new one."""
+    """The demand for this file: the present one, or a new one."""
     with _lock:
         demand = _demands.get(media_id)
         if demand is None:
             demand = _demands[media_id] = Demand(media_id)
-            _take(demand)
+            _hold(demand)
             threading.Thread(
                 target=_run, args=(demand,), name=f"demand-{media_id}", daemon=True
             ).start()
-        _take(demand)
+        _hold(demand)
     try:
         yield demand
     finally:
         with _lock:
-            _leave(demand)
+            _release(demand)
 
 
 def _run(demand: Demand) -> None:
     try:
         demand.fetch()
     except Exception:
-        # Viewers look at the row again and find out for themselves.
+        # Viewers read the row again.
         log.exception(
             "not fetched for its viewers", extra={"media": str(demand.media_id)}
         )
@@ -129,15 +129,15 @@ def _run(demand: Demand) -> None:
         connection.close()
         with _lock:
             del _demands[demand.media_id]
-            _leave(demand)
+            _release(demand)
         demand.done.set()
 
 
-def _take(demand: Demand) -> None:
+def _hold(demand: Demand) -> None:
     demand.holders += 1
 
 
-def _leave(demand: Demand) -> None:
+def _release(demand: Demand) -> None:
     demand.holders -= 1
     if demand.holders == 0 and demand.spool is not None:
         demand.spool.close()

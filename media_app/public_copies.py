@@ -31,7 +31,7 @@ CACHE_CONTROL = "public, max-age=300"
 
 
 def due() -> MediaQuerySet:
-    """Files whose public copy has to be made or removed, and that no worker holds."""
+    """Files whose public copy has to be made or removed, and that no worker has claimed."""
     return _due(public_bucket())
 
 
@@ -39,8 +39,8 @@ def sync() -> int:
     """Make and remove the copies that are due, of FILES_PER_JOB files at most; returns for how many
     files.
 
-    It ends at the first failure, which is noted with the file and tried again when the lease has
-    run out.
+    It ends at the first failure, which is saved with the file and tried again when the lease has
+    expired.
     """
     done = 0
     while done < FILES_PER_JOB and (claimed := _claim()) is not None:
@@ -69,10 +69,11 @@ def _due(bucket: str) -> MediaQuerySet:
         Q(is_public=False) | ~is_stored | ~Q(public_bucket=bucket) | is_incomplete
     )
     to_copy = Q(is_public=True, public_key="") & is_stored
+    to_do = to_remove
+    if bucket:
+        to_do |= to_copy
     is_free = Q(public_lease_until=None) | Q(public_lease_until__lt=Now())
-    return Media.objects.filter(
-        CONCERNS_PUBLIC, is_free, to_copy | to_remove if bucket else to_remove
-    )
+    return Media.objects.filter(CONCERNS_PUBLIC, is_free, to_do)
 
 
 def _claim() -> tuple[Step, Media] | None:
@@ -99,21 +100,22 @@ def _claim() -> tuple[Step, Media] | None:
 
 
 def _copy(media: Media) -> None:
-    """Make the copy, and remove it again where the file was deleted, made private or stored anew
+    """Make the copy, and remove it again where the file was deleted, made private or stored again
     meanwhile.
 
     Raises StorageError.
     """
+    # Without a name: readers save it under the random one.
+    disposition = "attachment"
+    if media.content_type in filetypes.INLINE:
+        disposition = "inline"
     storage = _bucket_storage()
     is_there = _public_storage(media).copy_from(
         storage.bucket,
         media.key,
         to=media.public_key,
         content_type=filetypes.served_as(media.content_type),
-        # Without a name: readers save it under the random one.
-        disposition="inline"
-        if media.content_type in filetypes.INLINE
-        else "attachment",
+        disposition=disposition,
         cache_control=CACHE_CONTROL,
     )
     reached("public_copy_after_copy")
@@ -142,7 +144,7 @@ def _remove(media: Media) -> None:
 
 
 def _of(media: Media) -> MediaQuerySet:
-    """The row, as long as it stands for this copy."""
+    """The row, as long as it has the key of this copy."""
     return Media.objects.filter(id=media.id, public_key=media.public_key)
 
 

@@ -1,5 +1,4 @@
-"""Whether a file has a public copy, where, and what is to be done about it: rules over rows,
-without any I/O.
+"""Whether a file has a public copy, where, and what to do about it: pure rules over rows.
 
 A public file has a copy in a bucket of its own, which everybody may read, under a random name.
 ``public_copies`` makes and removes these copies.
@@ -26,13 +25,14 @@ def public_bucket() -> str:
     be public.
     """
     own = settings.STORAGES["media"].get("OPTIONS", {}).get("bucket_name", "")
-    named = settings.R2_PUBLIC_BUCKET if settings.R2_PUBLIC_URL else ""
-    return named if own and named != own else ""
+    named: str = settings.R2_PUBLIC_BUCKET
+    if not settings.R2_PUBLIC_URL or not own or named == own:
+        return ""
+    return named
 
 
 def next_step(media: Media, bucket: str) -> Step | None:
-    """What is to be done about the public copy of a file that no worker holds; None: all is as it
-    should be.
+    """What to do about the public copy of a file that no worker has claimed; None: nothing.
 
     ``bucket`` is ``public_bucket()``. A key without a complete copy is what a worker left that was
     stopped, and a copy from before the file was stored again may be of other bytes: both are
@@ -44,11 +44,9 @@ def next_step(media: Media, bucket: str) -> Step | None:
     is_complete = bool(
         media.published_at and media.stored_at and media.published_at >= media.stored_at
     )
-    return (
-        None
-        if is_wanted and is_complete and media.public_bucket == bucket
-        else Step.REMOVE
-    )
+    if is_wanted and is_complete and media.public_bucket == bucket:
+        return None
+    return Step.REMOVE
 
 
 def public_address(media: Media) -> str:

@@ -1,8 +1,7 @@
-"""Removing the objects of deleted files: repeatable, and tolerant of a storage that fails in
-between.
+"""Removing the objects of deleted files: repeatable, also where the storage fails in between.
 
-The storage is asked outside of any transaction: nobody who writes waits for it. Instead the files
-are claimed with a lease, and whoever comes back meanwhile is not fetched before it has ended.
+The storage is called outside of any transaction: no writer waits for it. Instead the files are
+claimed with a lease, and a file that is pending again is not fetched before the lease has ended.
 """
 
 from __future__ import annotations
@@ -27,9 +26,10 @@ def purge_deleted(files: MediaQuerySet | None = None) -> int:
     """Remove the objects and previews of all deleted files, or of those among ``files``; returns
     how many.
 
-    What fails stays to be done.
+    What fails is tried again by the next call.
     """
-    files = Media.objects.all() if files is None else files
+    if files is None:
+        files = Media.objects.all()
     purged, after = 0, UUID(int=0)
     while (purge := files.claim_purge(BATCH, after=after)).files:
         reached("purge_after_claim")
@@ -37,7 +37,7 @@ def purge_deleted(files: MediaQuerySet | None = None) -> int:
         try:
             removed = _remove(purge.files)
         except StorageError as error:
-            # Not asked for the next ones: each would wait for its time-outs.
+            # The next ones would each wait for the time-outs, too.
             log.error("deleted files are still there", extra={"error": str(error)})
             break
         finally:
@@ -49,8 +49,8 @@ def purge_deleted(files: MediaQuerySet | None = None) -> int:
 
 
 def _remove(batch: Sequence[Media]) -> list[UUID]:
-    """Those of the files of which nothing is left. Raises StorageError when the storage does not
-    delete at all.
+    """The files of which nothing is left. Raises StorageError when the storage does not delete at
+    all.
     """
     objects = {
         media.id: [media.key, *(preview_key(media, size) for size in SIZES)]
@@ -73,8 +73,8 @@ def _remove(batch: Sequence[Media]) -> list[UUID]:
 
 
 def _bring_back(purge: Purge) -> None:
-    """Fetch again what this purge deleted after its lease had run out, and the file had been stored
-    anew.
+    """Fetch again what this purge deleted after its lease had expired, and the file had been stored
+    again.
     """
     storage = media_storage()
     for media in Media.objects.overtook(purge):

@@ -103,7 +103,7 @@ def _awaited(request: HttpRequest, media: Media) -> HttpResponse:
     """The answer for a preview that is not made yet; a worker is asked to make it."""
     if media.preview_error and media.preview_due_at is None:
         return refuse(404, f"There is no preview: {media.preview_error}.")
-    if waiting.ask(media):
+    if waiting.request(media):
         jobs.enqueue_previews()
     response = refuse(503, "", retry_after=VIEWER_RETRY_SECONDS)
     # Browsers show a picture whatever the status is, and a broken image for a text.

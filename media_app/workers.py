@@ -1,8 +1,8 @@
 """A supervised set of RQ workers, one process and one queue each.
 
-They run their jobs in their own process and keep their connections: a fork for each job
-would pay for boto3 and the database anew every time. What strangers sent is decoded in
-a process of its own, which may crash (``media_app.decoding``).
+They run their jobs in their own process and keep their connections: with a fork for each job,
+each would connect to the storage and the database again. Files of strangers are decoded in a
+process of its own, which may crash (``media_app.decoding``).
 """
 
 from __future__ import annotations
@@ -29,16 +29,17 @@ from media_app.reasons import reason
 
 log = logging.getLogger(__name__)
 
-# RQ looks after its registries this often; the sweeper is what brings work back.
+# RQ cleans its registries this often. Lost work is found by the sweeper.
 MAINTENANCE_SECONDS = 60
-# How long an idle worker blocks on its queue before it looks around.
+# How long an idle worker blocks on its queue in one call.
 WORKER_TTL_SECONDS = 45
-# A preview can be made when it is looked at; a photo can't be fetched for ever.
-PREVIEWS_NICENESS = 10
-# Between the death of a worker that lived shorter than this and its successor.
-LONGEST_PAUSE = 10.0
-# A Redis that takes longer is down for a supervisor. Hints have less patience: a webhook waits for
-# them.
+# Previews give way to fetching: a provider deletes its files, a preview can be made at any time.
+PREVIEW_NICENESS = 10
+# The most between the end of a worker and the start of the next one in its slot; a worker that ran
+# for so long is replaced at once.
+MAX_RESTART_PAUSE = 10.0
+# A Redis that takes longer is down for a supervisor. Enqueueing has a shorter timeout: a webhook
+# waits for it.
 REDIS_TIMEOUT_SECONDS = 2.0
 _STOP = (signal.SIGTERM, signal.SIGINT)
 _PR_SET_PDEATHSIG = 1
@@ -46,8 +47,8 @@ _PR_SET_PDEATHSIG = 1
 _fork = get_context("fork")
 
 
-class Seat:
-    """A place for one worker of one queue; whoever dies on it is replaced."""
+class WorkerSlot:
+    """One worker of one queue; a worker that ends is replaced."""
 
     def __init__(self, queue: str) -> None:
         self.queue = queue
@@ -56,33 +57,31 @@ class Seat:
         self._pause = 0.0
         self._free_from = 0.0
 
-    def is_taken(self) -> bool:
+    def is_running(self) -> bool:
         return self.process is not None and self.process.is_alive()
 
-    def fill(self) -> None:
-        """Start a worker if none is alive; one that keeps dying young has to wait a little longer
-        each time.
-        """
-        if self.is_taken():
+    def start(self) -> None:
+        """Start a worker unless one is running; after each that ended early the pause is longer."""
+        if self.is_running():
             return
         now = time.monotonic()
         if self.process is not None:
-            self._bury(self.process, now)
+            self._reap(self.process, now)
         if now >= self._free_from:
             self._started = now
             self.process = _fork.Process(
                 target=run, args=(self.queue, os.getpid()), name=f"worker-{self.queue}"
             )
-            with _stop_held_back():
+            with _signals_blocked():
                 self.process.start()
 
     def stop(self) -> None:
         if self.process is not None and self.process.is_alive():
             self.process.terminate()
 
-    def _bury(self, process: BaseProcess, now: float) -> None:
-        young = now - self._started < LONGEST_PAUSE
-        self._pause = min(max(self._pause * 2, 0.5), LONGEST_PAUSE) if young else 0.0
+    def _reap(self, process: BaseProcess, now: float) -> None:
+        young = now - self._started < MAX_RESTART_PAUSE
+        self._pause = _longer(self._pause) if young else 0.0
         self._free_from = now + self._pause
         self.process = None
         log.warning(
@@ -90,9 +89,13 @@ class Seat:
         )
 
 
+def _longer(pause: float) -> float:
+    return min(max(pause * 2, 0.5), MAX_RESTART_PAUSE)
+
+
 class QueueWatch:
-    """Whether Redis takes jobs: asked before workers are started, less often the longer it does
-    not.
+    """Whether Redis takes jobs: checked before workers are started, at growing intervals while it
+    does not.
     """
 
     def __init__(self) -> None:
@@ -105,7 +108,7 @@ class QueueWatch:
             return False
         trouble = queues.trouble(timeout=REDIS_TIMEOUT_SECONDS)
         if trouble:
-            self._pause = min(max(self._pause * 2, 0.5), LONGEST_PAUSE)
+            self._pause = _longer(self._pause)
             self._ask_from = now + self._pause
             log.warning("workers wait for the queue", extra={"reason": trouble})
         elif self._pause:
@@ -114,13 +117,15 @@ class QueueWatch:
         return not trouble
 
 
-def supervise(seats: Mapping[str, int], *, look_every: float = 0.5) -> None:
-    """Keep ``seats`` (workers by queue) filled until SIGTERM or SIGINT, then let them finish their
-    jobs.
+def supervise(workers: Mapping[str, int], *, poll_seconds: float = 0.5) -> None:
+    """Keep ``workers`` (how many, by queue) running until SIGTERM or SIGINT, then let them finish
+    their jobs.
 
     A second signal ends running jobs at once; nothing is lost by that.
     """
-    chairs = [Seat(queue) for queue, number in seats.items() for _ in range(number)]
+    slots = [
+        WorkerSlot(queue) for queue, number in workers.items() for _ in range(number)
+    ]
     asked = 0
 
     # It only counts: whatever else it did could meet a worker half started.
@@ -133,17 +138,17 @@ def supervise(seats: Mapping[str, int], *, look_every: float = 0.5) -> None:
     queue = QueueWatch()
     while not asked:
         # A worker without a queue ends at once: none is started before there is one.
-        if not all(chair.is_taken() for chair in chairs) and queue.works():
-            for chair in chairs:
-                chair.fill()
-        time.sleep(look_every)
+        if not all(slot.is_running() for slot in slots) and queue.works():
+            for slot in slots:
+                slot.start()
+        time.sleep(poll_seconds)
     passed_on = 0
-    while any(chair.is_taken() for chair in chairs):
+    while any(slot.is_running() for slot in slots):
         if passed_on < asked:
             passed_on = asked
-            for chair in chairs:
-                chair.stop()
-        time.sleep(look_every / 5)
+            for slot in slots:
+                slot.stop()
+        time.sleep(poll_seconds / 5)
 
 
 def run(queue: str, parent: int) -> None:
@@ -174,7 +179,7 @@ def _worker(queue: str) -> BaseWorker:
         settings.REDIS_URL, socket_connect_timeout=5, health_check_interval=30
     )
     if queue == "previews":
-        os.nice(PREVIEWS_NICENESS)
+        os.nice(PREVIEW_NICENESS)
     worker = SimpleWorker(
         [queue],
         connection=connection,
@@ -185,12 +190,12 @@ def _worker(queue: str) -> BaseWorker:
         log_job_description=False,
     )
     # RQ would wait up to a minute longer than Redis is away.
-    worker.max_connection_wait_time = LONGEST_PAUSE
+    worker.max_connection_wait_time = MAX_RESTART_PAUSE
     return worker
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:
-    """A failure of Redis is told in one sentence; where RQ met it helps nobody."""
+    """Log a failure of Redis in one sentence, without RQ's traceback."""
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, RedisError):
         record.exc_info = None
@@ -199,8 +204,8 @@ def _without_traceback(record: logging.LogRecord) -> bool:
 
 
 @contextmanager
-def _stop_held_back() -> Iterator[None]:
-    """Signals to stop wait until the block ends: a newborn worker has its supervisor's handlers,
+def _signals_blocked() -> Iterator[None]:
+    """Signals to stop wait until the block ends: a new worker still has its supervisor's handlers,
     which stop nothing.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
@@ -211,7 +216,7 @@ def _stop_held_back() -> Iterator[None]:
 
 
 def _die_with(parent: int) -> None:
-    """End this worker when its supervisor is killed (Linux): a restarted supervisor brings its
+    """End this worker when its supervisor is killed (Linux): a restarted supervisor starts its
     own.
     """
     try:

@@ -123,7 +123,7 @@ def _attach(messages: dict[UUID, tuple[Delivery, MessageReceived]]) -> None:
                     media_id=announcement.id,
                 )
             )
-    announce(announcements, anew={announcement.id for announcement in announcements})
+    announce(announcements, new={announcement.id for announcement in announcements})
     insert_once(attachments, unchanged="position", on=("message_id", "position"))
 
 

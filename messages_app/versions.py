@@ -205,7 +205,7 @@ def _version(
 def _attach(row: Message, files: Sequence[Announcement], *, has_content: bool) -> None:
     """Attach the files of all versions; lost ones only where the message has no content."""
     former = {attachment.media_id for attachment in row.attachments.all()}
-    announce(files, anew={file.id for file in files} - former)
+    announce(files, new={file.id for file in files} - former)
     known = Media.objects.in_bulk(former | {file.id for file in files})
     media = [each for each in known.values() if each.is_named or not has_content]
     ordered = sorted(media, key=lambda each: (each.position, str(each.id)))

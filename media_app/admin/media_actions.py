@@ -69,7 +69,7 @@ class MediaActions(MachineOwnedAdmin):
     @admin.action(description="Make the preview again", permissions=["verb"])
     def remake_previews(self, request: HttpRequest, queryset: QuerySet[Media]) -> None:
         """Let a worker try once more to make previews of files that were given up."""
-        asked = waiting.ask_again(queryset)
+        asked = waiting.request_again(queryset)
         if not asked:
             text = "No preview to make again: none of these files was given up."
             self.message_user(request, text, messages.WARNING)

@@ -21,7 +21,9 @@ def unmet(
     answer = get_conditional_response(
         request, etag=etag, last_modified=int(last_modified.timestamp()), response=whole
     )
-    return None if answer is whole else answer
+    if answer is whole:
+        return None
+    return answer
 
 
 def range_applies(if_range: str | None, *, etag: str, last_modified: datetime) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-# ASCII digits only: int() would take "+0", "1_0" and Arabic digits too. Eighteen digits
-# are more than any file has bytes, and less than what int() refuses.
+# ASCII digits only: int() would accept "+0", "1_0" and Arabic digits too. No file has a size of
+# more than 18 digits, and int() refuses very long numbers.
 _SINGLE = re.compile(
     r"bytes=[ \t]*(?:([0-9]+)-([0-9]*)|-([0-9]+))[ \t]*", re.ASCII | re.IGNORECASE
 )
-_MOST_DIGITS = 18
+_MAX_DIGITS = 18
+_BEYOND_ANY_FILE = int("1" + "0" * _MAX_DIGITS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +42,25 @@ def parse_range(header: str | None, total: int) -> ByteRange | None:
     if suffix is not None:
         if suffix == 0:
             raise UnsatisfiableError("a suffix of no bytes")
-        return ByteRange(max(total - suffix, 0), total) if total else None
+        if total == 0:
+            return None
+        return ByteRange(max(total - suffix, 0), total)
     if first is None or _is_reversed(match[1], match[2]):
         return None
     if first >= total:
         raise UnsatisfiableError("it begins after the end")
-    return ByteRange(first, min(last + 1, total) if last is not None else total)
+    if last is None:
+        return ByteRange(first, total)
+    return ByteRange(first, min(last + 1, total))
 
 
 def _number(digits: str | None) -> int | None:
     if not digits:
         return None
     digits = digits.lstrip("0") or "0"
-    return int(digits) if len(digits) <= _MOST_DIGITS else 10**_MOST_DIGITS
+    if len(digits) > _MAX_DIGITS:
+        return _BEYOND_ANY_FILE
+    return int(digits)
 
 
 def _is_reversed(first: str, last: str) -> bool:

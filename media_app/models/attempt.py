@@ -11,12 +11,12 @@ from django.db.models.functions import Now
 if TYPE_CHECKING:
     from uuid import UUID
 
-# A storage that is down is tried for ever: staff see the newest attempts of a file.
-KEPT = 50
+# A storage that is down is tried again and again: older attempts are deleted.
+MAX_PER_FILE = 50
 
 
 class FetchAttempt(models.Model):
-    """One attempt that came to an end: for staff who ask why a file is not there."""
+    """One attempt that ended: it shows staff why a file is not there."""
 
     class Outcome(models.TextChoices):
         STORED = "stored", "stored"
@@ -48,9 +48,11 @@ class FetchAttempt(models.Model):
 
     @classmethod
     def forget_old(cls, media_id: UUID) -> None:
-        """Keep the newest KEPT attempts of one file. One statement; counted by rows, as numbers may
+        """Delete all but the newest MAX_PER_FILE attempts of one file. Counted by rows: numbers may
         repeat.
         """
         of_file = cls.objects.filter(media_id=media_id)
-        newest_too_many = of_file.order_by("-id").values("id")[KEPT : KEPT + 1]
+        newest_too_many = of_file.order_by("-id").values("id")[
+            MAX_PER_FILE : MAX_PER_FILE + 1
+        ]
         of_file.filter(id__lte=Subquery(newest_too_many)).delete()

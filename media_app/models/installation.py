@@ -1,4 +1,4 @@
-"""Which hub this is."""
+"""The id that a hub shares with its storage."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class InstallationQuerySet(models.QuerySet["Installation"]):
     """The one row."""
 
     def current(self) -> Installation:
-        """This installation; made by whoever asks first, and the same for all who ask at once."""
+        """This installation. The first call makes it; concurrent calls get the same."""
         found = self.first()
         if found is None:
             self.bulk_create([Installation()], ignore_conflicts=True)
@@ -21,9 +21,7 @@ class InstallationQuerySet(models.QuerySet["Installation"]):
         return found
 
     def note_marked(self) -> None:
-        """The storage carries the marker: from now on it is never written without being asked
-        for.
-        """
+        """The storage has the marker: from now on only `mark_storage` writes it again."""
         self.filter(marked_at=None).update(marked_at=Now())
 
 

@@ -1,4 +1,4 @@
-"""Accounts that are left alone for a while."""
+"""Accounts of which no file is fetched for a while."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class AccountPauseQuerySet(models.QuerySet["AccountPause"]):
     def pause(
         self, *, source: str, account: str, cause: str, reason: str, length: timedelta
     ) -> None:
-        """Leave the account alone for so long from now.
+        """Pause the account for so long from now.
 
-        Several workers hear of it at once: the longest pause holds, and refused credentials
-        outlast a wish to slow down.
+        Several workers may be refused at once: the longest pause holds, and refused credentials
+        win over a request to slow down.
         """
         id = computed_id("pause", source, account)
         until = Now() + length
@@ -46,8 +46,8 @@ class AccountPauseQuerySet(models.QuerySet["AccountPause"]):
     def admit(self, *, source: str, account: str) -> Admission:
         """May a file of this account be fetched now, after any pause has run out?
 
-        Of an account whose credentials were refused one file is let through, and the
-        pause goes on for the others. Call it in the transaction that claims the file.
+        Of an account whose credentials were refused one file is fetched as a trial, and the pause
+        goes on for the others. Call it in the transaction that claims the file.
         """
         row = self.filter(id=computed_id("pause", source, account))
         cause = row.values_list("cause", flat=True).first()
@@ -56,7 +56,8 @@ class AccountPauseQuerySet(models.QuerySet["AccountPause"]):
         if cause == AccountPause.Cause.THROTTLED:
             # No trial is needed: the provider itself said when.
             row.filter(cause=cause, until__lte=Now()).delete()
-            return Admission.REFUSED if row.in_force().exists() else Admission.FREE
+            is_paused = row.in_force().exists()
+            return Admission.REFUSED if is_paused else Admission.FREE
         is_first = (
             row.filter(until__lte=Now()).update(until=Now() + TRIAL_INTERVAL) == 1
         )
@@ -68,7 +69,7 @@ class AccountPauseQuerySet(models.QuerySet["AccountPause"]):
 
 
 class Admission(models.TextChoices):
-    """The answer to whether an account may be asked."""
+    """Whether a file of an account may be fetched now."""
 
     FREE = "free"
     TRIAL = "trial"

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 class ViewingManager(models.Manager["Viewing"]):
     def record(self, media_id: UUID, user: User, kind: Viewing.Kind) -> None:
-        """Note that ``user`` has seen the file, once within half an hour."""
+        """Record that ``user`` has seen the file, once within half an hour."""
         seen = self.filter(media_id=media_id, user=user, kind=kind)
         if seen.filter(at__gt=Now() - VIEWING_LENGTH).exists():
             return
-        # Parts that are asked for at once find nothing noted yet: they agree on one row.
+        # Ranges that are requested at once find no row yet: the slot makes them one.
         slot = int(time.time() // VIEWING_LENGTH.total_seconds())
         row = Viewing(
             media_id=media_id,

@@ -1,8 +1,8 @@
 """Which stored files wait for previews. A worker claims one before it decodes it: a crash counts as
 an attempt.
 
-A file whose previews are not due has them, or ``preview_error`` says why not, or nobody asked for
-them yet.
+A file whose previews are not due has them, or ``preview_error`` says why not, or they were never
+requested.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from django.db.models.functions import Now
 from media_app.models import Media, MediaQuerySet
 from media_app.timing import PREVIEW_LEASE, PREVIEW_RETRY_PAUSE
 
-# After so many attempts that were cut off the file is given up until staff ask again.
-MOST_ATTEMPTS = 3
-CUT_OFF = f"each of {MOST_ATTEMPTS} attempts was cut off: the decoder took too long, or was stopped"
+# After so many attempts that were cut off no more are made until staff request them.
+MAX_ATTEMPTS = 3
+CUT_OFF = f"each of {MAX_ATTEMPTS} attempts was cut off: the decoder took too long, or was stopped"
 
 
 def due() -> MediaQuerySet:
@@ -38,7 +38,7 @@ def claim() -> Media | None:
             media = due().select_for_update(skip_locked=True).first()
             if media is None:
                 return None
-            if media.preview_attempts < MOST_ATTEMPTS:
+            if media.preview_attempts < MAX_ATTEMPTS:
                 _of(media).update(
                     preview_due_at=Now() + PREVIEW_LEASE,
                     preview_attempts=F("preview_attempts") + 1,
@@ -47,23 +47,22 @@ def claim() -> Media | None:
             mark_done(media, CUT_OFF)
 
 
-def ask(media: Media) -> bool:
-    """Somebody wants to see a preview that is not made: let a worker make it. False where nothing
-    changed.
+def request(media: Media) -> bool:
+    """A preview is requested that is not made: let a worker make it. False where nothing changed.
 
     That is so while it is due already, and after it was given up.
     """
-    return _ask(_of(media).filter(preview_error="")) == 1
+    return _request(_of(media).filter(preview_error="")) == 1
 
 
-def ask_again(files: QuerySet[Media]) -> int:
-    """Staff want previews of files that were given up. Returns how many."""
-    return _ask(
+def request_again(files: QuerySet[Media]) -> int:
+    """Staff request previews of files that were given up. Returns how many."""
+    return _request(
         Media.objects.filter(id__in=files.values("id")).exclude(preview_error="")
     )
 
 
-def _ask(files: MediaQuerySet) -> int:
+def _request(files: MediaQuerySet) -> int:
     wanted = files.filter(state=Media.State.STORED, preview_due_at=None)
     return wanted.update(preview_due_at=Now(), preview_attempts=0, preview_error="")
 

@@ -47,7 +47,7 @@ def announcement(**words: Any) -> Announcement:
     return Announcement(**{**said, **words})
 
 
-def keep(*announcements: Announcement, anew: Collection[UUID] = ()) -> None:
+def keep(*announcements: Announcement, new: Collection[UUID] = ()) -> None:
     """Announce in a transaction, as the inbox does."""
     with transaction.atomic():
-        announce(announcements, anew=anew)
+        announce(announcements, new=new)

@@ -121,7 +121,7 @@ def test_a_new_message_revives_what_was_given_up_and_nothing_else(
 ) -> None:
     media = announced(provider_media_id="7")
     Media.objects.update(state=state, attempts=9, last_error="why")
-    keep(announcement(provider_media_id="7"), anew={media.id})
+    keep(announcement(provider_media_id="7"), new={media.id})
     media.refresh_from_db()
     revived = state in {State.EXPIRED, State.REJECTED, State.MISSING, State.DELETED}
     assert (media.state, media.attempts) == (
@@ -141,7 +141,7 @@ def test_what_is_announced_anew_has_its_own_seven_days_and_its_old_key(
         announced_at=later,
         url="https://new.example/",
     )
-    keep(again, anew={before.id})
+    keep(again, new={before.id})
     after = Media.objects.get()
     assert (after.expires_at, after.url, after.announced_at) == (
         later + timedelta(days=7),
@@ -162,7 +162,7 @@ def test_what_is_announced_anew_is_checked_against_what_it_says_now(
         announcement(
             provider_media_id="7", sha256="b" * 64, size=2, content_type="image/png"
         ),
-        anew={before.id},
+        new={before.id},
     )
     after = Media.objects.get()
     assert (after.announced_sha256, after.announced_size, after.announced_type) == (
@@ -180,7 +180,7 @@ def test_what_is_announced_anew_without_a_word_of_it_is_what_it_was(
         provider_media_id="7", sha256="a" * 64, size=1, content_type="image/jpeg"
     )
     Media.objects.update(state=State.EXPIRED)
-    keep(announcement(provider_media_id="7", content_type=""), anew={before.id})
+    keep(announcement(provider_media_id="7", content_type=""), new={before.id})
     after = Media.objects.get()
     assert (after.announced_sha256, after.announced_size, after.announced_type) == (
         "a" * 64,

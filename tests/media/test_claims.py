@@ -8,7 +8,7 @@ import pytest
 from django.db.models.functions import Now
 
 from media_app.models import Lease, Media
-from media_app.models.attempt import KEPT, FetchAttempt
+from media_app.models.attempt import MAX_PER_FILE, FetchAttempt
 from media_app.timing import FETCH_LEASE, QUEUED_FOR
 from tests.media.files import Announced
 from tests.media.racing import race
@@ -224,7 +224,8 @@ def test_a_failure_does_not_undo_what_happened_meanwhile(
 
 def old_attempts(media: Media) -> None:
     FetchAttempt.objects.bulk_create(
-        FetchAttempt(media=media, number=1, outcome="failed") for _ in range(KEPT)
+        FetchAttempt(media=media, number=1, outcome="failed")
+        for _ in range(MAX_PER_FILE)
     )
 
 
@@ -236,9 +237,9 @@ def test_the_newest_attempts_of_each_file_are_kept_however_they_are_numbered(
         old_attempts(media)
     lease = claimed()
     Media.objects.mark_retrying(lease, "the newest", timedelta(0))
-    assert FetchAttempt.objects.filter(media=lease.media).count() == KEPT
+    assert FetchAttempt.objects.filter(media=lease.media).count() == MAX_PER_FILE
     assert FetchAttempt.objects.filter(media=lease.media, answer="the newest").exists()
-    assert FetchAttempt.objects.exclude(media=lease.media).count() == 2 * KEPT
+    assert FetchAttempt.objects.exclude(media=lease.media).count() == 2 * MAX_PER_FILE
 
 
 def test_attempts_of_workers_that_were_lost_are_forgotten_as_well(
@@ -248,5 +249,5 @@ def test_attempts_of_workers_that_were_lost_are_forgotten_as_well(
     claimed()
     run_out(lease_until=timedelta(seconds=1))
     Media.objects.mark_retrying(claimed(), "lost", timedelta(0))
-    assert FetchAttempt.objects.count() == KEPT
+    assert FetchAttempt.objects.count() == MAX_PER_FILE
     assert FetchAttempt.objects.get(answer="lost").outcome == FetchAttempt.Outcome.LOST

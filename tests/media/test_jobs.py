@@ -17,7 +17,7 @@ from media_app.decoding import decoder
 from media_app.decoding.decoder import Limits
 from media_app.models.media import Media
 from media_app.previews import preview_key
-from media_app.previews.waiting import CUT_OFF, MOST_ATTEMPTS, ask_again, claim
+from media_app.previews.waiting import CUT_OFF, MAX_ATTEMPTS, claim, request_again
 from media_app.storage import media_storage
 from media_app.timing import (
     FETCH_DEADLINE_SECONDS,
@@ -273,14 +273,17 @@ def test_what_is_cut_off_waits_behind_all_others(
 
 def test_staff_ask_again_for_what_was_given_up(picture: Media) -> None:
     Media.objects.update(
-        preview_due_at=None, preview_error=CUT_OFF, preview_attempts=MOST_ATTEMPTS
+        preview_due_at=None, preview_error=CUT_OFF, preview_attempts=MAX_ATTEMPTS
     )
-    assert (ask_again(Media.objects.all()), ask_again(Media.objects.all())) == (1, 0)
+    assert (request_again(Media.objects.all()), request_again(Media.objects.all())) == (
+        1,
+        0,
+    )
     assert claim() == picture
 
 
 def test_previews_that_kill_their_worker_are_given_up(picture: Media) -> None:
-    for _ in range(MOST_ATTEMPTS):
+    for _ in range(MAX_ATTEMPTS):
         assert claim() == picture
         assert claim() is None
         Media.objects.update(preview_due_at=Now())

@@ -229,7 +229,7 @@ def test_a_viewer_waits_for_the_worker_that_has_the_lease(
 
     monkeypatch.setattr(time, "sleep", a_moment_later)
     assert viewer.get(url(media)).body == PHOTO.body
-    assert looks == [on_demand.LOOK_EVERY_SECONDS]
+    assert looks == [on_demand.POLL_SECONDS]
 
 
 def test_but_not_for_ever(

@@ -18,7 +18,7 @@ from rq.serializers import JSONSerializer
 
 from media_app import workers
 from media_app.management.commands.worker import QUEUES
-from media_app.workers import LONGEST_PAUSE, QueueWatch, Seat
+from media_app.workers import MAX_RESTART_PAUSE, QueueWatch, WorkerSlot
 from simulator.processes import Process
 from tests.waiting import until
 
@@ -43,7 +43,7 @@ class Crew:
         }
 
     def wait_until_two_work(self, *, without: frozenset[int] = frozenset()) -> set[int]:
-        """Both seats taken by workers that are ready for a job; their pids."""
+        """Both workers taken by workers that are ready for a job; their pids."""
         until(lambda: len(self.pids() - without) == 2 and self.pids() <= self._ready())
         return self.pids()
 
@@ -149,13 +149,13 @@ def test_a_worker_that_is_stopped_as_it_is_born_stops(
     monkeypatch.setattr(workers, "run", stopped_at_once)
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
-        seat = Seat("ingest")
-        seat.fill()
-        assert seat.process is not None
-        seat.process.join()
+        slot = WorkerSlot("ingest")
+        slot.start()
+        assert slot.process is not None
+        slot.process.join()
     finally:
         signal.signal(signal.SIGTERM, before)
-    assert seat.process.exitcode == -signal.SIGTERM
+    assert slot.process.exitcode == -signal.SIGTERM
 
 
 class Clock:
@@ -176,30 +176,28 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def seat(monkeypatch: pytest.MonkeyPatch) -> Seat:
-    """A place whose workers die as soon as they are born."""
+def slot(monkeypatch: pytest.MonkeyPatch) -> WorkerSlot:
+    """A slot whose workers end at once."""
     monkeypatch.setattr(workers, "run", lambda queue, parent: os._exit(3))
-    return Seat("ingest")
+    return WorkerSlot("ingest")
 
 
-def _bury(seat: Seat) -> None:
-    """Wait for the worker's death, and let the supervisor notice."""
-    assert seat.process is not None
-    seat.process.join()
-    seat.fill()
+def _reap(slot: WorkerSlot) -> None:
+    """Wait for the end of the worker, and let the slot see it."""
+    assert slot.process is not None
+    slot.process.join()
+    slot.start()
 
 
-def test_a_worker_that_dies_young_waits_longer_each_time(
-    seat: Seat, clock: Clock
-) -> None:
+def test_restarts_of_a_failing_worker_slow_down(slot: WorkerSlot, clock: Clock) -> None:
     pauses = []
-    seat.fill()
+    slot.start()
     for _ in range(8):
         died = clock.now
-        _bury(seat)
-        while seat.process is None:
+        _reap(slot)
+        while slot.process is None:
             clock.now += 0.25
-            seat.fill()
+            slot.start()
         pauses.append(clock.now - died)
     assert pauses == [
         0.5,
@@ -207,20 +205,20 @@ def test_a_worker_that_dies_young_waits_longer_each_time(
         2.0,
         4.0,
         8.0,
-        LONGEST_PAUSE,
-        LONGEST_PAUSE,
-        LONGEST_PAUSE,
+        MAX_RESTART_PAUSE,
+        MAX_RESTART_PAUSE,
+        MAX_RESTART_PAUSE,
     ]
 
 
-def test_a_worker_that_did_its_work_for_a_while_is_replaced_at_once(
-    seat: Seat, clock: Clock
+def test_a_worker_that_ran_long_is_replaced_at_once(
+    slot: WorkerSlot, clock: Clock
 ) -> None:
-    seat.fill()
-    first = seat.process
-    clock.now += LONGEST_PAUSE
-    _bury(seat)
-    assert seat.process is not None and seat.process is not first
+    slot.start()
+    first = slot.process
+    clock.now += MAX_RESTART_PAUSE
+    _reap(slot)
+    assert slot.process is not None and slot.process is not first
 
 
 def test_no_worker_starts_before_the_queue_takes_jobs(
