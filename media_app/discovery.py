@@ -1,9 +1,8 @@
-"""The files of one sender, straight from the bucket: found by the prefix of their keys, and deleted
-by it.
+"""The files of one sender, from the storage alone: found and deleted by the prefix of their keys.
 
-For when there is no database, or when it is not to be believed. A file is what has a key of ours;
-whatever else lies below the prefix is neither found nor deleted. Who is on hold only the database
-knows: ask it before deleting.
+For when the database is lost, or may be wrong. A file is an object with a key of ours; others below
+the prefix are neither found nor deleted. Only the database knows which contacts are on hold: check
+that before deleting.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from media_app.storage import (
 
 log = logging.getLogger(__name__)
 
-# So many at a time: one request each, and what fails fails for no more. S3 takes 1,000.
+# Keys in one request, and the most that one failure concerns. S3 accepts 1,000.
 BATCH = 1000
 # ``previews/{key of the file}/{name}``.
 _PREVIEW = re.compile(rf"{PREVIEWS}(?P<key>[^/]+/[^/]+)/[a-z0-9][a-z0-9._-]*")
@@ -54,7 +53,7 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deleted:
-    """What became of a deletion."""
+    """The outcome of a deletion."""
 
     #: The keys of the files that were there and are gone.
     files: tuple[str, ...]
@@ -86,9 +85,9 @@ def delete(
 ) -> Deleted:
     """Delete the files of one owner and their previews, also those whose file is gone already.
 
-    What cannot be deleted is left, and named: the next run takes it up again. It finds nothing of
-    what is gone. Raises ValueError as ``found`` does, and for UNKNOWN_OWNER, who is many people;
-    StorageError when the objects cannot be listed.
+    What cannot be deleted is left, and named: the next run tries again. Raises ValueError as
+    ``found`` does, and for UNKNOWN_OWNER, who is many people; StorageError when the objects cannot
+    be listed.
     """
     if owner == UNKNOWN_OWNER:
         raise ValueError("files of unknown senders are not one sender's")

@@ -1,4 +1,4 @@
-"""Places where this process can be made to die, to prove that it may.
+"""Places where this process can be made to die, to test that nothing is lost by it.
 
 ``FAILPOINT=after_put`` in the environment kills it with SIGKILL when it gets there;
 ``after_put:3`` on the third time. With ``FAILPOINT_ONCE=/a/file`` only the first process

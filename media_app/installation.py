@@ -1,7 +1,7 @@
 """Whether the storage is the one that belongs to this database.
 
 A folder that is not mounted looks like an empty one, and so does another bucket: all files would be
-lost, fetched again, and expired where the provider has forgotten them. So a marker in the root of
+missing, fetched again, and expired where the provider has deleted them. So a marker in the root of
 the storage holds the id of the installation. Where it is missing or differs, the storage counts as
 down.
 """
@@ -76,7 +76,7 @@ def check_recently(storage: Storage) -> None:
 
 
 def trouble(storage: Storage) -> str:
-    """What is wrong with the storage, in words for staff; "" when it answers and is ours."""
+    """What is wrong with the storage, as a text for staff; "" when it answers and is ours."""
     try:
         check(storage)
     except StorageError as error:
@@ -85,7 +85,7 @@ def trouble(storage: Storage) -> str:
 
 
 def mark(storage: Storage, *, replace: bool = False) -> bool:
-    """Make this storage ours because somebody says so; False when it is already.
+    """Make this storage ours, by order of the operator; False when it is already.
 
     Raises ForeignStorageError when it is another installation's and ``replace`` is not given,
     StorageError.
@@ -104,14 +104,12 @@ def mark(storage: Storage, *, replace: bool = False) -> bool:
 
 
 def mark_at_migration(**kwargs: object) -> None:
-    """Write the marker once the tables are there. Whatever keeps it from being written, the first
-    use tries again.
-    """
+    """Write the marker once the tables are there. Where that fails, the first use tries again."""
     # Emptying the tables (`manage.py flush`) sends the same signal, without a plan.
     if "plan" not in kwargs:
         return
     try:
-        # With little patience: migrating must not wait for a bucket that is down.
+        # With short timeouts: migrating must not wait for a bucket that is down.
         check(probing_storage())
     except Exception as error:
         log.warning(
@@ -122,7 +120,7 @@ def mark_at_migration(**kwargs: object) -> None:
 
 def _holds_our_files(storage: Storage) -> bool:
     stored = Media.objects.filter(state=Media.State.STORED)
-    # Ids are computed digests: their order is a random one.
+    # Ids are digests, so their order is random.
     sample = list(stored.order_by("id").values_list("key", flat=True)[:SAMPLE])
     there = sum(storage.head(key) is not None for key in sample)
     return not sample or 2 * there > len(sample)

@@ -1,4 +1,4 @@
-"""What travels with each object, so that its row can be rebuilt from the bucket alone.
+"""What travels with each object, so that its row can be made again from the storage alone.
 
 Two entries are readable for other tools (``media-id``, ``sha256``); the rest is one
 entry, ``record``: JSON, deflated, then base64url (``b1.…``), or encrypted with Fernet
@@ -19,8 +19,8 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 # S3 counts names and values, 2,048 bytes in all, and rclone its own headers with them; the other
 # entries need 120.
 _LIMIT = 1600
-# Given up in this order when a record is too long: the file is worth more than its name.
-_EXPENDABLE = (
+# Left out in this order when a record is too long.
+_LEFT_OUT_FIRST = (
     "url",
     "filename",
     "provider_message_id",
@@ -62,7 +62,7 @@ def encode(
     """The object metadata of a file. ``keys`` are Fernet keys, the first encrypts."""
     fields = asdict(record)
     value = _pack(fields, keys)
-    for name in _EXPENDABLE:
+    for name in _LEFT_OUT_FIRST:
         if len(value) <= _LIMIT:
             break
         fields[name] = ""

@@ -1,5 +1,5 @@
-"""Links to a file for those who have no login: signed, bound to one file and one way of showing it,
-soon over.
+"""Links to a file for people without a login: signed, for one file and one way of showing it, and
+expiring.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from django.urls import reverse
 
 from media_app.models import Media
 
-#: The same for links that are over, withdrawn, forged, or of another file: nobody learns which
+#: The same for links that are expired, revoked, forged, or of another file: nobody learns which
 #: files there are.
 REFUSED = (
     "This link opens no file, or does not any more. Ask whoever sent it for a new one."

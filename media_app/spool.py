@@ -1,4 +1,4 @@
-"""A file on its way: kept aside until it is known to be whole and right."""
+"""A file that is being fetched, in a temporary file until it is verified."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from media_app.storage.base import CHUNK, StorageError
 
 # Photos stay in memory; what is larger goes to disk.
 IN_MEMORY = 2 * 1024 * 1024
-# Without these nobody takes an unfinished file for a whole one.
+# Without its last bytes nobody mistakes an unverified file for a whole one.
 HELD_BACK = 64 * 1024
-LOOK_EVERY_SECONDS = 0.02
+POLL_SECONDS = 0.02
 
 
 class Spool:
@@ -35,15 +35,15 @@ class Spool:
         self._max_bytes = max_bytes
         self._digest = hashlib.sha256()
         self.size = 0
-        #: How much its source says there will be, once that is known.
+        #: The size that its source states, once that is known.
         self.expected: int | None = None
-        #: Whether what it holds is whole and right.
+        #: Whether its bytes are verified.
         self.is_verified = False
         file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115
         self.file = cast(BinaryIO, file)
 
     def fill(self, chunks: Iterable[bytes], *, expected: int | None = None) -> None:
-        """Take in a body, of ``expected`` bytes where its source says so.
+        """Write a body to it, of ``expected`` bytes where its source says so.
 
         Raises TooLargeError as soon as it passes the cap, StorageError where there is no
         room for it here, and what ``chunks`` raises.
@@ -73,7 +73,7 @@ class Spool:
         return self.file.read(HEAD)
 
     def part(self, start: int, stop: int) -> SpooledPart:
-        """Some of the bytes, to be read beside all other readers. Only once it is full."""
+        """Some of the bytes, for one reader of many. Only once it is full."""
         return SpooledPart(
             os.dup(self.file.fileno()), start=start, stop=stop, total=self.size
         )
@@ -96,7 +96,7 @@ class Spool:
         self.close()
 
     def close(self) -> None:
-        # Closing writes once more what a full disk did not take, in vain.
+        # Closing tries once more to write what a full disk refused.
         with suppress(OSError):
             self.file.close()
 
@@ -116,7 +116,7 @@ class SpooledPart:
         position = self.start
         while position < self.stop:
             with _disk_errors():
-                # Readers share the file's own position: each keeps count for itself.
+                # All readers share the position of the file: each counts for itself.
                 chunk = os.pread(
                     self._descriptor, min(CHUNK, self.stop - position), position
                 )
@@ -145,13 +145,13 @@ class ArrivingFile:
         self._descriptor = os.dup(spool.file.fileno())
 
     def chunks(self) -> Iterator[bytes]:
-        """The bytes as they come; the last ones only when all are known to be right. Raises
-        StorageError.
-        """
+        """The bytes as they come; the last ones only when all are verified. Raises StorageError."""
         position = 0
         while True:
-            is_over, is_right = self._is_over(), self._spool.is_verified
-            ready = self._spool.size if is_right else self._spool.size - HELD_BACK
+            is_over, is_verified = self._is_over(), self._spool.is_verified
+            ready = self._spool.size
+            if not is_verified:
+                ready -= HELD_BACK
             with _disk_errors():
                 chunk = os.pread(
                     self._descriptor, max(min(CHUNK, ready - position), 0), position
@@ -159,12 +159,12 @@ class ArrivingFile:
             position += len(chunk)
             if chunk:
                 yield chunk
-            elif is_right and position == self._spool.size:
+            elif is_verified and position == self._spool.size:
                 return
             elif is_over:
                 raise StorageError("the file turned out not to be right")
             else:
-                time.sleep(LOOK_EVERY_SECONDS)
+                time.sleep(POLL_SECONDS)
 
     def head(self) -> bytes:
         """The first bytes, to tell the type by; as many as have come."""
@@ -177,7 +177,7 @@ class ArrivingFile:
 
 
 class _Body(io.BufferedIOBase):
-    """A file that others read; closing this leaves the file open."""
+    """A file with other readers; closing this leaves the file open."""
 
     def __init__(self, file: BinaryIO, check: Callable[[], None]) -> None:
         self._file = file
@@ -185,7 +185,9 @@ class _Body(io.BufferedIOBase):
 
     def read(self, size: int | None = -1, /) -> bytes:
         self._check()
-        return self._file.read(-1 if size is None else size)
+        if size is None:
+            size = -1
+        return self._file.read(size)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         return self._file.seek(offset, whence)
@@ -211,7 +213,7 @@ def _disk_errors() -> Iterator[None]:
 
 
 def check_room(size: int) -> None:
-    """Raise StorageError where a spool could not take in so many bytes now."""
+    """Raise StorageError where a spool has no room for so many bytes now."""
     if size > IN_MEMORY:
         with _disk_errors(), tempfile.TemporaryFile() as file:
             os.posix_fallocate(file.fileno(), 0, size)

@@ -1,4 +1,4 @@
-"""States and clocks, in words and colours."""
+"""States and rescue clocks as coloured badges."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MEDIA_TONES: dict[str, Tone] = {
     Media.State.MISSING: "bad",
     Media.State.DELETED: "quiet",
 }
-# Where the provider itself says that the file is gone, its seven days are of no use any more.
+# Where the provider has said that the file is gone, the time that is left means nothing.
 _CLOCK_STOPPED = (Media.State.STORED, Media.State.EXPIRED, Media.State.DELETED)
 
 
@@ -36,7 +36,9 @@ def media_badge(media: Media) -> str:
 
 
 def outcome_badge(attempt: FetchAttempt) -> str:
-    tone: Tone = "good" if attempt.outcome == FetchAttempt.Outcome.STORED else "warn"
+    tone: Tone = "warn"
+    if attempt.outcome == FetchAttempt.Outcome.STORED:
+        tone = "good"
     return badge(attempt.get_outcome_display(), tone)
 
 
@@ -57,6 +59,7 @@ def rescue_clock(media: Media, now: datetime) -> RescueClock | None:
         return RescueClock(f"time ran out {in_words(-left)} ago", "bad")
     if left < timedelta(days=1):
         return RescueClock(f"{in_words(left)} left", "bad")
-    return RescueClock(
-        f"{in_words(left)} left", "warn" if left < timedelta(days=3) else "quiet"
-    )
+    tone: Tone = "quiet"
+    if left < timedelta(days=3):
+        tone = "warn"
+    return RescueClock(f"{in_words(left)} left", tone)

@@ -54,7 +54,7 @@ class DayRangeFilter(RangeDateFilter):
         return queryset
 
     def _day(self, end: str) -> date | None:
-        """The day, or None for nothing and nonsense."""
+        """The day, or None where there is no valid one."""
         try:
             day = parse_date(
                 str(self.used_parameters.get(f"{self.parameter_name}_{end}") or "")

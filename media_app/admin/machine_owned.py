@@ -1,4 +1,4 @@
-"""What machines write, staff read: pages that show everything, change nothing, and offer verbs."""
+"""Pages of rows that only machines write: staff read them, and start actions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from media_app.admin.lookups import ClosedLookups
 class MachineOwnedAdmin(ClosedLookups, ModelAdmin):  # type: ignore[misc]
     """Rows that only machines write: no adding, changing or deleting, not even for superusers.
 
-    The view permission lets one in. What staff can do is set a verb going: an ordinary list
+    The view permission gives access. Staff can only run verbs: a verb is an ordinary list
     action with ``permissions=["verb"]``. It takes the model's change permission, although
     nothing can be edited, and has a button on the page of each row as well.
     """
@@ -112,7 +112,7 @@ class MachineOwnedAdmin(ClosedLookups, ModelAdmin):  # type: ignore[misc]
         run(self, request, self.get_queryset(request).filter(pk=row.pk))
         page = f"admin:{self.opts.app_label}_{self.opts.model_name}"
         if self.get_object(request, object_id) is None:
-            # Some verbs settle the matter, and with it the row.
+            # Some verbs remove the row.
             return redirect(f"{page}_changelist")
         return redirect(f"{page}_change", object_id)
 
@@ -172,7 +172,9 @@ def number_fragment(term: str) -> str:
     if not re.fullmatch(r"\+?[\d\s()./-]+", term.strip()):
         return ""
     digits = re.sub(r"\D", "", term)
-    return digits if len(digits) >= 3 else ""
+    if len(digits) < 3:
+        return ""
+    return digits
 
 
 def change_url(row: Model) -> str:
@@ -185,4 +187,6 @@ def change_url(row: Model) -> str:
 def list_url(model: type[Model], **filters: object) -> str:
     """The address of a model's list, filtered."""
     url = reverse(f"admin:{model._meta.label_lower.replace('.', '_')}_changelist")
-    return f"{url}?{urlencode(filters, doseq=True)}" if filters else url
+    if not filters:
+        return url
+    return f"{url}?{urlencode(filters, doseq=True)}"

@@ -1,4 +1,4 @@
-"""Accounts that are left alone: why, until when, and what to do about it."""
+"""Paused accounts: why, until when, and what to do about it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _wording(pause: AccountPause) -> Wording:
 
 
 def headline(pause: AccountPause) -> str:
-    """What is the matter, in a sentence."""
+    """What is wrong, in a sentence."""
     wording = _wording(pause)
     of = f"{wording.account} {pause.account}"
     if pause.cause == AccountPause.Cause.THROTTLED:

@@ -1,4 +1,4 @@
-"""A file as a small picture, wherever staff meet it: lists, messages, contacts."""
+"""A file as a small picture, in lists, messages and contacts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ KINDS = {
 def group_of(media: Media) -> str:
     """The type group: image, video, audio, or document for all else."""
     group = (media.content_type or media.announced_type).partition("/")[0].lower()
-    return group if group in KINDS else "document"
+    if group not in KINDS:
+        return "document"
+    return group
 
 
 def sender_name(owner: str) -> str:
@@ -74,7 +76,9 @@ class Tile:
     @property
     def no_picture(self) -> str:
         """Why no preview could be made, or ""."""
-        return self.media.preview_error if self.media.preview_due_at is None else ""
+        if self.media.preview_due_at is not None:
+            return ""
+        return self.media.preview_error
 
     @property
     def shown_as(self) -> str:
@@ -131,7 +135,5 @@ def thumbnail(media: Media, *, sender: str = "") -> str:
 
 
 def progress(media: Media) -> str:
-    """The state, and for all but stored files: why, how often tried, how long there is still
-    hope.
-    """
+    """The state, and for all but stored files: why, how many attempts, how much time is left."""
     return render_to_string("admin/media_app/progress.html", {"tile": tile(media)})

@@ -16,7 +16,7 @@ from redis import Redis
 def check_queue(
     app_configs: Sequence[AppConfig] | None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """The queue's address must be one."""
+    """REDIS_URL must be a valid address."""
     try:
         Redis.from_url(settings.REDIS_URL).close()
     except ValueError as error:

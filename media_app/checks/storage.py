@@ -101,7 +101,7 @@ def is_address(url: str) -> bool:
 def check_metadata_keys(
     app_configs: Sequence[AppConfig] | None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """A key that is none would fail each put."""
+    """With a key that is not valid each put would fail."""
     for key in settings.MEDIA_METADATA_KEYS:
         try:
             Fernet(key)
@@ -120,7 +120,7 @@ def check_metadata_keys(
 def check_largest_file(
     app_configs: Sequence[AppConfig] | None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """What is taken in must fit into one PUT."""
+    """The largest accepted file must fit into one PUT."""
     if 0 < settings.MEDIA_MAX_BYTES <= _LARGEST_PUT:
         return []
     return [

@@ -2,7 +2,7 @@
 
 The file is its standard input. Its answer on standard output is a line of JSON and then the small
 pictures, one directly after the other: ``{"lengths": [bytes of each]}``, or ``{"error": "why
-not"}``. The kernel ends it at its limits, which it takes on before it reads a byte of the file.
+not"}``. The kernel ends it at its limits, which it sets before it reads a byte of the file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from PIL import Image
 from media_app.decoding.picture import MAX_PIXELS, PictureError, small_pictures
 
 
-def take_on_limits(*, memory: int, cpu_seconds: int, seconds: int, output: int) -> None:
+def set_limits(*, memory: int, cpu_seconds: int, seconds: int, output: int) -> None:
     """Limit this process for the rest of its life; sizes are bytes.
 
     Past ``memory`` allocations fail. Past the others it is killed, except that a longer output is
@@ -37,16 +37,19 @@ def take_on_limits(*, memory: int, cpu_seconds: int, seconds: int, output: int) 
 def _limit(which: int, most: int) -> None:
     """A stricter limit that is in force already stays."""
     _, hard = resource.getrlimit(which)
-    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    if hard != resource.RLIM_INFINITY:
+        most = min(most, hard)
     # At the soft limit of CPU time SIGXCPU ends the process, at the hard one SIGKILL, which may
     # have other causes.
-    above = most + 1 if which == resource.RLIMIT_CPU and hard != most else most
+    above = most
+    if which == resource.RLIMIT_CPU and hard != most:
+        above = most + 1
     resource.setrlimit(which, (most, above))
 
 
 def main() -> None:
     order = json.loads(sys.argv[1])
-    take_on_limits(**order["limits"])
+    set_limits(**order["limits"])
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS
     warnings.simplefilter("error", Image.DecompressionBombWarning)
     try:

@@ -1,6 +1,6 @@
-"""Previews: small WebP pictures of stored files, made once by a worker and kept in the bucket.
+"""Previews: small WebP pictures of stored files, made once by a worker and stored.
 
-They lie under ``previews/{key of the original}/{size}.webp``: beside the originals,
+They are under ``previews/{key of the original}/{size}.webp``: beside the originals,
 never among them, so that listing an owner lists what the owner sent.
 """
 

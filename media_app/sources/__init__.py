@@ -1,4 +1,4 @@
-"""Where files live, and how each is opened there."""
+"""How files are opened at their providers."""
 
 from __future__ import annotations
 

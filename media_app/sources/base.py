@@ -1,4 +1,4 @@
-"""The contract of a source: how a file is opened where it lives."""
+"""The contract of a source: how files are opened at their provider."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from media_app.sources.http import Response
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Origin:
-    """Where one file lives, in its source's own words."""
+    """Which file to open, in the terms of its source."""
 
     account: str
     provider_media_id: str
@@ -55,11 +55,13 @@ class OpenedFile:
         size: int | None = None,
         sha256: str = "",
     ) -> Self:
-        """The body of a response; what the source said elsewhere fills or overrides its headers."""
+        """The body of a response; the arguments are what the source states elsewhere."""
+        if size is None:
+            size = response.size
         return cls(
             chunks=response.chunks,
             content_type=response.headers.get("Content-Type") or content_type,
-            size=response.size if size is None else size,
+            size=size,
             sha256=sha256,
             delimited=response.delimited,
         )
@@ -79,7 +81,7 @@ class Wording:
 
 
 class Source(Protocol):
-    """A vendor's door to its files."""
+    """How the files of one provider are opened."""
 
     #: The name that rows carry: part of each file's identity, never to be changed.
     name: str

@@ -1,4 +1,4 @@
-"""Connections that go only where a permit lets them, and that a deadline can cut."""
+"""Connections to permitted addresses only, which a deadline can cut."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def send(
 ) -> urllib3.HTTPResponse:
     """Send one request and return its answer, the body unread and redirects not followed.
 
-    A server may close a kept connection just when a request is on its way to it. When no answer
-    comes on a kept connection, the request is sent once more, on a new one: only GETs come here.
+    A server may close an idle connection just when a request is on its way to it. When no answer
+    comes on a reused connection, the request is sent once more, on a new one: only GETs come here.
 
     ``held`` is given what ends the transfer. Raises RefusedAddressError, UnavailableError,
     and what requests, urllib3, http.client and the socket raise.
@@ -51,9 +51,9 @@ def send(
     try:
         raw = _send_once(request, terms)
     except requests.ConnectionError:
-        if not terms.on_kept_connection:
+        if not terms.on_reused_connection:
             raise
-        # The other kept connections are as old.
+        # The other idle connections are as old.
         _adapter().close()
         raw = _send_once(request, _Terms(permit, deadline, held))
     held.callback(raw.close)
@@ -78,20 +78,20 @@ def _send_once(
 
 @dataclass(slots=True)
 class _Terms:
-    """What the connection of the request being sent has to obey."""
+    """What limits the connection of the request being sent."""
 
     permit: Permit
     deadline: Deadline
     held: contextlib.ExitStack
     #: Whether the request goes over a connection that has carried another one.
-    on_kept_connection: bool = False
+    on_reused_connection: bool = False
 
     def allows(self, address: str) -> bool:
         return self.permit.private or is_public(address)
 
-    def judge(self, sock: socket.socket) -> None:
-        """Take a connected socket, before anything is sent on it, or raise."""
-        # The one truth, whatever was resolved and asked for.
+    def accept(self, sock: socket.socket) -> None:
+        """Check a connected socket before anything is sent on it, and let the deadline cut it."""
+        # The address that counts, whatever was resolved before.
         if not self.allows(sock.getpeername()[0]):
             self.permit.refuse_network()
         self.held.enter_context(self.deadline.hold(sock))
@@ -104,7 +104,7 @@ class _Connection(HTTPConnection):
     """A connection that goes only where its terms permit, and that its deadline can cut."""
 
     def _new_conn(self) -> socket.socket:
-        """Resolve, judge and connect in one: no second look-up could answer otherwise (DNS
+        """Resolve, check and connect in one: a second look-up could give another address (DNS
         rebinding).
         """
         terms = _current.get()
@@ -122,7 +122,7 @@ class _Connection(HTTPConnection):
             permit.refuse_network()
         sock = self._connect(allowed, terms.deadline)
         try:
-            terms.judge(sock)
+            terms.accept(sock)
         except BaseException:
             sock.close()
             raise
@@ -143,10 +143,10 @@ class _Connection(HTTPConnection):
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is not None:
-            # Kept from an earlier request, perhaps under other terms.
+            # Reused from an earlier request, perhaps under other terms.
             terms = _current.get()
-            terms.on_kept_connection = True
-            terms.judge(self.sock)
+            terms.on_reused_connection = True
+            terms.accept(self.sock)
         super().request(*args, **kwargs)
 
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as in urllib3

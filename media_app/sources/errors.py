@@ -1,6 +1,6 @@
 """What can go wrong at a provider, by what it means for the file.
 
-``media_app.retry`` reads only these classes; vendor words stop in the source that raises.
+``media_app.retry`` reads only these classes; words of a provider stay in the source that raises.
 Messages are shown to staff: what happened, without secrets or links.
 """
 
@@ -34,11 +34,11 @@ class ForbiddenError(SourceError):
 
 
 class GoneError(SourceError):
-    """The provider says that it does not have the file (it may be early, or past its time)."""
+    """The provider does not have the file: not yet, or no more."""
 
 
 class WrongBytesError(SourceError):
-    """What came is not the file that was announced: digest, length, type or transfer."""
+    """The fetched bytes are not the announced file: digest, length, type or transfer."""
 
 
 class TooLargeError(SourceError):

@@ -1,4 +1,4 @@
-"""Who may be called, and at which addresses."""
+"""Which hosts may be called, and at which addresses."""
 
 from __future__ import annotations
 
@@ -31,20 +31,22 @@ class Permit:
     listed: bool = False
 
     def refuse_network(self) -> NoReturn:
-        """What to raise when the host lies where it must not."""
+        """Raise what a host in a forbidden network means."""
         text = f"{self.host} lies in a network that this hub may not call."
-        # A vendor's host that leads home is a fault of name service, and passes.
-        raise (UnavailableError if self.listed else RefusedAddressError)(text)
+        if self.listed:
+            # A provider's host in our own network is a fault of name service, and passes.
+            raise UnavailableError(text)
+        raise RefusedAddressError(text)
 
 
 class Hosts:
-    """Who may be called.
+    """Which hosts may be called.
 
     An entry ``fbsbx.com`` stands for the host and its subdomains, https on port 443,
     at public addresses. An entry ``host:port`` is allowed as it stands, plain http and
     private addresses included; so is the operator's own ``base`` URL, in its scheme.
-    ``anywhere`` adds every host there is, on the terms of the first kind.
-    Raises ValueError for an entry or a base that can't be meant so.
+    ``anywhere`` adds all hosts, on the terms of the first kind.
+    Raises ValueError for an entry or a base that is not a valid one.
     """
 
     def __init__(
@@ -84,9 +86,9 @@ class Hosts:
 def address_of(url: str) -> tuple[str, str, int]:
     """Scheme, host and port of a URL.
 
-    Raises RefusedAddressError for what is none, or carries a user name.
+    Raises RefusedAddressError for what is not a valid one, or carries a user name.
     """
-    # Parsers disagree about these characters; the next one might see another host.
+    # Parsers disagree about these characters: another one might read another host.
     if re.search(r"[\x00-\x20\x7f\\]", url):
         raise RefusedAddressError(
             "The address has characters that do not belong in one."
@@ -102,11 +104,9 @@ def address_of(url: str) -> tuple[str, str, int]:
         raise RefusedAddressError("The address carries a user name.")
     if not all(0 < len(label) < 64 for label in parts.hostname.split(".")):
         raise RefusedAddressError("The address names no possible host.")
-    return (
-        parts.scheme,
-        parts.hostname,
-        _DEFAULT_PORTS[parts.scheme] if port is None else port,
-    )
+    if port is None:
+        port = _DEFAULT_PORTS[parts.scheme]
+    return parts.scheme, parts.hostname, port
 
 
 def is_public(address: str) -> bool:
@@ -115,9 +115,9 @@ def is_public(address: str) -> bool:
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
-        embedded = ip.sixtofour or (
-            ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None
-        )
+        embedded = ip.sixtofour
+        if ip in _NAT64:
+            embedded = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if embedded is None:
             return ip in _GLOBAL_UNICAST and ip.is_global
         ip = embedded

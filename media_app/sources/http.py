@@ -1,8 +1,8 @@
-"""The one door out: every byte from a provider comes through ``get``.
+"""The HTTP client: every byte from a provider comes through ``get``.
 
-What a provider, or whoever can make one say so, may not do to us: lead a request to an address of
-our own network, see the credentials of another host, hold a worker longer than its deadline, drip
-bytes below MINIMUM_RATE, send a compressed bomb, or pass off half a file as a whole.
+Neither a provider nor a forged link can: lead a request to an address of our own network, get the
+credentials of another host, keep a worker busy longer than its deadline, send bytes slower than
+MINIMUM_RATE, send a compressed bomb, or pass off half a file as a whole.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from media_app.sources.hosts import Hosts, Permit, address_of
 from media_app.sources.pace import Pace, watched
 
 MAX_REDIRECTS = 3
-LONGEST_RETRY_AFTER = timedelta(hours=1)
+MAX_RETRY_AFTER = timedelta(hours=1)
 
 _CHUNK = 64 * 1024
-# The body of an error or a redirect up to this size is read, so that the connection can serve
+# The body of an error or a redirect up to this size is read, so that the connection can be used
 # again.
-_WORTH_READING = 16 * 1024
+_MAX_DISCARDED = 16 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HEADERS = {"User-Agent": "mediahub", "Accept": "*/*", "Accept-Encoding": "identity"}
 
@@ -121,21 +121,22 @@ def retry_after(headers: Mapping[str, str]) -> timedelta | None:
     """What Retry-After asks for (RFC 9110 §10.2.3: seconds or a date), an hour at most."""
     text = headers.get("Retry-After", "").strip()
     if re.fullmatch(r"[0-9]{1,9}", text, re.ASCII):
-        return min(timedelta(seconds=int(text)), LONGEST_RETRY_AFTER)
+        return min(timedelta(seconds=int(text)), MAX_RETRY_AFTER)
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, OverflowError):
         return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return min(max(moment - datetime.now(UTC), timedelta(0)), LONGEST_RETRY_AFTER)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return min(max(moment - datetime.now(UTC), timedelta(0)), MAX_RETRY_AFTER)
 
 
 def _prepare(url: str, authorization: str) -> requests.PreparedRequest:
-    # Without a Session there is no ~/.netrc, no cookie and no proxy variable to mind. (A Session
+    # Without a Session no ~/.netrc, cookie or proxy variable has any effect. (A Session
     # also reads a redirect's whole body, unbounded, even when told not to follow it.)
-    headers = (
-        {**_HEADERS, "Authorization": authorization} if authorization else _HEADERS
-    )
+    headers = dict(_HEADERS)
+    if authorization:
+        headers["Authorization"] = authorization
     address_of(url)
     try:
         return requests.Request("GET", url, headers=headers).prepare()
@@ -189,13 +190,10 @@ def _exchange(
         try:
             yield response
         finally:
-            if (
-                response.status != 200
-                and response.size is not None
-                and response.size <= _WORTH_READING
-            ):
+            is_small = response.size is not None and response.size <= _MAX_DISCARDED
+            if response.status != 200 and is_small:
                 with contextlib.suppress(SourceError):
-                    response.body(_WORTH_READING)
+                    response.body(_MAX_DISCARDED)
 
 
 def _read(
@@ -206,7 +204,9 @@ def _read(
     pace: Pace,
 ) -> Response:
     chunked = raw.headers.get("Transfer-Encoding", "").strip().lower() == "chunked"
-    size = None if chunked else raw.length_remaining
+    size = raw.length_remaining
+    if chunked:
+        size = None
     return Response(
         status=raw.status,
         headers=raw.headers,
@@ -232,10 +232,10 @@ def _chunks(
             ValueError,
         ) as error:
             deadline.check()
-            silent = isinstance(error, urllib3.exceptions.ReadTimeoutError)
-            raise UnavailableError(
-                f"{permit.host} {'fell silent' if silent else 'broke off'} within the file."
-            ) from error
+            what = "broke off"
+            if isinstance(error, urllib3.exceptions.ReadTimeoutError):
+                what = "fell silent"
+            raise UnavailableError(f"{permit.host} {what} within the file.") from error
         # Also after the last read: a socket that was shut down reads like a body that ended.
         deadline.check()
         if not chunk:

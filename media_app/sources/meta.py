@@ -45,7 +45,7 @@ _MAX_ANSWER = 64 * 1024
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Resolved:
-    """What the Graph API says of a media id, with the token that it took."""
+    """What the Graph API says of a media id, with the token that it accepted."""
 
     url: str
     token: str
@@ -135,7 +135,7 @@ def _open_link(url: str, token: str, deadline: Deadline, stack: ExitStack) -> Re
 
 
 def _resolve(media_id: str, deadline: Deadline) -> _Resolved:
-    """Ask the Graph API for a link, with one token after the other until one is taken."""
+    """Ask the Graph API for a link, with one token after the other until one is accepted."""
     if not media_id:
         raise GoneError("The message names no media id, and its link is dead.")
     refusal = UnauthorizedError("META_ACCESS_TOKEN is not set.")
@@ -174,25 +174,25 @@ def _ask(media_id: str, token: str, deadline: Deadline) -> _Resolved:
 
 
 def _read(response: Response) -> dict[str, Any]:
-    """The JSON object of an answer, or nothing: then the status has to tell."""
+    """The JSON object of an answer, or an empty one: then only the status counts."""
     try:
         answer = json.loads(response.body(_MAX_ANSWER))
     except (ValueError, RecursionError):
         return {}
-    return answer if isinstance(answer, dict) else {}
+    if not isinstance(answer, dict):
+        return {}
+    return answer
 
 
 def _error(response: Response, error: object) -> SourceError:
     """What a refusal of the Graph API means. Its own words stay out: they may quote the token."""
-    said = error if isinstance(error, dict) else {}
-    status, code, subcode = (
-        response.status,
-        _number(said.get("code")),
-        _number(said.get("error_subcode")),
-    )
-    what = f"The Graph API answered {status}" + (
-        f", code {code}." if code is not None else "."
-    )
+    if not isinstance(error, dict):
+        error = {}
+    status = response.status
+    code, subcode = _number(error.get("code")), _number(error.get("error_subcode"))
+    what = f"The Graph API answered {status}."
+    if code is not None:
+        what = f"The Graph API answered {status}, code {code}."
     if status == 401 or code == _TOKEN:
         return UnauthorizedError(f"{what} META_ACCESS_TOKEN is refused.")
     # Before 403 and 400, in which these codes come.
@@ -210,4 +210,6 @@ def _error(response: Response, error: object) -> SourceError:
 def _number(value: object) -> int | None:
     """A whole number, written as one or as text."""
     text = str(value)
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+    if text.isascii() and text.isdigit() and len(text) < 19:
+        return int(text)
+    return None

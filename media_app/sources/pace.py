@@ -50,7 +50,7 @@ class Pace:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """The block waits for the other side."""
+        """The block waits for the provider."""
         began = self._waits_since = self._clock()
         try:
             yield

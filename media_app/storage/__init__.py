@@ -1,4 +1,4 @@
-"""Where the bytes are kept: a bucket (S3, R2) or a folder, behind one contract."""
+"""Where the bytes are stored: a bucket (S3, R2) or a folder, behind one contract."""
 
 from __future__ import annotations
 

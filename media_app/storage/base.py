@@ -1,7 +1,7 @@
-"""The contract of a place that keeps bytes: put, open_range, url, head, list, delete.
+"""The contract of a storage: put, open_range, url, head, list, delete.
 
-Absent is an answer (None); broken is an error (StorageError). The two are never mixed:
-taking an outage for a miss would send every viewer to the provider.
+An absent object is an answer (None), an outage is an error (StorageError). They are never mixed:
+an outage that passed for a missing object would send every viewer to the provider.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from io import FileIO
 from typing import BinaryIO, Protocol
 
 CHUNK = 256 * 1024
-# In the root of each storage: whose it is. A hidden name is no key, so no listing has it and no
-# file can be there.
+# In the root of each storage: the id of its installation. A hidden name is not a key: no listing
+# has it, and no file can have it.
 MARKER = ".mediahub"
 # More than an id has.
 MAX_MARKER = 100
@@ -26,7 +26,7 @@ MAX_METADATA = 2048
 
 
 class StorageError(Exception):
-    """The storage did not do what it was asked; the same call may work later."""
+    """The storage failed; the same call may work later."""
 
 
 class ObjectExistsError(Exception):
@@ -47,7 +47,7 @@ class StoredObject:
 
     key: str
     size: int
-    #: When the storage took it in, aware.
+    #: When it was put, aware.
     modified: datetime
     #: Empty and None in a listing, which does not carry them.
     content_type: str = ""
@@ -65,7 +65,7 @@ class OpenedObject(Protocol):
 
     @property
     def file(self) -> FileIO | None:
-        """Where it is a file: open at ``start``, for servers that send files by their
+        """The file, where it is one: open at ``start``, for servers that send files by their
         descriptor.
         """
 
@@ -125,8 +125,8 @@ class Storage(ABC):
         is no such thing.
 
         A disk has none. A bucket's lasts a week at most (S3's limit). ``content_type`` and
-        ``disposition`` are what the bucket shall say of the object ("": what it was put with). Does
-        not ask whether the object is there. Raises StorageError.
+        ``disposition`` are the headers that the bucket sends with it ("": those it was put with).
+        Does not check whether the object is there. Raises StorageError.
         """
 
     @abstractmethod
@@ -150,13 +150,12 @@ class Storage(ABC):
         """Try whether an object of so many bytes could be put now, without sending it. Raises
         StorageError.
 
-        A folder reserves the room for a moment; a bucket is only asked to take in, and remove, a
-        few bytes.
+        A folder reserves the room for a moment; into a bucket a few bytes are put, and removed.
         """
 
     @abstractmethod
     def marker(self) -> str | None:
-        """What the marker says; None where there is none. Raises StorageError."""
+        """The text of the marker; None where there is none. Raises StorageError."""
 
     @abstractmethod
     def mark(self, text: str, *, replace: bool = False) -> None:
@@ -166,8 +165,8 @@ class Storage(ABC):
 
 
 def is_key(key: str) -> bool:
-    """Whether every storage can keep an object under this key, and none would look for it outside
-    its own place.
+    """Whether every storage can have an object under this key, and none would look for it outside
+    of itself.
     """
     return (
         key.isprintable()

@@ -13,7 +13,7 @@ class Command(BaseCommand):
     help = """Say that the storage of the settings is the one of this database, and complete.
 
 The hub marks its storage by itself. This is for after a change on purpose: files that
-were copied to another folder or bucket without the marker, or an empty storage to start with anew.
+were copied to another folder or bucket without the marker, or an empty storage to start again with.
 
   python manage.py mark_storage              a storage that carries no marker
   python manage.py mark_storage --replace    one that another installation has used
@@ -42,6 +42,7 @@ were copied to another folder or bucket without the marker, or an empty storage 
             ) from error
         except StorageError as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(
-            "The storage is marked." if is_new else "The storage is marked already."
-        )
+        text = "The storage is marked already."
+        if is_new:
+            text = "The storage is marked."
+        self.stdout.write(text)

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from threading import Lock
 from time import monotonic
 
-# The most keys whose links are kept; each is about half a kilobyte.
+# The most links in the cache; each is about half a kilobyte.
 MAX_LINKS = 4096
 
 
 class Links:
-    """The links of the keys asked for last. Thread-safe."""
+    """A cache of links: those of the keys requested last. Thread-safe."""
 
     def __init__(
         self,
@@ -28,27 +28,27 @@ class Links:
         self._use_for = use_for
         self._clock = clock
         self._lock = Lock()
-        self._kept: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self._cached: OrderedDict[str, tuple[str, float]] = OrderedDict()
 
     def get(self, key: str) -> str:
         """A link to the key's object. Raises what ``sign`` raises."""
         now = self._clock()
         with self._lock:
-            link, until = self._kept.get(key, ("", now))
+            link, until = self._cached.get(key, ("", now))
             if now < until:
-                self._kept.move_to_end(key)
+                self._cached.move_to_end(key)
                 return link
         # Not under the lock: renewing the credentials may take a request of its own.
         link = self._sign(key)
         with self._lock:
-            self._kept[key] = link, now + self._use_for
-            self._kept.move_to_end(key)
-            if len(self._kept) > MAX_LINKS:
-                self._kept.popitem(last=False)
+            self._cached[key] = link, now + self._use_for
+            self._cached.move_to_end(key)
+            if len(self._cached) > MAX_LINKS:
+                self._cached.popitem(last=False)
         return link
 
     def forget(self, key: str, link: str) -> None:
-        """Give this link out no more; another one that was signed meanwhile stays."""
+        """Drop this link; another one that was signed meanwhile stays."""
         with self._lock:
-            if self._kept.get(key, ("", 0))[0] == link:
-                del self._kept[key]
+            if self._cached.get(key, ("", 0))[0] == link:
+                del self._cached[key]

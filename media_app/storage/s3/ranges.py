@@ -14,7 +14,9 @@ _CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-([0-9]+)/([0-9]+)")
 def range_header(start: int, stop: int | None) -> str:
     """The Range to ask for; "" for the whole object."""
     if stop is None:
-        return f"bytes={start}-" if start else ""
+        if start == 0:
+            return ""
+        return f"bytes={start}-"
     # A Range is never empty: for no bytes ask for one, and leave it.
     return f"bytes={start}-{max(stop, start + 1) - 1}"
 
@@ -55,4 +57,6 @@ def _parse(content_range: str) -> tuple[int, int, int]:
 
 
 def _cut(stop: int | None, total: int) -> int:
-    return total if stop is None else min(stop, total)
+    if stop is None:
+        return total
+    return min(stop, total)
