@@ -139,6 +139,8 @@ def test_what_failed_is_not_tried_again_in_the_same_run(
 ) -> None:
     """However short its pause is."""
     monkeypatch.setattr(retry, "pause", lambda *_: timedelta(0))
+    monkeypatch.setattr(outbox_results, "MIN_PAUSE", timedelta(0))
+    monkeypatch.setattr(outbox, "SEND_RUN_SECONDS", 1.0)
     provider.unauthorised = True
     failing = reply(open_session())
     assert outbox.send_due() == 0
