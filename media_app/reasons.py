@@ -38,7 +38,7 @@ _DATABASE = tuple(
         ),
         (
             r"pg_hba\.conf",
-            "The database does not admit this host or user (pg_hba.conf).",
+            "The database does not accept this host or user (pg_hba.conf).",
         ),
         (
             r'role "[^"]*" does not exist',

@@ -95,7 +95,7 @@ class ClaimsQuerySet(models.QuerySet["Media"]):
                     return None
                 if media.state == State.FETCHING:
                     return self._claim(media, is_lost=True)
-                admission = AccountPause.objects.admit(
+                admission = AccountPause.objects.admission(
                     source=media.source, account=media.account
                 )
                 # Refused: another worker has just claimed the one trial of the account, whose other

@@ -43,7 +43,7 @@ class AccountPauseQuerySet(models.QuerySet["AccountPause"]):
             if cause == AccountPause.Cause.UNAUTHORIZED:
                 row.update(cause=cause, reason=reason)
 
-    def admit(self, *, source: str, account: str) -> Admission:
+    def admission(self, *, source: str, account: str) -> Admission:
         """May a file of this account be fetched now, after any pause has run out?
 
         Of an account whose credentials were refused one file is fetched as a trial, and the pause

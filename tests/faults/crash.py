@@ -169,7 +169,7 @@ def objects() -> dict[str, tuple[str, str, dict[str, str]]]:
     return found
 
 
-def forget_everything() -> None:
+def delete_everything() -> None:
     """Empty tables and an empty bucket."""
     with transaction.atomic():
         for model in (

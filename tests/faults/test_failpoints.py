@@ -36,9 +36,9 @@ from tests.faults.crash import (
     ACCOUNTS,
     album,
     an_hour_passes,
+    delete_everything,
     dies_at,
     end_state,
-    forget_everything,
     objects,
     photo,
     recover,
@@ -91,7 +91,7 @@ def faultless(stage: Stage, step: Stage) -> dict[str, Any]:
     step()
     recover()
     end = end_state()
-    forget_everything()
+    delete_everything()
     return end
 
 

@@ -34,7 +34,7 @@ RETRYING, REJECTED, EXPIRED, STORED = (
 
 # For what never ends; everything else has all the time that a slow machine needs.
 DEADLINE = 0.2
-PATIENT = 120
+LONG_DEADLINE = 120
 WEEK = timedelta(days=7)
 RIGHT, WRONG = hashlib.sha256(BODY), hashlib.sha256(b"another file")
 
@@ -226,7 +226,7 @@ def test_where_a_behaviour_leads(
     hub.api.facts = case.facts
     hub.announce(case.source, case.behaviour, **case.words)
     monkeypatch.setattr(
-        flow, "FETCH_DEADLINE_SECONDS", DEADLINE if case.never_ends else PATIENT
+        flow, "FETCH_DEADLINE_SECONDS", DEADLINE if case.never_ends else LONG_DEADLINE
     )
     row = hub.fetch()
     assert row.state == case.first
@@ -234,7 +234,7 @@ def test_where_a_behaviour_leads(
     assert_nothing_wrong_is_kept(hub)
     # The same again and again: what never ends is only cut sooner.
     monkeypatch.setattr(
-        flow, "FETCH_DEADLINE_SECONDS", 0.1 if case.never_ends else PATIENT
+        flow, "FETCH_DEADLINE_SECONDS", 0.1 if case.never_ends else LONG_DEADLINE
     )
     for _ in range(MIN_ATTEMPTS):
         if Media.objects.get().state in Media.WAITING:
@@ -254,11 +254,11 @@ def test_a_provider_that_comes_to_its_senses_is_never_too_late(
     hub.api.facts = case.facts
     hub.announce(case.source, case.behaviour, **case.words)
     monkeypatch.setattr(
-        flow, "FETCH_DEADLINE_SECONDS", 0.1 if case.never_ends else PATIENT
+        flow, "FETCH_DEADLINE_SECONDS", 0.1 if case.never_ends else LONG_DEADLINE
     )
     while Media.objects.get().state != case.end:
         hub.fetch()
-    monkeypatch.setattr(flow, "FETCH_DEADLINE_SECONDS", PATIENT)
+    monkeypatch.setattr(flow, "FETCH_DEADLINE_SECONDS", LONG_DEADLINE)
     hub.api.facts = {}
     hub.move("photo")
     Media.objects.all().retry_now()

@@ -1,4 +1,4 @@
-"""Two jobs on one file at once, and jobs that wake up when all has been decided without them."""
+"""Two jobs on one file at once, and jobs that go on when others have finished the file."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ pytestmark = [
 ]
 
 State = Media.State
-PATIENCE_SECONDS = 180
+WAIT_SECONDS = 180
 BEFORE_THE_PUT = ["ingest_after_claim", "ingest_mid_download", "ingest_before_put"]
 ANYWHERE = [*BEFORE_THE_PUT, "ingest_after_put"]
 # There is an object, or there is none: what else the job has done makes no difference to others.
@@ -80,7 +80,7 @@ class Job(threading.Thread):
         self._stands, self._go_on = threading.Event(), threading.Event()
         self._failure: BaseException | None = None
         self.start()
-        assert self._stands.wait(PATIENCE_SECONDS), f"the job did not come to {point}"
+        assert self._stands.wait(WAIT_SECONDS), f"the job did not come to {point}"
 
     def run(self) -> None:
         try:
@@ -93,12 +93,12 @@ class Job(threading.Thread):
     def pass_by(self, point: str) -> None:
         if point == self._point and not self._stands.is_set():
             self._stands.set()
-            self._go_on.wait(PATIENCE_SECONDS)
+            self._go_on.wait(WAIT_SECONDS)
 
     def finish(self) -> None:
         """Let it go on to its end. Raises what it raised."""
         self._go_on.set()
-        self.join(PATIENCE_SECONDS)
+        self.join(WAIT_SECONDS)
         assert not self.is_alive()
         if self._failure:
             raise self._failure

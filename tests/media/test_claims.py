@@ -36,7 +36,7 @@ def test_no_two_workers_get_the_same_file(announced: Announced) -> None:
     ids = {announced().id for _ in range(24)}
 
     def work() -> list[UUID]:
-        # Bounded: a claim that is none would go on for ever.
+        # Bounded: a loop of claims that fail would never end.
         leases = [lease for _ in range(24) if (lease := Media.objects.claim())]
         return [lease.media.id for lease in leases]
 
@@ -51,9 +51,9 @@ def test_nothing_due_is_no_claim() -> None:
 
 def test_what_the_provider_forgets_first_comes_first(announced: Announced) -> None:
     by_age = [announced(occurred_at=NOW - timedelta(days=days)) for days in (1, 6, 3)]
-    patient = announced(source="twilio", url="https://api.twilio.com/x")
+    later = announced(source="twilio", url="https://api.twilio.com/x")
     order = [claimed().media for _ in range(4)]
-    assert order == [by_age[1], by_age[2], by_age[0], patient]
+    assert order == [by_age[1], by_age[2], by_age[0], later]
 
 
 def test_a_claim_tells_the_worker_what_it_holds(announced: Announced) -> None:

@@ -1,4 +1,4 @@
-"""The one door out, against a provider that does everything wrong."""
+"""The HTTP client, against a provider that does everything wrong."""
 
 from __future__ import annotations
 

@@ -203,18 +203,18 @@ def test_a_full_disk_is_an_error_that_leaves_no_file(disk: DiskStorage) -> None:
 )
 def test_no_key_leads_out_of_the_folder(disk: DiskStorage, key: str) -> None:
     (disk.root.parent / "secret").write_bytes(b"secret")
-    put(disk, "neighbour")
+    put(disk, "other")
     for call in (
         disk.head,
         disk.open_range,
-        lambda key: disk.delete(["neighbour", key]),
+        lambda key: disk.delete(["other", key]),
     ):
         with pytest.raises(ValueError, match="not a key"):
             call(key)
     with pytest.raises(ValueError, match="not a key"):
         disk.list(f"{key}/")
     assert (disk.root.parent / "secret").exists()
-    assert keys(disk) == ["neighbour"]
+    assert keys(disk) == ["other"]
 
 
 def test_hidden_files_are_no_objects(disk: DiskStorage) -> None:
