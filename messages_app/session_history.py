@@ -69,20 +69,22 @@ def start_of_history(conversation: Conversation, since: datetime) -> datetime:
     around = (since - ASSUMED_TIME_TOLERANCE, since + ASSUMED_TIME_TOLERANCE)
     if messages.filter(occurred_at__range=around, time_assumed=True).exists():
         since -= ASSUMED_TIME_TOLERANCE
-    # Photos that were on their way at DONE belong to a session that is over by now.
+    # Photos within LATE_PHOTO_GRACE after DONE belong to it, also when the session is over by now.
     photos = messages.filter(
         kind__in=PHOTO_KINDS,
         occurred_at__gte=since,
         occurred_at__lte=OuterRef("done_at") + LATE_PHOTO_GRACE,
     )
-    takes_late_photos = Q(done_at__gte=since - LATE_PHOTO_GRACE) & Exists(photos)
-    # A later word may show that its late photos were meant for a new session.
-    has_late_photos = Q(last_at__gt=F("ended_at"), last_at__gte=since - rules().ttl)
+    may_get_photos_after_end = Q(done_at__gte=since - LATE_PHOTO_GRACE) & Exists(photos)
+    # A later word may show that photos after its end were meant for a new session.
+    has_messages_after_end = Q(
+        last_at__gt=F("ended_at"), last_at__gte=since - rules().ttl
+    )
     may_change = (
         Q(state__in=PhotoSession.OPEN)
         | Q(ended_at__gte=since)
-        | takes_late_photos
-        | has_late_photos
+        | may_get_photos_after_end
+        | has_messages_after_end
     )
     sessions = PhotoSession.objects.filter(
         may_change, **conversation.fields, started_at__lt=since

@@ -42,17 +42,21 @@ def rebuild_sessions(
     rows = list(known.filter(started_at__gte=start).order_by("started_at", "id"))
     decisions = [staff_decision(row) for row in rows if row.staff_verb]
     history = [*messages_since(conversation, start), *decisions]
-    # A void row has no end.
+    # A cancelled row without an end is no session any more (see ``_void``).
     before = (
         known.filter(started_at__lt=start, ended_at__isnull=False)
         .order_by("-started_at")
         .first()
     )
-    missed = None
+    last_message_of_expired = None
     if before is not None and before.state == PhotoSession.State.EXPIRED:
-        missed = before.last_at
+        last_message_of_expired = before.last_at
     sessions = sessions_of(
-        history, rules(), now=now, may_expire=may_expire, missed=missed
+        history,
+        rules(),
+        now=now,
+        may_expire=may_expire,
+        last_message_of_expired=last_message_of_expired,
     )
     _save_all(conversation, sessions, rows)
 
@@ -68,13 +72,13 @@ def _save_all(
     left = list(rows)
     for session in sorted(sessions, key=lambda session: session.is_open):
         messages = set(session.messages)
-        # The business and the contact know it by the row that has come farthest.
+        # The business and the contact know it by the row in the most advanced state.
         own = sorted((row for row in left if row.anchor_id in messages), key=_progress)
         left = [row for row in left if row not in own]
         for merged in own[1:]:
             _void(merged)
         if session.is_open:
-            # A contact has one open session: the other rows have turned out to be none.
+            # A contact has one open session: the other rows are not sessions.
             for other in left:
                 _void(other)
             left = []
@@ -129,8 +133,8 @@ def _save(row: PhotoSession, session: Session) -> None:
 
 
 def _void(row: PhotoSession) -> None:
-    """Empty the row of what is no session: an older message has shown that its messages belong to
-    another one.
+    """Empty a row that is not a session: an older message has shown that its messages belong to
+    another one. It stays as CANCELLED without ``ended_at``: the business may know its id.
     """
     row.state, row.ended_at = PhotoSession.State.CANCELLED, None
     row.message_ids, row.media_ids = [], []

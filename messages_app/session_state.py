@@ -102,7 +102,7 @@ class Session:
     messages: list[UUID] = field(default_factory=list)
     photos: list[Photo] = field(default_factory=list)
     #: Photos that came too long after DONE. They are added by another DONE.
-    late_photos: list[Photo] = field(default_factory=list)
+    photos_after_grace: list[Photo] = field(default_factory=list)
     state: State = State.COLLECTING
     is_reset: bool = False
     #: It was submitted although the question for details was never answered.
@@ -117,7 +117,7 @@ class Session:
     #: The CANCEL or RESET that ended it.
     cancelled_by: SessionMessage | None = None
     #: Messages with photos that belong to it but came after its end.
-    late_messages: list[SessionMessage] = field(default_factory=list)
+    messages_after_end: list[SessionMessage] = field(default_factory=list)
     replies: list[PendingReply] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -151,8 +151,8 @@ class Session:
     def end(self, state: State, at: datetime) -> None:
         self.state, self.ended_at = state, at
 
-    def add_late_messages(self) -> None:
-        for message in self.late_messages:
+    def add_messages_after_end(self) -> None:
+        for message in self.messages_after_end:
             self.last = message
             self.messages.append(message.id)
             self.photos.extend(message.photos)

@@ -32,12 +32,13 @@ def sessions_of(
     *,
     now: datetime,
     may_expire: bool,
-    missed: datetime | None = None,
+    last_message_of_expired: datetime | None = None,
 ) -> list[Session]:
     """The sessions that these messages make, the oldest first; at most the last one is open.
 
     ``may_expire``: no older delivery is unread, so that a session without messages may expire.
-    ``missed``: the last message of the session before all these messages, if that one has expired.
+    ``last_message_of_expired``: when the session before all these messages got its last one; None
+    unless it has expired.
     """
     sessions: list[Session] = []
     # Messages with photos that belong to no session.
@@ -45,18 +46,18 @@ def sessions_of(
     for message in _in_order(history, rules):
         session = _open_session(sessions, message, rules)
         if sessions:
-            missed = _last_of_expired(sessions[-1])
+            last_message_of_expired = _last_of_expired(sessions[-1])
         if (
             session is None
             and sessions
             and _still_belongs(sessions[-1], message, rules)
         ):
-            sessions[-1].late_messages.append(message)
+            sessions[-1].messages_after_end.append(message)
             continue
         session = (
             session
-            or _begin_with_late_messages(message, rules, sessions)
-            or _begin(message, rules, sessions, missed, unassigned)
+            or _begin_with_messages_after_end(message, rules, sessions)
+            or _begin(message, rules, sessions, last_message_of_expired, unassigned)
         )
         if session is not None:
             unassigned.clear()
@@ -66,7 +67,7 @@ def sessions_of(
     if sessions and may_expire and sessions[-1].is_open:
         _expire(sessions[-1], rules.ttl, now)
     for session in sessions:
-        session.add_late_messages()
+        session.add_messages_after_end()
     return sessions
 
 
@@ -124,21 +125,20 @@ def _begin(
     message: SessionMessage,
     rules: Rules,
     sessions: list[Session],
-    missed: datetime | None,
+    last_message_of_expired: datetime | None,
     unassigned: Iterable[SessionMessage],
 ) -> Session | None:
     """A new session, if this message begins one."""
     word = word_of(message, rules)
     is_start = word == Word.START
     begins = is_start or (rules.starts_with_photo and bool(message.photos))
-    # Who was too slow says DONE to a session that has expired: they are asked for their photos
-    # again.
-    is_too_late = (
+    # A contact who says DONE soon after their session has expired is asked for the photos again.
+    is_done_after_expiry = (
         word == Word.DONE
-        and missed is not None
-        and message.at - missed <= EXPIRED_SESSION_WINDOW
+        and last_message_of_expired is not None
+        and message.at - last_message_of_expired <= EXPIRED_SESSION_WINDOW
     )
-    if message.decision or not (begins or is_too_late):
+    if message.decision or not (begins or is_done_after_expiry):
         return None
     earlier = []
     if is_start:
@@ -152,27 +152,27 @@ def _begin(
     return session
 
 
-def _begin_with_late_messages(
+def _begin_with_messages_after_end(
     message: SessionMessage, rules: Rules, sessions: list[Session]
 ) -> Session | None:
     """A new session of the photos that came after the end of the last one, if a word shows that
     they were meant as a new one.
     """
-    if not (sessions and sessions[-1].late_messages and rules.starts_with_photo):
+    if not (sessions and sessions[-1].messages_after_end and rules.starts_with_photo):
         return None
     is_word = word_of(message, rules) in {Word.DONE, Word.CANCEL, Word.RESET}
-    if not is_word or message.at - sessions[-1].late_messages[-1].at > rules.ttl:
+    if not is_word or message.at - sessions[-1].messages_after_end[-1].at > rules.ttl:
         return None
-    late, sessions[-1].late_messages = sessions[-1].late_messages, []
-    sessions.append(Session(late[0]))
-    for photo in late:
+    with_photos, sessions[-1].messages_after_end = sessions[-1].messages_after_end, []
+    sessions.append(Session(with_photos[0]))
+    for photo in with_photos:
         _apply(sessions[-1], photo, rules)
     return sessions[-1]
 
 
 def _still_belongs(session: Session, message: SessionMessage, rules: Rules) -> bool:
-    """Whether these photos belong to a session that is over: they were on their way when its sender
-    ended it.
+    """Whether the photos of this message belong to a session that is over: until
+    LATE_PHOTO_GRACE after DONE they count as sent before it.
     """
     if not message.photos or word_of(message, rules) == Word.START:
         return False
@@ -208,9 +208,9 @@ def _apply(session: Session, message: SessionMessage, rules: Rules) -> None:
         session.add_reply(Reply.RESET, message)
     elif session.state == State.COLLECTING:
         _collect(session, message, word)
-    elif word == Word.DONE and session.late_photos:
-        session.photos.extend(session.late_photos)
-        session.late_photos, session.done_at = [], message.at
+    elif word == Word.DONE and session.photos_after_grace:
+        session.photos.extend(session.photos_after_grace)
+        session.photos_after_grace, session.done_at = [], message.at
     elif word == Word.ADD:
         session.add_reply(Reply.ADD, message)
     elif word == Word.SKIP:
@@ -226,15 +226,15 @@ def _submit(session: Session, message: SessionMessage, details: str) -> None:
 
 
 def _add_photos(session: Session, message: SessionMessage) -> None:
-    is_late = (
+    is_after_grace = (
         session.done_at is not None and message.at > session.done_at + LATE_PHOTO_GRACE
     )
-    if is_late and not _has_usable_photos(session):
-        # Its sender was told to begin again: these photos replace the refused ones.
+    if is_after_grace and not _has_usable_photos(session):
+        # Its sender was asked to send the refused photos again: these replace them.
         session.state, session.done_at = State.COLLECTING, None
-        is_late = False
-    if is_late:
-        session.late_photos.extend(message.photos)
+        is_after_grace = False
+    if is_after_grace:
+        session.photos_after_grace.extend(message.photos)
         return
     session.photos.extend(message.photos)
     session.add_reply(Reply.ACK, message)
@@ -276,8 +276,8 @@ def _may_hint(session: Session, message: SessionMessage) -> bool:
 
 
 def _expire(session: Session, ttl: timedelta, now: datetime) -> None:
-    """End a session without messages for ``ttl``, both by the contact's clock and by ours: a
-    contact is not late because we were.
+    """End a session whose last message was both sent and received more than ``ttl`` ago: a message
+    that reaches the hub late keeps its session open.
     """
     if now - session.last.at > ttl and now - session.last.received_at > ttl:
         _end_silent(session, ttl)

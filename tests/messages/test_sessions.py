@@ -548,7 +548,7 @@ def test_a_day_later_nobody_means_that_session(pause: int, sessions: int) -> Non
 def test_done_may_be_too_late_for_a_session_before_all_these_messages(
     before: int | None, begun: int
 ) -> None:
-    missed = None if before is None else at(before)
+    last_message = None if before is None else at(before)
     assert (
         len(
             sessions_of(
@@ -556,7 +556,7 @@ def test_done_may_be_too_late_for_a_session_before_all_these_messages(
                 KEYWORD,
                 now=at(0),
                 may_expire=False,
-                missed=missed,
+                last_message_of_expired=last_message,
             )
         )
         == begun
@@ -565,12 +565,16 @@ def test_done_may_be_too_late_for_a_session_before_all_these_messages(
 
 @pytest.mark.parametrize("end", ["cancel", "reset"])
 def test_done_after_another_end_than_silence_is_nothing(end: str) -> None:
-    missed = at(-TTL - 1)
+    last_message = at(-TTL - 1)
     history = [message(0, "sell"), message(1, end), message(2, "done")]
-    assert (
-        len(sessions_of(history, KEYWORD, now=at(3), may_expire=False, missed=missed))
-        == 1
+    made = sessions_of(
+        history,
+        KEYWORD,
+        now=at(3),
+        may_expire=False,
+        last_message_of_expired=last_message,
     )
+    assert len(made) == 1
 
 
 # --- staff --------------------------------------------------------------------------------
