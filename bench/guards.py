@@ -133,7 +133,7 @@ GUARDS = (
         "a file that kills its worker waits",
         "media_app/models/claims.py",
         "if media.state == State.FETCHING:\n"
-        "                    return self._claim(media, is_lost=True)",
+        "                    return self._claim(media, ends_lost_attempt=True)",
         "if False:\n                    pass",
         "tests/faults/test_lost_workers.py",
     ),

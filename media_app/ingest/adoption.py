@@ -23,7 +23,7 @@ class VerifiedFile:
 
 
 def find_objects(
-    storage: Storage, media: Media, check_time: Callable[[], None]
+    storage: Storage, media: Media, raise_if_past_deadline: Callable[[], None]
 ) -> list[StoredObject]:
     """The objects of this file, under any key of its owner, with their metadata. There is at most
     one, unless something went wrong.
@@ -33,7 +33,7 @@ def find_objects(
     """
     keys = []
     for listed in storage.list(identity.owner_prefix(media.owner)):
-        check_time()
+        raise_if_past_deadline()
         key = identity.parse_key(listed.key)
         if key is not None and key.names(media.id):
             keys.append(listed.key)
@@ -41,7 +41,7 @@ def find_objects(
     keys.sort(key=lambda key: key != media.key)
     found = []
     for each in keys:
-        check_time()
+        raise_if_past_deadline()
         head = storage.head(each)
         if head is not None and _is_of(head, media):
             found.append(head)
@@ -55,13 +55,16 @@ def _is_of(found: StoredObject, media: Media) -> bool:
 
 
 def adopt(
-    storage: Storage, found: StoredObject, media: Media, check_time: Callable[[], None]
+    storage: Storage,
+    found: StoredObject,
+    media: Media,
+    raise_if_past_deadline: Callable[[], None],
 ) -> VerifiedFile | None:
     """The object as the file of this row, if it is whole and right; else None."""
     sha256 = (found.metadata or {}).get("sha256") or media.announced_sha256
     if not sha256 or (media.announced_sha256 and sha256 != media.announced_sha256):
         return None
-    head = read_if_digest_matches(storage, found, sha256, check_time)
+    head = read_if_digest_matches(storage, found, sha256, raise_if_past_deadline)
     if head is None:
         return None
     content_type, type_differs = filetypes.decide_type(
@@ -77,7 +80,10 @@ def adopt(
 
 
 def read_if_digest_matches(
-    storage: Storage, found: StoredObject, sha256: str, check_time: Callable[[], None]
+    storage: Storage,
+    found: StoredObject,
+    sha256: str,
+    raise_if_past_deadline: Callable[[], None],
 ) -> bytes | None:
     """The object's first bytes if its content has this digest, else None. Reads it whole: adopting
     is rare.
@@ -88,7 +94,7 @@ def read_if_digest_matches(
     digest, head = hashlib.sha256(), b""
     try:
         for chunk in opened.chunks():
-            check_time()
+            raise_if_past_deadline()
             digest.update(chunk)
             head = head or chunk[: filetypes.HEAD]
     finally:

@@ -18,7 +18,7 @@ from media_app import filetypes, installation, retry
 from media_app.clock import database_now
 from media_app.failpoints import reached
 from media_app.ingest.adoption import VerifiedFile, adopt, find_objects
-from media_app.ingest.saving import NotKeptError, probe, save
+from media_app.ingest.saving import NotSavedError, probe, save
 from media_app.ingest.verification import UnconfirmedError, verify
 from media_app.lease import renewed
 from media_app.models import AccountPause, Lease, Media
@@ -54,7 +54,7 @@ def ingest(lease: Lease, spool: Spool) -> None:
     stays empty where an object was adopted, and where the lease only ends the attempt of a worker
     that was lost.
     """
-    if lease.is_lost:
+    if lease.ends_lost_attempt:
         _fail(lease, WorkerLostError())
         return
     reached("ingest_after_claim")
@@ -80,15 +80,15 @@ def _bring(
     media: Media, spool: Spool, deadline: Deadline, storage: Storage
 ) -> VerifiedFile:
     """Adopt the file's object, or fetch the file and put it. Raises SourceError, StorageError."""
-    check_time = _storage_check(deadline)
+    raise_if_past_deadline = _storage_check(deadline)
     installation.check_recently(storage)
-    existing = find_objects(storage, media, check_time)
+    existing = find_objects(storage, media, raise_if_past_deadline)
     for found in existing:
-        adopted = adopt(storage, found, media, check_time)
+        adopted = adopt(storage, found, media, raise_if_past_deadline)
         if adopted is not None:
             return adopted
     if media.unkept_size is not None:
-        # A full disk must not cost one download after the other.
+        # A full disk must not cost a download at each attempt.
         probe(storage, media.unkept_size)
     fetched = _fetch(media, spool, deadline)
     deadline.check()
@@ -96,26 +96,27 @@ def _bring(
     installation.check_recently(storage)
     reached("ingest_before_put")
     try:
-        return save(storage, media, fetched, spool, existing, check_time)
+        return save(storage, media, fetched, spool, existing, raise_if_past_deadline)
     except StorageError as error:
-        raise NotKeptError(error, fetched.size) from error
+        raise NotSavedError(error, fetched.size) from error
 
 
 def _storage_check(deadline: Deadline) -> Callable[[], None]:
     """What to call between the objects listed, the chunks read and the chunks written.
 
     It can't end a call that waits. A silent storage ends with its own time-outs, 15 s after the
-    last byte, and is asked a second time; one that drips its answers, with the job's time-out.
+    last byte, and is asked a second time. A storage that sends very slowly is stopped by the job's
+    time-out.
     """
 
-    def check_time() -> None:
+    def raise_if_past_deadline() -> None:
         # A slow storage is waited for like one that is down: a file is never given up for it.
         try:
             deadline.check()
         except UnavailableError as error:
             raise StorageError(f"Keeping the file was cut short: {error}") from error
 
-    return check_time
+    return raise_if_past_deadline
 
 
 def _fetch(media: Media, spool: Spool, deadline: Deadline) -> VerifiedFile:
@@ -126,7 +127,7 @@ def _fetch(media: Media, spool: Spool, deadline: Deadline) -> VerifiedFile:
         try:
             spool.fill(opened.chunks, expected=opened.size)
         except StorageError as error:
-            raise NotKeptError(error, max(spool.size, opened.size or 0)) from error
+            raise NotSavedError(error, max(spool.size, opened.size or 0)) from error
     sniffed = filetypes.sniff(spool.head())
     verify(media, opened, spool, sniffed)
     spool.is_verified = True
@@ -144,7 +145,7 @@ def _fetch(media: Media, spool: Spool, deadline: Deadline) -> VerifiedFile:
 
 def _finish(lease: Lease, saved: VerifiedFile) -> None:
     reached("ingest_after_put")
-    media, is_late = lease.media, not Media.objects.holds(lease)
+    media, lease_was_lost = lease.media, not Media.objects.holds(lease)
     stored = Media.objects.mark_stored(
         lease,
         key=saved.key,
@@ -154,14 +155,14 @@ def _finish(lease: Lease, saved: VerifiedFile) -> None:
         type_differs=saved.type_differs,
     )
     if not stored:
-        if Media.objects.put_too_late(lease, saved.key):
+        if Media.objects.mark_put_after_deletion(lease, saved.key):
             log.info(
                 "deleted while it was fetched: the object is removed again",
                 extra={"media": str(media.id)},
             )
             purge_deleted(Media.objects.filter(id=media.id))
         return
-    if is_late and media_storage().head(saved.key) is None:
+    if lease_was_lost and media_storage().head(saved.key) is None:
         # Our object was deleted with the file, which is pending again since then.
         installation.check(media_storage())
         if Media.objects.mark_missing(media.id):
@@ -192,7 +193,7 @@ def _fail(lease: Lease, error: SourceError | StorageError) -> None:
     )
     reached("ingest_before_fail")
     if lease.is_trial and retry.account_works(error):
-        # Not a success; but a file that is gone must not use up one trial after the other.
+        # Not a success; but a file that is gone must not cost a trial each time.
         AccountPause.objects.lift(source=media.source, account=media.account)
     if isinstance(decision, retry.PauseAccount):
         _pause_account(lease, reason, decision)
@@ -228,7 +229,7 @@ def _retry(
         is_first = not unconfirmed
         after = CONFIRM_AFTER if is_first else after
         unconfirmed = error.sha256
-    unkept_size = error.size if isinstance(error, NotKeptError) else None
+    unkept_size = error.size if isinstance(error, NotSavedError) else None
     Media.objects.mark_retrying(
         lease,
         str(error),

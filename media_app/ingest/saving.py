@@ -14,9 +14,9 @@ from media_app.spool import Spool, check_room
 from media_app.storage import ObjectExistsError, Storage, StorageError, StoredObject
 
 
-class NotKeptError(StorageError):
-    """A fetched file found no room, here or in the storage: before the next download both are
-    probed.
+class NotSavedError(StorageError):
+    """A fetched file was not saved, here or in the storage, mostly for lack of room: before the
+    next download both are probed.
     """
 
     def __init__(self, error: StorageError, size: int) -> None:
@@ -25,12 +25,12 @@ class NotKeptError(StorageError):
 
 
 def probe(storage: Storage, size: int) -> None:
-    """Raises NotKeptError where there is no room for so many bytes now."""
+    """Raises NotSavedError where there is no room for so many bytes now."""
     try:
         check_room(size)
         storage.probe(size)
     except StorageError as error:
-        raise NotKeptError(error, size) from error
+        raise NotSavedError(error, size) from error
 
 
 def save(
@@ -39,29 +39,33 @@ def save(
     fetched: VerifiedFile,
     spool: Spool,
     existing: Sequence[StoredObject],
-    check_time: Callable[[], None],
+    raise_if_past_deadline: Callable[[], None],
 ) -> VerifiedFile:
     """Put the file, unless its bytes are there already; returns it with the key where it is.
 
     ``existing`` objects could not be adopted before the fetch. Raises StorageError.
     """
     for found in existing:
-        head = read_if_digest_matches(storage, found, fetched.sha256, check_time)
+        head = read_if_digest_matches(
+            storage, found, fetched.sha256, raise_if_past_deadline
+        )
         if head is not None:
             return replace(fetched, key=found.key)
     if existing:
         # The right bytes replace the wrong ones, under their key: one file, one object.
         fetched = replace(fetched, key=existing[0].key)
     try:
-        _put(storage, media, fetched, spool, check_time, over=bool(existing))
+        _put(
+            storage, media, fetched, spool, raise_if_past_deadline, over=bool(existing)
+        )
     except ObjectExistsError:
         # Another worker was faster. Where no digest was announced, the first object stays.
         found_now = storage.head(fetched.key)
         if found_now is not None:
-            adopted = adopt(storage, found_now, media, check_time)
+            adopted = adopt(storage, found_now, media, raise_if_past_deadline)
             if adopted is not None:
                 return adopted
-        _put(storage, media, fetched, spool, check_time, over=True)
+        _put(storage, media, fetched, spool, raise_if_past_deadline, over=True)
     return fetched
 
 
@@ -70,7 +74,7 @@ def _put(
     media: Media,
     fetched: VerifiedFile,
     spool: Spool,
-    check_time: Callable[[], None],
+    raise_if_past_deadline: Callable[[], None],
     *,
     over: bool,
 ) -> None:
@@ -83,7 +87,7 @@ def _put(
     try:
         storage.put(
             fetched.key,
-            spool.body(check_time),
+            spool.body(raise_if_past_deadline),
             size=fetched.size,
             content_type=fetched.content_type,
             metadata=metadata,
@@ -91,7 +95,7 @@ def _put(
         )
     except StorageError:
         # The client tells that the body broke off, not that the time was up.
-        check_time()
+        raise_if_past_deadline()
         raise
 
 

@@ -29,11 +29,11 @@ class Lease:
 
     media: Media
     token: UUID
-    #: Whether this attempt finds out if a paused account works again.
+    #: Whether this attempt is the trial of a paused account (see ``AccountPause``).
     is_trial: bool = False
-    #: Whether the file's last worker let its lease expire. That attempt has failed, and there is
-    #: no new one.
-    is_lost: bool = False
+    #: Whether this lease only ends the attempt of the last worker, which let its own lease expire.
+    #: That attempt has failed, and no new one is made.
+    ends_lost_attempt: bool = False
     began: float = field(default_factory=time.monotonic)
 
 
@@ -84,8 +84,8 @@ class ClaimsQuerySet(models.QuerySet["Media"]):
         """Claim the most urgent due file, or None. Enters ``fetching`` and counts an attempt.
 
         A file that is due although it is being fetched has lost its worker, whose lease expired.
-        Then the lease ``is_lost``: no attempt is counted, and the lost one has to be ended like any
-        other that failed.
+        Then the lease ``ends_lost_attempt``: no attempt is counted, and the lost one has to be
+        ended like any other that failed.
         """
         while True:
             with transaction.atomic():
@@ -94,7 +94,7 @@ class ClaimsQuerySet(models.QuerySet["Media"]):
                 if media is None:
                     return None
                 if media.state == State.FETCHING:
-                    return self._claim(media, is_lost=True)
+                    return self._claim(media, ends_lost_attempt=True)
                 admission = AccountPause.objects.admission(
                     source=media.source, account=media.account
                 )
@@ -104,11 +104,11 @@ class ClaimsQuerySet(models.QuerySet["Media"]):
                     return self._claim(media, is_trial=admission == Admission.TRIAL)
 
     def _claim(
-        self, media: Media, *, is_trial: bool = False, is_lost: bool = False
+        self, media: Media, *, is_trial: bool = False, ends_lost_attempt: bool = False
     ) -> Lease:
-        lease = Lease(media, uuid.uuid4(), is_trial, is_lost)
+        lease = Lease(media, uuid.uuid4(), is_trial, ends_lost_attempt)
         media.state = State.FETCHING
-        media.attempts += not is_lost
+        media.attempts += not ends_lost_attempt
         self.filter(id=media.id).update(
             state=media.state,
             attempts=media.attempts,

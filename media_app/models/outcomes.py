@@ -174,7 +174,7 @@ class OutcomesQuerySet(ClaimsQuerySet):
         return released == 1
 
     def _record_failure(self, lease: Lease, error: str) -> None:
-        if lease.is_lost:
+        if lease.ends_lost_attempt:
             self._record(lease, FetchAttempt.Outcome.LOST, error)
         else:
             self._record(lease, FetchAttempt.Outcome.FAILED, error)
@@ -184,7 +184,7 @@ class OutcomesQuerySet(ClaimsQuerySet):
     def _record(
         self, lease: Lease, outcome: FetchAttempt.Outcome, answer: str = ""
     ) -> None:
-        seconds = None if lease.is_lost else time.monotonic() - lease.began
+        seconds = None if lease.ends_lost_attempt else time.monotonic() - lease.began
         FetchAttempt.objects.create(
             media_id=lease.media.id,
             number=lease.media.attempts,

@@ -1,4 +1,9 @@
-"""Accounts of which no file is fetched for a while."""
+"""Accounts of which no file is fetched for a while.
+
+An account that asked us to slow down is fetched from again when its pause is over. An account whose
+credentials were refused stays paused: every TRIAL_INTERVAL one of its files is fetched as a trial,
+and the pause is lifted once a trial shows that the account works.
+"""
 
 from __future__ import annotations
 

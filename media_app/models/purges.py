@@ -80,7 +80,7 @@ class PurgesQuerySet(ClaimsQuerySet):
         stored = self._files_of(purge).filter(state=State.STORED)
         return stored.exclude(lease_token=purge.token)
 
-    def put_too_late(self, lease: Lease, key: str) -> bool:
+    def mark_put_after_deletion(self, lease: Lease, key: str) -> bool:
         """The object of a deleted file was put under ``key``: it has to be purged, or purged again.
 
         False when the file is not deleted. A purge that is under way may have passed the object

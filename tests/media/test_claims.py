@@ -78,11 +78,15 @@ def test_a_live_lease_is_not_claimable_and_one_that_ran_out_is(
     announced: Announced,
 ) -> None:
     announced()
-    assert not claimed().is_lost
+    assert not claimed().ends_lost_attempt
     assert Media.objects.claim() is None
     run_out(lease_until=timedelta(seconds=1))
     lease = claimed()
-    assert (lease.is_lost, lease.media.attempts, Media.objects.get().attempts) == (
+    assert (
+        lease.ends_lost_attempt,
+        lease.media.attempts,
+        Media.objects.get().attempts,
+    ) == (
         True,
         1,
         1,

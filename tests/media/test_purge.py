@@ -268,7 +268,7 @@ def test_an_object_that_is_put_while_its_file_is_purged_is_purged_again(
 
     def after_delete() -> None:
         shelf.lay(media.key)
-        assert Media.objects.put_too_late(late, media.key)
+        assert Media.objects.mark_put_after_deletion(late, media.key)
 
     shelf.after_delete = after_delete
     assert (purge_deleted(), shelf.keys()) == (0, {media.key})
