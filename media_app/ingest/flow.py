@@ -23,7 +23,7 @@ from media_app.ingest.verification import UnconfirmedError, verify
 from media_app.lease import renewed
 from media_app.models import AccountPause, Lease, Media
 from media_app.purge import purge_deleted
-from media_app.sources import source
+from media_app.sources import announces_early, source
 from media_app.sources.base import Origin
 from media_app.sources.deadline import Deadline
 from media_app.sources.errors import SourceError, UnavailableError, WorkerLostError
@@ -187,7 +187,7 @@ def _fail(lease: Lease, error: SourceError | StorageError) -> None:
         announced_at=media.announced_at,
         expires_at=media.expires_at,
         give_up_at=media.give_up_at,
-        announces_early=source(media.source).announces_early,
+        announces_early=announces_early(media.source),
         now=database_now(),
         jitter=random.random(),  # noqa: S311
     )

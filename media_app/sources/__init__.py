@@ -10,7 +10,15 @@ from media_app.sources.meta import MetaSource
 from media_app.sources.twilio import TwilioSource
 from media_app.sources.url import UrlSource
 
-__all__ = ["SOURCES", "Deadline", "OpenedFile", "Origin", "Source", "source"]
+__all__ = [
+    "SOURCES",
+    "Deadline",
+    "OpenedFile",
+    "Origin",
+    "Source",
+    "announces_early",
+    "source",
+]
 
 SOURCES: Mapping[str, Source] = {
     each.name: each for each in (MetaSource(), TwilioSource(), UrlSource())
@@ -23,3 +31,11 @@ def source(name: str) -> Source:
     if found is None:
         raise ValueError(f"there is no source {name!r}")
     return found
+
+
+def announces_early(name: str) -> bool:
+    """Whether the source may announce a file before it serves it. False where there is no such
+    source: the failure of its file is saved all the same.
+    """
+    found = SOURCES.get(name)
+    return found is not None and found.announces_early
