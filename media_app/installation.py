@@ -17,7 +17,7 @@ from media_app.storage import ObjectExistsError, Storage, StorageError, probing_
 
 log = logging.getLogger(__name__)
 
-# So long a bucket that passed a check is not asked again before each fetch and put.
+# A bucket that passed a check is not checked again for so long.
 BUCKET_TRUSTED_SECONDS = 10.0
 # When each bucket passed its last check, by the monotonic clock.
 _passed: WeakKeyDictionary[Storage, float] = WeakKeyDictionary()
@@ -36,8 +36,8 @@ class ForeignStorageError(StorageError):
 
 
 def check(storage: Storage) -> None:
-    """Raise ForeignStorageError where the storage does not carry this installation's marker,
-    StorageError.
+    """Raise ForeignStorageError where the storage does not carry this installation's marker. Also
+    raises StorageError.
 
     One small read from the storage, and one from the database. The first time, the marker is
     written: if no file is stored yet, or most of those in a sample are there.
@@ -63,8 +63,8 @@ def check(storage: Storage) -> None:
 def check_recently(storage: Storage) -> None:
     """``check``, unless the storage is a bucket that passed it within BUCKET_TRUSTED_SECONDS.
 
-    For work that is repeated for each file. Whoever concludes from an absent object that it is lost
-    calls ``check``.
+    For work that is repeated for each file. Before treating an absent object as lost, call
+    ``check``.
     """
     now = time.monotonic()
     passed = _passed.get(storage)
@@ -87,8 +87,8 @@ def trouble(storage: Storage) -> str:
 def mark(storage: Storage, *, replace: bool = False) -> bool:
     """Make this storage ours, by order of the operator; False when it is already.
 
-    Raises ForeignStorageError when it is another installation's and ``replace`` is not given,
-    StorageError.
+    Raises ForeignStorageError when it is another installation's and ``replace`` is not given. Also
+    raises StorageError.
     """
     installation = Installation.objects.current()
     found = storage.marker()

@@ -150,13 +150,13 @@ def enqueue_previews() -> int:
     The queue never holds more than MAX_QUEUED_PREVIEW_JOBS: the others wait in the database.
     """
     due = waiting.due()[:MAX_QUEUED_PREVIEW_JOBS].values_list("id")
-    missing = queues.room("previews", len(due))
-    if not missing:
+    needed = queues.room("previews", len(due))
+    if not needed:
         return 0
     is_queued = queues.enqueue(
-        "previews", MAKE_PREVIEW, times=missing, timeout=PREVIEW_JOB_SECONDS
+        "previews", MAKE_PREVIEW, times=needed, timeout=PREVIEW_JOB_SECONDS
     )
-    return missing if is_queued else 0
+    return needed if is_queued else 0
 
 
 def _enqueue_fetch_jobs(number: int) -> bool:

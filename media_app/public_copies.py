@@ -39,8 +39,8 @@ def sync() -> int:
     """Make and remove the copies that are due, of FILES_PER_JOB files at most; returns for how many
     files.
 
-    It ends at the first failure, which is saved with the file and tried again when the lease has
-    expired.
+    It ends at the first failure, which is saved with the file. The lease of that file is kept, so
+    that it is tried again only when the lease has expired: that is its pause.
     """
     done = 0
     while done < FILES_PER_JOB and (claimed := _claim()) is not None:
@@ -120,7 +120,7 @@ def _copy(media: Media) -> None:
     )
     reached("public_copy_after_copy")
     if not is_there:
-        # Then it is no longer stored, and the next worker clears the key.
+        # Then the file is missing, and the next worker clears the key of its copy.
         revive_lost(media)
         return
     wanted = _of(media).filter(
@@ -144,7 +144,7 @@ def _remove(media: Media) -> None:
 
 
 def _of(media: Media) -> MediaQuerySet:
-    """The row, as long as it has the key of this copy."""
+    """The row, if its key is still that of this copy."""
     return Media.objects.filter(id=media.id, public_key=media.public_key)
 
 

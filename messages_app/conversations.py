@@ -15,7 +15,7 @@ class Conversation:
     contact_id: UUID
     provider: str
     account: str
-    #: The number; "" where the account stands for it, because providers write one number with
+    #: The number; "" where the account is used instead, because providers write one number with
     #: spaces and without.
     business: str
 

@@ -1,6 +1,8 @@
 """The drainer: reads stored deliveries in batches, one transaction for each batch.
 
-There is one drainer at a time. The resulting rows do not depend on the order of deliveries.
+The inbox is the deliveries that are due; to drain it is to read them; the drainer is the process
+that does. There is one drainer at a time. The resulting rows do not depend on the order of
+deliveries.
 """
 
 from __future__ import annotations
@@ -37,9 +39,9 @@ class _Run:
     read: int = 0
     #: After a batch has failed for no clear reason, deliveries are read one by one: that shows
     #: which one it was.
-    is_careful: bool = False
-    #: Deliveries that failed alone for no clear reason. Each has one try in a run.
-    suspects: set[str] = field(default_factory=set)
+    reads_one_by_one: bool = False
+    #: Deliveries that failed alone for no clear reason. Each has one attempt in a run.
+    failed_alone: set[str] = field(default_factory=set)
     is_database_fine: bool = False
 
     @property
@@ -56,14 +58,14 @@ def drain(seconds: float = DRAIN_RUN_SECONDS) -> int:
     run = _Run(ends_at=time.monotonic() + seconds)
     while (token := DrainLease.acquire()) is not None:
         try:
-            # First those that a drainer which died has left.
+            # First the rebuilds that a drainer which died has left.
             _rebuild_sessions()
             _drain_with_lease(token, run)
         finally:
             DrainLease.release(token)
-        # A drainer that was called between the last look and the release found the lease held: look
-        # once more.
-        left = Delivery.objects.due().exclude(id__in=run.suspects)
+        # A drainer that started between the last look and the release found the lease held, and
+        # ended: look once more.
+        left = Delivery.objects.due().exclude(id__in=run.failed_alone)
         if run.is_over or not left.exists():
             break
     return run.read
@@ -85,7 +87,7 @@ def _drain_with_lease(token: UUID, run: _Run) -> None:
                     reached("inbox_before_commit")
             if not is_ours:
                 # The batch was not begun.
-                _uncount(rows)
+                _uncount_attempt(rows)
                 break
             reached("inbox_after_commit")
         except Exception as error:
@@ -101,22 +103,25 @@ def _drain_with_lease(token: UUID, run: _Run) -> None:
 def _handle(
     error: Exception, batch: Sequence[Delivery], rows: QuerySet[Delivery], run: _Run
 ) -> None:
-    """Decide whether the try counts against the batch. Raises the error when the run must end."""
+    """Decide whether the attempt counts against the batch.
+
+    Raises the error when the run must end.
+    """
     if is_outage(error):
-        _uncount(rows)
+        _uncount_attempt(rows)
         raise error
     if isinstance(error, BaseTimeoutException) or batch[0].attempts >= QUARANTINED_FROM:
-        # The try counts. The job has no time left, or even quarantine failed.
+        # The attempt counts. The job has no time left, or even quarantine failed.
         raise error
     if is_ambiguous(error):
         if len(batch) > 1:
-            _uncount(rows)
-            run.is_careful = True
+            _uncount_attempt(rows)
+            run.reads_one_by_one = True
             return
-        run.suspects.add(batch[0].id)
+        run.failed_alone.add(batch[0].id)
         run.is_database_fine = run.is_database_fine or database_works_without(batch[0])
         if not run.is_database_fine:
-            _uncount(rows)
+            _uncount_attempt(rows)
             raise error
     log_error(
         "a batch could not be kept",
@@ -145,8 +150,8 @@ def _rebuild_sessions() -> None:
         outbox_queues.enqueue_senders()
 
 
-def _uncount(rows: QuerySet[Delivery]) -> None:
-    """Undo the count of this try. Where the database does not accept even this, it counts."""
+def _uncount_attempt(rows: QuerySet[Delivery]) -> None:
+    """Undo the count of this attempt. Where the database does not accept even this, it counts."""
     # A replay may have set the count to 0 meanwhile.
     with suppress(Error):
         rows.filter(attempts__gt=0).update(attempts=F("attempts") - 1)
@@ -156,7 +161,7 @@ def _next_batch(run: _Run) -> list[Delivery]:
     """The oldest due deliveries, limited in number and bytes; then those that failed before, each
     alone.
     """
-    due = Delivery.objects.due().exclude(id__in=run.suspects)
+    due = Delivery.objects.due().exclude(id__in=run.failed_alone)
     ids = _ids_of_batch(due.filter(attempts__lt=ALONE_FROM), run)
     if not ids:
         # The least tried first, so that each has its turn.
@@ -167,7 +172,7 @@ def _next_batch(run: _Run) -> list[Delivery]:
 
 def _ids_of_batch(deliveries: QuerySet[Delivery], run: _Run) -> list[str]:
     """The first ones, at least one, up to BATCH and BATCH_BYTES."""
-    limit = 1 if run.is_careful else BATCH
+    limit = 1 if run.reads_one_by_one else BATCH
     sized = deliveries.annotate(bytes=Length("body")).values_list("id", "bytes")
     rows = list(sized[:limit])
     totals = accumulate(size for _, size in rows)

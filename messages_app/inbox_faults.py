@@ -1,4 +1,4 @@
-"""Whose fault an error of the drainer is: the delivery's, or the database's."""
+"""Whether the delivery or the database caused an error of the drainer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def is_ambiguous(error: Exception) -> bool:
-    """Whether it may be the delivery's fault or the database's: a statement was cancelled, memory
+    """Whether the delivery or the database may have caused it: a statement was cancelled, memory
     or disk is full, …
     """
     return (

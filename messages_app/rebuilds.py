@@ -3,6 +3,16 @@
 Messages and files are committed first, with a SessionRebuild for each conversation; its sessions
 are rebuilt in a transaction of their own. An error in one session does not stop the others: it is
 logged, shown to staff, and the session is rebuilt later.
+
+The steps of a rebuild:
+
+1. ``rebuild_marks.mark_for_rebuild`` creates the SessionRebuild, with the messages.
+2. ``rebuild_due``, here, claims those that are due.
+3. ``session_rows.rebuild_sessions`` locks the contact.
+4. ``session_history`` reads messages, decisions of staff and rules from the first session on that
+   may change.
+5. ``sessions.sessions_of``, a pure function, makes the sessions of them.
+6. ``session_rows`` saves them in their rows, and ``session_replies`` their replies and hand-overs.
 """
 
 from __future__ import annotations

@@ -26,7 +26,9 @@ COUNTED_STATES = (PhotoSession.State.AWAITING_DETAILS, PhotoSession.State.SUBMIT
 
 
 def save_replies(row: PhotoSession, session: Session) -> None:
-    """Queue the replies of a rebuilt session, and delete queued ones that have become pointless."""
+    """Add the replies of a rebuilt session to the outbox, and delete those that have become
+    pointless before they were sent.
+    """
     items = [
         OutboxItem(
             id=computed_id(str(row.id), pending.reply, pending.cause),
@@ -53,8 +55,8 @@ def save_replies(row: PhotoSession, session: Session) -> None:
 
 
 def recheck(row: PhotoSession) -> None:
-    """Queue a correction where the last reply has become wrong, and a new revision where the last
-    hand-over has.
+    """Add to the outbox a correction where the last reply has become wrong, and a new revision
+    where the last hand-over has.
 
     Under the contact's lock.
     """
@@ -75,7 +77,7 @@ def recheck(row: PhotoSession) -> None:
 def _hand_over(
     row: PhotoSession, items: Sequence[OutboxItem], summary: Summary
 ) -> None:
-    """Queue the next revision for the business, where it differs from the last one.
+    """Add the next revision for the business to the outbox, where it differs from the last one.
 
     The business is also told that a session which it has was cancelled after all.
     """
@@ -91,7 +93,7 @@ def _hand_over(
 
 
 def add_hand_over(row: PhotoSession, revision: int) -> None:
-    """Queue this revision of the session for the business."""
+    """Add this revision of the session to the outbox, for the business."""
     item = OutboxItem(
         id=computed_id(str(row.id), Kind.HAND_OVER, str(revision)),
         session=row,

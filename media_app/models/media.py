@@ -78,7 +78,7 @@ class Media(models.Model):
     REVIVABLE = states.REVIVABLE
 
     id = models.UUIDField(primary_key=True, editable=False)
-    # Who announced it, in the source's own words: the id is made from these.
+    # Who announced it, as the source names it: the id is made from these.
     source = models.CharField(max_length=32)
     account = models.TextField(blank=True)
     provider_media_id = models.TextField(blank=True)
@@ -240,12 +240,12 @@ class Media(models.Model):
 
     @property
     def last_modified(self) -> datetime:
-        """The provider's time of it, for readers that ask for news: never in the future."""
+        """The provider's time of it, for If-Modified-Since: never in the future."""
         return min(self.occurred_at, self.announced_at)
 
     def expires_in(self, now: datetime) -> timedelta | None:
-        """The rescue clock: how long the provider still has a file that we don't; None where it
-        does not run.
+        """The time left to fetch it from the provider; None where it is stored or deleted, or
+        never expires.
         """
         if self.expires_at is None or self.state in (
             self.State.STORED,
