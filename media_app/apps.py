@@ -14,7 +14,7 @@ class MediaConfig(AppConfig):
 
         forbid_pickle()
         post_migrate.connect(
-            installation.mark_at_migration,
+            installation.write_marker_at_migration,
             sender=self,
             dispatch_uid="media_app.mark_storage",
         )

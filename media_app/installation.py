@@ -75,7 +75,7 @@ def check_recently(storage: Storage) -> None:
     _passed[storage] = now
 
 
-def trouble(storage: Storage) -> str:
+def problem(storage: Storage) -> str:
     """What is wrong with the storage, as a text for staff; "" when it answers and is ours."""
     try:
         check(storage)
@@ -84,7 +84,7 @@ def trouble(storage: Storage) -> str:
     return ""
 
 
-def mark(storage: Storage, *, replace: bool = False) -> bool:
+def write_marker(storage: Storage, *, replace: bool = False) -> bool:
     """Make this storage ours, by order of the operator; False when it is already.
 
     Raises ForeignStorageError when it is another installation's and ``replace`` is not given. Also
@@ -98,12 +98,12 @@ def mark(storage: Storage, *, replace: bool = False) -> bool:
             f"The storage belongs to another installation ({found})."
         )
     if is_new:
-        storage.mark(str(installation), replace=replace)
+        storage.write_marker(str(installation), replace=replace)
     Installation.objects.note_marked()
     return is_new
 
 
-def mark_at_migration(**kwargs: object) -> None:
+def write_marker_at_migration(**kwargs: object) -> None:
     """Write the marker once the tables are there. Where that fails, the first use tries again."""
     # Emptying the tables (`manage.py flush`) sends the same signal, without a plan.
     if "plan" not in kwargs:
@@ -128,7 +128,7 @@ def _holds_our_files(storage: Storage) -> bool:
 
 def _written(storage: Storage, installation: Installation) -> str | None:
     try:
-        storage.mark(str(installation))
+        storage.write_marker(str(installation))
     except ObjectExistsError:
         # Another process was faster; or another installation.
         return storage.marker()

@@ -130,7 +130,7 @@ def room(queue: str, limit: int) -> int:
     return max(limit - int(waiting), 0)
 
 
-def trouble(*, timeout: float | None = None) -> str:
+def problem(*, timeout: float | None = None) -> str:
     """Why Redis takes no jobs, in one sentence; "" when it does. Writes one small key, which
     expires.
 

@@ -106,15 +106,15 @@ class QueueWatch:
         now = time.monotonic()
         if now < self._ask_from:
             return False
-        trouble = queues.trouble(timeout=REDIS_TIMEOUT_SECONDS)
-        if trouble:
+        problem = queues.problem(timeout=REDIS_TIMEOUT_SECONDS)
+        if problem:
             self._pause = _longer(self._pause)
             self._ask_from = now + self._pause
-            log.warning("workers wait for the queue", extra={"reason": trouble})
+            log.warning("workers wait for the queue", extra={"reason": problem})
         elif self._pause:
             self._pause = 0.0
             log.info("the queue works again")
-        return not trouble
+        return not problem
 
 
 def supervise(workers: Mapping[str, int], *, poll_seconds: float = 0.5) -> None:

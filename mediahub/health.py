@@ -110,8 +110,8 @@ def _migrations() -> str:
 
 
 def _queue() -> str:
-    if trouble := queues.trouble():
-        raise NotReadyError(trouble)
+    if problem := queues.problem():
+        raise NotReadyError(problem)
     return "ok"
 
 
@@ -145,8 +145,8 @@ def _storage() -> str:
 
 
 def _installation() -> str:
-    if trouble := installation.trouble(probing_storage()):
-        raise NotReadyError(trouble)
+    if problem := installation.problem(probing_storage()):
+        raise NotReadyError(problem)
     return "ok"
 
 

@@ -152,7 +152,7 @@ def collect() -> Status:
     outbox = _outbox(now)
     return Status(
         at=now,
-        queue_error=queues.trouble(),
+        queue_error=queues.problem(),
         pauses=pauses(),
         files=_files((*Media.WAITING, *NOT_STORED)),
         **_due(),

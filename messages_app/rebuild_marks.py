@@ -41,7 +41,7 @@ def mark_for_rebuild(message_ids: Iterable[UUID]) -> None:
 
 
 def _waiting_for_files(messages: QuerySet[Message]) -> list[SessionRebuild]:
-    """Marks for files that may turn out to be photos once they are stored: some programs announce
+    """Rows for files that may turn out to be photos once they are stored: some programs announce
     pictures as application/octet-stream.
     """
     files = Attachment.objects.filter(

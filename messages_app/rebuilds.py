@@ -109,22 +109,22 @@ def _log(error: Exception, conversation: Conversation) -> str:
 
 def decide(row: PhotoSession, verb: PhotoSession.Verb) -> bool:
     """Staff close or cancel an open session; False when it is over already."""
-    marks: list[SessionRebuild] = []
+    rebuild_rows: list[SessionRebuild] = []
 
     def save_decision(row: PhotoSession) -> None:
         if row.is_open:
             row.staff_verb, row.staff_at = verb, max(database_now(), row.last_at)
             row.save(update_fields=["staff_verb", "staff_at"])
             # Committed like a message: the sessions follow, also when the rebuild below fails.
-            mark = SessionRebuild.objects.create(
+            rebuild_row = SessionRebuild.objects.create(
                 **asdict(conversation_of(row)), since=row.started_at
             )
-            marks.append(mark)
+            rebuild_rows.append(rebuild_row)
 
     with_lock(row, save_decision)
-    for mark in marks:
-        _rebuild(conversation_of(mark), [mark])
-    return bool(marks)
+    for rebuild_row in rebuild_rows:
+        _rebuild(conversation_of(rebuild_row), [rebuild_row])
+    return bool(rebuild_rows)
 
 
 def with_lock(row: PhotoSession, work: Callable[[PhotoSession], None]) -> bool:
@@ -143,9 +143,11 @@ def with_lock(row: PhotoSession, work: Callable[[PhotoSession], None]) -> bool:
         raise
     except Exception as error:
         conversation = conversation_of(row)
-        mark = SessionRebuild.objects.create(
+        rebuild_row = SessionRebuild.objects.create(
             **asdict(conversation), since=row.started_at, attempts=1
         )
-        SessionRebuild.objects.filter(id=mark.id).failed(_log(error, conversation))
+        SessionRebuild.objects.filter(id=rebuild_row.id).failed(
+            _log(error, conversation)
+        )
         return False
     return True

@@ -317,7 +317,7 @@ def test_an_answer_is_used_again_for_a_while() -> None:
 def test_a_check_that_breaks_is_an_answer(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queues, "trouble", lambda: 1 / 0)
+    monkeypatch.setattr(queues, "problem", lambda: 1 / 0)
     assert (
         client.get("/readyz").json()["queue"]
         == "failed: It failed with ZeroDivisionError; the log may say more."

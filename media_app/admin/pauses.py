@@ -104,7 +104,7 @@ class AccountPauseAdmin(MachineOwnedAdmin):
         """
         for pause in AccountPause.objects.filter(id__in=queryset.values("pk")):
             AccountPause.objects.lift(source=pause.source, account=pause.account)
-            # Those that were refused wait for the next try, which is now.
+            # Those that were refused wait for their next attempt, which is now.
             Media.objects.filter(
                 source=pause.source, account=pause.account, state=Media.State.RETRYING
             ).retry_now()

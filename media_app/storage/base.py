@@ -158,7 +158,7 @@ class Storage(ABC):
         """The text of the marker; None where there is none. Raises StorageError."""
 
     @abstractmethod
-    def mark(self, text: str, *, replace: bool = False) -> None:
+    def write_marker(self, text: str, *, replace: bool = False) -> None:
         """Write the marker. Raises StorageError; ObjectExistsError where there is one and not
         ``replace``.
         """

@@ -126,7 +126,7 @@ class Site:
                 self._local() if name == "local" else self._bucket(name)
             )
             # One database for several storages: each is ours.
-            place.storage.mark(self._sown["installation"])
+            place.storage.write_marker(self._sown["installation"])
             for file, body in (("photo", BODY), ("empty", b""), ("large", LARGE)):
                 put(place.storage, self.files[file].key, body)
         return self._places[name]

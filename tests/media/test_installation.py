@@ -183,13 +183,13 @@ def test_a_storage_without_our_files_is_not_marked(announced: Announced) -> None
 def test_a_storage_that_was_marked_once_is_not_marked_again(unmount: Unmount) -> None:
     installation.check(media_storage())
     unmount()
-    assert "not mounted" in installation.trouble(media_storage())
+    assert "not mounted" in installation.problem(media_storage())
     assert media_storage().marker() is None
 
 
 def test_a_storage_of_another_installation_is_refused(media_root: Path) -> None:
     other = str(uuid4())
-    DiskStorage(media_root).mark(other)
+    DiskStorage(media_root).write_marker(other)
     with pytest.raises(ForeignStorageError, match=other):
         installation.check(media_storage())
     assert media_storage().marker() == other
@@ -204,7 +204,7 @@ def test_processes_that_start_at_once_are_one_installation() -> None:
 def test_a_marker_that_was_written_by_a_process_that_died_then_is_ours() -> None:
     installation.check(media_storage())
     Installation.objects.update(marked_at=None)
-    assert installation.trouble(media_storage()) == ""
+    assert installation.problem(media_storage()) == ""
     assert Installation.objects.get().marked_at is not None
 
 
@@ -222,7 +222,7 @@ def test_migrating_goes_on_without_a_storage(media_root: Path) -> None:
     media_root.write_text("no folder")
     call_command("migrate", verbosity=0)
     media_root.unlink()
-    assert installation.trouble(media_storage()) == ""
+    assert installation.problem(media_storage()) == ""
 
 
 def test_an_operator_may_move_to_another_storage(
@@ -236,17 +236,17 @@ def test_an_operator_may_move_to_another_storage(
             "OPTIONS": {"root": str(tmp_path / "elsewhere")},
         },
     }
-    assert "mark_storage" in installation.trouble(media_storage())
+    assert "mark_storage" in installation.problem(media_storage())
     call_command("mark_storage", verbosity=0)
-    assert installation.trouble(media_storage()) == ""
+    assert installation.problem(media_storage()) == ""
 
 
 def test_another_installations_storage_is_taken_over_only_by_name(
     media_root: Path,
 ) -> None:
-    DiskStorage(media_root).mark(str(uuid4()))
+    DiskStorage(media_root).write_marker(str(uuid4()))
     with pytest.raises(CommandError, match="another installation") as refusal:
         call_command("mark_storage")
     assert refusal.value.returncode == 4
     call_command("mark_storage", replace=True)
-    assert installation.trouble(media_storage()) == ""
+    assert installation.problem(media_storage()) == ""

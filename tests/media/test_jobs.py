@@ -223,7 +223,7 @@ def test_a_heap_of_previews_waits_in_the_database(
 def test_previews_that_cannot_be_made_are_given_up_with_the_reason(
     picture: Media,
 ) -> None:
-    installation.mark(media_storage())
+    installation.write_marker(media_storage())
     jobs.make_preview()
     picture.refresh_from_db()
     assert (picture.preview_due_at, picture.preview_error) == (
@@ -234,7 +234,7 @@ def test_previews_that_cannot_be_made_are_given_up_with_the_reason(
 
 
 def test_an_original_that_is_lost_is_fetched_again(picture: Media) -> None:
-    installation.mark(media_storage())
+    installation.write_marker(media_storage())
     jobs.make_preview()
     picture.refresh_from_db()
     assert picture.state == Media.State.PENDING

@@ -375,18 +375,18 @@ def test_a_storage_that_is_gone_is_an_error_never_an_absent_file(
 
 def test_the_marker_is_no_object(storage: Storage) -> None:
     assert storage.marker() is None
-    storage.mark("3fa9c1d2")
+    storage.write_marker("3fa9c1d2")
     assert (storage.marker(), keys(storage)) == ("3fa9c1d2", [])
-    storage.mark("another", replace=True)
+    storage.write_marker("another", replace=True)
     assert storage.marker() == "another"
 
 
 def test_a_marker_that_is_there_stays(disk: Storage, moto: Storage) -> None:
     # rclone replaces in any case.
     for each in (disk, moto):
-        each.mark("ours")
+        each.write_marker("ours")
         with pytest.raises(ObjectExistsError):
-            each.mark("theirs")
+            each.write_marker("theirs")
         assert each.marker() == "ours"
 
 

@@ -35,7 +35,9 @@ were copied to another folder or bucket without the marker, or an empty storage 
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            is_new = installation.mark(media_storage(), replace=options["replace"])
+            is_new = installation.write_marker(
+                media_storage(), replace=options["replace"]
+            )
         except installation.ForeignStorageError as error:
             raise CommandError(
                 f"{error} --replace takes it over.", returncode=4

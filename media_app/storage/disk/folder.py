@@ -183,7 +183,7 @@ class DiskStorage(Storage):
                 self._check_root()
                 return None
 
-    def mark(self, text: str, *, replace: bool = False) -> None:
+    def write_marker(self, text: str, *, replace: bool = False) -> None:
         content = f"{text}\n".encode()
         path = self.root / MARKER
         with (

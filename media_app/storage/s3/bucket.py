@@ -243,7 +243,7 @@ class S3Storage(Storage):
         with closing(answer["Body"]) as body, s3_errors("get"):
             return body.read(MAX_MARKER).decode("utf-8", "replace").strip()
 
-    def mark(self, text: str, *, replace: bool = False) -> None:
+    def write_marker(self, text: str, *, replace: bool = False) -> None:
         request: PutObjectRequestTypeDef = {
             "Bucket": self.bucket,
             "Key": MARKER,
