@@ -68,7 +68,7 @@ def _save_one_by_one(delivery: Delivery, events: Iterable[Event]) -> list[Event]
                 apply_events([(delivery, event)])
             saved.append(event)
         except Exception as error:
-            if not _is_fault_of_event(error, delivery):
+            if not _is_caused_by_event(error, delivery):
                 raise
             log_error("an event could not be kept", error, delivery=delivery.id)
             reason = f"{_name_of(event)} could not be kept: {type(error).__name__}."
@@ -76,14 +76,14 @@ def _save_one_by_one(delivery: Delivery, events: Iterable[Event]) -> list[Event]
     return saved
 
 
-def _is_fault_of_event(error: Exception, delivery: Delivery) -> bool:
+def _is_caused_by_event(error: Exception, delivery: Delivery) -> bool:
     if isinstance(error, BaseTimeoutException) or is_outage(error):
         return False
     if not is_ambiguous(error):
         return True
     # Before the whole delivery is given up, what of it can be saved is saved.
-    is_last_try = delivery.attempts == QUARANTINED_FROM - 1
-    return is_last_try and database_works_without(delivery)
+    is_last_attempt = delivery.attempts == QUARANTINED_FROM - 1
+    return is_last_attempt and database_works_without(delivery)
 
 
 def _name_of(event: Event) -> str:

@@ -98,8 +98,8 @@ class ClaimsQuerySet(models.QuerySet["Media"]):
                 admission = AccountPause.objects.admission(
                     source=media.source, account=media.account
                 )
-                # Refused: another worker has just claimed the one trial of the account, whose other
-                # files are no longer due.
+                # Refused: another worker has just claimed the trial of the account. Its other files
+                # are no longer due.
                 if admission != Admission.REFUSED:
                     return self._claim(media, is_trial=admission == Admission.TRIAL)
 

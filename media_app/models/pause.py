@@ -49,7 +49,7 @@ class AccountPauseQuerySet(models.QuerySet["AccountPause"]):
                 row.update(cause=cause, reason=reason)
 
     def admission(self, *, source: str, account: str) -> Admission:
-        """May a file of this account be fetched now, after any pause has run out?
+        """Whether a file of this account may be fetched now. A pause that is over may need a trial.
 
         Of an account whose credentials were refused one file is fetched as a trial, and the pause
         goes on for the others. Call it in the transaction that claims the file.
@@ -69,12 +69,12 @@ class AccountPauseQuerySet(models.QuerySet["AccountPause"]):
         return Admission.TRIAL if is_first else Admission.REFUSED
 
     def lift(self, *, source: str, account: str) -> None:
-        """The account works again."""
+        """End the pause: the account works again."""
         self.filter(id=computed_id("pause", source, account)).delete()
 
 
 class Admission(models.TextChoices):
-    """Whether a file of an account may be fetched now."""
+    """Whether a file of an account may be fetched now: freely, as the account's trial, or not."""
 
     FREE = "free"
     TRIAL = "trial"
