@@ -320,7 +320,7 @@ def test_a_removal_waits_for_the_copy_that_is_being_made(
     assert (sync(), counts, is_clean(photo, public)) == (1, [0], True)
 
 
-def test_a_worker_that_is_late_removes_its_own_copy_and_no_other(
+def test_after_its_lease_a_worker_removes_its_own_copy_alone(
     photo: Media, public: S3Storage, meanwhile: Meanwhile
 ) -> None:
     counts: list[int] = []

@@ -213,7 +213,7 @@ def test_a_file_that_comes_back_and_is_deleted_again_is_fetched_after_the_purge(
     assert claimed().media == media
 
 
-def test_a_worker_that_is_late_does_not_call_stored_what_is_being_purged(
+def test_after_its_lease_a_worker_stores_nothing_that_is_being_purged(
     announced: Announced, shelf: Shelf
 ) -> None:
     media = announced()

@@ -113,7 +113,7 @@ def test_a_delivery_that_was_never_begun_has_not_been_tried(
     assert Delivery.objects.get().attempts == 0
 
 
-def test_nobody_reads_beside_a_drainer_that_is_late(
+def test_nobody_reads_beside_a_drainer_whose_lease_ran_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # A lease that runs out while its holder is in the middle of a batch.

@@ -371,7 +371,7 @@ def test_whoever_wants_to_add_is_asked_to_and_then_submits(add: SessionMessage) 
     assert (session.state, session.details) == (State.SUBMITTED, "A scratch.")
 
 
-def test_a_late_photos_caption_is_not_the_details() -> None:
+def test_the_caption_of_a_photo_after_done_is_not_the_details() -> None:
     (session,) = built(photo(0), message(1, "done"), photo(2, "from behind"))
     assert (session.state, session.details) == (State.AWAITING_DETAILS, "")
 
