@@ -12,6 +12,7 @@ from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 from messages_app.conversations import Conversation, conversation_of
 from messages_app.models import Attachment, Message, PhotoSession, SessionRebuild
 from messages_app.session_history import PHOTO_KINDS, SESSION_KINDS, is_photo, rules
+from messages_app.session_state import Rules
 from messages_app.session_words import may_begin
 from messages_app.timing import LATE_PHOTO_GRACE
 
@@ -75,22 +76,25 @@ def _described(messages: QuerySet[Message]) -> list[_NewMessage]:
         "text",
         "payload",
     )
+    known = _known_rules()
     return [
         _NewMessage(
-            Conversation.of(contact, *number), at, _may_begin(text, payload, kind)
+            Conversation.of(contact, *number),
+            at,
+            known is None or may_begin(text, payload, kind in PHOTO_KINDS, known),
         )
         for contact, *number, at, kind, text, payload in messages.values_list(*names)
         if contact
     ]
 
 
-def _may_begin(text: str, payload: str, kind: str) -> bool:
+def _known_rules() -> Rules | None:
     try:
-        return may_begin(text, payload, kind in PHOTO_KINDS, rules())
+        return rules()
     except Exception:
-        # Rules that can't be read must not cost a message. They fail again, and are shown to
-        # staff, when the session is rebuilt.
-        return True
+        # Rules that can't be read must not cost a message: any may begin a session then. They fail
+        # again, and are shown to staff, when the session is rebuilt.
+        return None
 
 
 def _revoked_by(message_ids: Sequence[UUID]) -> QuerySet[Message]:
