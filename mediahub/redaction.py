@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from media_app.identity import SCHEMES
+
 REMOVED = "[removed]"
 
 # Bounded: strangers choose what is in a path, and must not make this take seconds. What follows a
@@ -34,7 +36,7 @@ _MESSAGE_ID = re.compile(
 # An owner (`whatsapp:+14335551212`), also as it is written in an address, which may be quoted
 # twice.
 _OWNER = re.compile(
-    r"(?P<channel>(?:whatsapp|sms|rcs|messenger)(?::|%(?:25)*3A))"
+    rf"(?P<channel>(?:{'|'.join(SCHEMES)})(?::|%(?:25)*3A))"
     r"(?:\+|%(?:25)*2B)?\d+?(?P<end>\d{4})(?!\d)",
     re.I,
 )
