@@ -238,8 +238,8 @@ GUARDS = (
     Guard(
         "object before row",
         "media_app/ingest/flow.py",
-        'reached("ingest_before_put")',
-        'Media.objects.filter(id=media.id).update(state="stored"); reached("ingest_before_put")',
+        'failpoint("ingest_before_put")',
+        'Media.objects.filter(id=media.id).update(state="stored"); failpoint("ingest_before_put")',
         "tests/faults/test_failpoints.py",
     ),
     Guard(
@@ -287,8 +287,8 @@ GUARDS = (
     Guard(
         "nothing is put without the marker",
         "media_app/ingest/flow.py",
-        "    installation.check_recently(storage)\n    reached",
-        "    reached",
+        "    installation.check_recently(storage)\n    failpoint",
+        "    failpoint",
         "tests/media/test_installation.py",
     ),
     Guard(
@@ -531,28 +531,28 @@ GUARDS = (
     ),
     Guard(
         "preconditions come first",
-        "media_app/delivery/response.py",
+        "media_app/responses/response.py",
         "    if answer is not None:\n        return answer\n    if request.method",
         "    if request.method",
         "tests/media/test_response.py",
     ),
     Guard(
         "a part is one of this very file",
-        "media_app/delivery/conditional.py",
+        "media_app/responses/conditional.py",
         "return if_range == etag",
         "return True",
         "tests/media/test_response.py tests/flow/test_http_table.py",
     ),
     Guard(
         "half an object is no answer",
-        "media_app/delivery/response.py",
+        "media_app/responses/response.py",
         "if opened.total != file.size:",
         "if False:",
         "tests/media/test_response.py",
     ),
     Guard(
         "HEAD knows no ranges",
-        "media_app/delivery/response.py",
+        "media_app/responses/response.py",
         'if request.method == "HEAD":',
         "if False:",
         "tests/media/test_response.py tests/media/test_views.py",

@@ -14,10 +14,10 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from media_app.access import FileAccess
-from media_app.delivery.ranges import ByteRange
-from media_app.delivery.response import File
 from media_app.models import Media
 from media_app.publication import public_address
+from media_app.responses.ranges import ByteRange
+from media_app.responses.response import File
 from media_app.storage import Storage, StorageError, media_storage
 
 # A link to the bucket needs no login: it lasts as long as a redirect takes.

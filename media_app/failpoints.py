@@ -21,7 +21,7 @@ def arm(name: str, *, times: int = 1) -> None:
     _name, _left = name, times
 
 
-def reached(name: str) -> None:
+def failpoint(name: str) -> None:
     """Die here, if this failpoint is armed."""
     global _left
     if name != _name:

@@ -10,7 +10,7 @@ import time
 from django.db import close_old_connections
 
 from media_app import public_copies, queues
-from media_app.failpoints import reached
+from media_app.failpoints import failpoint
 from media_app.ingest import ingest_next
 from media_app.models import Media
 from media_app.previews import (
@@ -137,7 +137,7 @@ def enqueue_fetches() -> int:
     # Redis is asked first: without it no row is written in vain.
     room = queues.room("ingest", MAX_QUEUED_FETCH_JOBS)
     ids = Media.objects.claim_unqueued(room) if room else []
-    reached("queue_after_take")
+    failpoint("queue_after_take")
     if ids and not _enqueue_fetch_jobs(len(ids)):
         Media.objects.all().unqueue(ids)
         return 0

@@ -16,7 +16,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from media_app import filetypes
-from media_app.failpoints import reached
+from media_app.failpoints import failpoint
 from media_app.models import CONCERNS_PUBLIC, Media, MediaQuerySet
 from media_app.publication import Step, next_step, public_bucket
 from media_app.serving import revive_lost
@@ -45,7 +45,7 @@ def sync() -> int:
     done = 0
     while done < FILES_PER_JOB and (claimed := _claim()) is not None:
         step, media = claimed
-        reached("public_copy_after_claim")
+        failpoint("public_copy_after_claim")
         try:
             if step == Step.COPY:
                 _copy(media)
@@ -118,7 +118,7 @@ def _copy(media: Media) -> None:
         disposition=disposition,
         cache_control=CACHE_CONTROL,
     )
-    reached("public_copy_after_copy")
+    failpoint("public_copy_after_copy")
     if not is_there:
         # Then the file is missing, and the next worker clears the key of its copy.
         revive_lost(media)
@@ -133,7 +133,7 @@ def _copy(media: Media) -> None:
 def _remove(media: Media) -> None:
     """Raises StorageError."""
     _public_storage(media).delete([media.public_key])
-    reached("public_copy_after_remove")
+    failpoint("public_copy_after_remove")
     _of(media).update(
         public_bucket="",
         public_key="",

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from media_app import installation
-from media_app.failpoints import reached
+from media_app.failpoints import failpoint
 from media_app.models import Media, MediaQuerySet, Purge
 from media_app.previews import SIZES, preview_key
 from media_app.storage import DeleteError, StorageError, media_storage
@@ -32,7 +32,7 @@ def purge_deleted(files: MediaQuerySet | None = None) -> int:
         files = Media.objects.all()
     purged, after = 0, UUID(int=0)
     while (purge := files.claim_purge(BATCH, after=after)).files:
-        reached("purge_after_claim")
+        failpoint("purge_after_claim")
         removed: list[UUID] = []
         try:
             removed = _remove(purge.files)
@@ -41,7 +41,7 @@ def purge_deleted(files: MediaQuerySet | None = None) -> int:
             log.error("deleted files are still there", extra={"error": str(error)})
             break
         finally:
-            reached("purge_after_delete")
+            failpoint("purge_after_delete")
             purged += Media.objects.end_purge(purge, removed)
             _bring_back(purge)
         after = purge.files[-1].id

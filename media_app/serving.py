@@ -14,8 +14,10 @@ from media_app import filetypes, installation
 from media_app.access import FileAccess
 from media_app.clock import database_now
 from media_app.delegation import delegate, nginx_failed
-from media_app.delivery.disposition import harmless
-from media_app.delivery.response import (
+from media_app.models import Media
+from media_app.on_demand import Demand, demanded
+from media_app.responses.disposition import harmless
+from media_app.responses.response import (
     GUARDS,
     File,
     evaluate,
@@ -23,8 +25,6 @@ from media_app.delivery.response import (
     send,
     send_as_it_comes,
 )
-from media_app.models import Media
-from media_app.on_demand import Demand, demanded
 from media_app.spool import ArrivingFile, Spool
 from media_app.storage import StorageError, media_storage
 from media_app.timing import VIEWER_RETRY_SECONDS

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import BinaryIO, Self, cast
 
-from media_app.failpoints import reached
+from media_app.failpoints import failpoint
 from media_app.filetypes import HEAD
 from media_app.sources.errors import TooLargeError
 from media_app.storage.base import CHUNK, StorageError
@@ -53,7 +53,7 @@ class Spool:
                 self.file.rollover()  # type: ignore[attr-defined]
         self.expected = expected
         for chunk in chunks:
-            reached("ingest_mid_download")
+            failpoint("ingest_mid_download")
             self.size += len(chunk)
             if self.size > self._max_bytes:
                 raise too_large(self._max_bytes)

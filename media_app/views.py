@@ -11,10 +11,10 @@ from django.views.decorators.http import require_safe
 
 from media_app import jobs
 from media_app.access import AccessDeniedError, FileAccess, authorize
-from media_app.delivery.conditional import unmet
-from media_app.delivery.response import GUARDS
 from media_app.models import Media, Viewing
 from media_app.previews import SIZES, can_preview, stored_preview, waiting
+from media_app.responses.conditional import unmet
+from media_app.responses.response import GUARDS
 from media_app.serving import (
     give_connection_back,
     refuse,

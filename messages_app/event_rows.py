@@ -10,10 +10,10 @@ from dataclasses import replace
 from uuid import UUID
 
 from media_app.announce import Announcement, announce
-from media_app.failpoints import reached
+from media_app.failpoints import failpoint
 from media_app.identity import UNKNOWN_OWNER, WHATSAPP, computed_id, scheme_of
 from media_app.inserts import insert_once
-from messages_app import outbox_results, rebuild_marks, versions
+from messages_app import message_versions, outbox_results, rebuild_marks
 from messages_app.contacts import SenderObservation, resolve
 from messages_app.models import Attachment, Delivery, Message, MessageStatus
 from messages_app.providers import RawDelivery, provider_of
@@ -76,11 +76,11 @@ def apply_events(pairs: Sequence[tuple[Delivery, Event]]) -> None:
     # was read before.
     insert_once(list(rows.values()), unchanged="provider")
     insert_once(list(statuses.values()), unchanged="message_id")
-    reached("inbox_between_messages")
+    failpoint("inbox_between_messages")
     _attach(new)
     # Built only now: the insert has overwritten fields of the instances above with those of the
     # existing rows.
-    versions.merge(
+    message_versions.merge(
         [_report(id, delivery, event, contacts) for id, delivery, event in again]
     )
     outbox_results.apply_statuses(
@@ -129,8 +129,8 @@ def _attach(messages: dict[UUID, tuple[Delivery, MessageReceived]]) -> None:
 
 def _report(
     id: UUID, delivery: Delivery, event: MessageReceived, contacts: dict[str, UUID]
-) -> versions.Report:
-    return versions.Report(
+) -> message_versions.Report:
+    return message_versions.Report(
         _message(id, delivery, event, contacts), tuple(_announcements(delivery, event))
     )
 

@@ -20,7 +20,7 @@ from django.db.models.functions import Length
 from rq.timeouts import BaseTimeoutException
 
 from media_app.database_errors import is_outage
-from media_app.failpoints import reached
+from media_app.failpoints import failpoint
 from messages_app import outbox_queues, rebuilds
 from messages_app.delivery_batches import ALONE_FROM, QUARANTINED_FROM, read_batch
 from messages_app.inbox_faults import database_works_without, is_ambiguous, log_error
@@ -76,7 +76,7 @@ def _drain_with_lease(token: UUID, run: _Run) -> None:
         rows = Delivery.objects.filter(id__in=[delivery.id for delivery in batch])
         # Committed first: a delivery that kills its reader is counted.
         rows.update(attempts=F("attempts") + 1)
-        reached("inbox_after_count")
+        failpoint("inbox_after_count")
         try:
             with transaction.atomic():
                 # In the transaction: nobody else acquires it, however long the batch takes.
@@ -84,12 +84,12 @@ def _drain_with_lease(token: UUID, run: _Run) -> None:
                 if is_ours:
                     _limit_lock_waits()
                     read_batch(batch)
-                    reached("inbox_before_commit")
+                    failpoint("inbox_before_commit")
             if not is_ours:
                 # The batch was not begun.
                 _uncount_attempt(rows)
                 break
-            reached("inbox_after_commit")
+            failpoint("inbox_after_commit")
         except Exception as error:
             _handle(error, batch, rows, run)
         else:

@@ -22,7 +22,7 @@ from django.db.models import F
 from django.db.models.functions import Coalesce, Now
 from rq.timeouts import BaseTimeoutException
 
-from media_app.failpoints import reached
+from media_app.failpoints import failpoint
 from messages_app import business, rebuilds, replies, reply_windows
 from messages_app.business import HandOverError
 from messages_app.models import Contact, Message, OutboxItem, PhotoSession
@@ -155,8 +155,8 @@ def _claim(queue: Queue, id: UUID) -> Claimed | None:
         item.sending_at = item.now
         item.first_tried_at = item.first_tried_at or item.now
         item.save()
-        reached("outbox_in_claim")
-    reached("outbox_after_claim")
+        failpoint("outbox_in_claim")
+    failpoint("outbox_after_claim")
     return claimed
 
 
@@ -237,9 +237,9 @@ def _send(claimed: Claimed) -> bool:
             finish(item, State.UNKNOWN, f"{reason} It may have arrived.")
         _log_or_raise("a reply broke off while it was sent", error, item.id)
     else:
-        reached("outbox_after_send")
+        failpoint("outbox_after_send")
         finish(item, State.SENT)
-        reached("outbox_after_mark")
+        failpoint("outbox_after_mark")
         rebuilds.with_lock(item.session, recheck)
         return True
     return False

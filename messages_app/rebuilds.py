@@ -27,7 +27,7 @@ from rq.timeouts import BaseTimeoutException
 
 from media_app.clock import database_now
 from media_app.database_errors import described, is_connection_lost
-from media_app.failpoints import reached
+from media_app.failpoints import failpoint
 from messages_app.conversations import Conversation, conversation_of
 from messages_app.models import Contact, PhotoSession, SessionRebuild
 from messages_app.session_history import is_photo
@@ -52,7 +52,7 @@ def rebuild_due(seconds: float = REBUILD_RUN_SECONDS) -> int:
             claimed = SessionRebuild.claim(BATCH)
         if not claimed:
             break
-        reached("rebuild_after_take")
+        failpoint("rebuild_after_take")
         by_conversation: dict[Conversation, list[SessionRebuild]] = {}
         for row in claimed:
             by_conversation.setdefault(conversation_of(row), []).append(row)
@@ -74,7 +74,7 @@ def _rebuild(conversation: Conversation, rows: Sequence[SessionRebuild]) -> bool
                 rebuild_sessions(conversation, min(since))
             # Only those: another row may be about messages that were not read here.
             claimed.delete()
-            reached("rebuild_before_commit")
+            failpoint("rebuild_before_commit")
     except BaseTimeoutException:
         raise
     except Contact.DoesNotExist:

@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.views.decorators.csrf import csrf_exempt
 
 from media_app.database_errors import described
-from media_app.failpoints import reached
+from media_app.failpoints import failpoint
 from messages_app.models import Delivery
 from messages_app.notifier import notifier
 from messages_app.providers import IncomingRequest, provider_of
@@ -25,8 +25,9 @@ log = logging.getLogger(__name__)
 
 # Connections of their own: slow pages, or pages that wait for a lock, can't use them up.
 DATABASE = "webhooks"
-# So much of a refused body is read: a sender that still writes does not see the answer.
-DRAINED_BYTES = 1024 * 1024
+# At most so much of a refused body is read and discarded: a sender sees the answer only when it has
+# written its body.
+DISCARDED_BYTES = 1024 * 1024
 RETRY_AFTER_SECONDS = 10
 _CHUNK = 64 * 1024
 
@@ -56,13 +57,14 @@ def receive(request: HttpRequest, endpoint: str) -> HttpResponse:
         return HttpResponseNotAllowed(allowed)
     # Before the body: a sender without a signature must not make us hold and decode it.
     if refusal := provider.refusal_of_headers(request.headers):
-        _drain(_stream(request))
+        _discard_body(_stream(request))
         refusals.record(endpoint, refusal, using=DATABASE)
         return _refuse(403, "The signature is missing or wrong.")
     try:
         body = _read(request, provider.max_bytes)
     except BodyTooLargeError:
-        # The rest of the body stays unread; the server closes the connection.
+        # What is left of the body after DISCARDED_BYTES stays unread: the server closes the
+        # connection.
         return _refuse(413, f"A delivery may have {provider.max_bytes:,} bytes.")
     except BodyBrokenError:
         return _refuse(400, "The body could not be read to its end.")
@@ -77,7 +79,7 @@ def receive(request: HttpRequest, endpoint: str) -> HttpResponse:
         response["Retry-After"] = str(RETRY_AFTER_SECONDS)
         return response
     notifier.notify()
-    reached("webhook_after_hint")
+    failpoint("webhook_after_hint")
     answer, answer_type = provider.acknowledgement
     return HttpResponse(answer, content_type=answer_type)
 
@@ -94,7 +96,7 @@ def _answer_handshake(request: HttpRequest, endpoint: str) -> HttpResponse:
 
 def _store(endpoint: str, content_type: str, query: str, body: bytes) -> bool:
     """Commit the delivery; False, after an error that is logged."""
-    reached("webhook_before_commit")
+    failpoint("webhook_before_commit")
     try:
         Delivery.objects.using(DATABASE).store(
             endpoint=endpoint, content_type=content_type, query=query, body=body
@@ -105,7 +107,7 @@ def _store(endpoint: str, content_type: str, query: str, body: bytes) -> bool:
             extra={"endpoint": endpoint, "error": described(error)},
         )
         return False
-    reached("webhook_after_commit")
+    failpoint("webhook_after_commit")
     return True
 
 
@@ -129,23 +131,24 @@ def _stream(request: HttpRequest) -> BinaryIO:
 def _read(request: HttpRequest, max_bytes: int) -> bytes:
     """The whole body, chunked ones included.
 
-    Raises BodyTooLargeError after draining a little of it, BodyBrokenError where it has no end.
+    Raises BodyTooLargeError after discarding a part of it, BodyBrokenError where it has no end.
     """
     stream = _stream(request)
     length = request.META.get("CONTENT_LENGTH") or ""
     if length.isdecimal() and int(length) > max_bytes:
-        _drain(stream)
+        _discard_body(stream)
         raise BodyTooLargeError
     body = b"".join(_parts(stream, max_bytes + 1))
     if len(body) > max_bytes:
-        _drain(stream)
+        _discard_body(stream)
         raise BodyTooLargeError
     return body
 
 
-def _drain(stream: BinaryIO) -> None:
+def _discard_body(stream: BinaryIO) -> None:
+    """Read what is left of a refused body, up to DISCARDED_BYTES."""
     with suppress(BodyBrokenError):
-        for _ in _parts(stream, DRAINED_BYTES):
+        for _ in _parts(stream, DISCARDED_BYTES):
             pass
 
 

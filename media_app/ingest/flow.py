@@ -16,7 +16,7 @@ from django.conf import settings
 
 from media_app import filetypes, installation, retry
 from media_app.clock import database_now
-from media_app.failpoints import reached
+from media_app.failpoints import failpoint
 from media_app.ingest.adoption import VerifiedFile, adopt, find_objects
 from media_app.ingest.saving import NotSavedError, probe, save
 from media_app.ingest.verification import UnconfirmedError, verify
@@ -57,7 +57,7 @@ def ingest(lease: Lease, spool: Spool) -> None:
     if lease.ends_lost_attempt:
         _fail(lease, WorkerLostError())
         return
-    reached("ingest_after_claim")
+    failpoint("ingest_after_claim")
     deadline = Deadline(FETCH_DEADLINE_SECONDS)
     try:
         with renewed(lease, deadline):
@@ -94,7 +94,7 @@ def _bring(
     deadline.check()
     # The storage may have been replaced while the file was fetched.
     installation.check_recently(storage)
-    reached("ingest_before_put")
+    failpoint("ingest_before_put")
     try:
         return save(storage, media, fetched, spool, existing, raise_if_past_deadline)
     except StorageError as error:
@@ -144,7 +144,7 @@ def _fetch(media: Media, spool: Spool, deadline: Deadline) -> VerifiedFile:
 
 
 def _finish(lease: Lease, saved: VerifiedFile) -> None:
-    reached("ingest_after_put")
+    failpoint("ingest_after_put")
     media, lease_was_lost = lease.media, not Media.objects.holds(lease)
     stored = Media.objects.mark_stored(
         lease,
@@ -171,7 +171,7 @@ def _finish(lease: Lease, saved: VerifiedFile) -> None:
     media.state = Media.State.STORED
     for name, value in asdict(saved).items():
         setattr(media, name, value)
-    reached("ingest_after_mark")
+    failpoint("ingest_after_mark")
     log.info(
         "stored",
         extra={"media": str(media.id), "size": saved.size, "attempts": media.attempts},
@@ -191,7 +191,7 @@ def _fail(lease: Lease, error: SourceError | StorageError) -> None:
         now=database_now(),
         jitter=random.random(),  # noqa: S311
     )
-    reached("ingest_before_fail")
+    failpoint("ingest_before_fail")
     if lease.is_trial and retry.account_works(error):
         # Not a success; but a file that is gone must not cost a trial each time.
         AccountPause.objects.lift(source=media.source, account=media.account)

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from media_app.failpoints import reached
+from media_app.failpoints import failpoint
 from media_app.models.attempt import FetchAttempt
 from media_app.models.claims import ClaimsQuerySet, Lease
 from media_app.models.pause import AccountPause
@@ -71,7 +71,7 @@ class OutcomesQuerySet(ClaimsQuerySet):
             )
             if stored:
                 self._record(lease, FetchAttempt.Outcome.STORED)
-            reached("ingest_in_mark")
+            failpoint("ingest_in_mark")
             if lease.is_trial:
                 AccountPause.objects.lift(
                     source=lease.media.source, account=lease.media.account

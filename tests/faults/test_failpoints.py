@@ -609,7 +609,7 @@ def test_every_point_where_a_process_can_be_made_to_die_is_tried() -> None:
     there = {
         name
         for file in sources
-        for name in re.findall(r'reached\("(\w+)"\)', file.read_text())
+        for name in re.findall(r'failpoint\("(\w+)"\)', file.read_text())
     }
     reading, fetching = (
         {*AFTER_THE_COMMIT, *INBOX, *CONVERSATIONS},

@@ -52,7 +52,7 @@ PAIRS = [
 def stops(monkeypatch: pytest.MonkeyPatch) -> None:
     """Jobs stand still at failpoints instead of dying there."""
     for module in (flow, spool):
-        monkeypatch.setattr(module, "reached", pass_by)
+        monkeypatch.setattr(module, "failpoint", pass_by)
 
 
 def pass_by(point: str) -> None:

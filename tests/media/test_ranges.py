@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media_app.delivery.ranges import ByteRange, UnsatisfiableError, parse_range
+from media_app.responses.ranges import ByteRange, UnsatisfiableError, parse_range
 
 UNSATISFIABLE = "416"
 WHOLE = None

@@ -8,8 +8,8 @@ import pytest
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.test import RequestFactory
 
-from media_app.delivery.ranges import ByteRange
-from media_app.delivery.response import File, evaluate, extent, send, send_as_it_comes
+from media_app.responses.ranges import ByteRange
+from media_app.responses.response import File, evaluate, extent, send, send_as_it_comes
 from media_app.storage import StorageError
 
 BODY = bytes(range(250)) * 4

@@ -349,7 +349,7 @@ def test_a_body_that_kills_its_reader_is_read_alone_then_given_up(
 
     def deadly(self: MetaProvider, delivery: RawDelivery) -> Iterator[Event]:
         if b"poison" in delivery.body:
-            failpoints.reached("poison")
+            failpoints.failpoint("poison")
             read_here.append(delivery)
         return iter(read(self, delivery))
 

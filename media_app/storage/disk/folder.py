@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
-from media_app.failpoints import reached
+from media_app.failpoints import failpoint
 from media_app.storage.base import (
     CHUNK,
     MARKER,
@@ -87,7 +87,7 @@ class DiskStorage(Storage):
                     raise ObjectExistsError(key)
                 # The sidecar first: an object that can be seen has its metadata.
                 its_sidecar.replace(path.with_name(sidecars.sidecar(path.name)))
-                reached("storage_mid_put")
+                failpoint("storage_mid_put")
                 file.replace(path)
             for folder in self._down_from(path.parent):
                 sync(folder)

@@ -19,9 +19,9 @@ from django.http import (
 from django.utils.cache import patch_vary_headers
 from django.utils.http import http_date
 
-from media_app.delivery.conditional import range_applies, unmet
-from media_app.delivery.disposition import content_disposition
-from media_app.delivery.ranges import ByteRange, UnsatisfiableError, parse_range
+from media_app.responses.conditional import range_applies, unmet
+from media_app.responses.disposition import content_disposition
+from media_app.responses.ranges import ByteRange, UnsatisfiableError, parse_range
 from media_app.storage.base import CHUNK, OpenedObject, StorageError
 
 Response = TypeVar("Response", bound=HttpResponseBase)
