@@ -69,6 +69,14 @@ PREVIEW_LEASE = timedelta(minutes=3)
 #: While the storage is down, or after the decoder was stopped.
 PREVIEW_RETRY_PAUSE = timedelta(minutes=5)
 
+# --- Operators' commands ----------------------------------------------------------
+
+#: How long a command that was killed keeps others from being started.
+COMMAND_LEASE = timedelta(seconds=45)
+COMMAND_LEASE_RENEWAL_SECONDS = 10.0
+#: How often a command says how far it is, where nobody sees a progress bar.
+PROGRESS_LINE_SECONDS = 10.0
+
 # --- Viewers ----------------------------------------------------------------------
 
 #: How long a request waits for a file that is not stored yet.

@@ -70,4 +70,5 @@ SECTIONS = (
     ),
     Section("Notices", "info", "messages_app", "deliverynotice"),
     Section("Rebuilds", "sync_problem", "messages_app", "sessionrebuild"),
+    Section("Commands", "terminal", "media_app", "commandrun"),
 )

@@ -1,6 +1,7 @@
 """Files for the eyes of staff."""
 
+from media_app.admin.command_runs import CommandRunAdmin
 from media_app.admin.media import MediaAdmin
 from media_app.admin.pauses import AccountPauseAdmin
 
-__all__ = ["AccountPauseAdmin", "MediaAdmin"]
+__all__ = ["AccountPauseAdmin", "CommandRunAdmin", "MediaAdmin"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from media_app.models.attempt import FetchAttempt
 from media_app.models.claims import Lease
+from media_app.models.command_run import CommandRun
 from media_app.models.installation import Installation
 from media_app.models.media import CONCERNS_PUBLIC, Media, MediaQuerySet
 from media_app.models.pause import AccountPause
@@ -13,6 +14,7 @@ from media_app.models.viewing import Viewing
 __all__ = [
     "CONCERNS_PUBLIC",
     "AccountPause",
+    "CommandRun",
     "FetchAttempt",
     "Installation",
     "Lease",

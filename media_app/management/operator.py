@@ -1,0 +1,216 @@
+"""What all operators' commands have in common.
+
+One run at a time, recorded for staff; lines for people or for programs; exit codes that tell:
+0 done, 1 failed, 2 usage, 3 partly, 4 refused by a guard, 11 another one runs.
+"""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import signal
+import socket
+import threading
+from abc import abstractmethod
+from argparse import Action, RawDescriptionHelpFormatter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn, TextIO, cast
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error, connection
+
+from media_app.management.options import HARMLESS
+from media_app.management.report import Report, StoppedError
+from media_app.models import CommandRun
+from media_app.storage import StorageError
+from media_app.timing import COMMAND_LEASE_RENEWAL_SECONDS
+
+log = logging.getLogger(__name__)
+
+State = CommandRun.State
+
+PARTLY, REFUSED, ANOTHER_RUNS = 3, 4, 11
+
+
+class RefusedError(Exception):
+    """A guard forbids what the command was asked for. The text says why and what to do, without
+    personal data. Nothing was changed.
+    """
+
+
+class OperatorCommand(BaseCommand):
+    """A command that an operator can stop or kill at any point and run again.
+
+    A subclass has a ``help``, two ``examples``, its own options, and a ``run`` that calls a plain
+    function and reports what it yields.
+    """
+
+    #: Each a command line without ``python manage.py``, and what it does.
+    examples: tuple[tuple[str, str], ...]
+    _own_options: list[Action]
+
+    def create_parser(
+        self, prog_name: str, subcommand: str, **kwargs: Any
+    ) -> CommandParser:
+        lines = [
+            f"  python manage.py {line}\n      {what}" for line, what in self.examples
+        ]
+        return super().create_parser(
+            prog_name,
+            subcommand,
+            formatter_class=RawDescriptionHelpFormatter,
+            epilog="\n".join(["examples:", *lines]),
+            **kwargs,
+        )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        common = len(parser._actions)
+        self.add_options(parser)
+        self._own_options = parser._actions[common:]
+        parser.add_argument(
+            "--json",
+            action="store_true",
+            help="one JSON object a line, then a summary (docs/operations.md)",
+        )
+        # For the admin: the user of a job says nothing to staff.
+        parser.set_defaults(started_by="")
+
+    def add_options(self, parser: CommandParser) -> None:
+        """The options of this command alone."""
+
+    @abstractmethod
+    def run(self, options: dict[str, Any], report: Report) -> None:
+        """Do the work. Raises RefusedError, StorageError, CommandError; call ``report.fail`` for
+        what can't be done while the rest can.
+        """
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        # As in media_app.management.commands.NAME.
+        name = type(self).__module__.rpartition(".")[2]
+        # Django's wrappers would color each move of a progress bar, and end it with a new line.
+        out, err = (cast(TextIO, each._out) for each in (self.stdout, self.stderr))
+        report = Report(out, err, is_json=options["json"])
+        id = CommandRun.objects.begin(
+            name,
+            started_by=options["started_by"] or _operator(),
+            arguments=self._recorded(options),
+        )
+        if id is None:
+            raise CommandError(
+                f"{name} runs already. If that run was killed, try again in a minute.",
+                returncode=ANOTHER_RUNS,
+            )
+        state, reason = State.FAILED, ""
+        try:
+            with _leased(id, report), _stoppable(is_job=bool(options["started_by"])):
+                self.run(options, report)
+            state = State.PARTLY if report.failed else State.DONE
+        except RefusedError as error:
+            state, reason = State.REFUSED, str(error)
+            raise CommandError(f"Refused: {error}", returncode=REFUSED) from error
+        except StoppedError as error:
+            state, reason = State.INTERRUPTED, str(error)
+            raise CommandError(
+                f"{error} Run it again to go on.", returncode=PARTLY
+            ) from error
+        except StorageError as error:
+            # Its text may name a key, which has a number.
+            reason = type(error).__name__
+            raise CommandError(str(error)) from error
+        except BaseException as error:
+            reason = type(error).__name__
+            raise
+        finally:
+            CommandRun.objects.end(
+                id,
+                state,
+                counts=report.counts,
+                reason=reason,
+                plan_digest=report.plan_digest,
+            )
+            report.summarize(name, state)
+        if report.failed:
+            raise CommandError(
+                f"{report.failed:,} could not be done.", returncode=PARTLY
+            )
+
+    def _recorded(self, options: dict[str, Any]) -> str:
+        """The command's own options that were given."""
+        return " ".join(
+            _as_typed(action, options[action.dest])
+            for action in self._own_options
+            if options[action.dest] != action.default
+        )
+
+
+@contextmanager
+def _leased(id: UUID, report: Report) -> Iterator[None]:
+    """Renew the run's lease from a thread of its own; when it is lost, the report stops the run."""
+    done = threading.Event()
+
+    def renew() -> None:
+        while not done.wait(COMMAND_LEASE_RENEWAL_SECONDS):
+            try:
+                held = CommandRun.objects.renew(id)
+            except Error as error:
+                # The lease lasts for a while; the database may be back by the next renewal.
+                log.warning("lease not renewed", extra={"error": str(error)})
+                continue
+            finally:
+                connection.close()
+            if not held:
+                report.stop("The command did not reach the database for too long.")
+                return
+
+    renewer = threading.Thread(target=renew, name="command-lease", daemon=True)
+    renewer.start()
+    try:
+        yield
+    finally:
+        done.set()
+        renewer.join()
+
+
+@contextmanager
+def _stoppable(*, is_job: bool) -> Iterator[None]:
+    """SIGINT and SIGTERM raise StoppedError. A job leaves them to its worker."""
+    if is_job or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(_number: int, _frame: object) -> NoReturn:
+        raise StoppedError("The command was stopped.")
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, stop) for number in signals]
+    try:
+        yield
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _operator() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        # A container's user may have no name.
+        user = "operator"
+    return f"{user}@{socket.gethostname()}"
+
+
+def _as_typed(action: Action, value: object) -> str:
+    """An option as it may be recorded: with its value where that can't be a name, a number of a
+    person or a path.
+    """
+    name = ""
+    if action.option_strings:
+        name = action.option_strings[-1]
+    if action.nargs == 0:
+        return name
+    text = "…"
+    if action.choices is not None or action.type in HARMLESS:
+        text = str(value)
+    return f"{name} {text}".strip()
