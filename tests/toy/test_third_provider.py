@@ -20,6 +20,7 @@ from simulator.content import Kind, content
 from simulator.listener import Listener, Request, Response, json_response
 from simulator.processes import free_port
 from tests.messages.mail import CLIENT
+from tests.toy import urls
 from tests.toy.provider import ToyProvider, signature
 from tests.toy.source import ToySource
 
@@ -27,11 +28,7 @@ PHOTO = content(Kind.PHOTO, 1).body
 NUMBER = "+14335551212"
 SECRET, TOKEN = "toy-secret", "toy-token"
 
-pytestmark = [
-    pytest.mark.django_db,
-    pytest.mark.both_databases,
-    pytest.mark.urls("tests.toy.urls"),
-]
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 
 class ToyApi:
@@ -59,7 +56,7 @@ def toy(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[ToyApi]
     api = ToyApi()
     monkeypatch.setitem(PROVIDERS, "toy", ToyProvider(api.url, TOKEN, SECRET))
     monkeypatch.setitem(SOURCES, "toy", ToySource(api.url, TOKEN))
-    settings.SESSION_START = "photo"
+    settings.ROOT_URLCONF, settings.SESSION_START = urls.__name__, "photo"
     api.listener.start()
     yield api
     api.listener.stop()
