@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from django.conf import settings
 from requests.utils import requote_uri
 
-from media_app.sources.http import basic
+from media_app.outbound import basic
 from messages_app.providers import http
 from messages_app.providers.sending import SendError
 
@@ -35,7 +35,6 @@ def post(summary: Mapping[str, Any]) -> None:
     body = json.dumps(summary, sort_keys=True).encode()
     headers = {
         "Content-Type": "application/json",
-        "User-Agent": "mediahub",
         "Idempotency-Key": f"{summary['id']}:{summary['revision']}",
     }
     if settings.SESSION_WEBHOOK_SECRET:

@@ -18,13 +18,10 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util.connection import create_connection
 
+from media_app.outbound import CONNECT_SECONDS, SILENCE_SECONDS
 from media_app.sources.deadline import Deadline
 from media_app.sources.errors import RefusedAddressError
 from media_app.sources.hosts import Permit, is_public
-
-CONNECT_SECONDS = 5.0
-# How long a provider may stay silent between two bytes.
-READ_SECONDS = 10.0
 
 # RFC 9112 §6.3: whatever their headers say.
 _WITHOUT_BODY = frozenset({204, 304})
@@ -67,7 +64,7 @@ def _send_once(
     try:
         terms.deadline.check()
         left = terms.deadline.remaining()
-        timeout = (min(CONNECT_SECONDS, left), min(READ_SECONDS, left))
+        timeout = (min(CONNECT_SECONDS, left), min(SILENCE_SECONDS, left))
         raw: urllib3.HTTPResponse = (
             _adapter().send(request, stream=True, timeout=timeout, proxies={}).raw
         )

@@ -1,4 +1,4 @@
-"""The HTTP client: every byte from a provider comes through ``get``.
+"""The HTTP client for fetching: every byte from a provider comes through ``get``.
 
 Neither a provider nor a forged link can: lead a request to an address of our own network, get the
 credentials of another host, keep a worker busy longer than its deadline, send bytes slower than
@@ -7,20 +7,18 @@ MINIMUM_RATE, send a compressed bomb, or pass off half a file as a whole.
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import timedelta
 from http.client import HTTPException
 from urllib.parse import urljoin
 
 import requests
 import urllib3
 
+from media_app.outbound import MAX_REDIRECTS, TLS_FAILURE, USER_AGENT, retry_after
 from media_app.sources import connections
 from media_app.sources.deadline import Deadline
 from media_app.sources.errors import (
@@ -33,15 +31,12 @@ from media_app.sources.errors import (
 from media_app.sources.hosts import Hosts, Permit, address_of
 from media_app.sources.pace import Pace, watched
 
-MAX_REDIRECTS = 3
-MAX_RETRY_AFTER = timedelta(hours=1)
-
 _CHUNK = 64 * 1024
 # The body of an error or a redirect up to this size is read, so that the connection can be used
 # again.
 _MAX_DISCARDED = 16 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_HEADERS = {"User-Agent": "mediahub", "Accept": "*/*", "Accept-Encoding": "identity"}
+_HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +55,10 @@ class Response:
     #: The body as it arrives. Raises UnavailableError when it breaks off or the deadline passes.
     chunks: Iterator[bytes]
 
+    @property
+    def retry_after(self) -> timedelta | None:
+        return retry_after(self.headers.get("Retry-After", ""))
+
     def body(self, limit: int) -> bytes:
         """The whole body. Raises UnavailableError when it is longer than ``limit``."""
         whole = b""
@@ -72,9 +71,7 @@ class Response:
     def raise_if_busy(self, who: str) -> None:
         """Raise ThrottledError for a 429 and UnavailableError for a 5xx, whoever sent it."""
         if self.status == 429:
-            raise ThrottledError(
-                f"{who} asks to slow down (429).", retry_after(self.headers)
-            )
+            raise ThrottledError(f"{who} asks to slow down (429).", self.retry_after)
         if self.status >= 500:
             raise UnavailableError(f"{who} answered {self.status}.")
 
@@ -110,25 +107,6 @@ def get(
         if address_of(url) != first:
             authorization = ""
     raise UnavailableError("The address leads from one redirect to the next.")
-
-
-def basic(user: str, password: str) -> str:
-    """The Authorization header of RFC 7617."""
-    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
-
-
-def retry_after(headers: Mapping[str, str]) -> timedelta | None:
-    """What Retry-After asks for (RFC 9110 §10.2.3: seconds or a date), an hour at most."""
-    text = headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"[0-9]{1,9}", text, re.ASCII):
-        return min(timedelta(seconds=int(text)), MAX_RETRY_AFTER)
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return min(max(moment - datetime.now(UTC), timedelta(0)), MAX_RETRY_AFTER)
 
 
 def _prepare(url: str, authorization: str) -> requests.PreparedRequest:
@@ -246,9 +224,7 @@ def _chunks(
 
 def _failure(error: Exception) -> str:
     if isinstance(error, requests.exceptions.SSLError):
-        return (
-            "has no TLS certificate that can be trusted, or broke off the TLS handshake"
-        )
+        return TLS_FAILURE
     if isinstance(error, requests.exceptions.Timeout):
         return "did not answer in time"
     if isinstance(error, requests.exceptions.ConnectionError):

@@ -6,18 +6,17 @@ https://developers.facebook.com/documentation/business-messaging/whatsapp/busine
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 from urllib.parse import quote
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Warning
 
 from media_app.digests import digest_hex
+from media_app.outbound import MAX_ANSWER, first_accepted, json_object, whole_number
 from media_app.sources.base import OpenedFile, Origin, Wording
 from media_app.sources.deadline import Deadline
 from media_app.sources.errors import (
@@ -29,7 +28,7 @@ from media_app.sources.errors import (
     UnavailableError,
 )
 from media_app.sources.hosts import Hosts
-from media_app.sources.http import Response, get, retry_after
+from media_app.sources.http import Response, get
 
 LIFETIME = timedelta(days=7)
 LINK_LIFETIME = timedelta(minutes=5)
@@ -39,8 +38,6 @@ _TOKEN = 190
 _PARAMETER, _UNKNOWN_OBJECT = 100, 33
 _THROTTLED = frozenset({4, 80007, 130429})
 _PERMISSION = frozenset({3, 10, *range(200, 300)})
-
-_MAX_ANSWER = 64 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,13 +135,11 @@ def _resolve(media_id: str, deadline: Deadline) -> _Resolved:
     """Ask the Graph API for a link, with one token after the other until one is accepted."""
     if not media_id:
         raise GoneError("The message names no media id, and its link is dead.")
-    refusal = UnauthorizedError("META_ACCESS_TOKEN is not set.")
-    for token in settings.META_ACCESS_TOKEN:
-        try:
-            return _ask(media_id, token, deadline)
-        except UnauthorizedError as error:
-            refusal = error
-    raise refusal
+    return first_accepted(
+        settings.META_ACCESS_TOKEN,
+        lambda token: _ask(media_id, token, deadline),
+        UnauthorizedError("META_ACCESS_TOKEN is not set."),
+    )
 
 
 def _ask(media_id: str, token: str, deadline: Deadline) -> _Resolved:
@@ -158,7 +153,7 @@ def _ask(media_id: str, token: str, deadline: Deadline) -> _Resolved:
         authorization=f"Bearer {token}",
         redirects=0,
     ) as response:
-        answer = _read(response)
+        answer = json_object(response.body(MAX_ANSWER))
         if response.status != 200 or "error" in answer:
             raise _error(response, answer.get("error"))
     link = answer.get("url")
@@ -168,20 +163,9 @@ def _ask(media_id: str, token: str, deadline: Deadline) -> _Resolved:
         url=link,
         token=token,
         content_type=str(answer.get("mime_type") or ""),
-        size=_number(answer.get("file_size")),
+        size=whole_number(answer.get("file_size")),
         sha256=digest_hex(str(answer.get("sha256") or "")),
     )
-
-
-def _read(response: Response) -> dict[str, Any]:
-    """The JSON object of an answer, or an empty one: then only the status counts."""
-    try:
-        answer = json.loads(response.body(_MAX_ANSWER))
-    except (ValueError, RecursionError):
-        return {}
-    if not isinstance(answer, dict):
-        return {}
-    return answer
 
 
 def _error(response: Response, error: object) -> SourceError:
@@ -189,7 +173,8 @@ def _error(response: Response, error: object) -> SourceError:
     if not isinstance(error, dict):
         error = {}
     status = response.status
-    code, subcode = _number(error.get("code")), _number(error.get("error_subcode"))
+    code = whole_number(error.get("code"))
+    subcode = whole_number(error.get("error_subcode"))
     what = f"The Graph API answered {status}."
     if code is not None:
         what = f"The Graph API answered {status}, code {code}."
@@ -197,7 +182,7 @@ def _error(response: Response, error: object) -> SourceError:
         return UnauthorizedError(f"{what} META_ACCESS_TOKEN is refused.")
     # Before 403 and 400, in which these codes come.
     if status == 429 or code in _THROTTLED:
-        return ThrottledError(what, retry_after(response.headers))
+        return ThrottledError(what, response.retry_after)
     if status >= 500:
         return UnavailableError(what)
     if status == 404 or (code, subcode) == (_PARAMETER, _UNKNOWN_OBJECT):
@@ -205,11 +190,3 @@ def _error(response: Response, error: object) -> SourceError:
     if status == 403 or code in _PERMISSION:
         return ForbiddenError(what)
     return UnavailableError(what)
-
-
-def _number(value: object) -> int | None:
-    """A whole number, written as one or as text."""
-    text = str(value)
-    if text.isascii() and text.isdigit() and len(text) < 19:
-        return int(text)
-    return None

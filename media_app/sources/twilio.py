@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Warning
 
+from media_app.outbound import basic, first_accepted
 from media_app.sources.base import OpenedFile, Origin, Wording
 from media_app.sources.deadline import Deadline
 from media_app.sources.errors import (
@@ -23,7 +24,7 @@ from media_app.sources.errors import (
     UnavailableError,
 )
 from media_app.sources.hosts import Hosts, address_of
-from media_app.sources.http import Response, basic, get
+from media_app.sources.http import Response, get
 
 _API_HOST = re.compile(r"api(\.[a-z0-9-]+)*\.twilio\.com")
 _MEDIA_PATH = re.compile(
@@ -75,22 +76,17 @@ def _open(origin: Origin, deadline: Deadline, stack: ExitStack) -> Response:
     hosts = Hosts(
         [*settings.TWILIO_MEDIA_HOSTS, "api.twilio.com"], base=settings.TWILIO_API_URL
     )
-    refusal = UnauthorizedError(
+
+    def open_with(authorization: str) -> Response:
+        # The answer to credentials that were refused, if there is one.
+        stack.close()
+        answer = get(url, hosts=hosts, deadline=deadline, authorization=authorization)
+        return _opened(stack.enter_context(answer))
+
+    nothing_set = UnauthorizedError(
         "Neither TWILIO_AUTH_TOKEN nor TWILIO_API_KEY with TWILIO_API_SECRET is set."
     )
-    for authorization in credentials():
-        try:
-            return _opened(
-                stack.enter_context(
-                    get(
-                        url, hosts=hosts, deadline=deadline, authorization=authorization
-                    )
-                )
-            )
-        except UnauthorizedError as error:
-            stack.close()
-            refusal = error
-    raise refusal
+    return first_accepted(credentials(), open_with, nothing_set)
 
 
 def _api_url(origin: Origin) -> str | None:

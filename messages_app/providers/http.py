@@ -1,14 +1,11 @@
 """The HTTP client for sending: a request is sent at most once, and it is known whether it was.
 
-Every message has a connection of its own: a request that is lost on a kept-alive connection can't
-be told from one that arrived. Redirects are not followed; proxy variables, cookies and netrc are
-ignored. The hosts come from the operator's settings: no outsider chooses them.
+``media_app.outbound`` has the policy.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,10 +17,18 @@ from urllib.parse import urlsplit
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
+from media_app.outbound import (
+    ANSWER_SECONDS,
+    CONNECT_SECONDS,
+    MAX_ANSWER,
+    TLS_FAILURE,
+    USER_AGENT,
+    json_object,
+    retry_after,
+)
 from media_app.sources.deadline import Deadline
 from media_app.sources.errors import RefusedAddressError, SourceError
 from media_app.sources.hosts import address_of
-from media_app.sources.http import retry_after
 from messages_app.providers.sending import (
     CredentialsRefusedError,
     NotSentError,
@@ -31,12 +36,6 @@ from messages_app.providers.sending import (
     SendError,
     UnknownOutcomeError,
 )
-
-#: For each of the host's addresses, and for each step of the TLS handshake.
-CONNECT_TIMEOUT_SECONDS = 5.0
-#: From the first byte of the request to the last one of the answer.
-ANSWER_TIMEOUT_SECONDS = 15.0
-MAX_ANSWER = 64 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,29 +97,21 @@ def post(url: str, *, headers: Mapping[str, str], body: bytes) -> Answer:
         _write_head(
             connection,
             url,
-            {**headers, "User-Agent": "mediahub", "Content-Length": str(len(body))},
+            {**headers, "User-Agent": USER_AGENT, "Content-Length": str(len(body))},
         )
         try:
             connection.connect()
         except OSError as error:
             raise NotSentError(f"{host} {_failure(error)}.") from None
         try:
-            with Deadline(ANSWER_TIMEOUT_SECONDS).hold(connection.sock):
-                connection.sock.settimeout(ANSWER_TIMEOUT_SECONDS)
+            with Deadline(ANSWER_SECONDS).hold(connection.sock):
+                connection.sock.settimeout(ANSWER_SECONDS)
                 connection.endheaders(body)
                 return _read(connection.getresponse())
         except (OSError, HTTPException, ValueError, SourceError):
             raise UnknownOutcomeError(
                 f"{host} got the message, or a part of it, and gave no answer that can be read."
             ) from None
-
-
-def number(value: object) -> int | None:
-    """An error code, written as a number or as text; None for what is neither."""
-    text = str(value)
-    if text.isascii() and text.isdigit() and len(text) < 10:
-        return int(text)
-    return None
 
 
 def _connection(url: str) -> HTTPConnection:
@@ -131,15 +122,13 @@ def _connection(url: str) -> HTTPConnection:
             f"The address in the settings can't be called: {error}"
         ) from None
     if scheme == "http":
-        return HTTPConnection(host, port, timeout=CONNECT_TIMEOUT_SECONDS)
-    return HTTPSConnection(
-        host, port, timeout=CONNECT_TIMEOUT_SECONDS, context=_trust()
-    )
+        return HTTPConnection(host, port, timeout=CONNECT_SECONDS)
+    return HTTPSConnection(host, port, timeout=CONNECT_SECONDS, context=_trust())
 
 
 @cache
 def _trust() -> ssl.SSLContext:
-    """The same certificates as for fetching files."""
+    """Read once for each process: reading the certificates takes longer than a handshake."""
     return ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH)
 
 
@@ -166,25 +155,19 @@ def _write_head(
 
 def _read(response: HTTPResponse) -> Answer:
     """The answer. Where the body breaks off or is no JSON object, the status decides."""
-    data: object = None
-    with contextlib.suppress(OSError, HTTPException, ValueError, RecursionError):
-        data = json.loads(response.read(MAX_ANSWER))
-    if not isinstance(data, dict):
-        data = {}
+    body = b""
+    with contextlib.suppress(OSError, HTTPException, ValueError):
+        body = response.read(MAX_ANSWER)
     return Answer(
         status=response.status,
-        retry_after=retry_after(
-            {"Retry-After": response.headers.get("Retry-After", "")}
-        ),
-        data=data,
+        retry_after=retry_after(response.headers.get("Retry-After", "")),
+        data=json_object(body),
     )
 
 
 def _failure(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
-        return (
-            "has no TLS certificate that can be trusted, or broke off the TLS handshake"
-        )
+        return TLS_FAILURE
     if isinstance(error, TimeoutError):
         return "did not take the connection in time"
     return "could not be reached"

@@ -14,8 +14,9 @@ from urllib.parse import quote
 from django.conf import settings
 
 from media_app.identity import WHATSAPP
+from media_app.outbound import first_accepted, whole_number
 from messages_app.providers.base import OutgoingMessage
-from messages_app.providers.http import Answer, ErrorCodes, number, post
+from messages_app.providers.http import Answer, ErrorCodes, post
 from messages_app.providers.owners import is_number
 from messages_app.providers.sending import CredentialsRefusedError
 from messages_app.providers.text import cut
@@ -53,17 +54,16 @@ def send(message: OutgoingMessage) -> str:
     api = f"{settings.META_GRAPH_URL}/{settings.META_GRAPH_VERSION}"
     url = f"{api}/{number_id}/messages"
     body = json.dumps(_body(message)).encode()
-    refusal = CredentialsRefusedError("META_ACCESS_TOKEN is not set.")
-    for token in settings.META_ACCESS_TOKEN:
+
+    def send_with(token: str) -> str:
         headers = {
             "Authorization": f"Bearer {token}",
             "Content-Type": "application/json",
         }
-        try:
-            return _id(post(url, headers=headers, body=body))
-        except CredentialsRefusedError as error:
-            refusal = error
-    raise refusal
+        return _id(post(url, headers=headers, body=body))
+
+    nothing_set = CredentialsRefusedError("META_ACCESS_TOKEN is not set.")
+    return first_accepted(settings.META_ACCESS_TOKEN, send_with, nothing_set)
 
 
 def _id(answer: Answer) -> str:
@@ -71,7 +71,7 @@ def _id(answer: Answer) -> str:
         case {"messages": [{"id": str(id)}, *_]} if id and answer.succeeded:
             return id
         case {"error": {"code": code}}:
-            raise answer.error("Meta", number(code), CODES)
+            raise answer.error("Meta", whole_number(code), CODES)
     raise answer.error("Meta", None, CODES)
 
 

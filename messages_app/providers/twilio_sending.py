@@ -14,9 +14,10 @@ from django.conf import settings
 from django.urls import reverse
 
 from media_app.identity import SMS, WHATSAPP, scheme_of
+from media_app.outbound import first_accepted, whole_number
 from media_app.sources.twilio import credentials
 from messages_app.providers.base import Button, OutgoingMessage
-from messages_app.providers.http import Answer, ErrorCodes, number, post
+from messages_app.providers.http import Answer, ErrorCodes, post
 from messages_app.providers.sending import CredentialsRefusedError, RefusedError
 from messages_app.providers.text import cut
 
@@ -74,19 +75,18 @@ def send(message: OutgoingMessage) -> str:
     account_sid = quote(message.account, safe="")
     url = f"{settings.TWILIO_API_URL}/2010-04-01/Accounts/{account_sid}/Messages.json"
     body = urlencode(_form(message)).encode()
-    refusal = CredentialsRefusedError(
-        "Neither TWILIO_AUTH_TOKEN nor TWILIO_API_KEY with TWILIO_API_SECRET is set."
-    )
-    for authorization in credentials():
+
+    def send_with(authorization: str) -> str:
         headers = {
             "Authorization": authorization,
             "Content-Type": "application/x-www-form-urlencoded",
         }
-        try:
-            return _id(post(url, headers=headers, body=body))
-        except CredentialsRefusedError as error:
-            refusal = error
-    raise refusal
+        return _id(post(url, headers=headers, body=body))
+
+    nothing_set = CredentialsRefusedError(
+        "Neither TWILIO_AUTH_TOKEN nor TWILIO_API_KEY with TWILIO_API_SECRET is set."
+    )
+    return first_accepted(credentials(), send_with, nothing_set)
 
 
 def _require_own(account: str) -> None:
@@ -103,7 +103,7 @@ def _id(answer: Answer) -> str:
     sid = answer.data.get("sid")
     if answer.succeeded and isinstance(sid, str) and sid:
         return sid
-    raise answer.error("Twilio", number(answer.data.get("code")), CODES)
+    raise answer.error("Twilio", whole_number(answer.data.get("code")), CODES)
 
 
 def _form(message: OutgoingMessage) -> dict[str, str]:

@@ -34,7 +34,7 @@ def test_the_address_is_called_as_it_is_written(settings: Settings) -> None:
 def test_what_is_not_confirmed_is_not_handed_over(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, behaviour: Behaviour
 ) -> None:
-    monkeypatch.setattr(http, "ANSWER_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(http, "ANSWER_SECONDS", 0.5)
     with Receiver(behaviour) as shop:
         settings.SESSION_WEBHOOK_URL = shop.url
         with pytest.raises(HandOverError):
@@ -46,7 +46,7 @@ def test_an_answer_that_never_ends_is_not_waited_for(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its status has come: the business has the summary."""
-    monkeypatch.setattr(http, "ANSWER_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(http, "ANSWER_SECONDS", 0.5)
     with Receiver(drip) as shop:
         settings.SESSION_WEBHOOK_URL = shop.url
         business.post(SUMMARY)

@@ -634,7 +634,7 @@ def test_a_slow_provider_leaves_the_outcome_unknown(
     monkeypatch: pytest.MonkeyPatch,
     behaviour: Behaviour,
 ) -> None:
-    monkeypatch.setattr(http, "ANSWER_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(http, "ANSWER_SECONDS", 0.3)
     answering = case.answering(settings, behaviour, case.taken)
     with answering as receiver, pytest.raises(UnknownOutcomeError):
         case.send()
@@ -644,7 +644,7 @@ def test_a_slow_provider_leaves_the_outcome_unknown(
 def test_an_answer_may_take_longer_than_a_connection(
     case: ProviderCase, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http, "CONNECT_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(http, "CONNECT_SECONDS", 0.3)
     with case.answering(settings, slowly(case.taken, 0.6)):
         assert case.send() == "the-id"
 
@@ -687,7 +687,7 @@ def test_an_address_that_is_none_got_nothing(
 def test_a_tls_handshake_that_never_ends_carried_no_message(
     case: ProviderCase, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http, "CONNECT_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(http, "CONNECT_SECONDS", 0.3)
     with (
         case.answering(settings) as receiver,
         pytest.raises(NotSentError, match="did not take the connection"),
@@ -728,7 +728,7 @@ def test_over_tls_a_message_arrives_and_a_silence_is_cut(
 ) -> None:
     monkeypatch.setattr(http, "DEFAULT_CA_BUNDLE_PATH", str(certificate))
     monkeypatch.setattr(http, "_trust", http._trust.__wrapped__)
-    monkeypatch.setattr(http, "ANSWER_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(http, "ANSWER_SECONDS", 0.5)
     with META.answering(settings, META.taken, silence, tls=tls):
         assert META.send() == "the-id"
         with pytest.raises(UnknownOutcomeError):

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from media_app.outbound import retry_after
 from media_app.sources.deadline import Deadline
 from media_app.sources.errors import (
     RefusedAddressError,
@@ -26,7 +27,7 @@ from media_app.sources.errors import (
     WrongBytesError,
 )
 from media_app.sources.hosts import Hosts
-from media_app.sources.http import Response, get, retry_after
+from media_app.sources.http import Response, get
 from tests.sources.certificate import self_signed
 from tests.sources.hostile import BODY, HostileProvider
 
@@ -503,12 +504,12 @@ def test_nothing_outlives_its_deadline_by_tls(
     ],
 )
 def test_a_provider_may_ask_for_up_to_an_hour(text: str, seconds: int) -> None:
-    assert retry_after({"Retry-After": text}) == timedelta(seconds=seconds)
+    assert retry_after(text) == timedelta(seconds=seconds)
 
 
 def test_a_provider_may_ask_until_a_time_of_day() -> None:
     moment = format_datetime(datetime.now(UTC) + timedelta(seconds=60))
-    asked = retry_after({"Retry-After": moment})
+    asked = retry_after(moment)
     assert asked is not None
     assert timedelta(seconds=50) < asked <= timedelta(seconds=60)
 
@@ -518,7 +519,7 @@ def test_a_provider_may_ask_until_a_time_of_day() -> None:
     ["", "soon", "-1", "٣", "1.5", "Fri, 01 Jan 99999999999999999999 00:00:00 GMT"],
 )
 def test_an_unreadable_wish_is_none(text: str) -> None:
-    assert retry_after({"Retry-After": text}) is None
+    assert retry_after(text) is None
 
 
 def test_a_busy_provider_says_for_how_long(provider: HostileProvider) -> None:
