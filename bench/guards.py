@@ -558,10 +558,10 @@ GUARDS = (
         "tests/media/test_response.py tests/media/test_views.py",
     ),
     Guard(
-        "the viewers of a file are one demand",
+        "the viewers of a file share one fetch",
         "media_app/on_demand.py",
-        "demand = _demands.get(media_id)",
-        "demand = None",
+        "fetch = _fetches.get(media_id)",
+        "fetch = None",
         "tests/media/test_on_demand.py",
     ),
     Guard(

@@ -20,12 +20,12 @@ from media_app.timing import BROWSER_CACHE_SECONDS
 
 
 class AccessDeniedError(Exception):
-    """For this reader there is no such file; the text tells no more than the reader may know."""
+    """For this viewer there is no such file; the text tells no more than the viewer may know."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileAccess:
-    """A file, and a reader who may see it."""
+    """A file, and a viewer who may see it."""
 
     media: Media
     #: None for whoever came by a link.
@@ -41,7 +41,7 @@ class FileAccess:
         return self.link is not None and self.link.disposition == Disposition.ATTACHMENT
 
     def max_age(self) -> int:
-        """For how many seconds the reader may keep what it gets: no longer than its link lasts."""
+        """For how many seconds a browser may keep the file: no longer than the link lasts."""
         if self.link is None:
             return BROWSER_CACHE_SECONDS
         left = self.link.expires_at - datetime.now(UTC)

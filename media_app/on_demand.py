@@ -1,9 +1,9 @@
 """A file that is requested before it is stored: fetched at once, and once for all its viewers.
 
-All viewers of a file in this process wait for one ``Demand``. Its thread claims the row's ordinary
-lease and ingests the file as a worker does; where a worker holds the lease, it polls the row. A
-failure is written on the row: until its next attempt is due the provider is not called. Waiting
-viewers hold no database connection.
+All viewers of a file in this process wait for one ``SharedFetch``. Its thread claims the row's
+ordinary lease and ingests the file as a worker does; where a worker holds the lease, it polls the
+row. A failure is written on the row: until its next attempt is due the provider is not called.
+Waiting viewers hold no database connection.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ POLL_SECONDS = 0.1
 LARGE = 32 * 1024 * 1024
 
 
-class Demand:
-    """One file that viewers of this process wait for."""
+class SharedFetch:
+    """The fetch of one file, shared by all viewers of this process who wait for it."""
 
     def __init__(self, media_id: UUID) -> None:
         self.media_id = media_id
         self.spool: Spool | None = None
-        #: The row as it was stored by this demand.
+        #: The row as it was stored by this fetch.
         self.media: Media | None = None
         #: Set when the outcome is known.
         self.done = threading.Event()
@@ -69,7 +69,7 @@ class Demand:
             and spool.size >= filetypes.HEAD
         )
 
-    def fetch(self) -> None:
+    def run(self) -> None:
         """Fetch the file if it is due, or wait for the worker that does."""
         deadline = time.monotonic() + VIEWER_WAIT_SECONDS
         files = Media.objects.filter(id=self.media_id)
@@ -95,49 +95,49 @@ class Demand:
 
 
 _lock = threading.Lock()
-_demands: dict[UUID, Demand] = {}
+_fetches: dict[UUID, SharedFetch] = {}
 
 
 @contextmanager
-def demanded(media_id: UUID) -> Iterator[Demand]:
-    """The demand for this file: the present one, or a new one."""
+def shared_fetch(media_id: UUID) -> Iterator[SharedFetch]:
+    """The fetch of this file that its viewers share: the one that runs, or a new one."""
     with _lock:
-        demand = _demands.get(media_id)
-        if demand is None:
-            demand = _demands[media_id] = Demand(media_id)
-            _hold(demand)
+        fetch = _fetches.get(media_id)
+        if fetch is None:
+            fetch = _fetches[media_id] = SharedFetch(media_id)
+            _hold(fetch)
             threading.Thread(
-                target=_run, args=(demand,), name=f"demand-{media_id}", daemon=True
+                target=_run, args=(fetch,), name=f"fetch-{media_id}", daemon=True
             ).start()
-        _hold(demand)
+        _hold(fetch)
     try:
-        yield demand
+        yield fetch
     finally:
         with _lock:
-            _release(demand)
+            _release(fetch)
 
 
-def _run(demand: Demand) -> None:
+def _run(fetch: SharedFetch) -> None:
     try:
-        demand.fetch()
+        fetch.run()
     except Exception:
         # Viewers read the row again.
         log.exception(
-            "not fetched for its viewers", extra={"media": str(demand.media_id)}
+            "not fetched for its viewers", extra={"media": str(fetch.media_id)}
         )
     finally:
         connection.close()
         with _lock:
-            del _demands[demand.media_id]
-            _release(demand)
-        demand.done.set()
+            del _fetches[fetch.media_id]
+            _release(fetch)
+        fetch.done.set()
 
 
-def _hold(demand: Demand) -> None:
-    demand.holders += 1
+def _hold(fetch: SharedFetch) -> None:
+    fetch.holders += 1
 
 
-def _release(demand: Demand) -> None:
-    demand.holders -= 1
-    if demand.holders == 0 and demand.spool is not None:
-        demand.spool.close()
+def _release(fetch: SharedFetch) -> None:
+    fetch.holders -= 1
+    if fetch.holders == 0 and fetch.spool is not None:
+        fetch.spool.close()

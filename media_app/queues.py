@@ -26,8 +26,8 @@ JOBS_PER_REQUEST = 100
 # The sweeper queues work again: neither a job that waits nor one that failed may fill Redis. The
 # log has a failure's traceback.
 JOB_TTL_SECONDS = 3600
-# For ``enqueue_once``, whose job does all work of its kind. A queue that holds so many jobs has no
-# worker, or needs none.
+# ``enqueue_once`` adds nothing to a queue of this length. One of its jobs does all work that is
+# due, so the jobs that wait are enough; so many wait only where no worker runs.
 MAX_JOBS_PER_QUEUE = 2000
 _PROBE_KEY = "mediahub:writable"
 PROBE_TTL_SECONDS = 10
@@ -86,8 +86,8 @@ def enqueue(
 def enqueue_once(queue: str, job: str, *, seconds: int = 2, timeout: int = 600) -> bool:
     """Like ``enqueue``, unless the same job was queued within the last seconds and has not started.
 
-    The job must call ``started`` before it looks for work: for what comes after that look another
-    job is queued.
+    The job must call ``started`` before it looks for work. Work that comes after ``started`` then
+    gets a job of its own, so none is missed.
     """
     try:
         is_first = connection().set(_once_key(job), 1, nx=True, ex=seconds)

@@ -31,7 +31,9 @@ from media_app.timing import (
     SHORT_OUTAGE,
 )
 
-# No file is given up after fewer attempts, except for what no attempt can change.
+# No file is given up after fewer attempts, with two exceptions: a file that is too large, because
+# no attempt can change that; and a file that is throttled twice in a row after its time is over,
+# because throttled attempts do not count.
 MIN_ATTEMPTS = 5
 
 _FAILURES = {
@@ -80,17 +82,31 @@ def decide(
 ) -> Retry | PauseAccount | End:
     """What follows a failed attempt.
 
-    ``attempts`` counts this one and all before it, whatever they failed with; ``repeated`` tells
-    whether the one before failed in the same way. ``expires_at`` is when the provider deletes the
-    file (None: never), ``give_up_at`` somewhat later. ``announces_early``: the source may announce
-    a file before it has it. All times are the database's, ``now`` included. ``jitter`` in [0, 1)
-    spreads the pauses.
+    ``attempts`` counts this attempt and the earlier ones; those that paused the account do not
+    count. ``repeated`` tells whether the attempt before this one failed with the same answer.
+    ``expires_at`` is when the provider deletes the file (None: never), ``give_up_at`` is somewhat
+    later. ``announces_early``: the source may announce a file before it has it. All times are the
+    database's, ``now`` included. ``jitter`` in [0, 1) spreads the pauses.
 
-    Whatever may pass by itself is tried again until after the provider's expiry, never only before
-    it.
+    The first of these rules that applies decides:
+
+    1. Credentials refused: the account is paused.
+    2. Throttled: the account is paused. After ``give_up_at`` the second time in a row ends the
+       file.
+    3. The storage failed: try again, for ever.
+    4. Too large: rejected at once.
+    5. Wrong bytes, and often enough: rejected.
+    6. Gone: tried again soon while the file may only be announced early; expired when it is past
+       ``expires_at``, and often enough.
+    7. Past ``give_up_at``, and at least MIN_ATTEMPTS: rejected where the provider may still have
+       the file, else expired.
+    8. The worker was lost twice in a row: try again, with longer pauses.
+    9. Everything else: try again.
+
+    Often enough: at least MIN_ATTEMPTS, and the last two failed with the same answer.
     """
-    # All attempts before may have failed in an outage of ours: then the provider has answered once,
-    # and one answer is not final.
+    # One answer of the provider is not final, however many attempts before it failed in an outage
+    # of ours: it must answer the same twice in a row.
     often_enough = attempts >= MIN_ATTEMPTS and repeated
     age = now - announced_at
     if isinstance(error, UnauthorizedError):
@@ -113,11 +129,11 @@ def decide(
             return Retry(EARLY_ANNOUNCEMENT_PAUSE)
         if often_enough and expires_at is not None and now > expires_at:
             return End.EXPIRED
-    # A file that was announced after its time is tried a few times, too.
+    # Not before MIN_ATTEMPTS: a file may be announced when its time is over already.
     if now > give_up_at and attempts >= MIN_ATTEMPTS:
         return End.REJECTED if _is_there(error) else End.EXPIRED
     if isinstance(error, WorkerLostError) and repeated:
-        # No short outage, but perhaps the file itself: it must not end a worker every minute.
+        # The file itself may be the cause: it must not kill a worker every minute.
         return Retry(doubling(attempts, MAX_LOST_WORKER_PAUSE, jitter))
     return Retry(pause(attempts, age, jitter))
 
@@ -142,9 +158,7 @@ def give_up_at(announced_at: datetime, expires_at: datetime | None) -> datetime:
 
 
 def pause(attempts: int, age: timedelta, jitter: float) -> timedelta:
-    """Full jitter: at least a second, at most 4 s, 8 s, 16 s, … up to a tenth of the file's age and
-    to an hour.
-    """
+    """Full jitter: at least a second, at most 4 s, 8 s, 16 s, … up to ``max_pause``."""
     return doubling(attempts, max_pause(age), jitter)
 
 
@@ -155,7 +169,9 @@ def doubling(attempts: int, longest: timedelta, jitter: float) -> timedelta:
 
 
 def max_pause(age: timedelta) -> timedelta:
-    """The longest pause before the next attempt for a file of this age."""
+    """The longest pause before the next attempt for a file of this age: a minute or a tenth of its
+    age, whichever is longer, but at most an hour.
+    """
     return min(max(SHORT_OUTAGE, age / 10), MAX_PAUSE)
 
 

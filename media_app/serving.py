@@ -15,7 +15,7 @@ from media_app.access import FileAccess
 from media_app.clock import database_now
 from media_app.delegation import delegate, nginx_failed
 from media_app.models import Media
-from media_app.on_demand import Demand, demanded
+from media_app.on_demand import SharedFetch, shared_fetch
 from media_app.responses.disposition import harmless
 from media_app.responses.response import (
     GUARDS,
@@ -101,17 +101,17 @@ def _fetched(request: HttpRequest, access: FileAccess) -> Answer:
         revive_lost(media)
     if media.state not in Media.WAITING:
         return _unavailable(access)
-    with demanded(media.id) as demand:
+    with shared_fetch(media.id) as fetch:
         give_connection_back()
         is_plain_get = request.method == "GET" and not any(
             name in request.headers for name in _NEEDS_THE_WHOLE
         )
-        demand.wait(until_large=is_plain_get)
-        spool = demand.spool
-        if demand.media is not None and spool is not None and spool.is_verified:
-            return _spooled(request, replace(access, media=demand.media), spool)
-        if is_plain_get and demand.is_large and spool is not None:
-            return _arriving(request, access, demand, spool)
+        fetch.wait(until_large=is_plain_get)
+        spool = fetch.spool
+        if fetch.media is not None and spool is not None and spool.is_verified:
+            return _spooled(request, replace(access, media=fetch.media), spool)
+        if is_plain_get and fetch.is_large and spool is not None:
+            return _arriving(request, access, fetch, spool)
     media.refresh_from_db()
     if media.is_stored:
         answer = _stored(request, access)
@@ -131,10 +131,10 @@ def _spooled(request: HttpRequest, access: FileAccess, spool: Spool) -> Answer:
 
 
 def _arriving(
-    request: HttpRequest, access: FileAccess, demand: Demand, spool: Spool
+    request: HttpRequest, access: FileAccess, fetch: SharedFetch, spool: Spool
 ) -> Answer:
     """The answer from a copy that still grows."""
-    arriving = ArrivingFile(spool, demand.done.is_set)
+    arriving = ArrivingFile(spool, fetch.done.is_set)
     content_type, _ = filetypes.decide_type(
         access.media.announced_type, filetypes.sniff(arriving.head())
     )
@@ -161,8 +161,8 @@ def _file(
 
 
 def _plain_name(media: Media) -> str:
-    """``image-2026-11-20.jpeg``, for a file without a name. The key, which ends alike, stays
-    secret.
+    """``image-2026-11-20.jpeg``, for a file without a name. It has the suffix of the key, but
+    nothing else of it: a key contains the sender's number.
     """
     kind = (media.content_type or media.announced_type).partition("/")[0]
     if kind not in {"image", "video", "audio"}:
@@ -171,8 +171,8 @@ def _plain_name(media: Media) -> str:
 
 
 def revive_lost(media: Media) -> None:
-    """The storage has no object where the row says stored, or ``missing``: the file waits to be
-    fetched again.
+    """Make a file pending again whose object the storage does not have. Its row says ``stored``,
+    or ``missing`` already.
 
     Raises StorageError when it is not our storage: then nothing is known of the file.
     """
@@ -206,10 +206,11 @@ def _seconds_until_next_attempt(media: Media) -> int:
 
 
 def give_connection_back() -> None:
-    """To PostgreSQL's pool, now. SQLite's stays open: no other thread uses it.
+    """Give this thread's database connection back to PostgreSQL's pool before the file is sent.
+    SQLite has no pool: the connection stays open.
 
-    Django does it after the last byte, and slow readers take minutes: a few of them would drain the
-    pool for webhooks.
+    Django would do it after the last byte. A slow client takes minutes for that, and a few of them
+    would take all connections of the pool.
     """
     # Inside a transaction (a test's, or ATOMIC_REQUESTS) the connection is still in use.
     if not connection.in_atomic_block:

@@ -26,8 +26,8 @@ CONFIRM_AFTER = timedelta(seconds=1)
 MIN_PAUSE = timedelta(seconds=1)
 FIRST_PAUSE = timedelta(seconds=4)
 MAX_PAUSE = timedelta(hours=1)
-#: A pause is no longer than a tenth of the file's age, or than this: what failed in a short
-#: outage is fetched soon after it.
+#: A pause is no longer than the larger of this and a tenth of the file's age: what failed in a
+#: short outage is fetched soon after it.
 SHORT_OUTAGE = timedelta(minutes=1)
 #: For a file whose workers are lost one after the other.
 MAX_LOST_WORKER_PAUSE = timedelta(minutes=10)

@@ -26,7 +26,12 @@ from media_app.purge import purge_deleted
 from media_app.sources import announces_early, source
 from media_app.sources.base import Origin
 from media_app.sources.deadline import Deadline
-from media_app.sources.errors import SourceError, UnavailableError, WorkerLostError
+from media_app.sources.errors import (
+    InternalError,
+    SourceError,
+    UnavailableError,
+    WorkerLostError,
+)
 from media_app.spool import Spool, too_large
 from media_app.storage import Storage, StorageError, media_storage
 from media_app.timing import CONFIRM_AFTER, FETCH_DEADLINE_SECONDS
@@ -50,9 +55,9 @@ def ingest_next() -> Media | None:
 def ingest(lease: Lease, spool: Spool) -> None:
     """Bring one file into the storage by way of ``spool``; failures are written on the row.
 
-    The lease's file is then ``is_stored``, with all that is known of it, or it is not. The spool
-    stays empty where an object was adopted, and where the lease only ends the attempt of a worker
-    that was lost.
+    Afterwards ``lease.media.is_stored`` tells whether it succeeded; the row's new values are then
+    in ``lease.media``. The spool stays empty where an object was adopted, and where the lease only
+    ends the attempt of a worker that was lost.
     """
     if lease.ends_lost_attempt:
         _fail(lease, WorkerLostError())
@@ -66,13 +71,7 @@ def ingest(lease: Lease, spool: Spool) -> None:
     except (SourceError, StorageError) as error:
         _fail(lease, error)
     except Exception:
-        # A defect of ours, or the job's own time-out: the provider still has the file.
-        _fail(
-            lease,
-            UnavailableError(
-                "Fetching stopped with an internal error; the log has the details."
-            ),
-        )
+        _fail(lease, InternalError())
         raise
 
 
@@ -102,15 +101,16 @@ def _bring(
 
 
 def _storage_check(deadline: Deadline) -> Callable[[], None]:
-    """What to call between the objects listed, the chunks read and the chunks written.
+    """A function that raises StorageError once the deadline has passed. It is called between two
+    calls of the storage: for each object listed, chunk read and chunk written.
 
-    It can't end a call that waits. A silent storage ends with its own time-outs, 15 s after the
-    last byte, and is asked a second time. A storage that sends very slowly is stopped by the job's
-    time-out.
+    It can't interrupt a call. A storage that is silent for 15 s runs into its client's own
+    time-out, twice, because the client tries again. A storage that sends very slowly is stopped
+    by the time limit of the job.
     """
 
     def raise_if_past_deadline() -> None:
-        # A slow storage is waited for like one that is down: a file is never given up for it.
+        # A StorageError, because no file is given up for a slow storage.
         try:
             deadline.check()
         except UnavailableError as error:
@@ -144,6 +144,12 @@ def _fetch(media: Media, spool: Spool, deadline: Deadline) -> VerifiedFile:
 
 
 def _finish(lease: Lease, saved: VerifiedFile) -> None:
+    """Mark the file stored, unless a deletion has overtaken the fetch. Two races end otherwise:
+
+    - The file was deleted while it was fetched: the object that was just put is removed.
+    - The lease was lost, and the file was deleted and announced again in between: the deletion has
+      removed our object, so the file is fetched again.
+    """
     failpoint("ingest_after_put")
     media, lease_was_lost = lease.media, not Media.objects.holds(lease)
     stored = Media.objects.mark_stored(
@@ -155,18 +161,10 @@ def _finish(lease: Lease, saved: VerifiedFile) -> None:
         type_differs=saved.type_differs,
     )
     if not stored:
-        if Media.objects.mark_put_after_deletion(lease, saved.key):
-            log.info(
-                "deleted while it was fetched: the object is removed again",
-                extra={"media": str(media.id)},
-            )
-            purge_deleted(Media.objects.filter(id=media.id))
+        _remove_object_of_deleted(lease, saved)
         return
     if lease_was_lost and media_storage().head(saved.key) is None:
-        # Our object was deleted with the file, which is pending again since then.
-        installation.check(media_storage())
-        if Media.objects.mark_missing(media.id):
-            Media.objects.filter(id=media.id).revive()
+        _fetch_again_without_object(media)
         return
     media.state = Media.State.STORED
     for name, value in asdict(saved).items():
@@ -176,6 +174,21 @@ def _finish(lease: Lease, saved: VerifiedFile) -> None:
         "stored",
         extra={"media": str(media.id), "size": saved.size, "attempts": media.attempts},
     )
+
+
+def _remove_object_of_deleted(lease: Lease, saved: VerifiedFile) -> None:
+    if Media.objects.mark_put_after_deletion(lease, saved.key):
+        log.info(
+            "deleted while it was fetched: the object is removed again",
+            extra={"media": str(lease.media.id)},
+        )
+        purge_deleted(Media.objects.filter(id=lease.media.id))
+
+
+def _fetch_again_without_object(media: Media) -> None:
+    installation.check(media_storage())
+    if Media.objects.mark_missing(media.id):
+        Media.objects.filter(id=media.id).revive()
 
 
 def _fail(lease: Lease, error: SourceError | StorageError) -> None:
@@ -193,7 +206,7 @@ def _fail(lease: Lease, error: SourceError | StorageError) -> None:
     )
     failpoint("ingest_before_fail")
     if lease.is_trial and retry.account_works(error):
-        # Not a success; but a file that is gone must not cost a trial each time.
+        # The trial has failed, but the provider accepted the credentials: the account works.
         AccountPause.objects.lift(source=media.source, account=media.account)
     if isinstance(decision, retry.PauseAccount):
         _pause_account(lease, reason, decision)

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to work on one file, until it expires."""
+    """The right to work on one file: until its end time, and after it until another worker claims
+    the file.
+    """
 
     media: Media
     token: UUID
@@ -41,8 +43,8 @@ class ClaimsQuerySet(models.QuerySet["Media"]):
     """Times are the database's (``Now()``): the clocks of workers on several hosts may differ."""
 
     def due(self) -> Self:
-        """Files that wait to be fetched, whose time has come, that nobody works on, and whose
-        account is not paused.
+        """Files to fetch now: their time has come, nobody works on them, and their account is not
+        paused. A file in ``fetching`` is among them when the lease of its worker has expired.
         """
         paused = AccountPause.objects.in_force().filter(
             source=OuterRef("source"), account=OuterRef("account")
@@ -122,11 +124,13 @@ class ClaimsQuerySet(models.QuerySet["Media"]):
         return self.held(lease).update(lease_until=Now() + length) == 1
 
     def holds(self, lease: Lease) -> bool:
-        """Whether nothing has happened to the file since it was claimed."""
+        """Whether the lease is still ours."""
         return self.held(lease).exists()
 
     def held(self, lease: Lease) -> Self:
-        """The file, while the lease is ours."""
+        """The file, while the lease is ours: by its token, not by its end time. An expired lease
+        that nobody else has taken does no harm.
+        """
         return self.filter(
             id=lease.media.id, lease_token=lease.token, state=State.FETCHING
         )

@@ -17,6 +17,17 @@ class UnavailableError(SourceError):
     """The provider could not answer just now: network, time-out, 5xx, a link gone stale."""
 
 
+class InternalError(SourceError):
+    """A defect of ours, or the time limit of the job, stopped the fetch. The provider still has the
+    file.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Fetching stopped with an internal error; the log has the details."
+        )
+
+
 class ThrottledError(SourceError):
     """The provider asks the whole account to slow down."""
 

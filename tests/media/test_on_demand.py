@@ -59,7 +59,7 @@ def nobody_waits_any_more() -> Iterator[None]:
     GO_ON.clear()
     yield
     GO_ON.set()
-    until(lambda: not on_demand._demands)
+    until(lambda: not on_demand._fetches)
 
 
 @pytest.fixture
@@ -318,7 +318,7 @@ def test_nothing_is_left_behind(
     open_before = open_files()
     for _ in range(viewers):
         viewer.get(url(sent()), headers={"Range": "bytes=0-0"})
-    until(lambda: not on_demand._demands)
+    until(lambda: not on_demand._fetches)
     assert open_files() < open_before + kept_connections
 
 
