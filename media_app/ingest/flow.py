@@ -177,12 +177,13 @@ def _finish(lease: Lease, saved: VerifiedFile) -> None:
 
 
 def _remove_object_of_deleted(lease: Lease, saved: VerifiedFile) -> None:
+    media = lease.media
     if Media.objects.mark_put_after_deletion(lease, saved.key):
         log.info(
             "deleted while it was fetched: the object is removed again",
-            extra={"media": str(lease.media.id)},
+            extra={"media": str(media.id)},
         )
-        purge_deleted(Media.objects.filter(id=lease.media.id))
+        purge_deleted(Media.objects.filter(id=media.id))
 
 
 def _fetch_again_without_object(media: Media) -> None:
