@@ -58,8 +58,8 @@ fuzz: $(INSTALLED) ## signed deliveries with faults, each beside two good photos
 flush: $(INSTALLED) ## a thousand files queued, then FLUSHALL: how long until all are stored
 	$(BIN)/python -m bench.flush
 
-guards: $(INSTALLED) ## remove each guard in turn and see a test go red
-	$(BIN)/python -m bench.guards
+guards: $(INSTALLED) ## remove each guard in turn and see a test go red: ARGS="lease purge" only these
+	$(BIN)/python -m bench.guards $(ARGS)
 
 audit: $(INSTALLED) ## known vulnerabilities of what servers install; says so where the advisories can't be reached
 	$(BIN)/python -m bench.audit
