@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 DEMO_INSTALLED := .venv/.demo-installed
+# Modules with examples in their docstrings.
+EXAMPLES = $(shell grep -rl --include='*.py' '>>> ' media_app messages_app mediahub)
 
 .PHONY: install demo test check lock burst album chaos drill fuzz flush guards bench bench-delivery audit readability
 
@@ -24,6 +26,7 @@ demo: $(DEMO_INSTALLED) ## start everything, send a burst, show the outcome; ARG
 	DEBUG=1 $(BIN)/python manage.py demo $(ARGS)
 
 test: $(INSTALLED) check ## all checks and tests; REQUIRE_ALL=1 makes every omission a failure
+	$(BIN)/python -m pytest -q --doctest-modules $(EXAMPLES)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/flow $(ARGS)
 	TEST_DATABASE=postgres $(BIN)/python -m pytest -n 2 --dist loadfile -m both_databases $(ARGS)
 	$(BIN)/python -m pytest -n 3 --dist loadgroup tests/flow $(ARGS)
