@@ -6,7 +6,7 @@ DEMO_INSTALLED := .venv/.demo-installed
 # Modules with examples in their docstrings.
 EXAMPLES = $(shell grep -rl --include='*.py' '>>> ' media_app messages_app mediahub)
 
-.PHONY: install demo test check lock burst album chaos drill fuzz flush guards bench bench-delivery audit readability
+.PHONY: install demo test check lock burst album chaos drill fuzz flush guards mutate bench bench-delivery audit readability
 
 install: $(INSTALLED) ## create .venv with all that development needs
 
@@ -63,6 +63,11 @@ flush: $(INSTALLED) ## a thousand files queued, then FLUSHALL: how long until al
 
 guards: $(INSTALLED) ## remove each guard in turn and see a test go red: ARGS="lease purge" only these
 	$(BIN)/python -m bench.guards $(ARGS)
+
+mutate: $(INSTALLED) ## change the rules that need no database, and see a test go red: ARGS="media_app.retry*" only these
+	$(if $(ARGS),,rm -rf mutants)
+	$(BIN)/mutmut run --max-children 2 $(ARGS)
+	$(BIN)/python -m bench.mutation_scores
 
 audit: $(INSTALLED) ## known vulnerabilities of what servers install; says so where the advisories can't be reached
 	$(BIN)/python -m bench.audit
