@@ -6,7 +6,7 @@ DEMO_INSTALLED := .venv/.demo-installed
 # Modules with examples in their docstrings.
 EXAMPLES = $(shell grep -rl --include='*.py' '>>> ' media_app messages_app mediahub)
 
-.PHONY: install demo test check lock burst album chaos drill fuzz flush guards mutate bench bench-delivery audit readability
+.PHONY: install demo test check lock burst album chaos drill fuzz flush guards mutate coverage bench bench-delivery audit readability
 
 install: $(INSTALLED) ## create .venv with all that development needs
 
@@ -68,6 +68,14 @@ mutate: $(INSTALLED) ## change the rules that need no database, and see a test g
 	$(if $(ARGS),,rm -rf mutants)
 	$(BIN)/mutmut run --max-children 2 $(ARGS)
 	$(BIN)/python -m bench.mutation_scores
+
+coverage: $(INSTALLED) ## lines and branches that no test runs, on either database
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n 2 --dist loadfile --ignore tests/flow $(ARGS)
+	TEST_DATABASE=postgres $(BIN)/coverage run -m pytest -n 2 --dist loadfile -m both_databases $(ARGS)
+	$(BIN)/coverage run -m pytest -n 3 --dist loadgroup tests/flow $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 audit: $(INSTALLED) ## known vulnerabilities of what servers install; says so where the advisories can't be reached
 	$(BIN)/python -m bench.audit
