@@ -70,8 +70,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "mediahub.unavailable.DatabaseUnavailableMiddleware",
-    "mediahub.impossible_values.ImpossibleValueMiddleware",
+    "mediahub.database_failures.DatabaseFailureMiddleware",
 ]
 
 ROOT_URLCONF = "mediahub.urls"

@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from django.test import RequestFactory
 from django.urls import reverse
 
-from mediahub.unavailable import DatabaseUnavailableMiddleware
+from mediahub.database_failures import DatabaseFailureMiddleware
 from tests.admin.conftest import Staff
 from tests.admin.rows import make_media, photo
 from tests.messages.rival import locked
@@ -37,7 +37,7 @@ def test_a_verb_behind_a_lock_is_answered_503_with_what_to_do(
 
 def answered(error: Exception, cause: Exception | None = None) -> str | None:
     error.__cause__ = cause
-    middleware = DatabaseUnavailableMiddleware(lambda request: HttpResponse())
+    middleware = DatabaseFailureMiddleware(lambda request: HttpResponse())
     answer = middleware.process_exception(RequestFactory().get("/admin/"), error)
     return answer.content.decode() if answer else None
 
