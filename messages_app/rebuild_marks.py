@@ -11,7 +11,7 @@ from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 
 from messages_app.conversations import Conversation, conversation_of
 from messages_app.models import Attachment, Message, PhotoSession, SessionRebuild
-from messages_app.session_history import PHOTO_KINDS, SESSION_KINDS, is_photo, rules
+from messages_app.session_history import IS_PHOTO, PHOTO_KINDS, SESSION_KINDS, rules
 from messages_app.session_state import Rules
 from messages_app.session_words import may_begin
 from messages_app.timing import LATE_PHOTO_GRACE
@@ -31,12 +31,11 @@ def mark_for_rebuild(message_ids: Iterable[UUID]) -> None:
     )
     messages = _described(new) + _described(_revoked_by(ids))
     until = _open_until({message.conversation.contact_id for message in messages})
-    since: dict[Conversation, datetime] = {}
-    for message in messages:
-        conversation, at = message.conversation, message.at
-        if message.may_begin or at <= until.get(conversation, LONG_AGO):
-            since[conversation] = min(since.get(conversation, at), at)
-    rows = [_row(conversation, since[conversation]) for conversation in sorted(since)]
+    rows = _rows(
+        (message.conversation, message.at)
+        for message in messages
+        if message.may_begin or message.at <= until.get(message.conversation, LONG_AGO)
+    )
     rows += _waiting_for_files(new)
     SessionRebuild.objects.bulk_create(rows, batch_size=500)
 
@@ -45,14 +44,15 @@ def _waiting_for_files(messages: QuerySet[Message]) -> list[SessionRebuild]:
     """Rows for files that may turn out to be photos once they are stored: some programs announce
     pictures as application/octet-stream.
     """
-    files = Attachment.objects.filter(
+    files = Attachment.objects.exclude(IS_PHOTO).filter(
         message__in=messages.filter(kind__in=PHOTO_KINDS)
-    ).select_related("media")
+    )
+    named = files.exclude(media__provider_media_id="", media__url="")
+    names = ("contact_id", "provider", "account", "business", "occurred_at")
+    unknown = named.values_list("id", *(f"message__{name}" for name in names))
     return [
-        _row(message.conversation, message.at, file)
-        for file in files
-        if file.media.is_named and not is_photo(file.media)
-        for message in _described(messages.filter(id=file.message_id))
+        _row(Conversation.of(contact, *number), at, attachment_id=id)
+        for id, contact, *number, at in unknown
     ]
 
 
@@ -132,10 +132,20 @@ def _open_until(contacts: Collection[UUID]) -> dict[Conversation, datetime]:
     return until
 
 
+def _rows(moments: Iterable[tuple[Conversation, datetime]]) -> list[SessionRebuild]:
+    """A row for each conversation, since its earliest moment."""
+    since: dict[Conversation, datetime] = {}
+    for conversation, at in moments:
+        since[conversation] = min(since.get(conversation, at), at)
+    return [_row(conversation, since[conversation]) for conversation in sorted(since)]
+
+
 def _row(
-    conversation: Conversation, since: datetime, attachment: Attachment | None = None
+    conversation: Conversation, since: datetime, attachment_id: int | None = None
 ) -> SessionRebuild:
-    return SessionRebuild(**asdict(conversation), since=since, attachment=attachment)
+    return SessionRebuild(
+        **asdict(conversation), since=since, attachment_id=attachment_id
+    )
 
 
 def mark_merged(old: UUID, chosen: UUID) -> None:
@@ -149,11 +159,6 @@ def mark_merged(old: UUID, chosen: UUID) -> None:
         state=PhotoSession.State.CANCELLED
     )
     sessions.update(contact_id=chosen)
-    since: dict[Conversation, datetime] = {}
-    for row in PhotoSession.objects.filter(contact_id=chosen):
-        conversation = conversation_of(row)
-        first = since.get(conversation, row.started_at)
-        since[conversation] = min(first, row.started_at)
-    SessionRebuild.objects.bulk_create(
-        _row(conversation, since[conversation]) for conversation in sorted(since)
-    )
+    moved = PhotoSession.objects.filter(contact_id=chosen)
+    rows = _rows((conversation_of(row), row.started_at) for row in moved)
+    SessionRebuild.objects.bulk_create(rows)

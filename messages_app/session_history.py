@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Exists, F, OuterRef, Prefetch, Q
+from django.db.models import Exists, F, OuterRef, Prefetch, Q, Value
+from django.db.models.functions import Coalesce, NullIf, Substr
+from django.db.models.lookups import Exact
 
 from media_app.models import Media
 from messages_app import replies
@@ -33,6 +35,9 @@ PHOTO_KINDS = ("image", "document")
 # The photos that a contact was told to send again. A deleted photo is not one of them: after a
 # RESET, which deletes, the same messages must make the same session as before.
 REFUSED_STATES = (Media.State.REJECTED, Media.State.EXPIRED)
+# Whether an attachment's file is a photo, for a query; ``is_photo`` says the same of a row.
+_TYPE = Coalesce(NullIf("media__content_type", Value("")), "media__announced_type")
+IS_PHOTO = Exact(Substr(_TYPE, 1, len("image/")), "image/")
 
 
 def rules() -> Rules:
@@ -140,7 +145,7 @@ def _session_message(row: Message, *, is_revoked: bool) -> SessionMessage:
 
 
 def is_photo(media: Media) -> bool:
-    """By its stored type, or by the announced one until it is stored."""
+    """By its stored type, or by the announced one until it is stored. As ``IS_PHOTO``."""
     return (media.content_type or media.announced_type).startswith("image/")
 
 
