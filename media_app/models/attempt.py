@@ -27,16 +27,16 @@ class FetchAttempt(models.Model):
         "media_app.Media", on_delete=models.CASCADE, related_name="fetch_attempts"
     )
     number = models.PositiveIntegerField(
-        help_text="As the file counts them; an attempt that was not its fault has its number again."
+        help_text="The file's attempts so far; an attempt that does not count repeats the number."
     )
     ended_at = models.DateTimeField(db_default=Now())
     seconds = models.FloatField(
-        null=True, help_text="How long it took, where its worker lived to say so."
+        null=True, help_text="How long it took; empty where the worker was lost."
     )
     outcome = models.CharField(max_length=16, choices=Outcome)
     answer = models.TextField(
         blank=True,
-        help_text="What was said: by the provider, the bucket, or ourselves.",
+        help_text="What the provider, the storage or the hub answered.",
     )
 
     class Meta:

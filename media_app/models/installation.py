@@ -33,7 +33,7 @@ class Installation(models.Model):
     is_only = models.BooleanField(default=True, unique=True, editable=False)
     created_at = models.DateTimeField(db_default=Now())
     marked_at = models.DateTimeField(
-        null=True, blank=True, help_text="When the storage first carried the id."
+        null=True, blank=True, help_text="When the storage first had the marker."
     )
 
     objects = InstallationQuerySet.as_manager()

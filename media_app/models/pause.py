@@ -97,7 +97,9 @@ class AccountPause(models.Model):
     cause = models.CharField(max_length=16, choices=Cause)
     reason = models.TextField()
     since = models.DateTimeField(db_default=Now())
-    until = models.DateTimeField(help_text="When the next file is tried.")
+    until = models.DateTimeField(
+        help_text="When the next trial is due; a throttled account is free then."
+    )
 
     objects = AccountPauseQuerySet.as_manager()
 

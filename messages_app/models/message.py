@@ -28,7 +28,7 @@ class Message(models.Model):
         SENT = "sent", "sent"
 
     class Origin(models.TextChoices):
-        LIVE = "live", "as it was said"
+        LIVE = "live", "live"
         STANDBY = "standby", "while another app held the conversation"
         HISTORY = "history", "from the history of the business's phone"
         ECHO = "echo", "from the business's phone"

@@ -29,10 +29,10 @@ class PhotoSession(models.Model):
 
     OPEN = (State.COLLECTING, State.AWAITING_DETAILS)
 
-    # uuid5 of "session|id of the message that it was first known by".
+    # uuid5 of "session|anchor_id".
     id = models.UUIDField(primary_key=True, editable=False)
     anchor_id = models.UUIDField(
-        unique=True, help_text="The message that it was first known by."
+        unique=True, help_text="The message that its id is computed from."
     )
     contact = models.ForeignKey(
         Contact, on_delete=models.PROTECT, related_name="sessions"
