@@ -11,7 +11,7 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
-from messages_app.business import is_safe
+from messages_app.hand_overs import is_safe
 
 
 @register

@@ -31,7 +31,7 @@ def hand_over() -> None:
     _send(outbox_queues.HAND_OVERS)
 
 
-def _send(queue: outbox_queues.Queue) -> None:
+def _send(queue: outbox_queues.OutboxQueue) -> None:
     """Send as much as one job may; another job goes on with the rest."""
     close_old_connections()
     queues.started(queue.job)

@@ -23,15 +23,22 @@ from django.db.models.functions import Coalesce, Now
 from rq.timeouts import BaseTimeoutException
 
 from media_app.failpoints import failpoint
-from messages_app import business, rebuilds, replies, reply_windows
-from messages_app.business import HandOverError
+from messages_app import hand_overs, rebuilds, replies, reply_windows
+from messages_app.hand_overs import HandOverError
 from messages_app.models import Contact, Message, OutboxItem, PhotoSession
-from messages_app.outbox_queues import HAND_OVERS, REPLIES, Kind, Queue, State, sendable
+from messages_app.outbox_queues import (
+    HAND_OVERS,
+    REPLIES,
+    Kind,
+    OutboxQueue,
+    State,
+    sendable,
+)
 from messages_app.outbox_results import TOO_LATE, finish, retry_later
 from messages_app.providers import provider
 from messages_app.providers.base import OutgoingMessage
 from messages_app.providers.sending import NotSentError, RefusedError, SendError
-from messages_app.session_replies import recheck
+from messages_app.session_replies import add_corrections
 from messages_app.summaries import summarize, with_links
 from messages_app.timing import OUTAGE_PAUSE, PREPARE_PAUSE, SEND_RUN_SECONDS
 
@@ -43,7 +50,7 @@ ITEMS_PER_RUN = 100
 BATCH = 50
 # Errors that are no fault of the item: all other items would fail as well.
 _OUTAGES = (OperationalError, InterfaceError, BaseTimeoutException)
-HELD_BY_ANOTHER_APP = (
+IN_ANOTHER_APP = (
     "Another app holds the conversation, and a reply would take it over. "
     "Send it again if that is meant, or answer in the other app."
 )
@@ -59,14 +66,14 @@ class Claimed:
     provider: str = ""
 
 
-def send_due(*queues: Queue) -> int:
+def send_due(*queues: OutboxQueue) -> int:
     """Send the items of these queues (default: both) that may be sent now, up to the limits of one
     run. Returns how many were sent.
     """
     return sum(_run(queue) for queue in queues or (REPLIES, HAND_OVERS))
 
 
-def _run(queue: Queue) -> int:
+def _run(queue: OutboxQueue) -> int:
     """Try each item at most once: one that failed waits for a later run, however short its
     pause.
     """
@@ -83,14 +90,14 @@ def _run(queue: Queue) -> int:
     return sent
 
 
-def _next(queue: Queue, tried: Collection[UUID]) -> list[UUID]:
+def _next(queue: OutboxQueue, tried: Collection[UUID]) -> list[UUID]:
     """The next items that may be sent and were not tried in this run."""
     untried = sendable(queue).exclude(id__in=tried)
     ids = untried.order_by("not_before", "place", "id").values_list("id", flat=True)
     return list(ids[:BATCH])
 
 
-def _try(queue: Queue, id: UUID) -> bool:
+def _try(queue: OutboxQueue, id: UUID) -> bool:
     """Send one item, if it may still be sent. Returns whether it was. Its error does not stop the
     others.
     """
@@ -98,7 +105,7 @@ def _try(queue: Queue, id: UUID) -> bool:
         claimed = _claim(queue, id)
     except Exception as error:
         _postpone(id, error)
-        _log_or_raise("a reply could not be prepared", error, id)
+        _log_or_raise("an outbox item could not be prepared", error, id)
         return False
     return claimed is not None and _send(claimed)
 
@@ -129,7 +136,7 @@ def _log_or_raise(what: str, error: Exception, id: UUID) -> None:
     )
 
 
-def _claim(queue: Queue, id: UUID) -> Claimed | None:
+def _claim(queue: OutboxQueue, id: UUID) -> Claimed | None:
     """Render one item and commit that it is being sent; None when it may not be sent now."""
     with transaction.atomic():
         # The contact's lock first, as everything that writes a session does: the content is what
@@ -164,16 +171,16 @@ def _refusal(item: OutboxItem, now: datetime) -> str:
     """Why a reply must not be sent any more, or ""."""
     if not reply_windows.is_open(item.session, now):
         return TOO_LATE
-    if _is_held_by_another_app(item):
-        return HELD_BY_ANOTHER_APP
+    if _is_in_another_app(item):
+        return IN_ANOTHER_APP
     return ""
 
 
-def _is_held_by_another_app(item: OutboxItem) -> bool:
-    """Whether the contact's last message since the reply was caused, or since staff queued it, came
-    by standby.
+def _is_in_another_app(item: OutboxItem) -> bool:
+    """Whether another app has the conversation: the contact's last message since the reply was
+    caused, or since staff queued it again, came by standby.
     """
-    since = Message.objects.filter(
+    arrived = Message.objects.filter(
         contact=item.session.contact_id,
         provider=item.session.provider,
         account=item.session.account,
@@ -182,7 +189,7 @@ def _is_held_by_another_app(item: OutboxItem) -> bool:
         group_id="",
         received_at__gte=item.caused_at,
     )
-    newest_first = since.order_by("-received_at", "-occurred_at")
+    newest_first = arrived.order_by("-received_at", "-occurred_at")
     last = newest_first.values_list("origin", flat=True).first()
     return last == Message.Origin.STANDBY
 
@@ -218,7 +225,7 @@ def _send(claimed: Claimed) -> bool:
     item = claimed.item
     try:
         if claimed.message is None:
-            business.post(with_links(item.said))
+            hand_overs.post(with_links(item.said))
         else:
             item.provider_message_id = provider(claimed.provider).send(claimed.message)
     except NotSentError as error:
@@ -235,11 +242,11 @@ def _send(claimed: Claimed) -> bool:
             retry_later(item, reason)
         else:
             finish(item, State.UNKNOWN, f"{reason} It may have arrived.")
-        _log_or_raise("a reply broke off while it was sent", error, item.id)
+        _log_or_raise("an outbox item broke off while it was sent", error, item.id)
     else:
         failpoint("outbox_after_send")
         finish(item, State.SENT)
         failpoint("outbox_after_mark")
-        rebuilds.with_lock(item.session, recheck)
+        rebuilds.with_lock(item.session, add_corrections)
         return True
     return False

@@ -1,4 +1,8 @@
-"""The two queues of the outbox, and which of their items may be sent now."""
+"""The two queues of the outbox, and which of their items may be sent now.
+
+An outbox queue is the items for one receiver. An item is *queued* while it waits in the database to
+be sent. The jobs that send the items of a queue wait in the RQ queue of the same purpose.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +19,22 @@ Kind = OutboxItem.Kind
 
 
 @dataclass(frozen=True, slots=True)
-class Queue:
-    """The items for one receiver. Each queue has workers of its own: a receiver that does not
-    answer delays only its own items.
-    """
+class OutboxQueue:
+    """Each has workers of its own: a receiver that does not answer delays only its own items."""
 
-    #: Of RQ.
+    #: The RQ queue of its jobs.
     name: str
     job: str
     items: Q
 
 
-REPLIES = Queue("outbox", "messages_app.jobs.send", ~Q(kind=Kind.HAND_OVER))
-HAND_OVERS = Queue("handovers", "messages_app.jobs.hand_over", Q(kind=Kind.HAND_OVER))
+REPLIES = OutboxQueue("outbox", "messages_app.jobs.send", ~Q(kind=Kind.HAND_OVER))
+HAND_OVERS = OutboxQueue(
+    "handovers", "messages_app.jobs.hand_over", Q(kind=Kind.HAND_OVER)
+)
 
 
-def sendable(queue: Queue) -> QuerySet[OutboxItem]:
+def sendable(queue: OutboxQueue) -> QuerySet[OutboxItem]:
     """The items of a queue that may be sent now.
 
     Their time has come, no item of their session goes before them, and every delivery received

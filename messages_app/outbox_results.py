@@ -63,7 +63,7 @@ def finish(item: OutboxItem, state: OutboxItem.State, reason: str = "") -> None:
     )
     if state != State.SENT:
         log.warning(
-            "a reply was not sent",
+            "an outbox item was not sent",
             extra={"item": str(item.id), "state": state, "reason": reason},
         )
 

@@ -78,11 +78,11 @@ def _rebuild(conversation: Conversation, rows: Sequence[SessionRebuild]) -> bool
     except BaseTimeoutException:
         raise
     except Contact.DoesNotExist:
-        # It was merged into another one, and these rows with it.
+        # It was merged into another one, and these rows are that one's now: due at once.
         claimed.retry_now()
         return False
     except Exception as error:
-        claimed.failed(_log(error, conversation))
+        claimed.record_failure(_log(error, conversation))
         return False
     return True
 
@@ -107,7 +107,7 @@ def _log(error: Exception, conversation: Conversation) -> str:
     return f"Its sessions could not be rebuilt: {cause}. The log has the details."
 
 
-def decide(row: PhotoSession, verb: PhotoSession.Verb) -> bool:
+def close_or_cancel(row: PhotoSession, verb: PhotoSession.Verb) -> bool:
     """Staff close or cancel an open session; False when it is over already."""
     rebuild_rows: list[SessionRebuild] = []
 
@@ -146,7 +146,7 @@ def with_lock(row: PhotoSession, work: Callable[[PhotoSession], None]) -> bool:
         rebuild_row = SessionRebuild.objects.create(
             **asdict(conversation), since=row.started_at, attempts=1
         )
-        SessionRebuild.objects.filter(id=rebuild_row.id).failed(
+        SessionRebuild.objects.filter(id=rebuild_row.id).record_failure(
             _log(error, conversation)
         )
         return False

@@ -40,12 +40,12 @@ def save_replies(row: PhotoSession, session: Session) -> None:
         for place, pending in enumerate(session.replies)
     ]
     insert_once(items, unchanged="kind")
-    # These come from ``recheck``, not from the session.
-    rechecked = {
+    # These come from ``add_corrections``, not from the session.
+    corrected = {
         Kind.CORRECTION: COUNTED_STATES,
         Kind.HAND_OVER: (PhotoSession.State.SUBMITTED,),
     }
-    still_valid = [kind for kind, states in rechecked.items() if row.state in states]
+    still_valid = [kind for kind, states in corrected.items() if row.state in states]
     # A hand-over that was tried may have arrived.
     pointless = row.outbox.filter(
         ~Q(kind=Kind.HAND_OVER) | Q(attempts=0), state=OutboxItem.State.QUEUED
@@ -54,11 +54,11 @@ def save_replies(row: PhotoSession, session: Session) -> None:
     pointless.exclude(id__in=[item.id for item in items]).delete()
 
 
-def recheck(row: PhotoSession) -> None:
+def add_corrections(row: PhotoSession) -> None:
     """Add to the outbox a correction where the last reply has become wrong, and a new revision
-    where the last hand-over has.
+    where the last hand-over has. Notes whether the session is settled.
 
-    Under the contact's lock.
+    Called under the contact's lock.
     """
     items = list(row.outbox.all())
     summary = summarize(row)

@@ -23,7 +23,7 @@ from messages_app.session_history import (
     staff_decision,
     start_of_history,
 )
-from messages_app.session_replies import recheck, save_replies
+from messages_app.session_replies import add_corrections, save_replies
 from messages_app.session_state import Session
 from messages_app.sessions import sessions_of
 
@@ -43,20 +43,20 @@ def rebuild_sessions(
     decisions = [staff_decision(row) for row in rows if row.staff_verb]
     history = [*messages_since(conversation, start), *decisions]
     # A cancelled row without an end is no session any more (see ``_void``).
-    before = (
+    previous = (
         known.filter(started_at__lt=start, ended_at__isnull=False)
         .order_by("-started_at")
         .first()
     )
-    last_message_of_expired = None
-    if before is not None and before.state == PhotoSession.State.EXPIRED:
-        last_message_of_expired = before.last_at
+    last_at_of_expired = None
+    if previous is not None and previous.state == PhotoSession.State.EXPIRED:
+        last_at_of_expired = previous.last_at
     sessions = sessions_of(
         history,
         rules(),
         now=now,
         may_expire=may_expire,
-        last_message_of_expired=last_message_of_expired,
+        last_at_of_expired=last_at_of_expired,
     )
     _save_all(conversation, sessions, rows)
 
@@ -88,7 +88,7 @@ def _save_all(
             row = _new_row(conversation, session)
         _save(row, session)
         save_replies(row, session)
-        recheck(row)
+        add_corrections(row)
         if row.is_reset:
             _delete_files(row)
     for row in left:
@@ -140,7 +140,7 @@ def _void(row: PhotoSession) -> None:
     row.message_ids, row.media_ids = [], []
     row.save(update_fields=["state", "ended_at", "message_ids", "media_ids"])
     row.outbox.filter(state=OutboxItem.State.QUEUED).delete()
-    recheck(row)
+    add_corrections(row)
 
 
 def _delete_files(row: PhotoSession) -> None:

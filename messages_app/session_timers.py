@@ -1,4 +1,4 @@
-"""What the sweeper does with sessions: expire silent ones, recheck unsettled ones."""
+"""What the sweeper does with sessions: expire silent ones, check unsettled ones again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from messages_app.conversations import conversation_of
 from messages_app.models import Delivery, PhotoSession, SessionRebuild
 from messages_app.rebuilds import with_lock
-from messages_app.session_replies import recheck
+from messages_app.session_replies import add_corrections
 from messages_app.session_rows import rebuild_sessions
 
 # The sessions of one pass; the next pass goes on with the others.
@@ -41,9 +41,11 @@ def _expire(row: PhotoSession) -> None:
 
 
 def recheck_unsettled() -> int:
-    """Recheck the sessions some of whose photos were on their way. Returns how many."""
+    """Correct what was said of sessions some of whose photos were on their way. Returns how many
+    were checked.
+    """
     unsettled = PhotoSession.objects.filter(is_settled=False)
-    return sum(with_lock(row, recheck) for row in _next(unsettled))
+    return sum(with_lock(row, add_corrections) for row in _next(unsettled))
 
 
 def _next(sessions: QuerySet[PhotoSession]) -> list[PhotoSession]:

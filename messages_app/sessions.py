@@ -32,33 +32,36 @@ def sessions_of(
     *,
     now: datetime,
     may_expire: bool,
-    last_message_of_expired: datetime | None = None,
+    last_at_of_expired: datetime | None = None,
 ) -> list[Session]:
     """The sessions that these messages make, the oldest first; at most the last one is open.
 
-    ``may_expire``: no older delivery is unread, so that a session without messages may expire.
-    ``last_message_of_expired``: when the session before all these messages got its last one; None
-    unless it has expired.
+    ``may_expire``: whether the last session may expire after silence. Only where no older delivery
+    is unread: it may contain a message of the session. ``last_at_of_expired``: the time of the last
+    message of the session before this history; None unless that session has expired.
+
+    Each message takes the first of these places that fits:
+
+    1. the open session, if its time is not over by then
+    2. the session that has just ended, for late photos
+    3. a new session of those late photos, if the message is a word that shows it
+    4. a new session that the message begins
+    5. none; its photos may still be taken by a START of the same moment
     """
     sessions: list[Session] = []
     # Messages with photos that belong to no session.
     unassigned: list[SessionMessage] = []
     for message in _in_order(history, rules):
         session = _open_session(sessions, message, rules)
-        if sessions:
-            last_message_of_expired = _last_of_expired(sessions[-1])
-        if (
-            session is None
-            and sessions
-            and _still_belongs(sessions[-1], message, rules)
-        ):
+        if session is None and _still_belongs(sessions, message, rules):
             sessions[-1].messages_after_end.append(message)
             continue
-        session = (
-            session
-            or _begin_with_messages_after_end(message, rules, sessions)
-            or _begin(message, rules, sessions, last_message_of_expired, unassigned)
-        )
+        if session is None:
+            session = _begin_with_late_photos(message, rules, sessions)
+        if session is None:
+            if sessions:
+                last_at_of_expired = _last_at_if_expired(sessions[-1])
+            session = _begin(message, rules, sessions, last_at_of_expired, unassigned)
         if session is not None:
             unassigned.clear()
             _apply(session, message, rules)
@@ -108,14 +111,15 @@ def _open_session(
     if not sessions or not sessions[-1].is_open:
         return None
     session = sessions[-1]
-    # A decision of staff may come late: a session is open until its time is over for us, too.
+    # Staff may decide later than that: they see the session as open until ``_expire`` has ended it,
+    # and a message that reached the hub late delays that.
     if not message.decision and message.at - session.last.at > rules.ttl:
-        _end_silent(session, rules.ttl)
+        _end_after_silence(session, rules.ttl)
         return None
     return session
 
 
-def _last_of_expired(session: Session) -> datetime | None:
+def _last_at_if_expired(session: Session) -> datetime | None:
     if session.state == State.EXPIRED:
         return session.last.at
     return None
@@ -125,7 +129,7 @@ def _begin(
     message: SessionMessage,
     rules: Rules,
     sessions: list[Session],
-    last_message_of_expired: datetime | None,
+    last_at_of_expired: datetime | None,
     unassigned: Iterable[SessionMessage],
 ) -> Session | None:
     """A new session, if this message begins one."""
@@ -135,8 +139,8 @@ def _begin(
     # A contact who says DONE soon after their session has expired is asked for the photos again.
     is_done_after_expiry = (
         word == Word.DONE
-        and last_message_of_expired is not None
-        and message.at - last_message_of_expired <= EXPIRED_SESSION_WINDOW
+        and last_at_of_expired is not None
+        and message.at - last_at_of_expired <= EXPIRED_SESSION_WINDOW
     )
     if message.decision or not (begins or is_done_after_expiry):
         return None
@@ -152,11 +156,11 @@ def _begin(
     return session
 
 
-def _begin_with_messages_after_end(
+def _begin_with_late_photos(
     message: SessionMessage, rules: Rules, sessions: list[Session]
 ) -> Session | None:
-    """A new session of the photos that came after the end of the last one, if a word shows that
-    they were meant as a new one.
+    """A new session of the photos that came after the end of the previous one, if a word shows that
+    they were meant for a new one.
     """
     if not (sessions and sessions[-1].messages_after_end and rules.starts_with_photo):
         return None
@@ -170,12 +174,17 @@ def _begin_with_messages_after_end(
     return sessions[-1]
 
 
-def _still_belongs(session: Session, message: SessionMessage, rules: Rules) -> bool:
-    """Whether the photos of this message belong to a session that is over: until
-    LATE_PHOTO_GRACE after DONE they count as sent before it.
+def _still_belongs(
+    sessions: list[Session], message: SessionMessage, rules: Rules
+) -> bool:
+    """Whether the photos of this message belong to the last session, which is over.
+
+    Until LATE_PHOTO_GRACE after DONE they count as sent before it. So do photos of the same moment
+    as CANCEL or RESET: nobody can tell which was sent first.
     """
-    if not message.photos or word_of(message, rules) == Word.START:
+    if not sessions or not message.photos or word_of(message, rules) == Word.START:
         return False
+    session = sessions[-1]
     if session.state == State.SUBMITTED:
         return (
             session.done_at is not None
@@ -229,22 +238,27 @@ def _add_photos(session: Session, message: SessionMessage) -> None:
     is_after_grace = (
         session.done_at is not None and message.at > session.done_at + LATE_PHOTO_GRACE
     )
-    if is_after_grace and not _has_usable_photos(session):
-        # Its sender was asked to send the refused photos again: these replace them.
-        session.state, session.done_at = State.COLLECTING, None
-        is_after_grace = False
-    if is_after_grace:
+    if is_after_grace and _has_usable_photos(session):
         session.photos_after_grace.extend(message.photos)
         return
+    if is_after_grace:
+        # Its sender was asked to send the refused photos again: these replace them.
+        session.state, session.done_at = State.COLLECTING, None
     session.photos.extend(message.photos)
     session.add_reply(Reply.ACK, message)
+    _accept_empty_done(session, message)
+
+
+def _accept_empty_done(session: Session, message: SessionMessage) -> None:
+    """Let a DONE that came without photos count after all, if these photos are of the same moment:
+    they may have been sent before it.
+    """
     empty = session.empty_done
     if (
         session.state == State.COLLECTING
         and empty is not None
         and is_same_moment(empty, message)
     ):
-        # They may have been sent before that DONE.
         session.remove_reply(Reply.NO_PHOTOS, empty)
         session.state, session.done_at = State.AWAITING_DETAILS, empty.at
         session.add_reply(Reply.QUESTION, message)
@@ -280,11 +294,11 @@ def _expire(session: Session, ttl: timedelta, now: datetime) -> None:
     that reaches the hub late keeps its session open.
     """
     if now - session.last.at > ttl and now - session.last.received_at > ttl:
-        _end_silent(session, ttl)
+        _end_after_silence(session, ttl)
 
 
-def _end_silent(session: Session, ttl: timedelta) -> None:
-    """End a session whose contact is silent. Photos of a contact who said DONE are submitted."""
+def _end_after_silence(session: Session, ttl: timedelta) -> None:
+    """End a session after a silence of ``ttl``. Photos of a contact who said DONE are submitted."""
     if session.state == State.AWAITING_DETAILS:
         session.is_unanswered = True
         session.end(State.SUBMITTED, session.last.at + ttl)

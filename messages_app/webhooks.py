@@ -16,8 +16,8 @@ from django.views.decorators.csrf import csrf_exempt
 
 from media_app.database_errors import described
 from media_app.failpoints import failpoint
+from messages_app.drain_requests import drain_requests
 from messages_app.models import Delivery
-from messages_app.notifier import notifier
 from messages_app.providers import IncomingRequest, provider_of
 from messages_app.refusals import refusals
 
@@ -78,7 +78,7 @@ def receive(request: HttpRequest, endpoint: str) -> HttpResponse:
         response = _refuse(503, "The delivery could not be kept. Send it again.")
         response["Retry-After"] = str(RETRY_AFTER_SECONDS)
         return response
-    notifier.notify()
+    drain_requests.add()
     failpoint("webhook_after_hint")
     answer, answer_type = provider.acknowledgement
     return HttpResponse(answer, content_type=answer_type)

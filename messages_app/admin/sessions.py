@@ -165,7 +165,7 @@ class PhotoSessionAdmin(MachineOwnedAdmin):
         result: str,
     ) -> None:
         chosen = list(PhotoSession.objects.filter(id__in=queryset.values("pk")))
-        decided = sum(rebuilds.decide(session, verb) for session in chosen)
+        decided = sum(rebuilds.close_or_cancel(session, verb) for session in chosen)
         if decided:
             # Where Redis is not available, the sweeper enqueues them.
             outbox_queues.enqueue_senders()

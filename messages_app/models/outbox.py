@@ -59,8 +59,8 @@ class OutboxItem(models.Model):
     sending_at = models.DateTimeField(null=True, blank=True)
     sent_at = models.DateTimeField(null=True, blank=True)
     provider_message_id = models.TextField(blank=True)
-    # What was sent: {"photos": 3, "text": "…"}, or a summary without its links
-    # (``summaries.with_links``).
+    # What was sent. Of a reply: {"photos": 3, "text": "…"}.
+    # Of a hand-over: its JSON body, a summary without its links (``summaries.with_links``).
     said = models.JSONField(default=dict)
 
     class Meta:

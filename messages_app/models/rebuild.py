@@ -32,14 +32,14 @@ class SessionRebuildQuerySet(models.QuerySet["SessionRebuild"]):
         """Those to rebuild now, the least tried first."""
         return self.ready().filter(not_before__lte=Now()).order_by("attempts", "id")
 
-    def failed(self, error: str) -> None:
-        """These could not be rebuilt: each is tried again after its pause."""
+    def record_failure(self, error: str) -> None:
+        """Note that these could not be rebuilt: each is tried again after its pause."""
         for row in self:
             pause = rebuild_pause(row.attempts)
             self.filter(id=row.id).update(error=error, not_before=Now() + pause)
 
     def retry_now(self) -> int:
-        """Staff ask again. Returns how many."""
+        """Make these due now: staff ask for it, or the cause is gone. Returns how many."""
         return self.update(not_before=Now())
 
 

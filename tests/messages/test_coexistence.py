@@ -218,7 +218,7 @@ def test_a_reply_never_takes_a_conversation_over(taker: SimulatedProvider) -> No
     item = OutboxItem.objects.get()
     assert outbox.send_due() == 0
     item.refresh_from_db()
-    assert (item.state, item.last_error) == ("failed", outbox.HELD_BY_ANOTHER_APP)
+    assert (item.state, item.last_error) == ("failed", outbox.IN_ANOTHER_APP)
     # Staff may decide to.
     outbox_results.send_again(item)
     assert outbox.send_due() == 1

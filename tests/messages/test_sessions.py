@@ -556,7 +556,7 @@ def test_done_may_be_too_late_for_a_session_before_all_these_messages(
                 KEYWORD,
                 now=at(0),
                 may_expire=False,
-                last_message_of_expired=last_message,
+                last_at_of_expired=last_message,
             )
         )
         == begun
@@ -572,7 +572,7 @@ def test_done_after_another_end_than_silence_is_nothing(end: str) -> None:
         KEYWORD,
         now=at(3),
         may_expire=False,
-        last_message_of_expired=last_message,
+        last_at_of_expired=last_message,
     )
     assert len(made) == 1
 

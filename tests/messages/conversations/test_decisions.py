@@ -39,8 +39,8 @@ def test_staff_decide_of_an_open_session_once(
     shop: Shop, verb: PhotoSession.Verb, state: str
 ) -> None:
     receive(picture(0))
-    assert rebuilds.decide(one(), verb) is True
-    assert rebuilds.decide(one(), Verb.CANCEL) is False
+    assert rebuilds.close_or_cancel(one(), verb) is True
+    assert rebuilds.close_or_cancel(one(), Verb.CANCEL) is False
     assert stood() == [(state, 1)]
     assert replies_of(one()) == (
         ["ack", "hand_over"] if verb == Verb.CLOSE else ["ack"]
@@ -49,7 +49,7 @@ def test_staff_decide_of_an_open_session_once(
 
 def test_a_decision_outlives_a_late_photo() -> None:
     receive(picture(0))
-    rebuilds.decide(one(), Verb.CANCEL)
+    rebuilds.close_or_cancel(one(), Verb.CANCEL)
     receive(picture(-5))
     assert stood() == [(State.CANCELLED, 2)]
 
@@ -58,7 +58,7 @@ def test_a_decision_about_a_contact_ahead_of_our_time_holds() -> None:
     for ahead in range(200, 208):
         of = f"whatsapp:+1433222{ahead:04}"
         receive(text(ahead, "sell", of=of))
-        assert rebuilds.decide(one(of), Verb.CANCEL) is True
+        assert rebuilds.close_or_cancel(one(of), Verb.CANCEL) is True
         assert stood(of) == [(State.CANCELLED, 0)]
 
 

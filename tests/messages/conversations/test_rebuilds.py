@@ -184,7 +184,7 @@ def test_each_failure_doubles_the_pause() -> None:
 def test_a_decision_is_stored_although_its_session_raises(settings: Settings) -> None:
     receive(picture(0))
     words, settings.SESSION_WORDS_DONE = settings.SESSION_WORDS_DONE, None
-    assert rebuilds.decide(one(), Verb.CANCEL) is True
+    assert rebuilds.close_or_cancel(one(), Verb.CANCEL) is True
     assert one().state == State.COLLECTING
     settings.SESSION_WORDS_DONE = words
     time_passes()

@@ -8,8 +8,8 @@ import time
 import pytest
 from pytest_django.fixtures import Settings
 
-from messages_app import business
-from messages_app.business import HandOverError
+from messages_app import hand_overs
+from messages_app.hand_overs import HandOverError
 from messages_app.providers import http
 from tests.providers.receiver import Behaviour, Receiver, answer, drip, hang_up, silence
 
@@ -21,7 +21,7 @@ def test_the_address_is_called_as_it_is_written(settings: Settings) -> None:
         settings.SESSION_WEBHOOK_URL = (
             f"{shop.url.replace('//', '//ada:p%40ss@')}/photos in/?key=a%20b&c"
         )
-        business.post(SUMMARY)
+        hand_overs.post(SUMMARY)
     (request,) = shop.requests
     assert request.line == "POST /photos%20in/?key=a%20b&c"
     assert request.headers["authorization"] == "Basic YWRhOnBAc3M="
@@ -38,7 +38,7 @@ def test_what_is_not_confirmed_is_not_handed_over(
     with Receiver(behaviour) as shop:
         settings.SESSION_WEBHOOK_URL = shop.url
         with pytest.raises(HandOverError):
-            business.post(SUMMARY)
+            hand_overs.post(SUMMARY)
     assert len(shop.requests) == 1
 
 
@@ -49,7 +49,7 @@ def test_an_answer_that_never_ends_is_not_waited_for(
     monkeypatch.setattr(http, "ANSWER_SECONDS", 0.5)
     with Receiver(drip) as shop:
         settings.SESSION_WEBHOOK_URL = shop.url
-        business.post(SUMMARY)
+        hand_overs.post(SUMMARY)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_an_address_that_is_none_is_named_without_its_secrets(
 ) -> None:
     settings.SESSION_WEBHOOK_URL = url
     with pytest.raises(HandOverError) as error:
-        business.post(SUMMARY)
+        hand_overs.post(SUMMARY)
     assert "secret" not in str(error.value)
 
 
@@ -71,7 +71,7 @@ def test_a_hand_over_says_when_it_was_signed(settings: Settings) -> None:
     with Receiver(answer(204)) as shop:
         settings.SESSION_WEBHOOK_URL = shop.url
         before = int(time.time())
-        business.post(SUMMARY)
+        hand_overs.post(SUMMARY)
     (request,) = shop.requests
     timestamp = request.headers["x-mediahub-timestamp"]
     assert before <= int(timestamp) <= time.time()
@@ -90,5 +90,5 @@ def test_a_hand_over_says_when_it_was_signed(settings: Settings) -> None:
 def test_photos_are_not_handed_over_for_all_to_read(settings: Settings) -> None:
     settings.SESSION_WEBHOOK_URL = "http://ada:secret@shop.example/"
     with pytest.raises(HandOverError, match="must begin with https") as error:
-        business.post(SUMMARY)
+        hand_overs.post(SUMMARY)
     assert "secret" not in str(error.value)

@@ -14,9 +14,9 @@ from messages_app.timing import ENQUEUE_INTERVAL_SECONDS
 log = logging.getLogger(__name__)
 
 
-class Notifier:
-    """A thread for each process that enqueues the job. It starts with the first call, after any
-    fork.
+class DrainRequests:
+    """A thread of this process enqueues a drain job for the requests that were added. It starts
+    with the first one: after any fork.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Notifier:
         self._lock = threading.Lock()
         self._pid = 0
 
-    def notify(self) -> None:
+    def add(self) -> None:
         """Request a drain job, after the commit. It is enqueued at once, or within
         ENQUEUE_INTERVAL_SECONDS of the last one.
         """
@@ -33,7 +33,7 @@ class Notifier:
             with self._lock:
                 if self._pid != os.getpid():
                     threading.Thread(
-                        target=self._run, name="notifier", daemon=True
+                        target=self._run, name="drain-requests", daemon=True
                     ).start()
                     self._pid = os.getpid()
 
@@ -50,4 +50,4 @@ class Notifier:
             threading.Event().wait(ENQUEUE_INTERVAL_SECONDS)
 
 
-notifier = Notifier()
+drain_requests = DrainRequests()
