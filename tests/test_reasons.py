@@ -4,6 +4,7 @@ import errno
 
 import pytest
 from botocore import exceptions as s3
+from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError
 from redis import exceptions as redis
 
@@ -81,6 +82,9 @@ REASONS = [
         redis.ReadOnlyError("You can't write against a read only replica."),
         "read-only replica",
     ),
+    (redis.NoPermissionError("this user has no permissions"), "may not write to Redis"),
+    (redis.BusyLoadingError("Redis is loading the dataset"), "still loading"),
+    (redis.ConnectionError("Connection closed by server."), "connection to Redis"),
     (redis.TimeoutError("Timeout reading from socket"), "did not answer in time"),
     (
         redis.ConnectionError(
@@ -98,6 +102,8 @@ REASONS = [
     (RefusedError("put", "SignatureDoesNotMatch", 403), "secret access key"),
     (RefusedError("put", "InvalidAccessKeyId", 403), "access key id"),
     (RefusedError("put", "AccessDenied", 403), "may not write"),
+    (RefusedError("put", "TokenRefused", 401), "refused the access key"),
+    (RefusedError("put", "Forbidden", 403), "refused the access key"),
     (RefusedError("put", "SlowDown", 503), "answered SlowDown (503)"),
     (
         unreachable("Failed to resolve 'b' ([Errno -2] Name or service not known)"),
@@ -112,10 +118,17 @@ REASONS = [
         "did not answer in time",
     ),
     (caused(StorageError("put"), s3.NoCredentialsError()), "access key is not set"),
+    (caused(StorageError("put"), s3.ParamValidationError(report="")), "bucket's name"),
+    (
+        caused(StorageError("put"), s3.SSLError(endpoint_url="", error=OSError())),
+        "certificate",
+    ),
     (disk(errno.ENOSPC), "disk of the media folder is full"),
     (disk(errno.EROFS), "read-only"),
     (disk(errno.EACCES), "may not write to the media folder"),
+    (disk(errno.EIO), "The media folder failed: it failed."),
     (StorageError("the media folder is missing"), "media folder is missing"),
+    (ImproperlyConfigured("R2_BUCKET is not set."), "R2_BUCKET is not set."),
     (KeyError("x"), "KeyError"),
 ]
 

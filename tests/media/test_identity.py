@@ -18,6 +18,9 @@ def test_ids_are_those_that_the_outside_computes() -> None:
     assert identity.media_id(
         source="twilio", account="AC1", provider_message_id="MM1", position=2
     ) == uuid5(namespace, "twilio|AC1|MM1|2")
+    assert identity.media_id(
+        source="twilio", account="AC1", provider_message_id="50%|MM1"
+    ) == uuid5(namespace, "twilio|AC1|50%25%7CMM1|0")
 
 
 def test_parts_cannot_run_into_each_other() -> None:

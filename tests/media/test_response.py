@@ -99,6 +99,8 @@ def test_an_empty_file_has_no_first_byte() -> None:
 
 
 def test_what_the_reader_has_is_not_sent_again() -> None:
+    unchanged = evaluated(If_Modified_Since="Sun, 01 Nov 2026 12:00:00 GMT")
+    assert unchanged.status_code == 304
     response = evaluated(If_None_Match='"the-tag"', Range="bytes=1000-")
     assert (response.status_code, response["ETag"]) == (304, '"the-tag"')
     assert response["Cache-Control"] == "private, max-age=3600"
@@ -153,6 +155,8 @@ def test_the_whole_file() -> None:
         '"the-tag"',
         "Sun, 01 Nov 2026 12:00:00 GMT",
     )
+    assert response["Content-Type"] == "image/jpeg"
+    assert response["Content-Disposition"] == 'inline; filename="a.jpeg"'
     assert body(response) == BODY
 
 
