@@ -1,4 +1,8 @@
+"""What the long runs are told by name is there."""
+
 from __future__ import annotations
+
+import tomllib
 
 from bench.guards import GUARDS
 from mediahub.env import BASE_DIR
@@ -6,3 +10,16 @@ from mediahub.env import BASE_DIR
 
 def test_each_guard_is_one_line() -> None:
     assert [guard.name for guard in GUARDS if guard.places(BASE_DIR) != 1] == []
+
+
+def test_each_guard_names_tests_that_are_there() -> None:
+    named = {word for guard in GUARDS for word in guard.tests.split() if "/" in word}
+    assert [path for path in sorted(named) if not list(BASE_DIR.glob(path))] == []
+
+
+def test_mutmut_is_told_of_files_that_are_there() -> None:
+    project = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())
+    told = project["tool"]["mutmut"]
+    named = [*told["only_mutate"], *told["pytest_add_cli_args_test_selection"][2:]]
+    files = [name.partition("::")[0] for name in named]
+    assert [path for path in files if not list(BASE_DIR.glob(path))] == []
