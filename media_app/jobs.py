@@ -5,11 +5,10 @@ that is due, whichever file it was queued for.
 from __future__ import annotations
 
 import logging
-import time
 
 from django.db import close_old_connections
 
-from media_app import public_copies, queues
+from media_app import public_copies, queues, rate
 from media_app.failpoints import failpoint
 from media_app.ingest import ingest_next
 from media_app.models import Media
@@ -34,17 +33,13 @@ MAKE_PREVIEW = "media_app.jobs.make_preview"
 MAX_QUEUED_FETCH_JOBS = 1000
 MAX_QUEUED_PREVIEW_JOBS = 50
 
-# How fast one worker begins with files.
-FILES_PER_SECOND = 20
-_next_start = 0.0
-
 log = logging.getLogger(__name__)
 
 
 def ingest() -> None:
     """Fetch one file: the most urgent one when the job runs."""
     close_old_connections()
-    _limit_rate()
+    rate.wait_for_turn()
     media = ingest_next()
     if media is None:
         return
@@ -55,16 +50,6 @@ def ingest() -> None:
     is_last = queues.waiting("ingest") == 0
     if is_last and Media.objects.due().exists():
         _enqueue_fetch_jobs(1)
-
-
-def _limit_rate() -> None:
-    """Wait until this worker may begin with a file: a provider that was down must not get all
-    requests at once when it is back.
-    """
-    global _next_start
-    now = time.monotonic()
-    time.sleep(min(max(_next_start - now, 0.0), 1 / FILES_PER_SECOND))
-    _next_start = max(_next_start, now) + 1 / FILES_PER_SECOND
 
 
 def make_preview(_media_id: str = "") -> None:

@@ -52,16 +52,16 @@ def ingest_next() -> Media | None:
     return lease.media
 
 
-def ingest(lease: Lease, spool: Spool) -> None:
-    """Bring one file into the storage by way of ``spool``; failures are written on the row.
+def ingest(lease: Lease, spool: Spool) -> SourceError | StorageError | None:
+    """Bring one file into the storage by way of ``spool``; a failure is written on the row, and
+    returned.
 
     Afterwards ``lease.media.is_stored`` tells whether it succeeded; the row's new values are then
     in ``lease.media``. The spool stays empty where an object was adopted, and where the lease only
     ends the attempt of a worker that was lost.
     """
     if lease.ends_lost_attempt:
-        _fail(lease, WorkerLostError())
-        return
+        return _fail(lease, WorkerLostError())
     failpoint("ingest_after_claim")
     deadline = Deadline(FETCH_DEADLINE_SECONDS)
     try:
@@ -69,10 +69,11 @@ def ingest(lease: Lease, spool: Spool) -> None:
             saved = _bring(lease.media, spool, deadline, media_storage())
         _finish(lease, saved)
     except (SourceError, StorageError) as error:
-        _fail(lease, error)
+        return _fail(lease, error)
     except Exception:
         _fail(lease, InternalError())
         raise
+    return None
 
 
 def _bring(
@@ -192,7 +193,10 @@ def _fetch_again_without_object(media: Media) -> None:
         Media.objects.filter(id=media.id).revive()
 
 
-def _fail(lease: Lease, error: SourceError | StorageError) -> None:
+def _fail(
+    lease: Lease, error: SourceError | StorageError
+) -> SourceError | StorageError:
+    """Write the failure on the row; returns it."""
     media, reason = lease.media, str(error)
     decision = retry.decide(
         error,
@@ -225,6 +229,7 @@ def _fail(lease: Lease, error: SourceError | StorageError) -> None:
             "attempts": media.attempts,
         },
     )
+    return error
 
 
 def _pause_account(lease: Lease, reason: str, decision: retry.PauseAccount) -> None:

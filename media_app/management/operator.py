@@ -21,7 +21,8 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error, connection
 
-from media_app.management.options import HARMLESS
+from media_app.installation import ForeignStorageError
+from media_app.management.options import HARMLESS, SomeOf
 from media_app.management.report import Report, StoppedError
 from media_app.models import CommandRun
 from media_app.storage import StorageError
@@ -82,7 +83,8 @@ class OperatorCommand(BaseCommand):
 
     @abstractmethod
     def run(self, options: dict[str, Any], report: Report) -> None:
-        """Do the work. Raises RefusedError, StorageError, CommandError; call ``report.fail`` for
+        """Do the work. Raises RefusedError, StorageError (a foreign storage refuses the
+        command), CommandError; call ``report.fail`` for
         what can't be done while the rest can.
         """
 
@@ -107,7 +109,7 @@ class OperatorCommand(BaseCommand):
             with _leased(id, report), _stoppable(is_job=bool(options["started_by"])):
                 self.run(options, report)
             state = State.PARTLY if report.failed else State.DONE
-        except RefusedError as error:
+        except (RefusedError, ForeignStorageError) as error:
             state, reason = State.REFUSED, str(error)
             raise CommandError(f"Refused: {error}", returncode=REFUSED) from error
         except StoppedError as error:
@@ -213,4 +215,6 @@ def _as_typed(action: Action, value: object) -> str:
     text = "…"
     if action.choices is not None or action.type in HARMLESS:
         text = str(value)
+    if isinstance(action.type, SomeOf) and isinstance(value, tuple):
+        text = ",".join(value)
     return f"{name} {text}".strip()

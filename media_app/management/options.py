@@ -90,5 +90,20 @@ def percent(text: str) -> float:
     return number
 
 
+class SomeOf:
+    """A type for a list like ``expired,missing``: a tuple of some of these names."""
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+
+    def __call__(self, text: str) -> tuple[str, ...]:
+        given = tuple(dict.fromkeys(text.split(",")))
+        if unknown := set(given) - set(self._names):
+            raise ArgumentTypeError(
+                f"{', '.join(sorted(unknown))}: choose among {', '.join(self._names)}"
+            )
+        return given
+
+
 #: The types of values that can't be a name, a number of a person or a path: runs record them.
 HARMLESS = (moment, positive, percent)

@@ -43,17 +43,19 @@ class ClaimsQuerySet(models.QuerySet["Media"]):
     """Times are the database's (``Now()``): the clocks of workers on several hosts may differ."""
 
     def due(self) -> Self:
-        """Files to fetch now: their time has come, nobody works on them, and their account is not
-        paused. A file in ``fetching`` is among them when the lease of its worker has expired.
+        """Files that wait to be fetched, whose time has come, that nobody works on, and whose
+        account is not paused.
+        """
+        return self.fetchable().filter(next_attempt_at__lte=Now())
+
+    def fetchable(self) -> Self:
+        """Files that wait to be fetched, whenever that is, that nobody works on, and whose account
+        is not paused.
         """
         paused = AccountPause.objects.in_force().filter(
             source=OuterRef("source"), account=OuterRef("account")
         )
-        return self.unclaimed().filter(
-            ~Exists(paused),
-            state__in=WAITING,
-            next_attempt_at__lte=Now(),
-        )
+        return self.unclaimed().filter(~Exists(paused), state__in=WAITING)
 
     def unclaimed(self) -> Self:
         """Files that nobody works on."""
@@ -89,10 +91,18 @@ class ClaimsQuerySet(models.QuerySet["Media"]):
         Then the lease ``ends_lost_attempt``: no attempt is counted, and the lost one has to be
         ended like any other that failed.
         """
+        return self._claim_first(self.due().by_urgency())
+
+    def claim_file(self, id: UUID) -> Lease | None:
+        """Claim this file, without waiting for its next attempt's time; None where it does not
+        wait to be fetched, somebody works on it, or its account is paused. As ``claim``.
+        """
+        return self._claim_first(self.fetchable().filter(id=id))
+
+    def _claim_first(self, candidates: Self) -> Lease | None:
         while True:
             with transaction.atomic():
-                due = self.due().by_urgency()
-                media = due.select_for_update(skip_locked=True).first()
+                media = candidates.select_for_update(skip_locked=True).first()
                 if media is None:
                     return None
                 if media.state == State.FETCHING:

@@ -11,7 +11,7 @@ from rq import Queue, SimpleWorker
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from media_app import installation, jobs
+from media_app import installation, jobs, rate
 from media_app.clock import database_now
 from media_app.decoding import decoder
 from media_app.decoding.decoder import Limits
@@ -318,7 +318,7 @@ def test_redis_is_empty_again_after_an_album(sent: Sent, redis: Redis) -> None:
 def test_a_worker_begins_with_so_many_files_a_second(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(jobs, "FILES_PER_SECOND", 50)
+    monkeypatch.setattr(rate, "FILES_PER_SECOND", 50)
     began = time.monotonic()
     for _ in range(6):
         jobs.ingest()

@@ -1,0 +1,103 @@
+"""Fetch what is announced and not stored."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from media_app import backfill, installation
+from media_app.backfill import Attempted, Result
+from media_app.management import options as common_options
+from media_app.management.operator import OperatorCommand
+from media_app.management.report import Report, StoppedError
+from media_app.models import Media
+from media_app.parallel import Parallel
+from media_app.storage import media_storage
+
+AGAIN = (Media.State.EXPIRED, Media.State.REJECTED, Media.State.MISSING)
+# A process has 16 connections to the database; each worker needs one, and now and then another.
+MAX_WORKERS = 8
+
+
+class Command(OperatorCommand):
+    help = """Fetch the files that are announced and not stored, the newest first, in this process:
+without workers and without Redis. Each file is attempted once in a run."""
+    examples = (
+        ("backfill_media", "fetch all that waits"),
+        (
+            "backfill_media --again expired,missing --since 2026-11-01 --workers 8",
+            "try files of this month again, also those that were given up",
+        ),
+    )
+
+    def add_options(self, parser: CommandParser) -> None:
+        names = ",".join(AGAIN)
+        parser.add_argument(
+            "--again",
+            type=common_options.SomeOf(*AGAIN),
+            default=(),
+            metavar="STATES",
+            help=f"also files that were given up: {names}, or some of these",
+        )
+        common_options.add_period(parser, "sent")
+        common_options.add_sender(parser)
+        common_options.add_limit(parser, "files")
+        common_options.add_workers(parser, default=4)
+
+    def run(self, options: dict[str, Any], report: Report) -> None:
+        if options["workers"] > MAX_WORKERS:
+            raise CommandError(f"--workers is at most {MAX_WORKERS}.", returncode=2)
+        installation.check(media_storage())
+        _fetch(options, report)
+
+
+def _fetch(options: dict[str, Any], report: Report) -> None:
+    again, limit = options["again"], options["limit"]
+    files = backfill.unstored(
+        again=again,
+        since=options["since"],
+        until=options["until"],
+        owner=options["sender"] or "",
+    )
+    number = files.count()
+    report.expect(number if limit is None else min(limit, number))
+    attempt = partial(backfill.attempt, again=again)
+    with Parallel(attempt, options["workers"]) as attempts:
+        try:
+            for attempted in attempts.results(backfill.newest_first(files, limit)):
+                _count(attempted, report)
+                _tell(attempted, report)
+                if attempted.reason == backfill.STORAGE:
+                    # While the storage is down, each file would only be fetched in vain.
+                    installation.check(media_storage())
+                report.advance()
+        except StoppedError:
+            for attempted in attempts.rest():
+                _count(attempted, report)
+            raise
+
+
+def _count(attempted: Attempted, report: Report) -> None:
+    if attempted.result != Result.SKIPPED:
+        report.count("attempted")
+    name = "_".join(filter(None, (attempted.result, attempted.reason)))
+    is_left = attempted.result == Result.FAILED or attempted.reason == backfill.PAUSED
+    if is_left:
+        report.fail(name)
+    else:
+        report.count(name)
+
+
+def _tell(attempted: Attempted, report: Report) -> None:
+    text = f"{attempted.result} {attempted.key}"
+    if attempted.error:
+        text = f"{text}: {attempted.error}"
+    report.line(
+        text,
+        key=attempted.key,
+        result=attempted.result,
+        reason=attempted.reason,
+        error=attempted.error,
+    )
