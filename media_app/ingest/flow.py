@@ -71,7 +71,8 @@ def ingest(lease: Lease, spool: Spool) -> SourceError | StorageError | None:
     except (SourceError, StorageError) as error:
         return _fail(lease, error)
     except Exception:
-        _fail(lease, InternalError())
+        reason = "Fetching stopped with an internal error; the log has the details."
+        _fail(lease, InternalError(reason))
         raise
     return None
 

@@ -22,11 +22,6 @@ class InternalError(SourceError):
     file.
     """
 
-    def __init__(self) -> None:
-        super().__init__(
-            "Fetching stopped with an internal error; the log has the details."
-        )
-
 
 class ThrottledError(SourceError):
     """The provider asks the whole account to slow down."""
