@@ -39,7 +39,7 @@ class Announcement:
     #: When the provider deletes it; None: its lifetime counts from ``occurred_at``.
     expires_at: datetime | None = None
     #: Why the source can't pass the file on, or "". Such a file is never fetched.
-    lost: str = ""
+    not_passed_on: str = ""
 
     @property
     def id(self) -> UUID:
@@ -82,16 +82,16 @@ class Announcement:
         )
 
     def _outcome(self) -> dict[str, str]:
-        if not self.lost:
+        if not self.not_passed_on:
             return {"state": Media.State.PENDING}
         return {
             "state": Media.State.REJECTED,
             "failure": Media.Failure.NOT_PASSED_ON,
-            "last_error": f"The provider could not pass it on: {self.lost}",
+            "last_error": f"The provider could not pass it on: {self.not_passed_on}",
         }
 
     def _expires_at(self) -> datetime | None:
-        if self.lost:
+        if self.not_passed_on:
             # Nothing can be fetched any more.
             return None
         lifetime = source(self.source).lifetime

@@ -25,6 +25,7 @@ QUARANTINED_FROM = 5
 
 
 def read_batch(batch: Sequence[Delivery]) -> None:
+    """Apply a batch. ``attempts`` of its deliveries is the count before this attempt."""
     events: dict[str, list[Event]] = {}
     for delivery in batch:
         if delivery.attempts >= QUARANTINED_FROM:

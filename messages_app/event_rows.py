@@ -5,8 +5,9 @@ Ids are computed: the rows do not depend on the order of events.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 from uuid import UUID
 
 from media_app.announce import Announcement, announce
@@ -39,54 +40,82 @@ def events_of(delivery: Delivery) -> Iterator[Event]:
     return provider_of(delivery.endpoint).read(raw)
 
 
+class _Received(NamedTuple):
+    """A message in a delivery, and the id of its row."""
+
+    id: UUID
+    delivery: Delivery
+    event: MessageReceived
+
+
 def apply_events(pairs: Sequence[tuple[Delivery, Event]]) -> None:
     """Save what the events say, idempotently, in the caller's transaction."""
-    new: dict[UUID, tuple[Delivery, MessageReceived]] = {}
-    again: list[tuple[UUID, Delivery, MessageReceived]] = []
-    statuses: dict[UUID, MessageStatus] = {}
-    observations: list[SenderObservation] = []
+    owners = _known_owners(pairs)
+    pairs = [
+        (delivery, _with_known_owner(delivery, event, owners))
+        for delivery, event in pairs
+    ]
+    contacts = resolve(
+        [observed for _, event in pairs if (observed := _observation(event))]
+    )
+    new, again = _new_and_again(pairs, owners)
+    _save_messages([*again, *new], contacts)
+    _save_statuses(pairs)
+    failpoint("inbox_between_messages")
+    _attach(new)
+    # Built from the events once more: ``insert_once`` has set fields of the instances that it saved
+    # to the values of the existing rows.
+    message_versions.merge([_report(received, contacts) for received in again])
+    outbox_results.apply_statuses(
+        event for _, event in pairs if isinstance(event, StatusChanged)
+    )
+    rebuild_marks.mark_for_rebuild(received.id for received in new)
+
+
+def _known_owners(pairs: Sequence[tuple[Delivery, Event]]) -> dict[UUID, str]:
+    """The owners of those messages in the events that have rows, by their ids."""
     ids = {
         _message_id(delivery, event)
         for delivery, event in pairs
         if isinstance(event, MessageReceived)
     }
-    owners = dict(Message.objects.filter(id__in=ids).values_list("id", "owner"))
+    return dict(Message.objects.filter(id__in=ids).values_list("id", "owner"))
+
+
+def _new_and_again(
+    pairs: Sequence[tuple[Delivery, Event]], known: Container[UUID]
+) -> tuple[list[_Received], list[_Received]]:
+    """The first report of each message without a row, and all other reports."""
+    new: dict[UUID, _Received] = {}
+    again: list[_Received] = []
     for delivery, event in pairs:
-        if isinstance(event, MessageReceived):
-            id = _message_id(delivery, event)
-            event = _with_known_owner(event, owners.get(id))
-            if id in owners or id in new:
-                again.append((id, delivery, event))
-            else:
-                new[id] = (delivery, event)
-        elif isinstance(event, StatusChanged):
+        if not isinstance(event, MessageReceived):
+            continue
+        received = _Received(_message_id(delivery, event), delivery, event)
+        if received.id in known or received.id in new:
+            again.append(received)
+        else:
+            new[received.id] = received
+    return list(new.values()), again
+
+
+def _save_messages(messages: Sequence[_Received], contacts: Mapping[str, UUID]) -> None:
+    """Insert a row for each message that has none; of several reports the last one counts.
+
+    Known messages are inserted too, without effect. ``inbox_faults.database_works_without`` relies
+    on it: it applies a delivery that was read before, to see whether the database accepts messages.
+    """
+    rows = {received.id: _message(received, contacts) for received in messages}
+    insert_once(list(rows.values()), unchanged="provider")
+
+
+def _save_statuses(pairs: Sequence[tuple[Delivery, Event]]) -> None:
+    statuses: dict[UUID, MessageStatus] = {}
+    for delivery, event in pairs:
+        if isinstance(event, StatusChanged):
             status = _status(delivery, event)
             statuses.setdefault(status.id, status)
-        if observation := _observation(event):
-            observations.append(observation)
-    contacts = resolve(observations)
-    rows = {
-        id: _message(id, delivery, event, contacts) for id, delivery, event in again
-    }
-    rows |= {
-        id: _message(id, delivery, event, contacts)
-        for id, (delivery, event) in new.items()
-    }
-    # Known messages, too: whether the database accepts messages at all is tested by a delivery that
-    # was read before.
-    insert_once(list(rows.values()), unchanged="provider")
     insert_once(list(statuses.values()), unchanged="message_id")
-    failpoint("inbox_between_messages")
-    _attach(new)
-    # Built only now: the insert has overwritten fields of the instances above with those of the
-    # existing rows.
-    message_versions.merge(
-        [_report(id, delivery, event, contacts) for id, delivery, event in again]
-    )
-    outbox_results.apply_statuses(
-        event for _, event in pairs if isinstance(event, StatusChanged)
-    )
-    rebuild_marks.mark_for_rebuild(new)
 
 
 def _observation(event: Event) -> SenderObservation | None:
@@ -109,16 +138,16 @@ def _observation(event: Event) -> SenderObservation | None:
             return None
 
 
-def _attach(messages: dict[UUID, tuple[Delivery, MessageReceived]]) -> None:
+def _attach(messages: Sequence[_Received]) -> None:
     """Announce the files of new messages."""
     announcements: list[Announcement] = []
     attachments: list[Attachment] = []
-    for message_id, (delivery, event) in messages.items():
-        for announcement in _announcements(delivery, event):
+    for received in messages:
+        for announcement in _announcements(received):
             announcements.append(announcement)
             attachments.append(
                 Attachment(
-                    message_id=message_id,
+                    message_id=received.id,
                     position=announcement.position,
                     media_id=announcement.id,
                 )
@@ -128,10 +157,10 @@ def _attach(messages: dict[UUID, tuple[Delivery, MessageReceived]]) -> None:
 
 
 def _report(
-    id: UUID, delivery: Delivery, event: MessageReceived, contacts: dict[str, UUID]
+    received: _Received, contacts: Mapping[str, UUID]
 ) -> message_versions.Report:
     return message_versions.Report(
-        _message(id, delivery, event, contacts), tuple(_announcements(delivery, event))
+        _message(received, contacts), tuple(_announcements(received))
     )
 
 
@@ -141,22 +170,26 @@ def _message_id(delivery: Delivery, event: MessageReceived | StatusChanged) -> U
     )
 
 
-def _with_known_owner(event: MessageReceived, owner: str | None) -> MessageReceived:
-    """The event with the owner that its message was saved with, if it was.
+def _with_known_owner(
+    delivery: Delivery, event: Event, owners: Mapping[UUID, str]
+) -> Event:
+    """The event, with the owner that its message was saved with, if it was.
 
     SMS, RCS and Messenger were once read as WhatsApp: such messages keep their contact when they
     are read again.
     """
-    if owner is None or not event.owners:
+    if not isinstance(event, MessageReceived) or not event.owners:
+        return event
+    owner = owners.get(_message_id(delivery, event))
+    if owner is None:
         return event
     if scheme_of(event.owners[0]) in (WHATSAPP, scheme_of(owner)):
         return event
     return replace(event, owners=(owner,) if owner else ())
 
 
-def _message(
-    id: UUID, delivery: Delivery, event: MessageReceived, contacts: dict[str, UUID]
-) -> Message:
+def _message(received: _Received, contacts: Mapping[str, UUID]) -> Message:
+    id, delivery, event = received
     customer = ""
     if event.owners:
         customer = event.owners[0]
@@ -212,7 +245,8 @@ def _status(delivery: Delivery, event: StatusChanged) -> MessageStatus:
     )
 
 
-def _announcements(delivery: Delivery, event: MessageReceived) -> list[Announcement]:
+def _announcements(received: _Received) -> list[Announcement]:
+    _, delivery, event = received
     return [
         Announcement(
             source=provider_of(delivery.endpoint).name,
@@ -230,7 +264,7 @@ def _announcements(delivery: Delivery, event: MessageReceived) -> list[Announcem
             filename=media.filename,
             url=media.url,
             expires_at=event.media_expires_at,
-            lost=media.lost,
+            not_passed_on=media.not_passed_on,
         )
         for position, media in enumerate(event.media)
     ]

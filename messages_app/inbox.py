@@ -103,15 +103,27 @@ def _drain_with_lease(token: UUID, run: _Run) -> None:
 def _handle(
     error: Exception, batch: Sequence[Delivery], rows: QuerySet[Delivery], run: _Run
 ) -> None:
-    """Decide whether the attempt counts against the batch.
+    """Decide whether the attempt counts against the batch, and whether the run goes on. It ends by
+    raising the error.
 
-    Raises the error when the run must end.
+    ========================================================  ==========  ========================
+    what failed                                               it counts   the run
+    ========================================================  ==========  ========================
+    the database as a whole                                   no          ends
+    the job has no time left, or even quarantine failed       yes         ends
+    a delivery or the database: a batch of several            no          goes on, one by one
+    a delivery or the database: one delivery alone,
+    - and the database works without it                       yes         goes on with the others
+    - and the database does not                               no          ends
+    anything else                                             yes         goes on
+    ========================================================  ==========  ========================
     """
     if is_outage(error):
         _uncount_attempt(rows)
         raise error
-    if isinstance(error, BaseTimeoutException) or batch[0].attempts >= QUARANTINED_FROM:
-        # The attempt counts. The job has no time left, or even quarantine failed.
+    # Read before this attempt was counted: the delivery was already due for quarantine.
+    quarantine_failed = batch[0].attempts >= QUARANTINED_FROM
+    if isinstance(error, BaseTimeoutException) or quarantine_failed:
         raise error
     if is_ambiguous(error):
         if len(batch) > 1:

@@ -52,8 +52,10 @@ class Report:
 
     @property
     def content(self) -> Content:
-        named = [str(file.id) for file in self.files if not file.lost]
-        return Content.of(self.message, named, has_lost=len(named) < len(self.files))
+        fetchable = [str(file.id) for file in self.files if not file.not_passed_on]
+        return Content.of(
+            self.message, fetchable, lacks_file=len(fetchable) < len(self.files)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,8 @@ class Content:
     digest: str
     #: Whether it says more than that there was something.
     has_content: bool
-    has_lost: bool
+    #: Whether a file of it was not passed on.
+    lacks_file: bool
     origin: str
     errors: str
 
@@ -73,15 +76,15 @@ class Content:
         message: Message | MessageVersion,
         media_ids: Iterable[str],
         *,
-        has_lost: bool = False,
+        lacks_file: bool = False,
     ) -> Content:
         files = sorted(media_ids)
         parts = [message.kind, message.text, message.payload, message.refers_to, *files]
-        is_complete = message.kind not in ABSENT | FILES and not has_lost
+        is_complete = message.kind not in ABSENT | FILES and not lacks_file
         return cls(
             digest=hashlib.sha256(json.dumps(parts).encode()).hexdigest(),
             has_content=bool(files) or is_complete,
-            has_lost=has_lost,
+            lacks_file=lacks_file,
             origin=message.origin,
             errors=message.errors,
         )
@@ -93,7 +96,7 @@ class Content:
         """
         return (
             self.has_content,
-            self.has_lost,
+            self.lacks_file,
             ORIGINS.index(self.origin),
             self.digest,
             self.errors,
@@ -138,7 +141,7 @@ def _merge(report: Report, new: Content) -> None:
         if shown.has_content and shown.digest != new.digest:
             both = [_version(report, new)]
             if not versions:
-                both.append(_version(Report(row, ()), shown, _named_files(row)))
+                both.append(_version(Report(row, ()), shown, _fetchable_files(row)))
             insert_once(both, unchanged="digest")
         if new.rank > shown.rank:
             keeps_origin = _has_better_origin(row, report.message)
@@ -158,8 +161,8 @@ def _content_of(row: Message) -> tuple[Content, set[str]]:
         shown = max(versions, key=lambda each: each.rank)
         return shown, {each.digest for each in versions}
     files = [attachment.media for attachment in row.attachments.all()]
-    has_lost = any(not media.is_named for media in files)
-    content = Content.of(row, _named_files(row), has_lost=has_lost)
+    lacks_file = any(not media.is_fetchable for media in files)
+    content = Content.of(row, _fetchable_files(row), lacks_file=lacks_file)
     return content, {content.digest}
 
 
@@ -170,11 +173,11 @@ def _with_files(messages: QuerySet[Message]) -> QuerySet[Message]:
     )
 
 
-def _named_files(row: Message) -> list[str]:
+def _fetchable_files(row: Message) -> list[str]:
     return [
         str(attachment.media_id)
         for attachment in row.attachments.all()
-        if attachment.media.is_named
+        if attachment.media.is_fetchable
     ]
 
 
@@ -188,7 +191,7 @@ def _version(
 ) -> MessageVersion:
     message = report.message
     if media_ids is None:
-        media_ids = [str(file.id) for file in report.files if not file.lost]
+        media_ids = [str(file.id) for file in report.files if not file.not_passed_on]
     return MessageVersion(
         id=computed_id("version", str(message.id), content.digest),
         message_id=message.id,
@@ -203,25 +206,25 @@ def _version(
 
 
 def _attach(row: Message, files: Sequence[Announcement], *, has_content: bool) -> None:
-    """Attach the files of all versions; lost ones only where the message has no content."""
+    """Attach the files of all versions; those not passed on, where the message has no content."""
     former = {attachment.media_id for attachment in row.attachments.all()}
     announce(files, new={file.id for file in files} - former)
     known = Media.objects.in_bulk(former | {file.id for file in files})
-    media = [each for each in known.values() if each.is_named or not has_content]
+    media = [each for each in known.values() if each.is_fetchable or not has_content]
     ordered = sorted(media, key=lambda each: (each.position, str(each.id)))
     row.attachments.all().delete()
     Attachment.objects.bulk_create(
         Attachment(message_id=row.id, position=position, media_id=each.id)
         for position, each in enumerate(ordered)
     )
-    _delete_lost(known.keys() - {each.id for each in media})
+    _delete_not_passed_on(known.keys() - {each.id for each in media})
 
 
-def _delete_lost(lost: Iterable[UUID]) -> None:
-    """Delete the rows of files that were reported as lost and came after all: nothing of them was
-    ever stored.
+def _delete_not_passed_on(ids: Iterable[UUID]) -> None:
+    """Delete the rows of files that were not passed on at first, and came after all: nothing of
+    them was ever stored.
     """
     attached = Attachment.objects.filter(media=OuterRef("pk"))
     Media.objects.filter(
-        ~Exists(attached), id__in=list(lost), provider_media_id="", url=""
+        ~Exists(attached), id__in=list(ids), provider_media_id="", url=""
     ).delete()

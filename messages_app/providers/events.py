@@ -27,7 +27,7 @@ class AttachedMedia:
     url: str = ""
     #: Why the provider can't pass the file on, or "". Then it has no id, and nothing can be
     #: fetched.
-    lost: str = ""
+    not_passed_on: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

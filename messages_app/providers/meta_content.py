@@ -182,7 +182,9 @@ def _media(type: str, body: Json) -> tuple[AttachedMedia, ...]:
     return (media,)
 
 
-def lost_media(type: str, message: Json, errors: str) -> tuple[AttachedMedia, ...]:
+def media_not_passed_on(
+    type: str, message: Json, errors: str
+) -> tuple[AttachedMedia, ...]:
     """The file that the message had, and that Meta says it can't pass on."""
     if type == "edit":
         inner = object_in(object_in(message, "edit"), "message")
@@ -196,7 +198,11 @@ def lost_media(type: str, message: Json, errors: str) -> tuple[AttachedMedia, ..
     announced = sanitize(body.get("mime_type"), TYPE_LIMIT) or WHOLE_TYPES.get(
         shown, ""
     )
-    return (AttachedMedia(provider_media_id="", content_type=announced, lost=errors),)
+    return (
+        AttachedMedia(
+            provider_media_id="", content_type=announced, not_passed_on=errors
+        ),
+    )
 
 
 def _size(value: object) -> int | None:

@@ -10,7 +10,7 @@ from messages_app.providers.events import MessageReceived, OwnersLinked
 from messages_app.providers.meta_content import (
     MEDIA_TYPES,
     content_of,
-    lost_media,
+    media_not_passed_on,
     type_of,
 )
 from messages_app.providers.meta_envelope import (
@@ -87,7 +87,7 @@ def _read(
     type = type_of(message)
     content = content_of(type, message)
     errors = error_text(message.get("errors"))
-    media = content.media or lost_media(type, message, errors)
+    media = content.media or media_not_passed_on(type, message, errors)
     if type in MEDIA_TYPES and not media:
         raise UnreadableError(f"the message has no {type} with an id")
 

@@ -59,7 +59,7 @@ def test_the_code_goes_with_the_rejection(announced: Announced) -> None:
 
 @pytest.mark.django_db
 def test_a_file_that_was_not_passed_on_has_a_code() -> None:
-    lost = announcement(lost="131052: Media download error").as_row()
+    lost = announcement(not_passed_on="131052: Media download error").as_row()
     assert (lost.state, lost.failure) == ("rejected", Failure.NOT_PASSED_ON)
     assert announcement().as_row().failure == ""
 

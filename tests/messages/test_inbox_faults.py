@@ -25,7 +25,7 @@ from messages_app.models import (
     QuarantinedItem,
 )
 from messages_app.providers.base import RawDelivery
-from messages_app.providers.events import Event, MessageReceived
+from messages_app.providers.events import Event
 from messages_app.providers.meta import MetaProvider
 from simulator.deliveries import SignedRequest
 from tests.faults.crash import dies_at
@@ -47,12 +47,10 @@ def refuse(monkeypatch: pytest.MonkeyPatch, poison: str, error: Exception) -> No
     """Writing the message with this id fails."""
     made = event_rows._message
 
-    def make(
-        id: object, delivery: Delivery, event: MessageReceived, *rest: object
-    ) -> Message:
-        if event.provider_message_id == poison:
+    def make(received: Any, contacts: Any) -> Message:
+        if received.event.provider_message_id == poison:
             raise error
-        return made(id, delivery, event, *rest)  # type: ignore[arg-type]
+        return made(received, contacts)
 
     monkeypatch.setattr(event_rows, "_message", make)
 

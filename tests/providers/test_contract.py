@@ -252,7 +252,8 @@ def check_sanitized(events: list[Event]) -> None:
                 <= 500
             )
             assert all(
-                file.provider_media_id or file.url or file.lost for file in event.media
+                file.provider_media_id or file.url or file.not_passed_on
+                for file in event.media
             )
         if isinstance(event, StatusChanged):
             assert len(event.status) <= 32

@@ -95,7 +95,9 @@ GOOD_MORNING = said("text", "Good morning")
 
 def lost(reason: str, content_type: str = "") -> tuple[AttachedMedia]:
     return (
-        AttachedMedia(provider_media_id="", content_type=content_type, lost=reason),
+        AttachedMedia(
+            provider_media_id="", content_type=content_type, not_passed_on=reason
+        ),
     )
 
 
