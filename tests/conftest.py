@@ -11,14 +11,18 @@ from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection, transaction
 from django.test import TransactionTestCase
+from mypy_boto3_s3 import S3Client
 from pytest_django.fixtures import Settings
 
 from media_app.models import Installation
 from mediahub import probes
 from simulator.accounts import Accounts
+from simulator.processes import free_port
 from simulator.provider import SimulatedProvider
 from simulator.shop import Shop
 from tests.environment import DIRECTORY
+from tests.servers import moto_server
+from tests.storage.buckets import connect
 
 
 @pytest.fixture(scope="session")
@@ -126,3 +130,19 @@ def provider(
     settings.TWILIO_ACCOUNT_SID = accounts.twilio_account_sid
     settings.TWILIO_AUTH_TOKEN = [accounts.twilio_auth_token]
     return running_provider
+
+
+@pytest.fixture(scope="session")
+def moto_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """A strict S3 server."""
+    port = free_port()
+    server = moto_server(tmp_path_factory.mktemp("moto"), port)
+    server.start()
+    yield port
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def moto_client(moto_port: int) -> Iterator[S3Client]:
+    with connect(moto_port, "none") as storage:
+        yield storage.client

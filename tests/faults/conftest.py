@@ -6,22 +6,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from pytest_django import Settings
 
 from simulator.processes import Process, free_port
-from tests.faults.hub import SECRET, Hub
+from tests.faults.hub import Hub
 from tests.media.browser import Browser
 from tests.servers import rclone_server
-from tests.sources.hostile import ACCOUNT, HostileProvider, behaviour
-
-
-@behaviour("json")
-def _json(call: Any) -> None:
-    call.json(200, {"error": "Try again later."})
+from tests.sources.calls import ACCOUNT, SECRET
+from tests.sources.hostile import HostileProvider
 
 
 @pytest.fixture

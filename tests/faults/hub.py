@@ -11,10 +11,9 @@ from media_app.ingest import ingest_next
 from media_app.models import AccountPause, FetchAttempt, Media
 from media_app.storage import media_storage
 from tests.media.files import announcement, keep
-from tests.sources.hostile import ACCOUNT, HostileProvider
+from tests.sources.calls import ACCOUNT
+from tests.sources.hostile import HostileProvider
 
-#: The credentials of both vendors: nobody else may ever see them.
-SECRET = "hush-hush"
 EARLIER = timedelta(minutes=10)
 
 

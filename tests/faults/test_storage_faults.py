@@ -27,7 +27,7 @@ from tests.faults.hub import Hub
 from tests.faults.proxy import FaultProxy
 from tests.media.browser import Browser
 from tests.servers import S3_KEY_ID, S3_SECRET
-from tests.sources.hostile import BODY
+from tests.sources.calls import BODY
 from tests.waiting import until
 
 pytestmark = [pytest.mark.django_db]

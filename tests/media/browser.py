@@ -5,6 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from django.test import Client
+from django.urls import reverse
+
+from media_app.models import Media
+
+
+def url(media: Media, query: str = "", *, name: str = "media") -> str:
+    """The address of a file, or of its "media-preview"."""
+    return reverse(name, args=[media.id]) + query
 
 
 class Browser(Client):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ def _nothing() -> None:
 
 class Bucket(DiskStorage):
     """The real folder storage. ``before_put`` and ``after_put`` are called once each, at the next
-    put.
+    put, ``before_delete`` and ``after_delete`` at the next delete.
     """
 
     def __init__(self, root: Path) -> None:
@@ -42,6 +42,9 @@ class Bucket(DiskStorage):
         self.puts: list[str] = []
         self.before_put: Callable[[], object] = _nothing
         self.after_put: Callable[[], object] = _nothing
+        self.before_delete: Callable[[], object] = _nothing
+        self.after_delete: Callable[[], object] = _nothing
+        self.deletes = 0
 
     def put(self, key: str, *args: Any, **kwargs: Any) -> None:
         step, self.before_put = self.before_put, _nothing
@@ -49,6 +52,14 @@ class Bucket(DiskStorage):
         super().put(key, *args, **kwargs)
         self.puts.append(key)
         step, self.after_put = self.after_put, _nothing
+        step()
+
+    def delete(self, keys: Iterable[str]) -> None:
+        self.deletes += 1
+        step, self.before_delete = self.before_delete, _nothing
+        step()
+        super().delete(keys)
+        step, self.after_delete = self.after_delete, _nothing
         step()
 
     def read(self, key: str) -> bytes:

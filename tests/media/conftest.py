@@ -5,7 +5,6 @@ folder.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from io import BytesIO
 from itertools import count
 from pathlib import Path
 
@@ -27,10 +26,20 @@ from simulator.processes import free_port
 from simulator.provider import SimulatedProvider
 from tests.media.browser import Browser
 from tests.media.bucket import Bucket
-from tests.media.files import Announced, Sent, Stored, announcement, keep
-from tests.servers import S3_KEY_ID, S3_SECRET, moto_server, redis_server
+from tests.media.files import (
+    PHOTO,
+    Announced,
+    Sent,
+    Stored,
+    announcement,
+    claimed,
+    keep,
+    mark_stored,
+)
+from tests.servers import S3_KEY_ID, S3_SECRET, redis_server
+from tests.sources.calls import SECRET
 from tests.sources.hostile import HostileProvider
-from tests.storage.buckets import connect
+from tests.storage.buckets import put
 
 
 @pytest.fixture
@@ -83,9 +92,10 @@ def sent(announced: Announced, provider: SimulatedProvider) -> Sent:
 
 @pytest.fixture
 def hostile(settings: Settings) -> Iterator[HostileProvider]:
-    """An address of the web that answers as badly as it is asked to."""
+    """An address of the web that answers as badly as it is asked to, and is Meta's API, too."""
     with HostileProvider() as provider:
         settings.META_MEDIA_HOSTS = [provider.host]
+        settings.META_GRAPH_URL, settings.META_ACCESS_TOKEN = provider.base, [SECRET]
         yield provider
 
 
@@ -98,55 +108,32 @@ def bucket(media_root: Path, monkeypatch: pytest.MonkeyPatch) -> Bucket:
 
 
 @pytest.fixture
-def stored(announced: Announced, media_root: Path) -> Stored:
+def stored(announced: Announced) -> Stored:
     """A file that lies in the bucket and whose row says so."""
 
     def make(body: bytes, content_type: str = "image/jpeg", **words: object) -> Media:
         installation.check(media_storage())
         media = announced(content_type=content_type, **words)
-        lease = Media.objects.claim()
-        assert lease is not None and lease.media == media
-        Bucket(media_root).put(
-            media.key,
-            BytesIO(body),
-            size=len(body),
-            content_type=base_type(content_type),
-            metadata={},
-        )
-        Media.objects.mark_stored(
-            lease,
-            key=media.key,
-            sha256="0" * 64,
-            size=len(body),
-            content_type=content_type,
-            type_differs=False,
-        )
+        lease = claimed()
+        assert lease.media == media
+        put(media_storage(), media.key, body, content_type=base_type(content_type))
+        mark_stored(lease, size=len(body), content_type=content_type)
         media.refresh_from_db()
         return media
 
     return make
 
 
-@pytest.fixture(scope="session")
-def moto_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    port = free_port()
-    server = moto_server(tmp_path_factory.mktemp("moto"), port)
-    server.start()
-    yield port
-    server.stop()
-
-
-@pytest.fixture(scope="session")
-def s3_client(moto_port: int) -> Iterator[S3Client]:
-    with connect(moto_port, "none") as storage:
-        yield storage.client
+@pytest.fixture
+def photo(stored: Stored) -> Media:
+    return stored(PHOTO.body)
 
 
 @pytest.fixture
-def s3(s3_client: S3Client) -> S3Client:
+def s3(moto_client: S3Client) -> S3Client:
     """A strict S3 server, without the buckets of earlier tests."""
-    requests.post(f"{s3_client.meta.endpoint_url}/moto-api/reset", timeout=60)
-    return s3_client
+    requests.post(f"{moto_client.meta.endpoint_url}/moto-api/reset", timeout=60)
+    return moto_client
 
 
 @pytest.fixture

@@ -13,45 +13,38 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.db.models.functions import Now
-from django.urls import reverse
 from pytest_django import Settings
 
 from media_app import on_demand
 from media_app.models import AccountPause, FetchAttempt, Media
 from media_app.timing import VIEWER_RETRY_SECONDS
-from simulator.content import Kind, content
 from simulator.provider import SimulatedProvider
-from tests.media.browser import Browser
+from tests.media.browser import Browser, url
 from tests.media.bucket import Bucket
-from tests.media.files import Announced, Sent, Stored
+from tests.media.files import PHOTO, Announced, Sent
 from tests.media.racing import race
-from tests.sources.hostile import Call, HostileProvider, behaviour
+from tests.sources.behaviours import BEHAVIOURS
+from tests.sources.calls import Call
+from tests.sources.hostile import HostileProvider
 from tests.waiting import until
 
 # Files are fetched by a thread of their own, which sees only what is committed.
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 State = Media.State
-PHOTO = content(Kind.PHOTO, 1)
 LARGE = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 200_000
 GO_ON = threading.Event()
 
 
-@behaviour("held")
-def _held(call: Call) -> None:
+def _held(call: Call, end: bytes) -> None:
     """All but the end, and the end when the test says so."""
-    call.head(200, f"Content-Length: {len(call.body)}")
-    call.send(call.body[:-1000])
+    call.head(200, call.length, then=call.body[:-1000])
     assert GO_ON.wait(180)
-    call.send(call.body[-1000:])
+    call.send(end)
 
 
-@behaviour("held-wrong")
-def _held_wrong(call: Call) -> None:
-    call.head(200, f"Content-Length: {len(call.body)}")
-    call.send(call.body[:-1000])
-    assert GO_ON.wait(180)
-    call.send(bytes(1000))
+BEHAVIOURS["held"] = lambda call: _held(call, call.body[-1000:])
+BEHAVIOURS["held-wrong"] = lambda call: _held(call, bytes(1000))
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +62,14 @@ def viewer(client: Browser) -> Browser:
 
 
 @pytest.fixture
+def leased(photo: Media) -> Media:
+    """A photo that another worker is fetching, and has put already."""
+    lease_until = Now() + timedelta(seconds=30)
+    Media.objects.update(state=State.FETCHING, lease_until=lease_until)
+    return photo
+
+
+@pytest.fixture
 def large(hostile: HostileProvider, announced: Announced) -> Callable[..., Media]:
     """A file of more than 32 MB at a provider that behaves so."""
 
@@ -80,42 +81,18 @@ def large(hostile: HostileProvider, announced: Announced) -> Callable[..., Media
     return make
 
 
-def url(media: Media) -> str:
-    return reverse("media", args=[media.id])
-
-
 def test_a_file_that_waits_is_fetched_for_its_viewer_and_kept(
-    viewer: Browser, sent: Sent, provider: SimulatedProvider, media_root: Path
+    viewer: Browser, sent: Sent, provider: SimulatedProvider, bucket: Bucket
 ) -> None:
     media = sent()
     response = viewer.get(url(media))
     assert (response.status_code, response.body) == (200, PHOTO.body)
-    assert (response["ETag"], response["Content-Type"]) == (
-        f'"{PHOTO.sha256}"',
-        "image/jpeg",
-    )
-    media.refresh_from_db()
-    assert (media.state, (media_root / media.key).read_bytes()) == (
-        State.STORED,
-        PHOTO.body,
-    )
+    assert response["ETag"] == f'"{PHOTO.sha256}"'
+    assert response["Content-Type"] == "image/jpeg"
+    assert Media.objects.get().is_stored
+    assert (bucket.read(media.key), bucket.puts) == (PHOTO.body, [media.key])
     assert viewer.get(url(media)).body == PHOTO.body
     assert provider.downloads.total() == 1
-
-
-def test_a_range_of_it_is_that_range(viewer: Browser, sent: Sent) -> None:
-    response = viewer.get(url(sent()), headers={"Range": "bytes=10-19"})
-    assert (response.status_code, response.body) == (206, PHOTO.body[10:20])
-    assert response["Content-Range"] == f"bytes 10-19/{len(PHOTO.body)}"
-
-
-def test_its_conditions_are_judged_by_what_came(viewer: Browser, sent: Sent) -> None:
-    assert (
-        viewer.get(
-            url(sent()), headers={"If-None-Match": f'"{PHOTO.sha256}"'}
-        ).status_code
-        == 304
-    )
 
 
 def test_many_viewers_at_once_are_one_download(
@@ -144,14 +121,10 @@ def test_a_file_that_the_bucket_lost_heals_itself(
     response = viewer.get(url(media))
     assert (response.status_code, response.body) == (200, PHOTO.body)
     assert (media_root / media.key).read_bytes() == PHOTO.body
-    assert provider.downloads.total() == 2
-
-
-def test_a_file_marked_missing_heals_as_well(viewer: Browser, sent: Sent) -> None:
-    media = sent()
-    viewer.get(url(media))
+    # Marked missing, and there.
     Media.objects.mark_missing(media.id)
     assert viewer.get(url(media)).body == PHOTO.body
+    assert provider.downloads.total() == 2
 
 
 def test_a_failure_is_remembered(
@@ -215,12 +188,8 @@ def test_what_was_given_up_is_404_with_the_reason_for_staff(
 
 
 def test_a_viewer_waits_for_the_worker_that_has_the_lease(
-    viewer: Browser, stored: Stored, media_root: Path, monkeypatch: pytest.MonkeyPatch
+    viewer: Browser, leased: Media, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    media = stored(PHOTO.body)
-    Media.objects.update(
-        state=State.FETCHING, lease_until=Now() + timedelta(seconds=30)
-    )
     looks: list[float] = []
 
     def a_moment_later(seconds: float) -> None:
@@ -228,31 +197,22 @@ def test_a_viewer_waits_for_the_worker_that_has_the_lease(
         Media.objects.update(state=State.STORED, lease_until=None)
 
     monkeypatch.setattr(time, "sleep", a_moment_later)
-    assert viewer.get(url(media)).body == PHOTO.body
+    assert viewer.get(url(leased)).body == PHOTO.body
     assert looks == [on_demand.POLL_SECONDS]
 
 
 def test_but_not_for_ever(
-    viewer: Browser, stored: Stored, monkeypatch: pytest.MonkeyPatch
+    viewer: Browser, leased: Media, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(on_demand, "VIEWER_WAIT_SECONDS", 0.3)
-    media = stored(PHOTO.body)
-    Media.objects.update(
-        state=State.FETCHING, lease_until=Now() + timedelta(seconds=30)
-    )
-    response = viewer.get(url(media))
-    assert (response.status_code, response["Retry-After"]) == (
-        503,
-        str(VIEWER_RETRY_SECONDS),
-    )
+    response = viewer.get(url(leased))
+    assert response.status_code == 503
+    assert response["Retry-After"] == str(VIEWER_RETRY_SECONDS)
 
 
-def test_a_file_that_came_back_meanwhile_is_not_marked_missing(stored: Stored) -> None:
-    media = stored(PHOTO.body)
-    seen_at = media.stored_at
-    assert seen_at is not None
+def test_a_file_that_came_back_meanwhile_is_not_marked_missing(photo: Media) -> None:
     Media.objects.update(stored_at=Now() + timedelta(seconds=1))
-    assert not Media.objects.mark_missing(media.id, stored_at=seen_at)
+    assert not Media.objects.mark_missing(photo.id, stored_at=photo.stored_at)
 
 
 # --- large files ----------------------------------------------------------------------------
@@ -320,9 +280,3 @@ def test_nothing_is_left_behind(
         viewer.get(url(sent()), headers={"Range": "bytes=0-0"})
     until(lambda: not on_demand._fetches)
     assert open_files() < open_before + kept_connections
-
-
-def test_the_put_is_the_only_one(viewer: Browser, sent: Sent, bucket: Bucket) -> None:
-    media = sent()
-    viewer.get(url(media))
-    assert bucket.puts == [media.key]

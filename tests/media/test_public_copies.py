@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from io import BytesIO
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -21,9 +20,12 @@ from media_app.models import Media
 from media_app.public_copies import sync
 from media_app.publication import next_step, public_address
 from media_app.storage import S3Storage, media_storage
+from mediahub.storages import describe_storage
 from tests.faults.crash import dies_at
-from tests.media.files import Announced
+from tests.media.bucket import name_buckets
+from tests.media.files import Announced, run_out
 from tests.media.test_publication import EARLIER, LATER, ROWS, row
+from tests.storage.buckets import keys, put
 
 State = Media.State
 
@@ -47,22 +49,12 @@ def photo(announced: Announced, in_a_bucket: None) -> Media:
 
 
 def kept(media: Media, body: bytes = PHOTO, content_type: str = "image/jpeg") -> Media:
-    media_storage().put(
-        media.key,
-        BytesIO(body),
-        size=len(body),
-        content_type=content_type,
-        metadata={"record": "her number"},
-    )
+    record = {"record": "her number"}
+    put(media_storage(), media.key, body, content_type=content_type, metadata=record)
     Media.objects.filter(id=media.id).update(
         state=State.STORED, stored_at=Now(), content_type=content_type, is_public=True
     )
-    media.refresh_from_db()
-    return media
-
-
-def keys(bucket: S3Storage) -> list[str]:
-    return [found.key for found in bucket.list("")]
+    return again(media)
 
 
 def again(media: Media) -> Media:
@@ -71,54 +63,41 @@ def again(media: Media) -> Media:
 
 
 def lease_runs_out() -> None:
-    Media.objects.update(public_lease_until=Now() - timedelta(seconds=1))
+    run_out(public_lease_until=timedelta(seconds=1))
 
 
 def is_clean(media: Media, public: S3Storage) -> bool:
     """Whether there is no copy, and the row knows of none."""
-    return (
-        keys(public),
-        again(media).public_key,
-        media.public_bucket,
-        media.published_at,
-    ) == ([], "", "", None)
+    again(media)
+    known = media.public_key, media.public_bucket, media.published_at
+    return (keys(public), known) == ([], ("", "", None))
 
 
 def is_published(media: Media, public: S3Storage) -> bool:
     """Whether there is one copy, at the file's public address."""
     (key,) = keys(public)
-    return (
-        public_address(again(media)) == f"https://cdn.example/{key}"
-        and media.public_lease_until is None
-    )
+    is_there = public_address(again(media)) == f"https://cdn.example/{key}"
+    return is_there and media.public_lease_until is None
 
 
-class Meanwhile(Protocol):
-    def __call__(
-        self, step: Callable[[], object], *, before_it: bool = False
-    ) -> None: ...
+Step = Callable[[], object]
+Meanwhile = Callable[[Step], None]
 
 
 @pytest.fixture
 def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
-    """Do something between the next copy and its confirmation, or between the claim and the
-    copy.
-    """
+    """Do something between the claim of the next copy and the copy."""
 
-    def arrange(step: Callable[[], object], *, before_it: bool = False) -> None:
+    def arrange(step: Step) -> None:
         copy_from = S3Storage.copy_from
 
-        def copy_then_step(self: S3Storage, *args: Any, **kwargs: Any) -> bool:
+        def step_then_copy(self: S3Storage, *args: Any, **kwargs: Any) -> bool:
             assert not connection.in_atomic_block
             monkeypatch.setattr(S3Storage, "copy_from", copy_from)
-            if before_it:
-                step()
-            is_there = copy_from(self, *args, **kwargs)
-            if not before_it:
-                step()
-            return is_there
+            step()
+            return copy_from(self, *args, **kwargs)
 
-        monkeypatch.setattr(S3Storage, "copy_from", copy_then_step)
+        monkeypatch.setattr(S3Storage, "copy_from", step_then_copy)
 
     return arrange
 
@@ -148,15 +127,12 @@ def test_a_public_file_is_copied_under_a_random_name(
     assert key.endswith(".jpeg")
     assert photo.id.hex[:12] not in key.replace("-", "")
     found = public.client.get_object(Bucket="public", Key=key)
-    assert (found["Body"].read(), found["ContentType"], found["Metadata"]) == (
-        PHOTO,
+    assert (found["Body"].read(), found["Metadata"]) == (PHOTO, {})
+    assert (found["ContentType"], found["ContentDisposition"]) == (
         "image/jpeg",
-        {},
-    )
-    assert (found["ContentDisposition"], found["CacheControl"]) == (
         "inline",
-        "public, max-age=300",
     )
+    assert found["CacheControl"] == "public, max-age=300"
 
 
 @pytest.mark.parametrize("content_type", ["text/html", "image/svg+xml"])
@@ -167,25 +143,23 @@ def test_a_copy_runs_nothing_in_a_browser(
     sync()
     found = public.client.head_object(Bucket="public", Key=again(page).public_key)
     assert page.public_key.endswith((".html", ".svg"))
-    assert (found["ContentType"], found["ContentDisposition"]) == (
-        "application/octet-stream",
-        "attachment",
-    )
+    assert found["ContentType"] == "application/octet-stream"
+    assert found["ContentDisposition"] == "attachment"
 
 
-@pytest.mark.parametrize(
-    "end",
-    [
-        lambda media: Media.objects.all().mark_public(False),
-        lambda media: Media.objects.all().mark_deleted("asked for"),
-        lambda media: Media.objects.mark_missing(media.id),
-    ],
-)
+WITHDRAWALS: list[Step] = [
+    lambda: Media.objects.all().mark_public(False),
+    lambda: Media.objects.all().mark_deleted("asked for"),
+    lambda: Media.objects.mark_missing(Media.objects.get().id),
+]
+
+
+@pytest.mark.parametrize("withdraw", WITHDRAWALS)
 def test_what_is_no_longer_public_loses_its_copy(
-    photo: Media, public: S3Storage, end: Callable[[Media], object]
+    photo: Media, public: S3Storage, withdraw: Step
 ) -> None:
     sync()
-    end(photo)
+    withdraw()
     assert public_address(again(photo)) == ""
     assert (sync(), is_clean(photo, public)) == (1, True)
 
@@ -199,33 +173,22 @@ def test_a_deleted_file_that_comes_back_is_private(
     assert (sync(), is_clean(photo, public)) == (0, True)
 
 
-def test_a_copy_that_was_withdrawn_never_gets_its_address_back(
-    photo: Media, public: S3Storage
+@pytest.mark.parametrize("is_withdrawn", [True, False])
+def test_a_file_that_is_copied_again_has_another_address(
+    photo: Media, public: S3Storage, is_withdrawn: bool
 ) -> None:
+    """It was private for a while, or it was stored again."""
     sync()
     former = again(photo).public_key
-    Media.objects.all().mark_public(False)
-    sync()
-    Media.objects.all().mark_public(True)
-    assert (sync(), is_published(photo, public), former in keys(public)) == (
-        1,
-        True,
-        False,
-    )
-
-
-def test_a_file_that_was_stored_again_is_copied_again(
-    photo: Media, public: S3Storage
-) -> None:
-    sync()
-    former = again(photo).public_key
-    Media.objects.update(published_at=EARLIER)
+    if is_withdrawn:
+        Media.objects.all().mark_public(False)
+        sync()
+        Media.objects.all().mark_public(True)
+    else:
+        Media.objects.update(published_at=EARLIER)
     assert public_address(again(photo)) == ""
-    assert (sync(), is_published(photo, public), former in keys(public)) == (
-        2,
-        True,
-        False,
-    )
+    assert (sync(), is_published(photo, public)) == (1 if is_withdrawn else 2, True)
+    assert former not in keys(public)
 
 
 def test_a_file_that_the_bucket_has_lost_is_fetched_again(
@@ -260,22 +223,16 @@ def test_copies_move_when_another_bucket_is_named(
     sync()
     public.client.create_bucket(Bucket="another")
     settings.R2_PUBLIC_BUCKET = "another"
-    assert sync() == 2
-    assert (keys(public), is_published(photo, S3Storage(public.client, "another"))) == (
-        [],
-        True,
-    )
+    assert (sync(), keys(public)) == (2, [])
+    assert is_published(photo, S3Storage(public.client, "another"))
 
 
 def test_copies_that_a_folder_cannot_remove_are_told_of(
     photo: Media, public: S3Storage, settings: Settings, tmp_path: Path
 ) -> None:
     sync()
-    folder = {
-        "BACKEND": "media_app.storage.disk.DiskStorage",
-        "OPTIONS": {"root": str(tmp_path / "media")},
-    }
-    settings.STORAGES = {**settings.STORAGES, "media": folder}
+    media = describe_storage("local", folder=str(tmp_path / "media"))
+    settings.STORAGES = {**settings.STORAGES, "media": media}
     assert public_address(again(photo)) == ""
     assert sync() == 0
     assert "removed by hand" in again(photo).public_error
@@ -284,18 +241,11 @@ def test_copies_that_a_folder_cannot_remove_are_told_of(
 # --- at the same time -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "step",
-    [
-        lambda: Media.objects.all().mark_public(False),
-        lambda: Media.objects.all().mark_deleted("asked for"),
-        lambda: Media.objects.update(state=State.MISSING),
-    ],
-)
+@pytest.mark.parametrize("withdraw", WITHDRAWALS)
 def test_a_file_that_is_withdrawn_while_it_is_copied_leaves_no_copy(
-    photo: Media, public: S3Storage, meanwhile: Meanwhile, step: Callable[[], object]
+    photo: Media, public: S3Storage, meanwhile: Meanwhile, withdraw: Step
 ) -> None:
-    meanwhile(step)
+    meanwhile(withdraw)
     assert (sync(), is_clean(photo, public)) == (1, True)
 
 
@@ -329,7 +279,7 @@ def test_after_its_lease_a_worker_removes_its_own_copy_alone(
         lease_runs_out()
         counts.append(sync())
 
-    meanwhile(step, before_it=True)
+    meanwhile(step)
     assert (sync(), counts, is_published(photo, public)) == (1, [2], True)
 
 
@@ -376,30 +326,26 @@ def test_a_copy_is_made_when_the_public_bucket_is_back(
     errors = Media.objects.exclude(public_error="").values_list(
         "public_error", flat=True
     )
-    assert [*errors.all()] == ["the bucket, copy: NoSuchBucket (404)"]
+    assert [*errors] == ["the bucket, copy: NoSuchBucket (404)"]
     assert "no public copy was made or removed" in caplog.messages
     public.client.create_bucket(Bucket="public")
     assert sync() == 1
     lease_runs_out()
     sync()
-    assert (len(keys(public)), [*errors.all()]) == (2, [])
-    assert {
-        public_address(media).rpartition("/")[2] for media in Media.objects.all()
-    } == {*keys(public)}
+    addresses = {public_address(media) for media in Media.objects.all()}
+    assert addresses == {f"https://cdn.example/{key}" for key in keys(public)}
+    assert (len(addresses), [*errors.all()]) == (2, [])
 
 
 def test_a_copy_that_could_not_be_removed_is_removed_later(
     photo: Media, public: S3Storage, settings: Settings
 ) -> None:
-    sync()
+    assert (sync(), is_published(photo, public)) == (1, True)
     Media.objects.all().mark_deleted("asked for")
     storages = settings.STORAGES
-    options = {**storages["media"]["OPTIONS"], "endpoint_url": "http://127.0.0.1:1"}
-    settings.STORAGES = {**storages, "media": {**storages["media"], "OPTIONS": options}}
-    assert (sync(), again(photo).public_error) == (
-        0,
-        "the bucket, delete: EndpointConnectionError",
-    )
+    name_buckets(settings)
+    assert sync() == 0
+    assert again(photo).public_error == "the bucket, delete: EndpointConnectionError"
     settings.STORAGES = storages
     assert (sync(), len(keys(public))) == (0, 1)
     lease_runs_out()

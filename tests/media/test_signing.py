@@ -14,18 +14,14 @@ from pytest_django import Settings
 from media_app import signing
 from media_app.models import Media
 from media_app.signing import Disposition, Link, LinkError
+from tests.media import files
 from tests.media.browser import Browser
 from tests.media.files import Stored
 
 pytestmark = pytest.mark.django_db
 
-PHOTO = b"\xff\xd8\xff\xe0 a photo"
+PHOTO = files.PHOTO.body
 SOON = timedelta(minutes=5)
-
-
-@pytest.fixture
-def photo(stored: Stored) -> Media:
-    return stored(PHOTO)
 
 
 def address(
@@ -56,11 +52,8 @@ def test_a_link_lasts_as_long_as_is_set(photo: Media, settings: Settings) -> Non
     settings.LINK_TTL_SECONDS = 60
     token = signing.link(photo).partition("token=")[2]
     granted = signing.read(token, photo, datetime.now(UTC))
-    assert (
-        timedelta(seconds=58)
-        < granted.expires_at - datetime.now(UTC)
-        <= timedelta(seconds=60)
-    )
+    left = granted.expires_at - datetime.now(UTC)
+    assert timedelta(seconds=50) < left <= timedelta(seconds=60)
 
 
 @pytest.mark.parametrize("asked", ["", "&download=", "&download=0"])
@@ -72,14 +65,8 @@ def test_a_link_to_a_download_shows_nothing(
 
 
 def test_any_link_can_be_downloaded(client: Browser, photo: Media) -> None:
-    assert client.get(address(photo) + "&download=1")["Content-Disposition"].startswith(
-        "attachment"
-    )
-
-
-def test_a_link_ends(client: Browser, photo: Media) -> None:
-    response = client.get(address(photo, lasts=timedelta(seconds=-1)))
-    assert (response.status_code, response["Cache-Control"]) == (404, "no-store")
+    response = client.get(address(photo) + "&download=1")
+    assert response["Content-Disposition"].startswith("attachment")
 
 
 def test_every_link_that_opens_nothing_has_one_answer(
@@ -94,40 +81,24 @@ def test_every_link_that_opens_nothing_has_one_answer(
         good.replace(str(photo.id), str(uuid4())),
     ]
     answers = [client.get(link) for link in refused]
-    Media.objects.all().revoke_links()
+    assert Media.objects.all().revoke_links() == 2
     answers.append(client.get(good))
-    assert len({(answer.status_code, answer.body) for answer in answers}) == 1
+    assert {answer.status_code for answer in answers} == {404}
+    assert len({answer.body for answer in answers}) == 1
+    assert {answer["Cache-Control"] for answer in answers} == {"no-store"}
+    photo.refresh_from_db()
+    assert client.get(address(photo)).status_code == 200
 
 
 def test_nobody_keeps_a_file_longer_than_the_link_lasts(
     client: Browser, photo: Media
 ) -> None:
     kept = client.get(address(photo, lasts=timedelta(seconds=100)))["Cache-Control"]
-    assert kept in {"private, max-age=99", "private, max-age=98"}
-
-
-def test_a_link_opens_no_other_file(
-    client: Browser, photo: Media, stored: Stored
-) -> None:
-    other = stored(PHOTO)
-    assert (
-        client.get(address(photo).replace(str(photo.id), str(other.id))).status_code
-        == 404
-    )
+    assert 50 < int(kept.removeprefix("private, max-age=")) < 100
 
 
 def test_a_link_opens_no_preview(client: Browser, photo: Media) -> None:
     assert client.get(address(photo).replace("/?", "/preview/?")).status_code == 404
-
-
-def test_a_revoked_link_opens_nothing_and_a_new_one_does(
-    client: Browser, photo: Media
-) -> None:
-    old = address(photo)
-    assert Media.objects.all().revoke_links() == 1
-    assert client.get(old).status_code == 404
-    photo.refresh_from_db()
-    assert client.get(address(photo)).status_code == 200
 
 
 def test_a_change_of_key_ends_links_unless_the_old_one_stays_among_the_fallbacks(

@@ -7,29 +7,16 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import User
 from django.db.models import F
-from django.urls import reverse
 
 from media_app import signing
 from media_app.models import Media, Viewing
 from media_app.previews import make_previews
 from media_app.timing import VIEWING_LENGTH
-from simulator.content import Kind, content
-from tests.media.browser import Browser
+from tests.media.browser import Browser, url
 from tests.media.files import Stored
 from tests.media.racing import race
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
-
-PHOTO = content(Kind.PHOTO, 1).body
-
-
-@pytest.fixture
-def photo(stored: Stored) -> Media:
-    return stored(PHOTO)
-
-
-def url(media: Media, query: str = "") -> str:
-    return reverse("media", args=[media.id]) + query
 
 
 def seen() -> list[tuple[str, str]]:
@@ -39,12 +26,8 @@ def seen() -> list[tuple[str, str]]:
 def test_a_look_is_recorded(viewer: Browser, photo: Media, staff: User) -> None:
     viewer.get(url(photo))
     viewing = Viewing.objects.get()
-    assert (viewing.media, viewing.user, viewing.username, viewing.kind) == (
-        photo,
-        staff,
-        "vera",
-        "view",
-    )
+    assert (viewing.media, viewing.user) == (photo, staff)
+    assert seen() == [("vera", "view")]
 
 
 @pytest.mark.parametrize("query", ["?download=1", "?download="])
@@ -63,15 +46,8 @@ def test_a_document_that_can_only_be_downloaded_is_a_download(
 
 
 def test_many_ranges_are_one_viewing(viewer: Browser, photo: Media) -> None:
-    for start in (0, 500, 100, 0):
+    for start in (1, 500, 100, 0):
         viewer.get(url(photo), headers={"Range": f"bytes={start}-{start + 9}"})
-    assert seen() == [("vera", "view")]
-
-
-def test_a_range_from_the_middle_is_a_viewing_too(
-    viewer: Browser, photo: Media
-) -> None:
-    viewer.get(url(photo), headers={"Range": "bytes=1-"})
     assert seen() == [("vera", "view")]
 
 
@@ -128,13 +104,15 @@ def test_what_shows_nothing_to_staff_is_no_viewing(
 def test_the_large_preview_shows_the_picture_and_the_thumbnail_does_not(
     viewer: Browser, photo: Media
 ) -> None:
-    address = reverse("media-preview", args=[photo.id])
-    viewer.get(f"{address}?size=1280")
+    small, large = (
+        url(photo, f"?size={size}", name="media-preview") for size in (320, 1280)
+    )
+    viewer.get(large)
     assert seen() == []
     make_previews(photo)
-    viewer.get(f"{address}?size=320")
+    viewer.get(small)
     assert seen() == []
-    viewer.get(f"{address}?size=1280")
+    viewer.get(large)
     assert seen() == [("vera", "view")]
 
 

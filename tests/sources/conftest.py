@@ -9,7 +9,8 @@ import pytest
 from pytest_django import Settings
 
 from media_app.sources import Origin
-from tests.sources.hostile import ACCOUNT, HostileProvider
+from tests.sources.calls import ACCOUNT
+from tests.sources.hostile import HostileProvider
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from media_app.sources.errors import (
     UnavailableError,
     WrongBytesError,
 )
-from tests.sources.hostile import BODY, HostileProvider
+from tests.sources.calls import BODY
+from tests.sources.hostile import HostileProvider
 
 MakeOrigin = Callable[..., Origin]
 Find = Callable[[str], Origin]

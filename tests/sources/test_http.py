@@ -28,8 +28,9 @@ from media_app.sources.errors import (
 )
 from media_app.sources.hosts import Hosts
 from media_app.sources.http import Response, get
+from tests.sources.calls import BODY
 from tests.sources.certificate import self_signed
-from tests.sources.hostile import BODY, HostileProvider
+from tests.sources.hostile import HostileProvider
 
 CREDENTIALS = "Bearer hush-hush"
 

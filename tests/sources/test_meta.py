@@ -21,7 +21,8 @@ from media_app.sources.errors import (
     UnauthorizedError,
     UnavailableError,
 )
-from tests.sources.hostile import BODY, HostileProvider
+from tests.sources.calls import BODY
+from tests.sources.hostile import HostileProvider
 
 MakeOrigin = Callable[..., Origin]
 DIGEST = hashlib.sha256(BODY)

@@ -20,7 +20,8 @@ from media_app.sources.errors import (
     UnauthorizedError,
     UnavailableError,
 )
-from tests.sources.hostile import ACCOUNT, BODY, HostileProvider
+from tests.sources.calls import ACCOUNT, BODY
+from tests.sources.hostile import HostileProvider
 
 MakeOrigin = Callable[..., Origin]
 PATH = f"/2010-04-01/Accounts/{ACCOUNT}/Messages/MM01/Media/photo"

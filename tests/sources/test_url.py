@@ -14,7 +14,8 @@ from media_app.sources.errors import (
     RefusedAddressError,
     SourceError,
 )
-from tests.sources.hostile import BODY, HostileProvider
+from tests.sources.calls import BODY
+from tests.sources.hostile import HostileProvider
 
 MakeOrigin = Callable[..., Origin]
 

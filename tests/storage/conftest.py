@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,40 +12,19 @@ import pytest
 from mypy_boto3_s3 import S3Client
 
 from media_app.storage import DiskStorage, S3Storage, Storage
-from simulator.processes import Process, free_port
-from tests.servers import moto_server, rclone_server
+from simulator.processes import free_port
+from tests.servers import rclone_server
 from tests.storage.buckets import connect
-
-
-@contextmanager
-def _running(server: Process) -> Iterator[None]:
-    server.start()
-    try:
-        yield
-    finally:
-        server.stop()
-
-
-@pytest.fixture(scope="session")
-def moto_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    port = free_port()
-    with _running(moto_server(tmp_path_factory.mktemp("moto"), port)):
-        yield port
 
 
 @pytest.fixture(scope="session")
 def rclone_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     port = free_port()
-    with _running(
-        rclone_server(tmp_path_factory.mktemp("rclone"), port, folders_seen_after="5m")
-    ):
-        yield port
-
-
-@pytest.fixture(scope="session")
-def moto_client(moto_port: int) -> Iterator[S3Client]:
-    with connect(moto_port, "none") as storage:
-        yield storage.client
+    directory = tmp_path_factory.mktemp("rclone")
+    server = rclone_server(directory, port, folders_seen_after="5m")
+    server.start()
+    yield port
+    server.stop()
 
 
 @pytest.fixture(scope="session")
@@ -80,4 +58,11 @@ def rclone(rclone_client: S3Client) -> S3Storage:
 def storage(request: pytest.FixtureRequest) -> Storage:
     found = request.getfixturevalue(request.param)
     assert isinstance(found, Storage)
+    return found
+
+
+@pytest.fixture(params=["moto", "rclone"])
+def bucket(request: pytest.FixtureRequest) -> S3Storage:
+    found = request.getfixturevalue(request.param)
+    assert isinstance(found, S3Storage)
     return found

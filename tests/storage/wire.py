@@ -11,6 +11,10 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
+
+from media_app.storage import S3Storage
+from tests.storage.buckets import connect
 
 
 @contextmanager
@@ -147,3 +151,18 @@ def answering(
     told = Told([*answers], hold, tls)
     with _listening(told) as port:
         yield port, told
+
+
+@contextmanager
+def served(
+    *answers: bytes,
+    hold: bool = False,
+    tls: ssl.SSLContext | None = None,
+    **options: Any,
+) -> Iterator[tuple[S3Storage, Told]]:
+    """A bucket whose server answers so; ``options`` are those of ``connect``."""
+    with (
+        answering(*answers, hold=hold, tls=tls) as (port, told),
+        connect(port, "media", **options) as storage,
+    ):
+        yield storage, told
