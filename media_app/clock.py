@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from django.db import connection
 
@@ -25,3 +25,13 @@ def database_now() -> datetime:
         # SQLite has no times, only text.
         return datetime.fromisoformat(now).replace(tzinfo=UTC)
     return now
+
+
+def just_after(moment: datetime) -> datetime:
+    """For ``column__lt=just_after(moment)``: the column's time is not later than the moment, which
+    was read from a row.
+
+    ``column__lte=moment`` is wrong on SQLite, which compares texts: ``Now()`` writes a whole second
+    with ``.000``, and Django passes it without.
+    """
+    return moment + timedelta(microseconds=1)

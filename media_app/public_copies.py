@@ -16,6 +16,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from media_app import filetypes
+from media_app.clock import just_after
 from media_app.failpoints import failpoint
 from media_app.models import CONCERNS_PUBLIC, Media, MediaQuerySet
 from media_app.publication import Step, next_step, public_bucket
@@ -123,8 +124,11 @@ def _copy(media: Media) -> None:
         # Then the file is missing, and the next worker clears the key of its copy.
         revive_lost(media)
         return
+    assert media.stored_at is not None  # noqa: S101
     wanted = _of(media).filter(
-        is_public=True, state=Media.State.STORED, stored_at__lte=media.stored_at
+        is_public=True,
+        state=Media.State.STORED,
+        stored_at__lt=just_after(media.stored_at),
     )
     if not wanted.update(published_at=Now(), public_lease_until=None, public_error=""):
         _remove(media)

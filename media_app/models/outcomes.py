@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from media_app.clock import just_after
 from media_app.failpoints import failpoint
 from media_app.models.attempt import FetchAttempt
 from media_app.models.claims import ClaimsQuerySet, Lease
@@ -149,8 +150,7 @@ class OutcomesQuerySet(ClaimsQuerySet):
         """
         stored = self.filter(id=id, state=State.STORED)
         if stored_at is not None:
-            # Not equal: SQLite keeps three digits of a second, and compares with six.
-            stored = stored.filter(stored_at__lte=stored_at)
+            stored = stored.filter(stored_at__lt=just_after(stored_at))
         marked = stored.update(
             state=State.MISSING, last_error="The storage no longer has the file."
         )

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 from mypy_boto3_s3 import S3Client
 from pytest_django.fixtures import Settings
@@ -133,6 +134,13 @@ def test_a_public_file_is_copied_under_a_random_name(
         "inline",
     )
     assert found["CacheControl"] == "public, max-age=300"
+
+
+def test_a_file_of_a_whole_second_is_copied(photo: Media, public: S3Storage) -> None:
+    """As ``Now()`` writes it: on SQLite with ``.000``, and Django compares without."""
+    Media.objects.update(stored_at=RawSQL("'2026-01-01 00:00:00.000'", ()))
+    assert (sync(), is_published(photo, public)) == (1, True)
+    assert Media.objects.mark_missing(photo.id, stored_at=again(photo).stored_at)
 
 
 @pytest.mark.parametrize("content_type", ["text/html", "image/svg+xml"])
