@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 
 from media_app.identity import computed_id
 from media_app.inserts import insert_once
-from messages_app import rebuild_marks
+from messages_app import rebuild_requests
 from messages_app.models import Contact, ContactOwner, Message
 
 
@@ -67,7 +67,7 @@ def resolve(observations: Iterable[SenderObservation]) -> dict[str, UUID]:
     for old, chosen in merged.items():
         ContactOwner.objects.filter(contact_id=old).update(contact_id=chosen)
         Message.objects.filter(contact_id=old).update(contact_id=chosen)
-        rebuild_marks.mark_merged(old, chosen)
+        rebuild_requests.request_merged(old, chosen)
         if contacts[old].is_held:
             Contact.objects.filter(id=chosen).update(is_held=True)
         contacts[old].delete()

@@ -14,7 +14,7 @@ from media_app.announce import Announcement, announce
 from media_app.failpoints import failpoint
 from media_app.identity import UNKNOWN_OWNER, WHATSAPP, computed_id, scheme_of
 from media_app.inserts import insert_once
-from messages_app import message_versions, outbox_results, rebuild_marks
+from messages_app import message_versions, outbox_results, rebuild_requests
 from messages_app.contacts import SenderObservation, resolve
 from messages_app.models import Attachment, Delivery, Message, MessageStatus
 from messages_app.providers import RawDelivery, provider_of
@@ -69,7 +69,7 @@ def apply_events(pairs: Sequence[tuple[Delivery, Event]]) -> None:
     outbox_results.apply_statuses(
         event for _, event in pairs if isinstance(event, StatusChanged)
     )
-    rebuild_marks.mark_for_rebuild(received.id for received in new)
+    rebuild_requests.request_rebuilds(received.id for received in new)
 
 
 def _known_owners(pairs: Sequence[tuple[Delivery, Event]]) -> dict[UUID, str]:

@@ -19,7 +19,7 @@ from media_app.announce import Announcement, announce
 from media_app.identity import computed_id
 from media_app.inserts import insert_once
 from media_app.models import Media
-from messages_app import rebuild_marks
+from messages_app import rebuild_requests
 from messages_app.models import Attachment, Message, MessageVersion
 
 # Kinds that say only that there is something …
@@ -112,7 +112,7 @@ def merge(reports: Sequence[Report]) -> None:
         if _has_better_origin(report.message, row):
             # Whatever its content is: a message that also came live is live.
             _update(report, SENDING)
-            rebuild_marks.mark_for_rebuild([row.id])
+            rebuild_requests.request_rebuilds([row.id])
             row.origin = report.message.origin
         shown, digests = _content_of(row)
         new = report.content
@@ -128,7 +128,7 @@ def _merge(report: Report, new: Content) -> None:
     is_known = bool(versions) and new.digest in digests
     if is_known or (shown.has_content and not new.has_content):
         return
-    rebuild_marks.mark_for_rebuild([row.id])
+    rebuild_requests.request_rebuilds([row.id])
     if row.raw == report.message.raw:
         # The same report, read again by a release that reads more of it.
         MessageVersion.objects.filter(
@@ -147,7 +147,7 @@ def _merge(report: Report, new: Content) -> None:
             keeps_origin = _has_better_origin(row, report.message)
             _update(report, CONTENT if keeps_origin else FIELDS)
     _attach(row, report.files, has_content=shown.has_content or new.has_content)
-    rebuild_marks.mark_for_rebuild([row.id])
+    rebuild_requests.request_rebuilds([row.id])
 
 
 def _has_better_origin(one: Message, other: Message) -> bool:

@@ -6,7 +6,7 @@ logged, shown to staff, and the session is rebuilt later.
 
 The steps of a rebuild:
 
-1. ``rebuild_marks.mark_for_rebuild`` creates the SessionRebuild, with the messages.
+1. ``rebuild_requests.request_rebuilds`` creates the SessionRebuild, with the messages.
 2. ``rebuild_due``, here, claims those that are due.
 3. ``session_rows.rebuild_sessions`` locks the contact.
 4. ``session_history`` reads messages, decisions of staff and rules from the first session on that
@@ -63,6 +63,7 @@ def rebuild_due(seconds: float = REBUILD_RUN_SECONDS) -> int:
 
 def _rebuild(conversation: Conversation, rows: Sequence[SessionRebuild]) -> bool:
     claimed = SessionRebuild.objects.filter(id__in=[row.id for row in rows])
+    # A file that has turned out to be no photo changes no session.
     since = [
         row.since
         for row in rows

@@ -11,7 +11,13 @@ from pytest_django.fixtures import Settings
 
 from media_app.clock import database_now
 from media_app.models import Media
-from messages_app import conversations, outbox, rebuild_marks, rebuilds, session_timers
+from messages_app import (
+    conversations,
+    outbox,
+    rebuild_requests,
+    rebuilds,
+    session_timers,
+)
 from messages_app.contacts import own_id
 from messages_app.models import (
     Delivery,
@@ -52,7 +58,7 @@ def noted(*messages: Json) -> int:
         provider_message_id__in=[message["id"] for message in messages]
     )
     before = SessionRebuild.objects.count()
-    rebuild_marks.mark_for_rebuild(ids.values_list("id", flat=True))
+    rebuild_requests.request_rebuilds(ids.values_list("id", flat=True))
     return SessionRebuild.objects.count() - before
 
 

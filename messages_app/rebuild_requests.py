@@ -1,4 +1,4 @@
-"""Mark the conversations whose sessions new messages may change."""
+"""Request rebuilds of the sessions that new messages may change."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from uuid import UUID
 
 from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 
+from messages_app import session_history
 from messages_app.conversations import Conversation, conversation_of
 from messages_app.models import Attachment, Message, PhotoSession, SessionRebuild
-from messages_app.session_history import IS_PHOTO, PHOTO_KINDS, SESSION_KINDS, rules
+from messages_app.session_history import IS_PHOTO, PHOTO_KINDS, SESSION_KINDS
 from messages_app.session_state import Rules
 from messages_app.session_words import may_begin
 from messages_app.timing import LATE_PHOTO_GRACE
@@ -20,8 +21,9 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 FOR_EVER = datetime.max.replace(tzinfo=UTC)
 
 
-def mark_for_rebuild(message_ids: Iterable[UUID]) -> None:
-    """Mark the sessions that these new messages may change, in the transaction that saves them.
+def request_rebuilds(message_ids: Iterable[UUID]) -> None:
+    """Request a rebuild of the sessions that these new messages may change, in the transaction that
+    saves the messages.
 
     Most messages change none: their contact has no open session, and they begin none.
     """
@@ -29,7 +31,8 @@ def mark_for_rebuild(message_ids: Iterable[UUID]) -> None:
     new = Message.objects.live().filter(
         id__in=ids, kind__in=SESSION_KINDS, contact__isnull=False
     )
-    messages = _described(new) + _described(_revoked_by(ids))
+    rules = _rules_or_none()
+    messages = _described(new, rules) + _described(_revoked_by(ids), rules)
     until = _open_until({message.conversation.contact_id for message in messages})
     rows = _rows(
         (message.conversation, message.at)
@@ -65,7 +68,7 @@ class _NewMessage:
     may_begin: bool
 
 
-def _described(messages: QuerySet[Message]) -> list[_NewMessage]:
+def _described(messages: QuerySet[Message], rules: Rules | None) -> list[_NewMessage]:
     names = (
         "contact_id",
         "provider",
@@ -76,24 +79,24 @@ def _described(messages: QuerySet[Message]) -> list[_NewMessage]:
         "text",
         "payload",
     )
-    known = _known_rules()
     return [
         _NewMessage(
             Conversation.of(contact, *number),
             at,
-            known is None or may_begin(text, payload, kind in PHOTO_KINDS, known),
+            rules is None or may_begin(text, payload, kind in PHOTO_KINDS, rules),
         )
         for contact, *number, at, kind, text, payload in messages.values_list(*names)
         if contact
     ]
 
 
-def _known_rules() -> Rules | None:
+def _rules_or_none() -> Rules | None:
+    """The rules of sessions; None where the settings can't be read. Then any message may begin a
+    session: no message is lost by it. The rebuild fails by the same error, and staff see it.
+    """
     try:
-        return rules()
+        return session_history.rules()
     except Exception:
-        # Rules that can't be read must not cost a message: any may begin a session then. They fail
-        # again, and are shown to staff, when the session is rebuilt.
         return None
 
 
@@ -109,10 +112,10 @@ def _revoked_by(message_ids: Sequence[UUID]) -> QuerySet[Message]:
 
 
 def _open_until(contacts: Collection[UUID]) -> dict[Conversation, datetime]:
-    """Until when a message may change a session, for each conversation that has any."""
+    """For each conversation with sessions: the latest time of a message that may change one."""
     until: dict[Conversation, datetime] = {}
-    # These first: a rebuild that is committed between the two queries has saved its sessions by
-    # the second.
+    # Rebuilds are read before sessions. When another process commits a rebuild between the two
+    # queries, the first has seen its row, and the second sees its sessions.
     for row in SessionRebuild.objects.filter(contact__in=contacts):
         until[conversation_of(row)] = FOR_EVER
     sessions = PhotoSession.objects.filter(contact__in=contacts).order_by()
@@ -148,9 +151,9 @@ def _row(
     )
 
 
-def mark_merged(old: UUID, chosen: UUID) -> None:
-    """Two contacts turned out to be one person: their sessions become one conversation's. In the
-    caller's transaction.
+def request_merged(old: UUID, chosen: UUID) -> None:
+    """Give the sessions of contact ``old`` to contact ``chosen``, who is the same person, and
+    request their rebuild. In the caller's transaction.
     """
     SessionRebuild.objects.filter(contact_id=old).update(contact_id=chosen)
     sessions = PhotoSession.objects.filter(contact_id=old)
