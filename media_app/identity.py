@@ -37,7 +37,8 @@ _SHORT_CODE = re.compile(r"[0-9]{3,6}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,159}")
 _KEY = re.compile(
     rf"(?P<owner>(?:{'|'.join(SCHEMES)}):[^/]+)/"
-    r"(?P<timestamp>[0-9]{1,12})-(?P<index>[0-9]{1,4})-(?P<hex>[0-9a-f]{12})\.(?P<ext>[a-z0-9]{1,8})"
+    r"(?P<timestamp>[0-9]{1,12})-(?P<index>[0-9]{1,4})-(?P<hex>[0-9a-f]{12})"
+    r"\.(?P<ext>[a-z0-9]{1,8})"
 )
 _HEX = 12
 _CHANNEL_NAMES = {SMS: "SMS", RCS: "RCS", MESSENGER: "Messenger"}

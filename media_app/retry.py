@@ -1,4 +1,22 @@
-"""When to fetch again, or to give up: a pure rule."""
+"""When to fetch again, or to give up: a pure rule.
+
+The first of these rules that applies decides:
+
+1. Credentials refused: the account is paused.
+2. Throttled: the account is paused. After ``give_up_at`` the second time in a row ends the
+   file.
+3. The storage failed: try again, for ever.
+4. Too large: rejected at once.
+5. Wrong bytes, and often enough: rejected.
+6. Gone: tried again soon while the file may only be announced early; expired when it is past
+   ``expires_at``, and often enough.
+7. Past ``give_up_at``, and at least MIN_ATTEMPTS: rejected where the provider may still have
+   the file, else expired.
+8. The worker was lost twice in a row: try again, with longer pauses.
+9. Everything else: try again.
+
+Often enough: at least MIN_ATTEMPTS, and the last two failed with the same answer.
+"""
 
 from __future__ import annotations
 
@@ -80,30 +98,13 @@ def decide(
     now: datetime,
     jitter: float,
 ) -> Retry | PauseAccount | End:
-    """What follows a failed attempt.
+    """What follows a failed attempt: the module's docstring has the rules.
 
     ``attempts`` counts this attempt and the earlier ones; those that paused the account do not
     count. ``repeated`` tells whether the attempt before this one failed with the same answer.
     ``expires_at`` is when the provider deletes the file (None: never), ``give_up_at`` is somewhat
     later. ``announces_early``: the source may announce a file before it has it. All times are the
     database's, ``now`` included. ``jitter`` in [0, 1) spreads the pauses.
-
-    The first of these rules that applies decides:
-
-    1. Credentials refused: the account is paused.
-    2. Throttled: the account is paused. After ``give_up_at`` the second time in a row ends the
-       file.
-    3. The storage failed: try again, for ever.
-    4. Too large: rejected at once.
-    5. Wrong bytes, and often enough: rejected.
-    6. Gone: tried again soon while the file may only be announced early; expired when it is past
-       ``expires_at``, and often enough.
-    7. Past ``give_up_at``, and at least MIN_ATTEMPTS: rejected where the provider may still have
-       the file, else expired.
-    8. The worker was lost twice in a row: try again, with longer pauses.
-    9. Everything else: try again.
-
-    Often enough: at least MIN_ATTEMPTS, and the last two failed with the same answer.
     """
     # One answer of the provider is not final, however many attempts before it failed in an outage
     # of ours: it must answer the same twice in a row.

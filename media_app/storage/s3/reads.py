@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.awsrequest import AWSPreparedRequest
 from requests.structures import CaseInsensitiveDict
@@ -139,8 +139,8 @@ class SignedReads:
 
     def _get_link_once(self, link: str, headers: Mapping[str, str]) -> BaseHTTPResponse:
         with s3_errors("get"):
-            own_headers = {**headers}
-            request = AWSPreparedRequest("GET", link, own_headers, None, True)  # type: ignore[arg-type]
+            own: Any = {**headers}
+            request = AWSPreparedRequest("GET", link, own, None, stream_output=True)
             answer = self._session.send(request)
             body: BaseHTTPResponse = answer.raw
             if answer.status_code < 300:
