@@ -25,7 +25,10 @@ import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException
 from typing import Any, TypeVar
+
+from urllib3.exceptions import HTTPError
 
 T = TypeVar("T")
 
@@ -42,6 +45,9 @@ MAX_REDIRECTS = 3
 MAX_ANSWER = 64 * 1024
 MAX_RETRY_AFTER = timedelta(hours=1)
 
+#: What a connection and an answer may raise. requests' errors are OSErrors; http.client raises
+#: ValueErrors for what it can't encode or read, and their texts have headers and links.
+NETWORK_ERRORS = (HTTPError, HTTPException, OSError, ValueError)
 #: What an ``ssl.SSLError`` means, after the host's name.
 TLS_FAILURE = (
     "has no TLS certificate that can be trusted, or broke off the TLS handshake"

@@ -12,13 +12,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from http.client import HTTPException
 from urllib.parse import urljoin
 
 import requests
 import urllib3
 
-from media_app.outbound import MAX_REDIRECTS, TLS_FAILURE, USER_AGENT, retry_after
+from media_app.outbound import (
+    MAX_REDIRECTS,
+    NETWORK_ERRORS,
+    TLS_FAILURE,
+    USER_AGENT,
+    retry_after,
+)
 from media_app.sources import connections
 from media_app.sources.deadline import Deadline
 from media_app.sources.errors import (
@@ -152,15 +157,7 @@ def _exchange(
         try:
             with pace.waiting():
                 raw = connections.send(request, permit, deadline, held)
-        # ValueError: what http.client thinks of a header that it can't encode; its text has the
-        # header.
-        except (
-            requests.RequestException,
-            urllib3.exceptions.HTTPError,
-            HTTPException,
-            OSError,
-            ValueError,
-        ) as error:
+        except NETWORK_ERRORS as error:
             deadline.check()
             # From None: the text of some of these errors has the link.
             raise UnavailableError(f"{permit.host} {_failure(error)}.") from None
@@ -203,12 +200,7 @@ def _chunks(
         try:
             with pace.waiting():
                 chunk = raw.read1(_CHUNK, decode_content=False)
-        except (
-            urllib3.exceptions.HTTPError,
-            HTTPException,
-            OSError,
-            ValueError,
-        ) as error:
+        except NETWORK_ERRORS as error:
             deadline.check()
             what = "broke off"
             if isinstance(error, urllib3.exceptions.ReadTimeoutError):

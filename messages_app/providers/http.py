@@ -21,6 +21,7 @@ from media_app.outbound import (
     ANSWER_SECONDS,
     CONNECT_SECONDS,
     MAX_ANSWER,
+    NETWORK_ERRORS,
     TLS_FAILURE,
     USER_AGENT,
     json_object,
@@ -108,7 +109,7 @@ def post(url: str, *, headers: Mapping[str, str], body: bytes) -> Answer:
                 connection.sock.settimeout(ANSWER_SECONDS)
                 connection.endheaders(body)
                 return _read(connection.getresponse())
-        except (OSError, HTTPException, ValueError, SourceError):
+        except (*NETWORK_ERRORS, SourceError):
             raise UnknownOutcomeError(
                 f"{host} got the message, or a part of it, and gave no answer that can be read."
             ) from None
@@ -156,7 +157,7 @@ def _write_head(
 def _read(response: HTTPResponse) -> Answer:
     """The answer. Where the body breaks off or is no JSON object, the status decides."""
     body = b""
-    with contextlib.suppress(OSError, HTTPException, ValueError):
+    with contextlib.suppress(*NETWORK_ERRORS):
         body = response.read(MAX_ANSWER)
     return Answer(
         status=response.status,
