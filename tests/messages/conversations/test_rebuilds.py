@@ -77,6 +77,12 @@ def test_each_message_of_a_session_rebuilds_it(
     assert noted(message) == 1
 
 
+def test_a_rebuild_begins_at_the_earliest_message() -> None:
+    assert noted(picture(5), picture(1), picture(9)) == 1
+    earliest = Message.objects.earliest("occurred_at").occurred_at
+    assert SessionRebuild.objects.get().since == earliest
+
+
 def test_a_session_that_is_over_is_rebuilt_by_what_was_on_its_way(
     settings: Settings,
 ) -> None:
