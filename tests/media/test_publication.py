@@ -22,6 +22,7 @@ ROWS: list[tuple[dict[str, Any], Step | None]] = [
     ({"is_public": True}, Step.COPY),
     ({"is_public": True, "state": State.PENDING}, None),
     ({"is_public": True, **PUBLISHED}, None),
+    ({"is_public": True, **PUBLISHED, "stored_at": LATER}, None),
     (
         {"is_public": True, **PUBLISHED, "published_at": EARLIER, "stored_at": LATER},
         Step.REMOVE,

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 from twilio.request_validator import RequestValidator
 
-from messages_app.providers.base import IncomingRequest
+from messages_app.providers.base import Cause, IncomingRequest
 from messages_app.providers.twilio import TwilioProvider
 
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -248,3 +248,30 @@ def test_another_secret_or_algorithm_than_a_shared_key_s_is_refused(
     assert TwilioProvider().refusal(request).cause == (
         "wrong signature" if any(key) else "secret not set"
     )
+
+
+@pytest.mark.parametrize(
+    ("public_url", "headers", "called"),
+    [
+        ("https://hub.example", {"host": "old.example"}, "https://old.example"),
+        ("https://hub.example", {"host": "old.example"}, "http://old.example"),
+        ("https://hub.example", {"x-forwarded-host": "a.example"}, "https://a.example"),
+        ("https://hub.example/below", {}, "https://hub.example"),
+    ],
+)
+def test_a_refusal_names_the_address_that_was_signed(
+    settings: Settings, public_url: str, headers: dict[str, str], called: str
+) -> None:
+    settings.PUBLIC_URL = public_url
+    address = f"{called}/webhooks/twilio/"
+    signature = validator.compute_signature(f"{address}?a=b", QueryDict("Body=Hi"))
+    refused = TwilioProvider().refusal(
+        IncomingRequest(
+            path="/webhooks/twilio/?a=b",
+            content_type=FORM,
+            headers={"x-twilio-signature": signature, **headers},
+            body=b"Body=Hi",
+        )
+    )
+    assert refused.cause == Cause.WRONG_ADDRESS
+    assert f"Twilio called {address}, and {public_url}/webhooks" in refused.reason
