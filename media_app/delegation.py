@@ -1,4 +1,4 @@
-"""Letting another server send a file to an authorized reader: nginx, or the bucket itself.
+"""Letting another server send a file to an authorized viewer: nginx, or the bucket itself.
 
 They get only what they do as RFC 9110 says: the whole file, or one plain range of it. All that
 takes a decision (conditions, lists of ranges, If-Range, HEAD) has been decided before, or is

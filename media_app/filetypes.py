@@ -156,7 +156,7 @@ def extension_for(content_type: str) -> str:
 
 
 def saved_as(filename: str, content_type: str) -> str:
-    """The name under which a reader saves a file: with an ending of what it is, whatever its sender
+    """The name under which a viewer saves a file: with an ending of what it is, whatever its sender
     called it.
 
     ``content_type`` is the decided one. "" stays "".

@@ -106,7 +106,7 @@ def _copy(media: Media) -> None:
 
     Raises StorageError.
     """
-    # Without a name: readers save it under the random one.
+    # Without a name: browsers save it under the random one.
     disposition = "attachment"
     if media.content_type in filetypes.INLINE:
         disposition = "inline"

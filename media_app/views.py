@@ -33,7 +33,7 @@ AWAITED = b"""<svg xmlns="http://www.w3.org/2000/svg" width="320" height="320" v
 </svg>
 """
 
-# The answers after which a reader has the file before it: also one that it had already.
+# The answers after which a viewer has the file before it: also one that it had already.
 _SHOWN = frozenset({200, 206, 302, 304})
 
 

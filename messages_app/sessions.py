@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from messages_app.session_order import in_order, is_same_moment
 from messages_app.session_state import (
     Reply,
     Rules,
@@ -19,7 +20,6 @@ from messages_app.session_state import (
 )
 from messages_app.session_words import word_of
 from messages_app.timing import (
-    ASSUMED_TIME_TOLERANCE,
     EXPIRED_SESSION_WINDOW,
     HINT_INTERVAL,
     LATE_PHOTO_GRACE,
@@ -51,7 +51,7 @@ def sessions_of(
     sessions: list[Session] = []
     # Messages with photos that belong to no session.
     unassigned: list[SessionMessage] = []
-    for message in _in_order(history, rules):
+    for message in in_order(history, rules):
         session = _open_session(sessions, message, rules)
         if session is None and _still_belongs(sessions, message, rules):
             sessions[-1].messages_after_end.append(message)
@@ -72,36 +72,6 @@ def sessions_of(
     for session in sessions:
         session.add_messages_after_end()
     return sessions
-
-
-def is_same_moment(one: SessionMessage, other: SessionMessage) -> bool:
-    """Whether nobody can tell which of two messages was sent first, because a time of theirs was
-    assumed.
-    """
-    is_assumed = one.time_assumed or other.time_assumed
-    return is_assumed and abs(one.at - other.at) <= ASSUMED_TIME_TOLERANCE
-
-
-def _in_order(history: Iterable[SessionMessage], rules: Rules) -> list[SessionMessage]:
-    def place(message: SessionMessage) -> tuple[object, ...]:
-        return message.at, _place_in_second(message, rules), message.id
-
-    return sorted(history, key=place)
-
-
-def _place_in_second(message: SessionMessage, rules: Rules) -> int:
-    """The order of messages of one second: the word that begins a session, photos, other words.
-
-    A caption counts as a word. A decision of staff comes after everything that it was about.
-    """
-    if message.decision:
-        return 3
-    word = word_of(message, rules)
-    if word == Word.START:
-        return 0
-    if message.photos and word is None:
-        return 1
-    return 2
 
 
 def _open_session(

@@ -1,4 +1,4 @@
-"""Conditional requests of RFC 9110 §13, as rules: what a reader already has decides what it
+"""Conditional requests of RFC 9110 §13, as rules: what a client already has decides what it
 gets.
 """
 
@@ -27,7 +27,7 @@ def unmet(
 
 
 def range_applies(if_range: str | None, *, etag: str, last_modified: datetime) -> bool:
-    """Whether the reader's part is one of this very file (§13.1.5): the same strong tag, or exactly
+    """Whether the client's part is one of this very file (§13.1.5): the same strong tag, or exactly
     the same date.
     """
     if if_range is None:

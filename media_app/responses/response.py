@@ -29,7 +29,7 @@ Response = TypeVar("Response", bound=HttpResponseBase)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class File:
-    """What a reader is told of a file."""
+    """What a client is told of a file."""
 
     size: int
     content_type: str
@@ -40,7 +40,7 @@ class File:
     filename: str
     #: Whether a browser may show it: it is of a safe type, and nobody asked for a download.
     is_inline: bool
-    #: For how many seconds the reader, and no shared cache, may keep it.
+    #: For how many seconds the client, and no shared cache, may keep it.
     max_age: int
 
     @property
@@ -176,7 +176,7 @@ class _Bytes(StreamingHttpResponse):
         super().__init__(chunks, status=status)
 
     def close(self) -> None:
-        """When the answer is sent or the reader is gone. Raises StorageError where less was sent
+        """When the answer is sent or the client is gone. Raises StorageError where less was sent
         than promised.
         """
         # A file that was cut meanwhile ends the kernel's sending without an error.
