@@ -10,7 +10,7 @@ import re
 from base64 import b64encode
 from uuid import uuid4
 
-from simulator.file_ids import FileId, link_token, linked_id
+from simulator.file_ids import FileId
 from simulator.listener import Request, Response, json_response
 from simulator.sent_messages import meta_fault
 from simulator.vendor_answers import json_object, meta_error, refused_by_meta, text
@@ -88,21 +88,15 @@ class MetaApi:
         if not self._bears_token(request):
             return text(401, "Authentication failed")
         return self._state.serve(
-            linked_id(
-                self._state.accounts.meta_app_secret,
-                token,
-                now=self._state.now(),
-                lifetime=LINK_SECONDS,
-            ),
-            "URL signature expired",
+            self._state.accounts.meta_app_secret,
+            token,
+            lifetime=LINK_SECONDS,
+            otherwise="URL signature expired",
         )
 
     def link(self, media_id: str) -> str:
         """A fresh link, good for five minutes with the access token."""
-        token = link_token(
-            self._state.accounts.meta_app_secret, media_id, int(self._state.now())
-        )
-        return f"{self._state.cdn_url}/links/{token}"
+        return self._state.link("links", self._state.accounts.meta_app_secret, media_id)
 
     def _bears_token(self, request: Request) -> bool:
         return self._state.authorizes(

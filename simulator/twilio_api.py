@@ -10,7 +10,7 @@ from base64 import b64encode
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
-from simulator.file_ids import FileId, link_token, linked_id
+from simulator.file_ids import FileId
 from simulator.listener import Request, Response, json_response
 from simulator.sent_messages import twilio_fault
 from simulator.vendor_answers import refused_by_twilio, text, twilio_error
@@ -35,12 +35,8 @@ class TwilioApi:
             return twilio_error(
                 404, 20404, f"The requested resource {request.path} was not found"
             )
-        token = link_token(
-            self._state.accounts.twilio_auth_token, media_id, int(self._state.now())
-        )
-        return Response(
-            status=307, headers={"Location": f"{self._state.cdn_url}/cdn/{token}"}
-        )
+        link = self._state.link("cdn", self._state.accounts.twilio_auth_token, media_id)
+        return Response(status=307, headers={"Location": link})
 
     def send(self, request: Request, match: re.Match[str]) -> Response:
         if not self._bears_password(request):
@@ -83,13 +79,10 @@ class TwilioApi:
                 self._state.leaks.append(request.path)
             return text(400, "Only one auth mechanism allowed")
         return self._state.serve(
-            linked_id(
-                self._state.accounts.twilio_auth_token,
-                token,
-                now=self._state.now(),
-                lifetime=LINK_SECONDS,
-            ),
-            "Request has expired",
+            self._state.accounts.twilio_auth_token,
+            token,
+            lifetime=LINK_SECONDS,
+            otherwise="Request has expired",
         )
 
     def _bears_password(self, request: Request) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from simulator.accounts import Accounts
-from simulator.file_ids import FileId
+from simulator.file_ids import FileId, link_token, linked_id
 from simulator.listener import Request, Response
 from simulator.processes import free_port
 from simulator.vendor_answers import text
@@ -136,8 +136,19 @@ class VendorState:
         with self.lock:
             self.sends.append(send)
 
-    def serve(self, media_id: str | None, otherwise: str) -> Response:
-        """The bytes of a file; 404 with these words where the id is None or of no file."""
+    def link(self, folder: str, secret: str, media_id: str) -> str:
+        """A fresh link to a file."""
+        return (
+            f"{self.cdn_url}/{folder}/{link_token(secret, media_id, int(self.now()))}"
+        )
+
+    def serve(
+        self, secret: str, token: str, *, lifetime: float, otherwise: str
+    ) -> Response:
+        """The bytes of the file behind a link's token; 404 with these words where the link is not
+        ours or too old.
+        """
+        media_id = linked_id(secret, token, now=self.now(), lifetime=lifetime)
         if media_id is None or (file := FileId.read(media_id)) is None:
             return text(404, otherwise)
         with self.lock:
