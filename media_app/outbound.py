@@ -4,17 +4,19 @@
 sessions over. Buckets are called by boto3.
 
 In both no proxy variable, ~/.netrc or cookie has any effect, only the certificates that come with
-requests count, bodies are not decompressed, and the texts of errors have neither links nor
-credentials.
-They differ because a file may be asked for twice, and a message must not be sent twice:
+requests count, bodies are not decompressed, credentials are tried one after the other until they
+are accepted, and the texts of errors have neither links nor credentials.
 
-- Fetching: GET. The address may come from an outsider, so ``Hosts`` permits it, and only public
-  addresses of it. Redirects are followed. Connections are kept; a request that gets no answer
-  on a kept one is sent again on a new one. The caller's ``Deadline`` limits the whole fetch.
-- Sending: POST. The operator's settings name the address. The answer to a redirect is the answer.
-  Each request has a new connection: one that is lost on a kept connection can't be told from one
-  that arrived. What fails before the connection stands was not sent; what fails after it has
-  an unknown outcome.
+They differ because a file may be requested twice, and a message must not be sent twice:
+
+- Fetching: GET. An outsider may have chosen the address, so ``Hosts`` says which may be called:
+  only public addresses, except for a ``host:port`` that the operator named. Redirects are
+  followed. Connections are kept; a request that gets no answer on a kept one is sent again on a
+  new one. The caller's ``Deadline`` limits the whole fetch.
+- Sending: POST. The operator's settings name the address. Redirects are not followed. Each request
+  has a new connection: one that is lost on a kept connection can't be told from one that arrived.
+  What fails before the connection stands was not sent; after it the outcome is unknown, until an
+  answer says it.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 10.0
 #: Sending: from the first byte of the request to the last one of the answer.
 ANSWER_SECONDS = 15.0
-#: Fetching. An API that gets our credentials may not redirect at all.
+#: Fetching. Meta's Graph API may not redirect at all.
 MAX_REDIRECTS = 3
 #: Of an API. A longer one can't be read.
 MAX_ANSWER = 64 * 1024
