@@ -24,7 +24,7 @@ from media_app.lease import renewed
 from media_app.models import AccountPause, Lease, Media
 from media_app.purge import purge_deleted
 from media_app.sources import announces_early, source
-from media_app.sources.base import Origin
+from media_app.sources.base import FetchTarget
 from media_app.sources.deadline import Deadline
 from media_app.sources.errors import (
     InternalError,
@@ -123,7 +123,7 @@ def _storage_check(deadline: Deadline) -> Callable[[], None]:
 
 def _fetch(media: Media, spool: Spool, deadline: Deadline) -> VerifiedFile:
     """Fill the spool from the file's source, and verify it. Raises SourceError, StorageError."""
-    with source(media.source).open(_origin(media), deadline) as opened:
+    with source(media.source).open(_target(media), deadline) as opened:
         if opened.size is not None and opened.size > settings.MEDIA_MAX_BYTES:
             raise too_large(settings.MEDIA_MAX_BYTES)
         try:
@@ -259,8 +259,8 @@ def _retry(
     )
 
 
-def _origin(media: Media) -> Origin:
-    return Origin(
+def _target(media: Media) -> FetchTarget:
+    return FetchTarget(
         account=media.account,
         provider_media_id=media.provider_media_id,
         provider_message_id=media.provider_message_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from media_app.sources.base import OpenedFile, Origin, Source
+from media_app.sources.base import FetchTarget, OpenedFile, Source
 from media_app.sources.deadline import Deadline
 from media_app.sources.meta import MetaSource
 from media_app.sources.twilio import TwilioSource
@@ -13,8 +13,8 @@ from media_app.sources.url import UrlSource
 __all__ = [
     "SOURCES",
     "Deadline",
+    "FetchTarget",
     "OpenedFile",
-    "Origin",
     "Source",
     "announces_early",
     "source",

@@ -15,7 +15,7 @@ from media_app.sources.http import Response
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Origin:
+class FetchTarget:
     """Which file to open, in the terms of its source."""
 
     account: str
@@ -99,7 +99,7 @@ class Source(Protocol):
         """How long the provider keeps a file after its message; None: until it is deleted there."""
 
     def open(
-        self, origin: Origin, deadline: Deadline
+        self, target: FetchTarget, deadline: Deadline
     ) -> AbstractContextManager[OpenedFile]:
         """Open the file. Raises SourceError subclasses; leaving the context closes the
         connection.

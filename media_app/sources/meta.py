@@ -17,7 +17,7 @@ from django.core.checks import CheckMessage, Warning
 
 from media_app.digests import digest_hex
 from media_app.outbound import MAX_ANSWER, first_accepted, json_object, whole_number
-from media_app.sources.base import OpenedFile, Origin, Wording
+from media_app.sources.base import FetchTarget, OpenedFile, Wording
 from media_app.sources.deadline import Deadline
 from media_app.sources.errors import (
     ForbiddenError,
@@ -81,7 +81,7 @@ class MetaSource:
         return timedelta(hours=settings.META_MEDIA_LIFETIME_HOURS) or LIFETIME
 
     @contextmanager
-    def open(self, origin: Origin, deadline: Deadline) -> Iterator[OpenedFile]:
+    def open(self, target: FetchTarget, deadline: Deadline) -> Iterator[OpenedFile]:
         """Open the announced link while it is fresh, else the one that the media id leads to.
 
         Raises SourceError subclasses; UnauthorizedError only when the Graph API itself
@@ -90,9 +90,9 @@ class MetaSource:
         if not settings.META_ACCESS_TOKEN:
             raise UnauthorizedError("META_ACCESS_TOKEN is not set.")
         with ExitStack() as stack:
-            opened = _open_announced(origin, deadline, stack)
+            opened = _open_announced(target, deadline, stack)
             if opened is None:
-                found = _resolve(origin.provider_media_id, deadline)
+                found = _resolve(target.provider_media_id, deadline)
                 opened = OpenedFile.arriving(
                     _open_link(found.url, found.token, deadline, stack),
                     content_type=found.content_type,
@@ -103,14 +103,14 @@ class MetaSource:
 
 
 def _open_announced(
-    origin: Origin, deadline: Deadline, stack: ExitStack
+    target: FetchTarget, deadline: Deadline, stack: ExitStack
 ) -> OpenedFile | None:
     """The link that came with the message; None when the media id has to be asked."""
-    if not origin.url or origin.age > LINK_LIFETIME:
+    if not target.url or target.age > LINK_LIFETIME:
         return None
     try:
         return OpenedFile.arriving(
-            _open_link(origin.url, settings.META_ACCESS_TOKEN[0], deadline, stack)
+            _open_link(target.url, settings.META_ACCESS_TOKEN[0], deadline, stack)
         )
     except ThrottledError:
         raise

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Warning
 
 from media_app.outbound import basic, first_accepted
-from media_app.sources.base import OpenedFile, Origin, Wording
+from media_app.sources.base import FetchTarget, OpenedFile, Wording
 from media_app.sources.deadline import Deadline
 from media_app.sources.errors import (
     ForbiddenError,
@@ -59,19 +59,19 @@ class TwilioSource:
     lifetime: timedelta | None = None
 
     @contextmanager
-    def open(self, origin: Origin, deadline: Deadline) -> Iterator[OpenedFile]:
-        """Open ``origin.url``, the MediaUrl of the webhook. Raises SourceError subclasses."""
+    def open(self, target: FetchTarget, deadline: Deadline) -> Iterator[OpenedFile]:
+        """Open ``target.url``, the MediaUrl of the webhook. Raises SourceError subclasses."""
         with ExitStack() as stack:
-            yield OpenedFile.arriving(_open(origin, deadline, stack))
+            yield OpenedFile.arriving(_open(target, deadline, stack))
 
 
-def _open(origin: Origin, deadline: Deadline, stack: ExitStack) -> Response:
-    url = _api_url(origin)
+def _open(target: FetchTarget, deadline: Deadline, stack: ExitStack) -> Response:
+    url = _api_url(target)
     if url is None:
         # A link that needs no credentials, or an address that the hosts refuse.
         hosts = Hosts(settings.TWILIO_MEDIA_HOSTS)
         return _opened(
-            stack.enter_context(get(origin.url, hosts=hosts, deadline=deadline))
+            stack.enter_context(get(target.url, hosts=hosts, deadline=deadline))
         )
     hosts = Hosts(
         [*settings.TWILIO_MEDIA_HOSTS, "api.twilio.com"], base=settings.TWILIO_API_URL
@@ -89,14 +89,14 @@ def _open(origin: Origin, deadline: Deadline, stack: ExitStack) -> Response:
     return first_accepted(credentials(), open_with, nothing_set)
 
 
-def _api_url(origin: Origin) -> str | None:
+def _api_url(target: FetchTarget) -> str | None:
     """The address of this file at the API, if our credentials may go there; else None.
 
     Raises UnauthorizedError when it is not said whose credentials ours are, ForbiddenError when
     they are another account's.
     """
-    scheme, host, port = address_of(origin.url)
-    path = urlsplit(origin.url).path
+    scheme, host, port = address_of(target.url)
+    path = urlsplit(target.url).path
     media = _MEDIA_PATH.fullmatch(path)
     configured = address_of(settings.TWILIO_API_URL)
     at_twilio = (scheme, port) == ("https", 443) and _API_HOST.fullmatch(
@@ -106,7 +106,7 @@ def _api_url(origin: Origin) -> str | None:
         return None
     if not settings.TWILIO_ACCOUNT_SID:
         raise UnauthorizedError("TWILIO_ACCOUNT_SID is not set.")
-    for account in (media["account"], origin.account):
+    for account in (media["account"], target.account):
         if account != settings.TWILIO_ACCOUNT_SID:
             raise ForbiddenError(
                 f"The file belongs to the Twilio account AC…{account[-4:]}; "
@@ -114,7 +114,7 @@ def _api_url(origin: Origin) -> str | None:
             )
     if at_twilio and not _API_HOST.fullmatch(configured[1]):
         return f"{settings.TWILIO_API_URL}{path}"
-    return origin.url
+    return target.url
 
 
 def credentials() -> list[str]:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.core.checks import CheckMessage
 
-from media_app.sources.base import OpenedFile, Origin, Wording
+from media_app.sources.base import FetchTarget, OpenedFile, Wording
 from media_app.sources.deadline import Deadline
 from media_app.sources.errors import ForbiddenError, GoneError, UnavailableError
 from media_app.sources.hosts import Hosts
@@ -34,15 +34,15 @@ class UrlSource:
     lifetime: timedelta | None = None
 
     @contextmanager
-    def open(self, origin: Origin, deadline: Deadline) -> Iterator[OpenedFile]:
-        """Open ``origin.url``, or else the address in ``provider_media_id``. Raises SourceError
+    def open(self, target: FetchTarget, deadline: Deadline) -> Iterator[OpenedFile]:
+        """Open ``target.url``, or else the address in ``provider_media_id``. Raises SourceError
         subclasses.
         """
         hosts = Hosts(
             [*settings.META_MEDIA_HOSTS, *settings.TWILIO_MEDIA_HOSTS], anywhere=True
         )
         with get(
-            origin.url or origin.provider_media_id, hosts=hosts, deadline=deadline
+            target.url or target.provider_media_id, hosts=hosts, deadline=deadline
         ) as response:
             _require_file(response)
             yield OpenedFile.arriving(response)

@@ -12,7 +12,7 @@ from django.db.backends.signals import connection_created
 
 from media_app.lease import renewed
 from media_app.models import Lease, Media
-from media_app.sources import Deadline, Origin, source
+from media_app.sources import Deadline, FetchTarget, source
 from media_app.sources.errors import UnavailableError
 from tests.media.files import Announced
 from tests.sources.hostile import HostileProvider
@@ -46,7 +46,7 @@ def _keepers() -> list[threading.Thread]:
 
 @contextmanager
 def _body_of(url: str, deadline: Deadline) -> Iterator[Iterator[bytes]]:
-    origin = Origin(
+    target = FetchTarget(
         account="",
         provider_media_id="",
         provider_message_id="",
@@ -54,7 +54,7 @@ def _body_of(url: str, deadline: Deadline) -> Iterator[Iterator[bytes]]:
         url=url,
         age=timedelta(0),
     )
-    with source("url").open(origin, deadline) as opened:
+    with source("url").open(target, deadline) as opened:
         yield opened.chunks
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from pytest_django import Settings
 
-from media_app.sources import Origin
+from media_app.sources import FetchTarget
 from tests.sources.calls import ACCOUNT
 from tests.sources.hostile import HostileProvider
 
@@ -42,13 +42,13 @@ def hub(settings: Settings, provider: HostileProvider) -> Settings:
 
 
 @pytest.fixture
-def origin() -> Callable[..., Origin]:
-    """An origin of ten minutes ago: a link that Meta announced with it is stale."""
+def target() -> Callable[..., FetchTarget]:
+    """A file that was announced ten minutes ago: a link that Meta sent with it is stale."""
 
     def make(
         media_id: str = "", url: str = "", account: str = ACCOUNT, minutes: float = 10
-    ) -> Origin:
-        return Origin(
+    ) -> FetchTarget:
+        return FetchTarget(
             account=account,
             provider_media_id=media_id,
             provider_message_id="wamid.1",

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from pytest_django import Settings
 
-from media_app.sources import Deadline, Origin, Source, source
+from media_app.sources import Deadline, FetchTarget, Source, source
 from media_app.sources.errors import (
     RefusedAddressError,
     SourceError,
@@ -20,8 +20,8 @@ from media_app.sources.errors import (
 from tests.sources.calls import BODY
 from tests.sources.hostile import HostileProvider
 
-MakeOrigin = Callable[..., Origin]
-Find = Callable[[str], Origin]
+MakeTarget = Callable[..., FetchTarget]
+Find = Callable[[str], FetchTarget]
 
 
 @pytest.fixture(params=["meta", "twilio", "url"])
@@ -35,12 +35,12 @@ def door(name: str) -> Source:
 
 
 @pytest.fixture
-def find(name: str, origin: MakeOrigin, provider: HostileProvider) -> Find:
-    """The origin of a file that behaves so, in the source's own words."""
+def find(name: str, target: MakeTarget, provider: HostileProvider) -> Find:
+    """The target of a file that behaves so, in the source's own words."""
     return {
-        "meta": lambda behaviour: origin(media_id=behaviour),
-        "twilio": lambda behaviour: origin(url=provider.twilio_url(behaviour)),
-        "url": lambda behaviour: origin(url=provider.url(behaviour)),
+        "meta": lambda behaviour: target(media_id=behaviour),
+        "twilio": lambda behaviour: target(url=provider.twilio_url(behaviour)),
+        "url": lambda behaviour: target(url=provider.url(behaviour)),
     }[name]
 
 

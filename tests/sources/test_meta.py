@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 from pytest_django import Settings
 
-from media_app.sources import Deadline, OpenedFile, Origin, source
+from media_app.sources import Deadline, FetchTarget, OpenedFile, source
 from media_app.sources.errors import (
     ForbiddenError,
     GoneError,
@@ -24,12 +24,12 @@ from media_app.sources.errors import (
 from tests.sources.calls import BODY
 from tests.sources.hostile import HostileProvider
 
-MakeOrigin = Callable[..., Origin]
+MakeTarget = Callable[..., FetchTarget]
 DIGEST = hashlib.sha256(BODY)
 
 
-def fetch(origin: Origin, seconds: float = 60) -> tuple[OpenedFile, bytes]:
-    with source("meta").open(origin, Deadline(seconds)) as opened:
+def fetch(target: FetchTarget, seconds: float = 60) -> tuple[OpenedFile, bytes]:
+    with source("meta").open(target, Deadline(seconds)) as opened:
         return opened, b"".join(opened.chunks)
 
 
@@ -37,9 +37,9 @@ def fetch(origin: Origin, seconds: float = 60) -> tuple[OpenedFile, bytes]:
 
 
 def test_a_media_id_leads_to_a_link_and_the_link_to_the_file(
-    origin: MakeOrigin, provider: HostileProvider
+    target: MakeTarget, provider: HostileProvider
 ) -> None:
-    opened, body = fetch(origin("photo"))
+    opened, body = fetch(target("photo"))
     assert body == BODY
     assert [request.path for request in provider.received()] == [
         "/v25.0/photo",
@@ -52,18 +52,18 @@ def test_a_media_id_leads_to_a_link_and_the_link_to_the_file(
 
 
 def test_a_fresh_announced_link_saves_asking(
-    origin: MakeOrigin, provider: HostileProvider
+    target: MakeTarget, provider: HostileProvider
 ) -> None:
-    opened, body = fetch(origin("photo", url=provider.url("photo"), minutes=4))
+    opened, body = fetch(target("photo", url=provider.url("photo"), minutes=4))
     assert (body, opened.sha256) == (BODY, "")
     assert [request.path for request in provider.received()] == ["/link/photo"]
     assert provider.received()[0].headers["authorization"] == "Bearer hush-hush"
 
 
 def test_a_link_of_more_than_five_minutes_is_not_tried(
-    origin: MakeOrigin, provider: HostileProvider
+    target: MakeTarget, provider: HostileProvider
 ) -> None:
-    fetch(origin("photo", url=provider.url("404"), minutes=6))
+    fetch(target("photo", url=provider.url("404"), minutes=6))
     assert provider.received("/404") == []
 
 
@@ -71,9 +71,9 @@ def test_a_link_of_more_than_five_minutes_is_not_tried(
     "dead", ["400", "401", "403", "404", "410", "500", "204", "gzip", "reset-at-once"]
 )
 def test_a_dead_announced_link_means_asking_for_a_new_one(
-    origin: MakeOrigin, provider: HostileProvider, dead: str
+    target: MakeTarget, provider: HostileProvider, dead: str
 ) -> None:
-    assert fetch(origin("photo", url=provider.url(dead), minutes=1))[1] == BODY
+    assert fetch(target("photo", url=provider.url(dead), minutes=1))[1] == BODY
     assert [request.path for request in provider.received()] == [
         f"/link/{dead}",
         "/v25.0/photo",
@@ -82,48 +82,48 @@ def test_a_dead_announced_link_means_asking_for_a_new_one(
 
 
 def test_a_dead_link_is_closed_before_the_next_one_is_opened(
-    origin: MakeOrigin, provider: HostileProvider
+    target: MakeTarget, provider: HostileProvider
 ) -> None:
-    fetch(origin("photo", url=provider.url("404"), minutes=1))
+    fetch(target("photo", url=provider.url("404"), minutes=1))
     assert provider.connections == 1
 
 
 def test_a_link_that_asks_to_slow_down_is_heeded(
-    origin: MakeOrigin, provider: HostileProvider
+    target: MakeTarget, provider: HostileProvider
 ) -> None:
     with pytest.raises(ThrottledError):
-        fetch(origin("photo", url=provider.url("429"), minutes=1))
+        fetch(target("photo", url=provider.url("429"), minutes=1))
     assert len(provider.received()) == 1
 
 
 def test_the_token_does_not_go_to_an_announced_host_that_is_not_metas(
-    origin: MakeOrigin, elsewhere: HostileProvider
+    target: MakeTarget, elsewhere: HostileProvider
 ) -> None:
-    assert fetch(origin("photo", url=elsewhere.url("photo"), minutes=1))[1] == BODY
+    assert fetch(target("photo", url=elsewhere.url("photo"), minutes=1))[1] == BODY
     assert elsewhere.connections == 0
 
 
 def test_the_token_does_not_go_to_a_resolved_host_that_is_not_metas(
-    origin: MakeOrigin, provider: HostileProvider, elsewhere: HostileProvider
+    target: MakeTarget, provider: HostileProvider, elsewhere: HostileProvider
 ) -> None:
     provider.links = elsewhere.base
     with pytest.raises(RefusedAddressError):
-        fetch(origin("photo"))
+        fetch(target("photo"))
     assert elsewhere.connections == 0
 
 
 def test_a_dead_link_without_an_id_is_gone(
-    origin: MakeOrigin, provider: HostileProvider
+    target: MakeTarget, provider: HostileProvider
 ) -> None:
     with pytest.raises(GoneError):
-        fetch(origin(url=provider.url("404"), minutes=1))
+        fetch(target(url=provider.url("404"), minutes=1))
 
 
 def test_a_media_id_stays_one_part_of_the_path(
-    origin: MakeOrigin, provider: HostileProvider
+    target: MakeTarget, provider: HostileProvider
 ) -> None:
     with pytest.raises(SourceError):
-        fetch(origin("a/../b?c#d"))
+        fetch(target("a/../b?c#d"))
     assert provider.received()[0].path == "/v25.0/a%2F..%2Fb%3Fc%23d"
 
 
@@ -134,10 +134,10 @@ def test_a_media_id_stays_one_part_of_the_path(
     "sha256", [DIGEST.hexdigest(), base64.b64encode(DIGEST.digest()).decode()]
 )
 def test_the_digest_may_be_hex_or_base64(
-    origin: MakeOrigin, provider: HostileProvider, sha256: str
+    target: MakeTarget, provider: HostileProvider, sha256: str
 ) -> None:
     provider.facts = {"sha256": sha256}
-    assert fetch(origin("photo"))[0].sha256 == DIGEST.hexdigest()
+    assert fetch(target("photo"))[0].sha256 == DIGEST.hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -145,21 +145,21 @@ def test_the_digest_may_be_hex_or_base64(
     [("4100", 4100), (4100, 4100), ("many", len(BODY)), (None, len(BODY))],
 )
 def test_the_size_may_be_a_number_or_text(
-    origin: MakeOrigin, provider: HostileProvider, said: object, size: int
+    target: MakeTarget, provider: HostileProvider, said: object, size: int
 ) -> None:
     provider.facts = {"file_size": said}
-    assert fetch(origin("photo"))[0].size == size
+    assert fetch(target("photo"))[0].size == size
 
 
 # --- tokens -------------------------------------------------------------------------
 
 
 def test_the_second_token_is_taken_when_the_first_is_refused(
-    origin: MakeOrigin, provider: HostileProvider, hub: Settings
+    target: MakeTarget, provider: HostileProvider, hub: Settings
 ) -> None:
     hub.META_ACCESS_TOKEN = ["hush-new", "hush-old"]
     provider.refused = {"Bearer hush-new"}
-    assert fetch(origin("photo"))[1] == BODY
+    assert fetch(target("photo"))[1] == BODY
     assert (
         provider.received("/link/photo")[0].headers["authorization"]
         == "Bearer hush-old"
@@ -167,21 +167,21 @@ def test_the_second_token_is_taken_when_the_first_is_refused(
 
 
 def test_all_tokens_refused_is_unauthorized(
-    origin: MakeOrigin, provider: HostileProvider, hub: Settings
+    target: MakeTarget, provider: HostileProvider, hub: Settings
 ) -> None:
     hub.META_ACCESS_TOKEN = ["hush-new", "hush-old"]
     provider.refused = {"Bearer hush-new", "Bearer hush-old"}
     with pytest.raises(UnauthorizedError):
-        fetch(origin("photo"))
+        fetch(target("photo"))
     assert len(provider.received()) == 2
 
 
 def test_no_token_is_unauthorized_and_says_where_to_set_one(
-    origin: MakeOrigin, provider: HostileProvider, hub: Settings
+    target: MakeTarget, provider: HostileProvider, hub: Settings
 ) -> None:
     hub.META_ACCESS_TOKEN = []
     with pytest.raises(UnauthorizedError, match="META_ACCESS_TOKEN"):
-        fetch(origin("photo", url=provider.url("photo"), minutes=1))
+        fetch(target("photo", url=provider.url("photo"), minutes=1))
     assert provider.connections == 0
 
 
@@ -220,10 +220,10 @@ def test_no_token_is_unauthorized_and_says_where_to_set_one(
     ],
 )
 def test_each_refusal_has_its_meaning(
-    origin: MakeOrigin, behaviour: str, error: type[SourceError]
+    target: MakeTarget, behaviour: str, error: type[SourceError]
 ) -> None:
     with pytest.raises(error) as caught:
-        fetch(origin(behaviour))
+        fetch(target(behaviour))
     assert type(caught.value) is error
     # Graph quotes the token in its own message.
     assert "hush" not in "".join(traceback.format_exception(caught.value))
@@ -231,20 +231,20 @@ def test_each_refusal_has_its_meaning(
 
 @pytest.mark.parametrize("behaviour", ["api-429", "api-throttled"])
 def test_the_graph_api_may_say_for_how_long_to_slow_down(
-    origin: MakeOrigin, behaviour: str
+    target: MakeTarget, behaviour: str
 ) -> None:
     with pytest.raises(ThrottledError) as caught:
-        fetch(origin(behaviour))
+        fetch(target(behaviour))
     assert caught.value.retry_after == timedelta(seconds=7)
 
 
-def test_the_text_tells_staff_what_the_link_answered(origin: MakeOrigin) -> None:
+def test_the_text_tells_staff_what_the_link_answered(target: MakeTarget) -> None:
     with pytest.raises(UnavailableError, match=r"^The link answered 403\.$"):
-        fetch(origin("403"))
+        fetch(target("403"))
 
 
 def test_the_graph_api_leads_nowhere_else(
-    origin: MakeOrigin,
+    target: MakeTarget,
     provider: HostileProvider,
     elsewhere: HostileProvider,
     hub: Settings,
@@ -252,10 +252,10 @@ def test_the_graph_api_leads_nowhere_else(
     provider.target = elsewhere.url("photo")
     hub.META_MEDIA_HOSTS = [provider.host, elsewhere.host]
     with pytest.raises(UnavailableError):
-        fetch(origin("api-redirect"))
+        fetch(target("api-redirect"))
     assert elsewhere.connections == 0
 
 
-def test_a_dripping_api_is_cut_too(origin: MakeOrigin) -> None:
+def test_a_dripping_api_is_cut_too(target: MakeTarget) -> None:
     with pytest.raises(UnavailableError, match="longer than"):
-        fetch(origin("api-drip"), seconds=0.3)
+        fetch(target("api-drip"), seconds=0.3)

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from pytest_django import Settings
 
-from media_app.sources import Deadline, Origin, source
+from media_app.sources import Deadline, FetchTarget, source
 from media_app.sources.errors import (
     ForbiddenError,
     GoneError,
@@ -23,12 +23,12 @@ from media_app.sources.errors import (
 from tests.sources.calls import ACCOUNT, BODY
 from tests.sources.hostile import HostileProvider
 
-MakeOrigin = Callable[..., Origin]
+MakeTarget = Callable[..., FetchTarget]
 PATH = f"/2010-04-01/Accounts/{ACCOUNT}/Messages/MM01/Media/photo"
 
 
-def fetch(origin: Origin) -> bytes:
-    with source("twilio").open(origin, Deadline(5)) as opened:
+def fetch(target: FetchTarget) -> bytes:
+    with source("twilio").open(target, Deadline(5)) as opened:
         return b"".join(opened.chunks)
 
 
@@ -55,66 +55,66 @@ def cdn(
 
 
 def test_the_api_sees_the_account_and_the_link_sees_nothing(
-    origin: MakeOrigin, provider: HostileProvider, cdn: HostileProvider
+    target: MakeTarget, provider: HostileProvider, cdn: HostileProvider
 ) -> None:
-    assert fetch(origin(url=provider.twilio_url("photo"))) == BODY
+    assert fetch(target(url=provider.twilio_url("photo"))) == BODY
     assert sent(provider) == [basic(ACCOUNT, "hush-hush")]
     assert sent(cdn) == [None]
 
 
 def test_an_api_key_goes_with_its_own_secret(
-    origin: MakeOrigin, provider: HostileProvider, cdn: HostileProvider, hub: Settings
+    target: MakeTarget, provider: HostileProvider, cdn: HostileProvider, hub: Settings
 ) -> None:
     hub.TWILIO_API_KEY, hub.TWILIO_API_SECRET = "SK01", ["hush-key"]
-    assert fetch(origin(url=provider.twilio_url("photo"))) == BODY
+    assert fetch(target(url=provider.twilio_url("photo"))) == BODY
     assert sent(provider) == [basic("SK01", "hush-key")]
 
 
 def test_a_key_without_a_secret_is_no_pair(
-    origin: MakeOrigin, provider: HostileProvider, cdn: HostileProvider, hub: Settings
+    target: MakeTarget, provider: HostileProvider, cdn: HostileProvider, hub: Settings
 ) -> None:
     hub.TWILIO_API_KEY = "SK01"
-    assert fetch(origin(url=provider.twilio_url("photo"))) == BODY
+    assert fetch(target(url=provider.twilio_url("photo"))) == BODY
     assert sent(provider) == [basic(ACCOUNT, "hush-hush")]
 
 
 def test_the_old_token_is_taken_when_the_new_one_is_refused(
-    origin: MakeOrigin, provider: HostileProvider, cdn: HostileProvider, hub: Settings
+    target: MakeTarget, provider: HostileProvider, cdn: HostileProvider, hub: Settings
 ) -> None:
     hub.TWILIO_AUTH_TOKEN = ["hush-new", "hush-old"]
     provider.refused = {basic(ACCOUNT, "hush-new")}
-    assert fetch(origin(url=provider.twilio_url("photo"))) == BODY
+    assert fetch(target(url=provider.twilio_url("photo"))) == BODY
     assert sent(provider) == [basic(ACCOUNT, "hush-new"), basic(ACCOUNT, "hush-old")]
     assert provider.connections == 1
 
 
 def test_refused_keys_are_never_mixed_with_tokens(
-    origin: MakeOrigin, provider: HostileProvider, cdn: HostileProvider, hub: Settings
+    target: MakeTarget, provider: HostileProvider, cdn: HostileProvider, hub: Settings
 ) -> None:
     hub.TWILIO_API_KEY, hub.TWILIO_API_SECRET = "SK01", ["hush-new", "hush-old"]
     provider.refused = {basic("SK01", "hush-new"), basic("SK01", "hush-old")}
     with pytest.raises(UnauthorizedError):
-        fetch(origin(url=provider.twilio_url("photo")))
+        fetch(target(url=provider.twilio_url("photo")))
     assert sent(provider) == [basic("SK01", "hush-new"), basic("SK01", "hush-old")]
 
 
 @pytest.mark.parametrize("name", ["TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN"])
 def test_missing_credentials_are_unauthorized_and_named(
-    origin: MakeOrigin, provider: HostileProvider, hub: Settings, name: str
+    target: MakeTarget, provider: HostileProvider, hub: Settings, name: str
 ) -> None:
     setattr(hub, name, type(getattr(hub, name))())
     with pytest.raises(UnauthorizedError, match=name):
-        fetch(origin(url=provider.twilio_url("photo")))
+        fetch(target(url=provider.twilio_url("photo")))
     assert provider.connections == 0
 
 
 @pytest.mark.parametrize(
     ("announced", "in_path"),
     [("AC0002222", "AC0002222"), (ACCOUNT, "AC0002222"), ("AC0002222", ACCOUNT)],
-    ids=["both", "path", "origin"],
+    ids=["both", "path", "target"],
 )
 def test_another_account_gets_none_of_our_credentials(
-    origin: MakeOrigin,
+    target: MakeTarget,
     provider: HostileProvider,
     cdn: HostileProvider,
     announced: str,
@@ -122,7 +122,7 @@ def test_another_account_gets_none_of_our_credentials(
 ) -> None:
     with pytest.raises(ForbiddenError, match="AC…2222; TWILIO_ACCOUNT_SID is another"):
         fetch(
-            origin(url=provider.twilio_url("photo", account=in_path), account=announced)
+            target(url=provider.twilio_url("photo", account=in_path), account=announced)
         )
     assert provider.connections == 0
 
@@ -138,10 +138,10 @@ def test_another_account_gets_none_of_our_credentials(
     ],
 )
 def test_credentials_go_to_media_and_to_no_other_resource(
-    origin: MakeOrigin, provider: HostileProvider, cdn: HostileProvider, path: str
+    target: MakeTarget, provider: HostileProvider, cdn: HostileProvider, path: str
 ) -> None:
     with pytest.raises(RefusedAddressError):
-        fetch(origin(url=f"{provider.base}{path}"))
+        fetch(target(url=f"{provider.base}{path}"))
     assert provider.connections == 0
 
 
@@ -152,9 +152,9 @@ def test_credentials_go_to_media_and_to_no_other_resource(
     "host", ["api.twilio.com", "api.dublin.ie1.twilio.com", "api.twilio.com:443"]
 )
 def test_an_api_of_ones_own_stands_in_for_twilios(
-    origin: MakeOrigin, provider: HostileProvider, cdn: HostileProvider, host: str
+    target: MakeTarget, provider: HostileProvider, cdn: HostileProvider, host: str
 ) -> None:
-    assert fetch(origin(url=f"https://{host}{PATH}")) == BODY
+    assert fetch(target(url=f"https://{host}{PATH}")) == BODY
     assert provider.received()[0].path == PATH
     assert sent(provider) == [basic(ACCOUNT, "hush-hush")]
 
@@ -176,24 +176,24 @@ def test_an_api_of_ones_own_stands_in_for_twilios(
     ],
 )
 def test_what_only_looks_like_the_api_is_refused(
-    origin: MakeOrigin, provider: HostileProvider, base: str
+    target: MakeTarget, provider: HostileProvider, base: str
 ) -> None:
     with pytest.raises(RefusedAddressError):
-        fetch(origin(url=f"{base}{PATH}"))
+        fetch(target(url=f"{base}{PATH}"))
     assert provider.connections == 0
 
 
 def test_a_link_of_the_cdn_is_opened_without_credentials(
-    origin: MakeOrigin, provider: HostileProvider, cdn: HostileProvider
+    target: MakeTarget, provider: HostileProvider, cdn: HostileProvider
 ) -> None:
-    assert fetch(origin(url=cdn.url("photo"))) == BODY
+    assert fetch(target(url=cdn.url("photo"))) == BODY
     assert sent(cdn) == [None]
     assert provider.connections == 0
 
 
-def test_no_link_at_all_is_refused(origin: MakeOrigin) -> None:
+def test_no_link_at_all_is_refused(target: MakeTarget) -> None:
     with pytest.raises(RefusedAddressError):
-        fetch(origin("ME01"))
+        fetch(target("ME01"))
 
 
 # --- refusals ---------------------------------------------------------------------
@@ -218,21 +218,21 @@ def test_no_link_at_all_is_refused(origin: MakeOrigin) -> None:
     ],
 )
 def test_each_refusal_has_its_meaning(
-    origin: MakeOrigin,
+    target: MakeTarget,
     provider: HostileProvider,
     cdn: HostileProvider,
     behaviour: str,
     error: type[SourceError],
 ) -> None:
     with pytest.raises(error) as caught:
-        fetch(origin(url=provider.twilio_url(behaviour)))
+        fetch(target(url=provider.twilio_url(behaviour)))
     assert type(caught.value) is error
     assert "hush" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_the_api_may_say_for_how_long_to_slow_down(
-    origin: MakeOrigin, provider: HostileProvider
+    target: MakeTarget, provider: HostileProvider
 ) -> None:
     with pytest.raises(ThrottledError) as caught:
-        fetch(origin(url=provider.twilio_url("api-429")))
+        fetch(target(url=provider.twilio_url("api-429")))
     assert caught.value.retry_after == timedelta(seconds=7)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from pytest_django import Settings
 
-from media_app.sources import Deadline, Origin, source
+from media_app.sources import Deadline, FetchTarget, source
 from media_app.sources.errors import (
     ForbiddenError,
     GoneError,
@@ -17,22 +17,22 @@ from media_app.sources.errors import (
 from tests.sources.calls import BODY
 from tests.sources.hostile import HostileProvider
 
-MakeOrigin = Callable[..., Origin]
+MakeTarget = Callable[..., FetchTarget]
 
 
-def fetch(origin: Origin) -> bytes:
-    with source("url").open(origin, Deadline(5)) as opened:
+def fetch(target: FetchTarget) -> bytes:
+    with source("url").open(target, Deadline(5)) as opened:
         return b"".join(opened.chunks)
 
 
 def test_the_address_may_be_the_files_own_id(
-    origin: MakeOrigin, provider: HostileProvider
+    target: MakeTarget, provider: HostileProvider
 ) -> None:
-    assert fetch(origin(provider.url("photo"))) == BODY
+    assert fetch(target(provider.url("photo"))) == BODY
 
 
-def test_no_credentials_are_sent(origin: MakeOrigin, provider: HostileProvider) -> None:
-    fetch(origin(url=provider.url("photo")))
+def test_no_credentials_are_sent(target: MakeTarget, provider: HostileProvider) -> None:
+    fetch(target(url=provider.url("photo")))
     assert "authorization" not in provider.received()[0].headers
 
 
@@ -46,13 +46,13 @@ def test_no_credentials_are_sent(origin: MakeOrigin, provider: HostileProvider) 
     ],
 )
 def test_each_refusal_has_its_meaning(
-    origin: MakeOrigin,
+    target: MakeTarget,
     provider: HostileProvider,
     behaviour: str,
     error: type[SourceError],
 ) -> None:
     with pytest.raises(error):
-        fetch(origin(url=provider.url(behaviour)))
+        fetch(target(url=provider.url(behaviour)))
 
 
 @pytest.mark.parametrize(
@@ -72,29 +72,29 @@ def test_each_refusal_has_its_meaning(
         *("file:///etc/passwd", "photo.jpg", ""),
     ],
 )
-def test_what_is_not_public_https_is_refused(origin: MakeOrigin, url: str) -> None:
+def test_what_is_not_public_https_is_refused(target: MakeTarget, url: str) -> None:
     with pytest.raises(RefusedAddressError):
-        fetch(origin(url=url))
+        fetch(target(url=url))
 
 
 def test_a_host_and_port_of_either_list_is_allowed(
-    origin: MakeOrigin,
+    target: MakeTarget,
     provider: HostileProvider,
     elsewhere: HostileProvider,
     hub: Settings,
 ) -> None:
     hub.META_MEDIA_HOSTS, hub.TWILIO_MEDIA_HOSTS = [provider.host], [elsewhere.host]
     assert (
-        fetch(origin(url=provider.url("photo")))
-        == fetch(origin(url=elsewhere.url("photo")))
+        fetch(target(url=provider.url("photo")))
+        == fetch(target(url=elsewhere.url("photo")))
         == BODY
     )
 
 
 def test_loopback_is_refused_where_nobody_listed_it(
-    origin: MakeOrigin, provider: HostileProvider, hub: Settings
+    target: MakeTarget, provider: HostileProvider, hub: Settings
 ) -> None:
     hub.META_MEDIA_HOSTS = hub.TWILIO_MEDIA_HOSTS = ["fbsbx.com"]
     with pytest.raises(RefusedAddressError):
-        fetch(origin(url=provider.url("photo")))
+        fetch(target(url=provider.url("photo")))
     assert provider.connections == 0

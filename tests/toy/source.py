@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from django.core.checks import CheckMessage
 
-from media_app.sources.base import OpenedFile, Origin, Wording
+from media_app.sources.base import FetchTarget, OpenedFile, Wording
 from media_app.sources.deadline import Deadline
 from media_app.sources.errors import GoneError, UnauthorizedError, UnavailableError
 from media_app.sources.hosts import Hosts
@@ -31,9 +31,9 @@ class ToySource:
         return []
 
     @contextmanager
-    def open(self, origin: Origin, deadline: Deadline) -> Iterator[OpenedFile]:
+    def open(self, target: FetchTarget, deadline: Deadline) -> Iterator[OpenedFile]:
         with get(
-            origin.url,
+            target.url,
             hosts=Hosts(base=self._api_url),
             deadline=deadline,
             authorization=f"Bearer {self._token}",
