@@ -232,6 +232,7 @@ def test_any_bytes_can_be_sniffed(body: bytes) -> None:
         ("kitchen.JPEG", "image/jpeg", "kitchen.JPEG"),
         ("kitchen.jpg", "image/png", "kitchen.png"),
         ("invoice.exe", "application/pdf", "invoice.pdf"),
+        ("plan.v2.exe", "application/pdf", "plan.v2.pdf"),
         ("photo.html", "image/gif", "photo.gif"),
         ("kitchen.jpg", "text/html", "kitchen.html"),
         ("no ending", "image/jpeg", "no ending.jpeg"),

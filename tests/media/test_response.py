@@ -141,6 +141,13 @@ def test_no_more_is_opened_than_is_sent() -> None:
     assert extent(EMPTY, None) == (0, 0)
 
 
+def test_a_file_says_how_it_may_be_kept_and_played() -> None:
+    assert replace(FILE, etag="").headers()["Cache-Control"] == "no-store"
+    assert "media-src" not in FILE.headers()["Content-Security-Policy"]
+    film = replace(FILE, content_type="video/mp4")
+    assert "media-src 'self'; sandbox" in film.headers()["Content-Security-Policy"]
+
+
 # --- what is sent -----------------------------------------------------------------------
 
 
