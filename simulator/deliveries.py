@@ -154,7 +154,7 @@ def twilio_delivery(
         "SmsSid": message.message_id,
         "SmsStatus": "received",
         "Body": message.text,
-        "To": _twilio_address(message.owner, accounts.twilio_number),
+        "To": twilio_address(message.owner, accounts.twilio_number),
         "NumSegments": "1",
         "ReferralNumMedia": "0",
         "MessageSid": message.message_id,
@@ -195,7 +195,7 @@ def _twilio_signature(token: str, url: str, fields: Iterable[tuple[str, str]]) -
     return b64encode(hmac.new(token.encode(), signed.encode(), sha1).digest()).decode()
 
 
-def _twilio_address(customer: str, number: str) -> str:
+def twilio_address(customer: str, number: str) -> str:
     """The business's number on the customer's channel; SMS has bare numbers."""
     scheme = customer.partition(":")[0]
     return number if scheme == "sms" else f"{scheme}:{number}"

@@ -22,6 +22,7 @@ class Request:
     method: str
     #: Without the query.
     path: str
+    query: str
     #: Names in any case.
     headers: Message
     body: bytes
@@ -103,9 +104,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        path = urlsplit(self.path).path
+        address = urlsplit(self.path)
         request = Request(
-            method=self.command, path=path, headers=self.headers, body=body
+            method=self.command,
+            path=address.path,
+            query=address.query,
+            headers=self.headers,
+            body=body,
         )
         response = cast(Listener, self.server).answer(request)
         self.send_response(response.status)

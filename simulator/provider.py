@@ -135,6 +135,17 @@ class SimulatedProvider(VendorState):
                 r"/2010-04-01/Accounts/(?P<account>AC\w+)/Messages\.json",
                 self._twilio.send,
             ),
+            (
+                "GET",
+                r"/2010-04-01/Accounts/(?P<account>AC\w+)/Messages\.json",
+                self._twilio.list_messages,
+            ),
+            (
+                "GET",
+                r"/2010-04-01/Accounts/(?P<account>AC\w+)"
+                r"/Messages/(?P<message>(?:MM|SM)[0-9a-f]{32})/Media\.json",
+                self._twilio.list_media,
+            ),
         )
         for method, pattern, answer in routes:
             if method == request.method and (

@@ -1,6 +1,6 @@
-"""Twilio's side: media that redirect to signed links, and messages that the business sends.
+"""Twilio's side: media that redirect to signed links, messages that the business sends, and lists.
 
-Source: www.twilio.com/docs/messaging/api/media-resource.
+Sources: www.twilio.com/docs/messaging/api/media-resource and …/message-resource.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from base64 import b64encode
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
+from simulator import twilio_list
+from simulator.deliveries import twilio_address
 from simulator.file_ids import FileId
 from simulator.listener import Request, Response, json_response
 from simulator.sent_messages import twilio_fault
@@ -39,13 +41,10 @@ class TwilioApi:
         return Response(status=307, headers={"Location": link})
 
     def send(self, request: Request, match: re.Match[str]) -> Response:
-        if not self._bears_password(request):
-            return refused_by_twilio()
+        refusal = self._refusal(request, match["account"])
+        if refusal is not None:
+            return refusal
         form = dict(parse_qsl(request.body.decode(), keep_blank_values=True))
-        if match["account"] != self._state.accounts.twilio_account_sid:
-            return twilio_error(
-                404, 20404, f"The requested resource {request.path} was not found"
-            )
         if fault := twilio_fault(form, self._state.accounts.twilio_number):
             return twilio_error(400, *fault)
         message_id = f"SM{uuid4().hex}"
@@ -72,6 +71,46 @@ class TwilioApi:
                 "error_message": None,
             },
         )
+
+    def list_messages(self, request: Request, match: re.Match[str]) -> Response:
+        refusal = self._refusal(request, match["account"])
+        if refusal is not None:
+            return refusal
+        with self._state.lock:
+            heard, sends = list(self._state.heard), list(self._state.sends)
+        number = self._state.accounts.twilio_number
+        listed = [
+            twilio_list.received(each, twilio_address(each.owner, number))
+            for each in heard
+        ]
+        listed += [
+            twilio_list.sent(each, match["account"])
+            for each in sends
+            if each.provider == "twilio"
+        ]
+        return json_response(200, twilio_list.page(listed, request.path, request.query))
+
+    def list_media(self, request: Request, match: re.Match[str]) -> Response:
+        refusal = self._refusal(request, match["account"])
+        if refusal is not None:
+            return refusal
+        with self._state.lock:
+            heard = list(self._state.heard)
+        files = [
+            each.file
+            for each in heard
+            if each.message_id == match["message"] and each.file is not None
+        ]
+        return json_response(200, twilio_list.media_page(files, request.path))
+
+    def _refusal(self, request: Request, account: str) -> Response | None:
+        if not self._bears_password(request):
+            return refused_by_twilio()
+        if account != self._state.accounts.twilio_account_sid:
+            return twilio_error(
+                404, 20404, f"The requested resource {request.path} was not found"
+            )
+        return None
 
     def serve(self, request: Request, token: str) -> Response:
         if request.headers.get("Authorization") is not None:

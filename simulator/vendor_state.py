@@ -6,11 +6,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from simulator.accounts import Accounts
 from simulator.file_ids import FileId, link_token, linked_id
+from simulator.ledger import AnnouncedMessage
 from simulator.listener import Request, Response
 from simulator.processes import free_port
 from simulator.vendor_answers import text
@@ -28,6 +29,7 @@ class Send:
     provider_message_id: str
     #: The request's fields as they came.
     body: Mapping[str, Any]
+    sent_at: float = field(default_factory=time.time)
 
     @property
     def text(self) -> str:
@@ -62,6 +64,8 @@ class VendorState:
         #: Times that each file's bytes were served, by media id.
         self.downloads: Counter[str] = Counter()
         self.sends: list[Send] = []
+        #: What customers have sent, as Twilio's list of messages has it.
+        self.heard: list[AnnouncedMessage] = []
         #: Paths of link requests that carried the account's password to the CDN.
         self.leaks: list[str] = []
         self.unauthorised_calls = 0
@@ -131,6 +135,11 @@ class VendorState:
             with self.lock:
                 self.unauthorised_calls += 1
         return authorized
+
+    def hear(self, *messages: AnnouncedMessage) -> None:
+        """Customers send these by Twilio. A webhook, if there is one, is somebody else's affair."""
+        with self.lock:
+            self.heard.extend(messages)
 
     def record(self, send: Send) -> None:
         with self.lock:
