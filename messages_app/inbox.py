@@ -24,8 +24,12 @@ from media_app.failpoints import failpoint
 from messages_app import outbox_queues, rebuilds
 from messages_app.delivery_batches import ALONE_FROM, QUARANTINED_FROM, read_batch
 from messages_app.inbox_faults import database_works_without, is_ambiguous, log_error
-from messages_app.models import Delivery, DrainLease
-from messages_app.timing import DRAIN_RUN_SECONDS, LOCK_TIMEOUT_SECONDS
+from messages_app.models import Delivery, DeliveryQuerySet, DrainLease
+from messages_app.timing import (
+    DRAIN_RUN_SECONDS,
+    INBOX_LOOK_SECONDS,
+    LOCK_TIMEOUT_SECONDS,
+)
 
 BATCH = 100
 BATCH_BYTES = 8 * 1024 * 1024
@@ -69,6 +73,15 @@ def drain(seconds: float = DRAIN_RUN_SECONDS) -> int:
         if run.is_over or not left.exists():
             break
     return run.read
+
+
+def drain_until_read(deliveries: DeliveryQuerySet) -> None:
+    """Have these deliveries read, by this process or by the drainer that runs. Raises
+    django.db.Error.
+    """
+    while deliveries.due().exists():
+        if not drain():
+            time.sleep(INBOX_LOOK_SECONDS)
 
 
 def _drain_with_lease(token: UUID, run: _Run) -> None:

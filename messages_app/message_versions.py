@@ -30,6 +30,7 @@ FILES = frozenset({"image", "video", "audio", "document", "sticker"})
 ORIGINS = (
     Message.Origin.HISTORY,
     Message.Origin.ECHO,
+    Message.Origin.LISTED,
     Message.Origin.STANDBY,
     Message.Origin.LIVE,
 )

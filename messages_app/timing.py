@@ -22,6 +22,13 @@ REFUSAL_WRITE_SECONDS = 10.0
 #: The count of refused webhooks starts again after so long without one.
 REFUSAL_COUNT_PERIOD = timedelta(days=1)
 
+#: Who waits for a delivery to be read, by another drainer, looks this often.
+INBOX_LOOK_SECONDS = 0.2
+#: Twilio's list of messages is read again from so long before the time up to which it was read.
+LISTING_OVERLAP = timedelta(days=1)
+#: How far back it is read the first time.
+FIRST_LISTING_PERIOD = timedelta(days=30)
+
 # --- sessions -------------------------------------------------------------------------------
 
 #: A photo sent so long after DONE still belongs to the session: it was on its way.

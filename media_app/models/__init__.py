@@ -9,7 +9,6 @@ from media_app.models.installation import Installation
 from media_app.models.media import CONCERNS_PUBLIC, Media, MediaQuerySet
 from media_app.models.pause import AccountPause
 from media_app.models.purges import Purge
-from media_app.models.tombstone import Tombstone
 from media_app.models.viewing import Viewing
 
 __all__ = [
@@ -22,6 +21,5 @@ __all__ = [
     "Media",
     "MediaQuerySet",
     "Purge",
-    "Tombstone",
     "Viewing",
 ]

@@ -10,6 +10,7 @@ from messages_app.models.delivery import (
     DrainLease,
     QuarantinedItem,
 )
+from messages_app.models.listing import MessageListing
 from messages_app.models.message import (
     Attachment,
     Message,
@@ -30,6 +31,7 @@ __all__ = [
     "DeliveryQuerySet",
     "DrainLease",
     "Message",
+    "MessageListing",
     "MessageStatus",
     "MessageVersion",
     "OutboxItem",

@@ -32,6 +32,7 @@ class Message(models.Model):
         STANDBY = "standby", "while another app held the conversation"
         HISTORY = "history", "from the history of the business's phone"
         ECHO = "echo", "from the business's phone"
+        LISTED = "listed", "from the provider's list of messages"
 
     # uuid5 of "provider|account|provider message id".
     id = models.UUIDField(primary_key=True, editable=False)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 Direction = Literal["received", "sent"]
 #: By which way a message reached the hub; Message.Origin says what each means.
-Origin = Literal["live", "standby", "history", "echo"]
+Origin = Literal["live", "standby", "history", "echo", "listed"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -23,7 +23,7 @@ from messages_app.providers.lines import (
 _BESIDE = re.compile(
     "MessageSid|SmsMessageSid|SmsSid|AccountSid|MessagingServiceSid|From|To|Body|"
     "NumMedia|NumSegments|Media(Url|ContentType|Sid)[0-9]+|SmsStatus|MessageStatus|"
-    "ApiVersion|ProfileName|WaId|ExternalUserId|"
+    "ApiVersion|ProfileName|WaId|ExternalUserId|DateSent|"
     "MessageType|ButtonText|ButtonPayload|ListId|ListTitle|Latitude|Longitude|Address|Label|"
     "OriginalRepliedMessageSid|OriginalRepliedMessageSender|ChannelMetadata|"
     "To(City|State|Zip|Country)|"

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
-from media_app.identity import SCHEMES, SMS, WHATSAPP, scheme_of
+from media_app.identity import SCHEMES, SMS, WHATSAPP, occurred_at, scheme_of
 from messages_app.providers.base import RawDelivery
 from messages_app.providers.events import (
     AttachedMedia,
     Event,
     MessageReceived,
+    Origin,
     Unreadable,
 )
 from messages_app.providers.owners import owners_among
@@ -29,6 +31,11 @@ from messages_app.providers.text import (
 from messages_app.providers.twilio_form import Form, first_of, raw_form
 
 MAX_MEDIA = 10
+#: The endpoint of deliveries that were made from Twilio's list of messages (``twilio_list``). No
+#: webhook has it.
+LISTED = "twilio-listed"
+# Twilio keeps messages for 400 days.
+OLDEST_LISTED = timedelta(days=400)
 
 # Twilio's MessageType, where it is not Meta's name already.
 KINDS = {"voice": "audio", "contact": "contacts", "vcard": "contacts"}
@@ -54,6 +61,10 @@ _MEDIA_PATH = re.compile(
 def read_message(form: Form, id: str, delivery: RawDelivery) -> Iterator[Event]:
     urls = [first_of(form, f"MediaUrl{index}") for index in range(MAX_MEDIA)]
     channel = channel_of(form)
+    sent_at, is_assumed = _sent_at(form, delivery)
+    origin: Origin = "live"
+    if delivery.endpoint == LISTED:
+        origin = "listed"
     # The other two name people on WhatsApp alone.
     names = ["From"]
     if channel == WHATSAPP:
@@ -62,9 +73,9 @@ def read_message(form: Form, id: str, delivery: RawDelivery) -> Iterator[Event]:
         account=sanitize_id(first_of(form, "AccountSid")),
         provider_message_id=id,
         kind=_kind(form),
-        # The form has no time of its own.
-        occurred_at=delivery.received_at,
-        time_assumed=True,
+        occurred_at=sent_at,
+        time_assumed=is_assumed,
+        origin=origin,
         owners=owners_among(*(first_of(form, name) for name in names), scheme=channel),
         name=sanitize(first_of(form, "ProfileName"), NAME_LIMIT),
         business=sanitize(first_of(form, "To").removeprefix(f"{channel}:"), TYPE_LIMIT),
@@ -88,6 +99,18 @@ def read_message(form: Form, id: str, delivery: RawDelivery) -> Iterator[Event]:
                 error="a file is announced without its link",
                 payload=raw_form(form),
             )
+
+
+def _sent_at(form: Form, delivery: RawDelivery) -> tuple[datetime, bool]:
+    """When it was sent, and whether that had to be assumed: the form of a webhook has no time."""
+    received_at = delivery.received_at
+    if delivery.endpoint != LISTED:
+        return received_at, True
+    try:
+        seconds = int(datetime.fromisoformat(first_of(form, "DateSent")).timestamp())
+    except (ValueError, OverflowError):
+        return received_at, True
+    return occurred_at(seconds, received_at, OLDEST_LISTED)
 
 
 def channel_of(form: Form) -> str:

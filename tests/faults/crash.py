@@ -49,15 +49,16 @@ ROUNDS = 10
 # --- dying ----------------------------------------------------------------------
 
 
-def dies_at(point: str, step: Callable[[], object]) -> None:
-    """Run ``step`` in a process of its own, which must be killed when it gets to the failpoint.
+def dies_at(point: str, step: Callable[[], object], *, times: int = 1) -> None:
+    """Run ``step`` in a process of its own, which must be killed when it gets to the failpoint,
+    the first time or a later one.
 
     Raises AssertionError when it never gets there, or ends in another way.
     """
     _hang_up()
     child = os.fork()
     if child == 0:
-        _run_until(point, step)
+        _run_until(point, step, times)
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status), f"{point} was not reached"
     assert os.WTERMSIG(status) == signal.SIGKILL, (
@@ -73,11 +74,11 @@ def _hang_up() -> None:
             line.close_pool()
 
 
-def _run_until(point: str, step: Callable[[], object]) -> NoReturn:
+def _run_until(point: str, step: Callable[[], object], times: int) -> NoReturn:
     """Never returns: what comes after a fork in a test belongs to the parent."""
     try:
         signal.alarm(CHILD_SECONDS)
-        failpoints.arm(point)
+        failpoints.arm(point, times=times)
         step()
     except BaseException:
         traceback.print_exc()

@@ -45,6 +45,7 @@ from tests.faults.crash import (
     the_lost_are_noticed,
     twilio,
 )
+from tests.faults.test_backfill_deaths import LISTING
 from tests.faults.test_conversation_deaths import INBOX as CONVERSATIONS
 from tests.faults.test_conversation_deaths import OUTBOX
 from tests.media.test_public_copies import COPYING, REMOVING
@@ -615,5 +616,13 @@ def test_every_point_where_a_process_can_be_made_to_die_is_tried() -> None:
         {*AFTER_THE_COMMIT, *INBOX, *CONVERSATIONS},
         {*FETCHING, "ingest_before_fail", *PURGE},
     )
-    tried = {"webhook_before_commit", *reading, *fetching, *OUTBOX, *COPYING, *REMOVING}
+    tried = {
+        "webhook_before_commit",
+        *reading,
+        *fetching,
+        *OUTBOX,
+        *COPYING,
+        *REMOVING,
+        *LISTING,
+    }
     assert there == tried

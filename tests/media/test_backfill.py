@@ -164,9 +164,12 @@ def test_what_is_begun_is_finished_after_a_stop() -> None:
             free.wait(60)
         return number
 
+    numbers = iter(range(100))
     with Parallel(work, 2) as parallel:
-        results = parallel.results(iter(range(100)))
+        results = parallel.results(numbers)
         assert next(results) == 0
+        # None is taken before a thread is free for it.
+        assert next(numbers) == 3
         assert begun.wait(60)
         free.set()
         assert list(parallel.rest()) == [1]

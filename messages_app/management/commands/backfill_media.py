@@ -5,16 +5,20 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
 from media_app import backfill, installation
 from media_app.backfill import Attempted, Result
 from media_app.management import options as common_options
-from media_app.management.operator import OperatorCommand
+from media_app.management.operator import OperatorCommand, RefusedError
 from media_app.management.report import Report, StoppedError
 from media_app.models import Media
 from media_app.parallel import Parallel
+from media_app.sources.errors import SourceError
 from media_app.storage import media_storage
+from messages_app import listing
+from messages_app.listing import Period
 
 AGAIN = (Media.State.EXPIRED, Media.State.REJECTED, Media.State.MISSING)
 # A process has 16 connections to the database; each worker needs one, and now and then another.
@@ -23,12 +27,19 @@ MAX_WORKERS = 8
 
 class Command(OperatorCommand):
     help = """Fetch the files that are announced and not stored, the newest first, in this process:
-without workers and without Redis. Each file is attempted once in a run."""
+without workers and without Redis. Each file is attempted once in a run.
+
+With --list-messages, what customers sent by Twilio and no webhook told of is imported first, from
+the account's list of messages. Such messages open no session, and no reply is sent."""
     examples = (
         ("backfill_media", "fetch all that waits"),
         (
             "backfill_media --again expired,missing --since 2026-11-01 --workers 8",
             "try files of this month again, also those that were given up",
+        ),
+        (
+            "backfill_media --list-messages",
+            "import first what Twilio has received and no webhook told of",
         ),
     )
 
@@ -41,6 +52,11 @@ without workers and without Redis. Each file is attempted once in a run."""
             metavar="STATES",
             help=f"also files that were given up: {names}, or some of these",
         )
+        parser.add_argument(
+            "--list-messages",
+            action="store_true",
+            help="read Twilio's list of messages first, and import what no webhook told of",
+        )
         common_options.add_period(parser, "sent")
         common_options.add_sender(parser)
         common_options.add_limit(parser, "files")
@@ -50,7 +66,29 @@ without workers and without Redis. Each file is attempted once in a run."""
         if options["workers"] > MAX_WORKERS:
             raise CommandError(f"--workers is at most {MAX_WORKERS}.", returncode=2)
         installation.check(media_storage())
+        if options["list_messages"]:
+            _import_listed(options, report)
         _fetch(options, report)
+
+
+def _import_listed(options: dict[str, Any], report: Report) -> None:
+    """A list that can't be read keeps no file from being fetched."""
+    if not settings.TWILIO_ACCOUNT_SID:
+        raise RefusedError("TWILIO_ACCOUNT_SID is not set: there is no list to read.")
+    period = Period(
+        since=options["since"], until=options["until"], owner=options["sender"] or ""
+    )
+    try:
+        for page in listing.import_listed(period):
+            report.count("messages_listed", page.listed)
+            report.count("messages_imported", len(page.imported))
+            for id in page.imported:
+                report.line(f"imported message {id}", message=id, result="imported")
+    except SourceError as error:
+        report.fail("lists_not_read")
+        report.line(
+            f"Not read to its end: {error}", result="list_not_read", error=str(error)
+        )
 
 
 def _fetch(options: dict[str, Any], report: Report) -> None:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-import time
 from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
 from collections import Counter
 from collections.abc import Sequence
@@ -18,8 +17,6 @@ from messages_app.models import Delivery, DeliveryQuerySet, QuarantinedItem
 from messages_app.providers import PROVIDERS
 
 CHUNK = 100
-# While another process drains the inbox, it reads these deliveries as well.
-LOOK_EVERY_SECONDS = 0.2
 # Bodies are searched a few at a time: each may be many megabytes.
 SEARCHED_AT_ONCE = 20
 
@@ -176,10 +173,7 @@ def _full_id(beginning: str) -> str:
 def _read_again(ids: Sequence[str]) -> None:
     replayed = Delivery.objects.filter(id__in=ids)
     replayed.replay()
-    inbox.drain()
-    while replayed.due().exists():
-        time.sleep(LOOK_EVERY_SECONDS)
-        inbox.drain()
+    inbox.drain_until_read(replayed)
 
 
 def _moment(text: str) -> datetime:
