@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models.functions import Greatest
 
-from media_app import identity, retry
+from media_app import identity, retry, tombstones
 from media_app.filetypes import extension_for
 from media_app.inserts import insert_once
 from media_app.models import Media
@@ -102,8 +102,9 @@ class Announcement:
 
 def announce(
     announcements: Sequence[Announcement], *, new: Collection[UUID] = ()
-) -> None:
-    """Make a pending row for each file, in the caller's transaction.
+) -> set[UUID]:
+    """Make a pending row for each file, in the caller's transaction. Returns the ids of those that
+    get none, because they were erased.
 
     A file that is already known keeps its row: owner, time and key are those of its
     first announcement. Those in ``new`` (ids) are of a new message. Where they are expired,
@@ -115,7 +116,10 @@ def announce(
     rows: dict[UUID, Media] = {}
     for announcement in announcements:
         rows.setdefault(announcement.id, announcement.as_row())
-    insert_once(list(rows.values()), unchanged="source")
+    erased = tombstones.erased(rows.keys())
+    insert_once(
+        [row for id, row in rows.items() if id not in erased], unchanged="source"
+    )
     revivable = Media.objects.filter(id__in=new, state__in=Media.REVIVABLE)
     for id in set(revivable.values_list("id", flat=True)):
         again = rows[id]
@@ -134,3 +138,4 @@ def announce(
             give_up_at=Greatest("give_up_at", again.give_up_at),
             **known,
         )
+    return erased

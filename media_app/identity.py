@@ -23,6 +23,10 @@ UNKNOWN_OWNER = "whatsapp:unknown"
 # Previews are below this, each below the key of its file: no listing of an owner has them.
 PREVIEWS = "previews/"
 
+# The records of erasures are below this. They are not files, and are never cleaned up: after a
+# restored backup they say who has to be erased again.
+ERASURES = "erasures/"
+
 # A time outside these bounds is taken for a wrong clock of the provider.
 OLDEST_BELIEVED = timedelta(days=30)
 NEWEST_BELIEVED = timedelta(days=1)

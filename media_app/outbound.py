@@ -13,10 +13,10 @@ They differ because a file may be requested twice, and a message must not be sen
   only public addresses, except for a ``host:port`` that the operator named. Redirects are
   followed. Connections are kept; a request that gets no answer on a kept one is sent again on a
   new one. The caller's ``Deadline`` limits the whole fetch.
-- Sending: POST. The operator's settings name the address. Redirects are not followed. Each request
-  has a new connection: one that is lost on a kept connection can't be told from one that arrived.
-  What fails before the connection stands was not sent; after it the outcome is unknown, until an
-  answer says it.
+- Sending: POST, and DELETE of what an erased person sent. The operator's settings name the
+  address. Redirects are not followed. Each request has a new connection: one that is lost on a kept
+  connection can't be told from one that arrived. What fails before the connection stands was not
+  sent; after it the outcome is unknown, until an answer says it.
 """
 
 from __future__ import annotations

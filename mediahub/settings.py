@@ -122,6 +122,8 @@ MEDIA_ROOT = env.text("MEDIA_ROOT", str(BASE_DIR / "media"))
 # Keys for the metadata that travels with each object (Fernet, the new one first). Empty: readable
 # base64.
 MEDIA_METADATA_KEYS = env.names("MEDIA_METADATA_KEYS")
+# Tells which files and messages were erased, without their ids (the new one first).
+ERASURE_KEY = env.names("ERASURE_KEY")
 # Meta lets customers send documents of up to 100 MB.
 MEDIA_MAX_BYTES = env.number("MEDIA_MAX_BYTES", 100 * 1024 * 1024)
 # Who sends the bytes once they may be seen: this process, nginx in front of it, or the bucket

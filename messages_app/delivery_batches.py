@@ -11,6 +11,7 @@ from media_app import jobs as media_jobs
 from media_app.database_errors import is_outage
 from messages_app import outbox_queues
 from messages_app.delivery_results import save_results
+from messages_app.erasing.withheld import withhold
 from messages_app.event_rows import apply_events, events_of
 from messages_app.inbox_faults import database_works_without, is_ambiguous, log_error
 from messages_app.models import Delivery
@@ -32,6 +33,7 @@ def read_batch(batch: Sequence[Delivery]) -> None:
             events[delivery.id] = [_given_up(delivery)]
         else:
             events[delivery.id] = list(events_of(delivery))
+    withhold(batch, events)
     alone = len(batch) == 1 and batch[0].attempts >= ALONE_FROM
     if alone:
         delivery = batch[0]

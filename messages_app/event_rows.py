@@ -29,15 +29,21 @@ from messages_app.providers.statuses import status_rank
 
 
 def events_of(delivery: Delivery) -> Iterator[Event]:
-    """Read a stored delivery."""
-    raw = RawDelivery(
+    """Read a stored delivery. One that was erased as a whole says nothing."""
+    if delivery.erased_at and not delivery.body:
+        return iter(())
+    return provider_of(delivery.endpoint).read(raw_of(delivery))
+
+
+def raw_of(delivery: Delivery) -> RawDelivery:
+    """A stored delivery as its provider reads it."""
+    return RawDelivery(
         endpoint=delivery.endpoint,
         content_type=delivery.content_type,
         query=delivery.query,
         body=bytes(delivery.body),
         received_at=delivery.received_at,
     )
-    return provider_of(delivery.endpoint).read(raw)
 
 
 class _Received(NamedTuple):
@@ -75,7 +81,7 @@ def apply_events(pairs: Sequence[tuple[Delivery, Event]]) -> None:
 def _known_owners(pairs: Sequence[tuple[Delivery, Event]]) -> dict[UUID, str]:
     """The owners of those messages in the events that have rows, by their ids."""
     ids = {
-        _message_id(delivery, event)
+        id_of(delivery, event)
         for delivery, event in pairs
         if isinstance(event, MessageReceived)
     }
@@ -91,7 +97,7 @@ def _new_and_again(
     for delivery, event in pairs:
         if not isinstance(event, MessageReceived):
             continue
-        received = _Received(_message_id(delivery, event), delivery, event)
+        received = _Received(id_of(delivery, event), delivery, event)
         if received.id in known or received.id in new:
             again.append(received)
         else:
@@ -152,8 +158,11 @@ def _attach(messages: Sequence[_Received]) -> None:
                     media_id=announcement.id,
                 )
             )
-    announce(announcements, new={announcement.id for announcement in announcements})
-    insert_once(attachments, unchanged="position", on=("message_id", "position"))
+    erased = announce(
+        announcements, new={announcement.id for announcement in announcements}
+    )
+    kept = [row for row in attachments if row.media_id not in erased]
+    insert_once(kept, unchanged="position", on=("message_id", "position"))
 
 
 def _report(
@@ -164,7 +173,8 @@ def _report(
     )
 
 
-def _message_id(delivery: Delivery, event: MessageReceived | StatusChanged) -> UUID:
+def id_of(delivery: Delivery, event: MessageReceived | StatusChanged) -> UUID:
+    """The id of the message that the event is about."""
     return computed_id(
         provider_of(delivery.endpoint).name, event.account, event.provider_message_id
     )
@@ -180,7 +190,7 @@ def _with_known_owner(
     """
     if not isinstance(event, MessageReceived) or not event.owners:
         return event
-    owner = owners.get(_message_id(delivery, event))
+    owner = owners.get(id_of(delivery, event))
     if owner is None:
         return event
     if scheme_of(event.owners[0]) in (WHATSAPP, scheme_of(owner)):
@@ -217,22 +227,25 @@ def _message(received: _Received, contacts: Mapping[str, UUID]) -> Message:
     )
 
 
-def _status(delivery: Delivery, event: StatusChanged) -> MessageStatus:
-    provider = provider_of(delivery.endpoint).name
+def status_id_of(delivery: Delivery, event: StatusChanged) -> UUID:
+    """The id of the status's own row. In a group each participant has a row."""
     participant: tuple[str, ...] = ()
     if event.group_id and event.recipient:
-        # In a group each participant has a row.
         participant = (event.recipient,)
+    return computed_id(
+        "status",
+        provider_of(delivery.endpoint).name,
+        event.account,
+        event.provider_message_id,
+        event.status,
+        *participant,
+    )
+
+
+def _status(delivery: Delivery, event: StatusChanged) -> MessageStatus:
     return MessageStatus(
-        id=computed_id(
-            "status",
-            provider,
-            event.account,
-            event.provider_message_id,
-            event.status,
-            *participant,
-        ),
-        message_id=_message_id(delivery, event),
+        id=status_id_of(delivery, event),
+        message_id=id_of(delivery, event),
         status=event.status[:32],
         rank=status_rank(event.status),
         provider_message_id=event.provider_message_id,

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from media_app.checks import credentials, delivery, queue, storage
+from media_app.checks import credentials, delivery, erasures, queue, storage
 from media_app.checks.storage import is_address
 
-__all__ = ["credentials", "delivery", "is_address", "queue", "storage"]
+__all__ = [
+    "credentials",
+    "delivery",
+    "erasures",
+    "is_address",
+    "queue",
+    "storage",
+]

@@ -9,6 +9,7 @@ from media_app.models.installation import Installation
 from media_app.models.media import CONCERNS_PUBLIC, Media, MediaQuerySet
 from media_app.models.pause import AccountPause
 from media_app.models.purges import Purge
+from media_app.models.tombstone import Tombstone
 from media_app.models.viewing import Viewing
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "Media",
     "MediaQuerySet",
     "Purge",
+    "Tombstone",
     "Viewing",
 ]

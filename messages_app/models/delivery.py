@@ -96,6 +96,12 @@ class Delivery(models.Model):
     )
     attempts = models.PositiveIntegerField(default=0, db_default=0)
     last_error = models.TextField(blank=True, db_default="")
+    erased_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When parts of its body were removed, because their sender was erased. "
+        "Without a body all of it was.",
+    )
 
     objects = DeliveryQuerySet.as_manager()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -54,6 +55,16 @@ class RawDelivery:
     query: str
     body: bytes
     received_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Erased:
+    """Whose parts are removed from a delivery: those of these owners, and those about these
+    messages (ids of the provider).
+    """
+
+    owners: frozenset[str]
+    message_ids: frozenset[str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,6 +137,20 @@ class Provider(Protocol):
 
     def read(self, delivery: RawDelivery) -> Iterator[Event]:
         """All events of a delivery; Unreadable for each part that can't be read. Never raises."""
+
+    def without(self, delivery: RawDelivery, erased: Erased) -> bytes:
+        """The body without the parts of those who are erased; the parts of others stay. The same
+        bytes where it has none; b"" where nothing can stay. Never raises.
+        """
+
+    def delete_copies(
+        self, account: str, message_id: str, media_ids: Sequence[str]
+    ) -> Counter[str]:
+        """Delete what the provider itself keeps of a message. Returns how many copies were
+        ``deleted``, were not there any more (``gone``), or could not be deleted (``kept``).
+
+        Raises SendError subclasses where the provider does not answer, or refuses our credentials.
+        """
 
     def lines(self, raw: Mapping[str, Any]) -> list[Line]:
         """What a stored raw message contains beside its text, for staff. Never raises."""

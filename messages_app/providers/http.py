@@ -92,11 +92,16 @@ def post(url: str, *, headers: Mapping[str, str], body: bytes) -> Answer:
 
     Raises NotSentError before anything is sent, UnknownOutcomeError after.
     """
+    return _exchange("POST", url, headers, body)
+
+
+def _exchange(method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
     # Always from None: the texts of some of these errors contain the credentials.
     with contextlib.closing(_connection(url)) as connection:
         host = connection.host
         _write_head(
             connection,
+            method,
             url,
             {**headers, "User-Agent": USER_AGENT, "Content-Length": str(len(body))},
         )
@@ -113,6 +118,13 @@ def post(url: str, *, headers: Mapping[str, str], body: bytes) -> Answer:
             raise UnknownOutcomeError(
                 f"{host} got the message, or a part of it, and gave no answer that can be read."
             ) from None
+
+
+def delete(url: str, headers: Mapping[str, str]) -> Answer:
+    """Ask an API to delete something, and read its answer, of any status. To ask twice does no
+    harm. Raises NotSentError, UnknownOutcomeError.
+    """
+    return _exchange("DELETE", url, headers, b"")
 
 
 def _connection(url: str) -> HTTPConnection:
@@ -134,7 +146,7 @@ def _trust() -> ssl.SSLContext:
 
 
 def _write_head(
-    connection: HTTPConnection, url: str, headers: Mapping[str, str]
+    connection: HTTPConnection, method: str, url: str, headers: Mapping[str, str]
 ) -> None:
     """Prepare the request's head; nothing is sent before ``endheaders``."""
     parts = urlsplit(url)
@@ -142,7 +154,7 @@ def _write_head(
     if parts.query:
         target += f"?{parts.query}"
     try:
-        connection.putrequest("POST", target)
+        connection.putrequest(method, target)
     except (ValueError, HTTPException):
         raise NotSentError("The address in the settings can't be called.") from None
     try:

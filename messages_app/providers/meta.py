@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from messages_app.providers import meta_reader, meta_sending, meta_signature
+from messages_app.providers import (
+    meta_erasing,
+    meta_reader,
+    meta_sending,
+    meta_signature,
+)
 from messages_app.providers.base import (
+    Erased,
     IncomingRequest,
     OutgoingMessage,
     RawDelivery,
@@ -49,6 +56,14 @@ class MetaProvider:
 
     def read(self, delivery: RawDelivery) -> Iterator[Event]:
         return meta_reader.read(delivery)
+
+    def without(self, delivery: RawDelivery, erased: Erased) -> bytes:
+        return meta_erasing.without(delivery.body, erased)
+
+    def delete_copies(
+        self, account: str, message_id: str, media_ids: Sequence[str]
+    ) -> Counter[str]:
+        return meta_erasing.delete_copies(media_ids)
 
     def lines(self, raw: Mapping[str, Any]) -> list[Line]:
         return limited(meta_lines(raw))

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from messages_app.providers import twilio_reader, twilio_sending, twilio_signature
+from messages_app.providers import (
+    twilio_erasing,
+    twilio_reader,
+    twilio_sending,
+    twilio_signature,
+)
 from messages_app.providers.base import (
+    Erased,
     IncomingRequest,
     OutgoingMessage,
     RawDelivery,
@@ -49,6 +56,14 @@ class TwilioProvider:
 
     def read(self, delivery: RawDelivery) -> Iterator[Event]:
         return twilio_reader.read(delivery)
+
+    def without(self, delivery: RawDelivery, erased: Erased) -> bytes:
+        return twilio_erasing.without(delivery.body, erased)
+
+    def delete_copies(
+        self, account: str, message_id: str, media_ids: Sequence[str]
+    ) -> Counter[str]:
+        return twilio_erasing.delete_copies(account, message_id, media_ids)
 
     def lines(self, raw: Mapping[str, Any]) -> list[Line]:
         return limited(twilio_lines(raw))

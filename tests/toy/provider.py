@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
@@ -16,6 +17,7 @@ from media_app.identity import occurred_at
 from messages_app.providers import lenient_json
 from messages_app.providers.base import (
     Cause,
+    Erased,
     IncomingRequest,
     OutgoingMessage,
     RawDelivery,
@@ -86,6 +88,15 @@ class ToyProvider:
             yield _message(lenient_json.loads(delivery.body), delivery)
         except (ValueError, LookupError, TypeError) as error:
             yield Unreadable(path="", error=f"not a message: {type(error).__name__}")
+
+    def without(self, delivery: RawDelivery, erased: Erased) -> bytes:
+        return b""
+
+    def delete_copies(
+        self, account: str, message_id: str, media_ids: Sequence[str]
+    ) -> Counter[str]:
+        # Its API deletes nothing.
+        return Counter(kept=1 + len(media_ids))
 
     def lines(self, raw: Mapping[str, Any]) -> list[Line]:
         return []

@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("messages_app", "0017_help_texts"),
+        ("messages_app", "0018_erased_deliveries"),
     ]
 
     operations = [
