@@ -106,7 +106,7 @@ def _new_and_again(
 
 
 def _save_messages(messages: Sequence[_Received], contacts: Mapping[str, UUID]) -> None:
-    """Insert a row for each message that has none; of several reports the last one counts.
+    """Insert a row for each message that has none: of several reports, of the last one here.
 
     Known messages are inserted too, without effect. ``inbox_faults.database_works_without`` relies
     on it: it applies a delivery that was read before, to see whether the database accepts messages.

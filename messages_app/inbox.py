@@ -120,14 +120,14 @@ def _handle(
     raising the error.
 
     ========================================================  ==========  ========================
-    what failed                                               it counts   the run
+    what may have caused the error                            it counts   the run
     ========================================================  ==========  ========================
     the database as a whole                                   no          ends
     the job has no time left, or even quarantine failed       yes         ends
-    a delivery or the database: a batch of several            no          goes on, one by one
-    a delivery or the database: one delivery alone,
-    - and the database works without it                       yes         goes on with the others
-    - and the database does not                               no          ends
+    the delivery or the database, in a batch of several       no          goes on, one by one
+    the delivery or the database, of one delivery alone:
+    - the database works without it                           yes         goes on with the others
+    - the database does not                                   no          ends
     anything else                                             yes         goes on
     ========================================================  ==========  ========================
     """

@@ -1,4 +1,4 @@
-"""Settings of how files are delivered."""
+"""The settings of who sends the bytes of files (MEDIA_DELIVERY), and of the links to them."""
 
 from __future__ import annotations
 
