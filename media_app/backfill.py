@@ -159,7 +159,7 @@ def _why_skipped(media: Media) -> tuple[str, str]:
     """Why a file could not be claimed, as far as its row tells now."""
     if media.is_stored:
         return "stored_meanwhile", "stored by another process meanwhile"
-    if not media.is_fetchable:
+    if not media.was_passed_on:
         return "not_named", "the provider gave neither an id nor a link for it"
     pauses = AccountPause.objects.in_force()
     if pauses.filter(source=media.source, account=media.account).exists():

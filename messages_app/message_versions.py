@@ -53,9 +53,9 @@ class Report:
 
     @property
     def content(self) -> Content:
-        fetchable = [str(file.id) for file in self.files if not file.not_passed_on]
+        passed_on = [str(file.id) for file in self.files if not file.not_passed_on]
         return Content.of(
-            self.message, fetchable, lacks_file=len(fetchable) < len(self.files)
+            self.message, passed_on, lacks_file=len(passed_on) < len(self.files)
         )
 
 
@@ -142,7 +142,7 @@ def _merge(report: Report, new: Content) -> None:
         if shown.has_content and shown.digest != new.digest:
             both = [_version(report, new)]
             if not versions:
-                both.append(_version(Report(row, ()), shown, _fetchable_files(row)))
+                both.append(_version(Report(row, ()), shown, _files_passed_on(row)))
             insert_once(both, unchanged="digest")
         if new.rank > shown.rank:
             keeps_origin = _has_better_origin(row, report.message)
@@ -162,8 +162,8 @@ def _content_of(row: Message) -> tuple[Content, set[str]]:
         shown = max(versions, key=lambda each: each.rank)
         return shown, {each.digest for each in versions}
     files = [attachment.media for attachment in row.attachments.all()]
-    lacks_file = any(not media.is_fetchable for media in files)
-    content = Content.of(row, _fetchable_files(row), lacks_file=lacks_file)
+    lacks_file = any(not media.was_passed_on for media in files)
+    content = Content.of(row, _files_passed_on(row), lacks_file=lacks_file)
     return content, {content.digest}
 
 
@@ -174,11 +174,11 @@ def _with_files(messages: QuerySet[Message]) -> QuerySet[Message]:
     )
 
 
-def _fetchable_files(row: Message) -> list[str]:
+def _files_passed_on(row: Message) -> list[str]:
     return [
         str(attachment.media_id)
         for attachment in row.attachments.all()
-        if attachment.media.is_fetchable
+        if attachment.media.was_passed_on
     ]
 
 
@@ -211,7 +211,7 @@ def _attach(row: Message, files: Sequence[Announcement], *, has_content: bool) -
     former = {attachment.media_id for attachment in row.attachments.all()}
     announce(files, new={file.id for file in files} - former)
     known = Media.objects.in_bulk(former | {file.id for file in files})
-    media = [each for each in known.values() if each.is_fetchable or not has_content]
+    media = [each for each in known.values() if each.was_passed_on or not has_content]
     ordered = sorted(media, key=lambda each: (each.position, str(each.id)))
     row.attachments.all().delete()
     Attachment.objects.bulk_create(

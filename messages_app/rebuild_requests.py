@@ -50,9 +50,9 @@ def _waiting_for_files(messages: QuerySet[Message]) -> list[SessionRebuild]:
     files = Attachment.objects.exclude(IS_PHOTO).filter(
         message__in=messages.filter(kind__in=PHOTO_KINDS)
     )
-    fetchable = files.exclude(media__provider_media_id="", media__url="")
+    passed_on = files.exclude(media__provider_media_id="", media__url="")
     names = ("contact_id", "provider", "account", "business", "occurred_at")
-    unknown = fetchable.values_list("id", *(f"message__{name}" for name in names))
+    unknown = passed_on.values_list("id", *(f"message__{name}" for name in names))
     return [
         _row(Conversation.of(contact, *number), at, attachment_id=id)
         for id, contact, *number, at in unknown

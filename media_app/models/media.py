@@ -230,8 +230,8 @@ class Media(models.Model):
         return self.state == self.State.STORED
 
     @property
-    def is_fetchable(self) -> bool:
-        """Whether there is an id or an address to fetch it by: the provider has passed it on."""
+    def was_passed_on(self) -> bool:
+        """Whether the provider passed it on: there is an id or an address to fetch it by."""
         return bool(self.provider_media_id or self.url)
 
     @property
