@@ -43,14 +43,12 @@ class ClaimsQuerySet(models.QuerySet["Media"]):
     """Times are the database's (``Now()``): the clocks of workers on several hosts may differ."""
 
     def due(self) -> Self:
-        """Files that wait to be fetched, whose time has come, that nobody works on, and whose
-        account is not paused.
-        """
+        """Files to fetch now: they are ``fetchable``, and their time has come."""
         return self.fetchable().filter(next_attempt_at__lte=Now())
 
     def fetchable(self) -> Self:
-        """Files that wait to be fetched, whenever that is, that nobody works on, and whose account
-        is not paused.
+        """Files to fetch, now or later, that nobody works on, and whose account is not paused. A
+        file in ``fetching`` is among them when the lease of its worker has expired.
         """
         paused = AccountPause.objects.in_force().filter(
             source=OuterRef("source"), account=OuterRef("account")
