@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -27,20 +26,6 @@ def burst(**values: Any) -> tuple[list[SignedRequest], Ledger]:
     return Burst(**{"photos": 3, "senders": 4, "start": START, **values}).build()
 
 
-def meta_messages(requests: list[SignedRequest]) -> Iterator[dict[str, Any]]:
-    for request in requests:
-        for entry in json.loads(request.body)["entry"]:
-            for change in entry["changes"]:
-                yield from change["value"]["messages"]
-
-
-def test_every_sender_sends_every_photo_once() -> None:
-    _, ledger = burst(photos=5, senders=3)
-    assert list(Counter(file.owner for file in ledger.files).values()) == [5, 5, 5]
-    assert len({file.sha256 for file in ledger.files}) == 15
-    assert len({message.message_id for message in ledger.messages}) == 15
-
-
 def test_each_delivery_is_posted_as_often_as_asked_in_any_order() -> None:
     once, ledger = burst(duplicates=1, provider="both")
     thrice, same = burst(duplicates=3, provider="both")
@@ -58,16 +43,6 @@ def test_one_seed_is_one_burst_and_another_seed_another() -> None:
     first, second = burst(seed=1)[1], burst(seed=2)[1]
     assert not {file.sha256 for file in first.files} & {
         file.sha256 for file in second.files
-    }
-
-
-def test_the_same_burst_at_another_time_says_something_new() -> None:
-    first, second = burst(start=START)[1], burst(start=START + 60)[1]
-    assert not {file.media_id for file in first.files} & {
-        file.media_id for file in second.files
-    }
-    assert not {message.message_id for message in first.messages} & {
-        message.message_id for message in second.messages
     }
 
 
@@ -93,15 +68,6 @@ def test_a_mix_holds_every_kind_and_words_for_each_sender() -> None:
     assert len(by_owner) == 4
     assert all(kinds >= extras for kinds in by_owner.values())
     assert any(message.text for message in ledger.messages if message.kind == "image")
-
-
-def test_links_come_with_some_deliveries_where_the_host_is_known() -> None:
-    requests, _ = burst(photos=10, duplicates=1, links="http://127.0.0.1:9102")
-    links = [message["image"].get("url", "") for message in meta_messages(requests)]
-    assert {link.startswith("http://127.0.0.1:9102/links/") for link in links} == {
-        True,
-        False,
-    }
 
 
 @pytest.mark.parametrize(
@@ -140,15 +106,6 @@ class Hub:
         self.listener.stop()
 
 
-def test_every_request_is_posted_and_answered() -> None:
-    requests, ledger = burst(duplicates=2)
-    with Hub(200) as hub:
-        answers = send(requests, hub.url, parallel=4)
-    assert hub.seen == Counter(request.body for request in requests)
-    assert [answer.status for answer in answers] == [200] * len(requests)
-    assert accepted(ledger, answers) == ledger
-
-
 def test_a_hub_that_is_away_is_recorded_and_not_raised() -> None:
     requests, _ = burst(duplicates=1)
     answers = send(requests, f"http://127.0.0.1:{free_port()}")
@@ -156,16 +113,14 @@ def test_a_hub_that_is_away_is_recorded_and_not_raised() -> None:
     assert all("ConnectionError" in answer.error for answer in answers)
 
 
-def test_redelivery_goes_on_until_it_is_answered_200() -> None:
+@pytest.mark.parametrize(
+    ("script", "status", "tries"), [((500, 202, 200), 200, 3), ((500,), 500, 4)]
+)
+def test_redelivery_goes_on_until_it_is_answered_200(
+    script: tuple[int, ...], status: int, tries: int
+) -> None:
     requests, ledger = burst(duplicates=1, photos=1)
-    with Hub(500, 202, 200) as hub:
-        answers = send(requests, hub.url, redeliver=True)
-    assert {answer.tries for answer in answers} == {3}
-    assert accepted(ledger, answers) == ledger
-
-
-def test_redelivery_gives_up_after_its_tries() -> None:
-    requests, _ = burst(duplicates=1, photos=1)
-    with Hub(500) as hub:
-        answers = send(requests, hub.url, redeliver=True, tries=2)
-    assert {(answer.status, answer.tries) for answer in answers} == {(500, 2)}
+    with Hub(*script) as hub:
+        answers = send(requests, hub.url, redeliver=True, tries=4)
+    assert {(answer.status, answer.tries) for answer in answers} == {(status, tries)}
+    assert (accepted(ledger, answers) == ledger) == (status == 200)
