@@ -142,19 +142,6 @@ def test_photos_and_done_are_counted_acknowledged_and_handed_over(
     )
 
 
-def test_ten_minutes_later_it_is_the_same_session(place: Place) -> None:
-    talk, at = place.customer("meta"), time.time() - 700
-    customer = talk.customer
-    talk.post(
-        customer.say("SELL", at),
-        customer.photo(at + 1),
-        customer.photo(at + 2),
-        customer.photo(at + 602),
-    )
-    talk.post(customer.say("DONE", at + 610))
-    talk.hears("Great! Got 3 photos")
-
-
 def test_an_hour_later_it_is_over_and_the_photos_are_asked_for_again(
     place: Place,
 ) -> None:
@@ -205,40 +192,6 @@ def test_a_photo_that_comes_after_the_hand_over_is_revision_two_of_it(
     assert first.summary["id"] == second.summary["id"]
     assert first.key != second.key and second.is_genuine
     assert len(second.summary["photos"]) == 3
-
-
-def test_a_shop_that_is_closed_gets_it_when_it_opens_again(place: Place) -> None:
-    talk, at = place.customer("meta"), time.time() - 60
-    customer, place.shop.down = talk.customer, True
-    talk.post(
-        customer.say("SELL", at), customer.photo(at + 1), customer.say("DONE", at + 5)
-    )
-    talk.hears("Great! Got 1 photo")
-    talk.post(customer.say("skip", at + 10))
-    talk.hears("Thank you!")
-    place.shop.down = False
-    assert talk.session()["revision"] == 1
-
-
-def test_reset_deletes_what_was_sent_in_the_session(place: Place) -> None:
-    talk, at = place.customer("meta"), time.time() - 60
-    customer = talk.customer
-    talk.post(
-        customer.say("SELL", at),
-        customer.photo(at + 1),
-        customer.photo(at + 2),
-        customer.say("RESET", at + 5),
-    )
-    talk.hears("The photos of this session are deleted.")
-    folder = Path(place.hub.env["MEDIA_ROOT"]) / f"whatsapp:{customer.number}"
-    until(
-        lambda: (
-            not folder.exists()
-            or not any(
-                file for file in folder.iterdir() if not file.name.startswith(".")
-            )
-        )
-    )
 
 
 def test_thirty_photos_and_done_at_once_in_any_order(tmp_path: Path) -> None:

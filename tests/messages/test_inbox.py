@@ -25,10 +25,9 @@ from messages_app.models import (
     MessageStatus,
     QuarantinedItem,
 )
-from messages_app.providers import meta_reader
 from messages_app.providers.events import Event
 from simulator.deliveries import SignedRequest
-from tests.messages.burst_with_a_flaw import fixed, nested, with_third_broken
+from tests.messages.burst_with_a_flaw import with_third_broken
 from tests.messages.mail import (
     ACCOUNTS,
     ADA,
@@ -36,7 +35,6 @@ from tests.messages.mail import (
     SENT,
     album,
     arrive,
-    batch,
     card,
     image,
     meta,
@@ -54,20 +52,6 @@ pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 def read_all(*requests: SignedRequest) -> None:
     arrive(*requests)
     inbox.drain()
-
-
-def test_every_image_of_every_change_of_every_entry_becomes_a_message_with_its_file() -> (
-    None
-):
-    read_all(batch(nested()))
-    assert (
-        Message.objects.count()
-        == Media.objects.count()
-        == Attachment.objects.count()
-        == 20
-    )
-    assert Delivery.objects.get().state == "processed"
-    assert not QuarantinedItem.objects.exists()
 
 
 def test_a_message_with_its_file_carries_the_ids_and_the_key_of_the_contract() -> None:
@@ -111,34 +95,6 @@ def test_the_third_of_twenty_broken_leaves_nineteen_and_one_in_quarantine() -> N
     assert (delivery.state, delivery.last_error) == ("partial", item.error)
 
 
-def test_a_replay_with_a_fixed_reader_empties_the_quarantine(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    read_all(with_third_broken())
-    monkeypatch.setitem(meta_reader._READERS, "messages", fixed)
-    assert Delivery.objects.filter(state="partial").replay() == 1
-    assert inbox.drain() == 1
-    assert (
-        Message.objects.count()
-        == Media.objects.count()
-        == Attachment.objects.count()
-        == 20
-    )
-    assert not QuarantinedItem.objects.exists()
-    assert Delivery.objects.values_list("state", "last_error").get() == (
-        "processed",
-        "",
-    )
-
-
-def test_replayed_with_the_same_reader_all_is_as_it_was() -> None:
-    read_all(with_third_broken())
-    before = all_rows()
-    Delivery.objects.all().replay()
-    inbox.drain()
-    assert all_rows() == before
-
-
 def test_an_unreadable_body_fails_and_the_others_are_read() -> None:
     read_all(
         meta_bytes(b"\xff not JSON"),
@@ -150,27 +106,6 @@ def test_an_unreadable_body_fails_and_the_others_are_read() -> None:
     ]
     assert list(QuarantinedItem.objects.values_list("path", flat=True)) == ["", ""]
     assert not Delivery.objects.filter(state="failed", last_error="").exists()
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        b'"\xff\xfe"',
-        b'"\x00\x1f\n"',
-        b"NaN",
-        b"-Infinity",
-        b"9" * 5_000,
-        b"[" * 1_200 + b"]" * 1_200,
-    ],
-    ids=lambda value: repr(value[:8]),
-)
-def test_a_malformed_value_costs_no_photo(value: bytes) -> None:
-    body = meta(
-        image("wamid.1"), {**image("wamid.2"), "odd": "HERE"}, image("wamid.3")
-    ).body
-    read_all(meta_bytes(body.replace(b'"HERE"', value)))
-    assert Media.objects.filter(state="pending").count() == 3
-    assert Delivery.objects.get().state == "processed"
 
 
 @pytest.mark.parametrize("junk", [1, {}], ids=["numbers", "empty objects"])
@@ -285,11 +220,6 @@ def test_a_stored_file_is_not_touched_by_a_new_message() -> None:
     assert Media.objects.values_list("state", "sha256").get() == ("stored", "ab")
 
 
-def test_unknown_fields_are_stored() -> None:
-    read_all(meta(image("wamid.1", mystery={"depth": [1, {"é": None}]})))
-    assert Message.objects.get().raw["mystery"] == {"depth": [1, {"é": None}]}
-
-
 def test_a_message_of_nobody_has_no_contact_and_its_file_an_owner_of_last_resort() -> (
     None
 ):
@@ -402,11 +332,6 @@ def test_ten_kilobytes_in_any_field_never_lose_the_photo(
     read_all(meta(message))
     assert Media.objects.count() == Message.objects.count() == 1
     assert not QuarantinedItem.objects.exists()
-
-
-def test_ids_that_differ_after_ten_kilobytes_are_different_messages() -> None:
-    read_all(meta(image(LONG + "1"), image(LONG + "2")))
-    assert Message.objects.count() == Media.objects.count() == 2
 
 
 def test_a_broken_message_of_unfit_text_can_be_quarantined() -> None:

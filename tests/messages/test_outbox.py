@@ -15,8 +15,6 @@ from messages_app import (
     inbox,
     outbox,
     outbox_results,
-    session_replies,
-    session_timers,
 )
 from messages_app.models import Contact, Delivery, Message, OutboxItem, PhotoSession
 from messages_app.providers.events import StatusChanged
@@ -105,31 +103,6 @@ def test_a_conversation_from_beginning_to_end(
         "A scratch on the door",
         3,
     )
-
-
-def test_the_question_has_buttons(
-    talk: Callable[..., list[str]], provider: SimulatedProvider
-) -> None:
-    talk("SELL", 1, "DONE")
-    buttons = provider.sends[-1].body["interactive"]["action"]["buttons"]
-    assert [
-        (button["reply"]["id"], button["reply"]["title"]) for button in buttons
-    ] == [
-        ("skip", "NO, SKIP"),
-        ("add", "YES, ADD"),
-    ]
-
-
-def test_chat_before_the_photos_gets_one_hint_a_minute(
-    talk: Callable[..., list[str]],
-) -> None:
-    said = talk("SELL", "hello?", "anybody there?", "it is a sofa")
-    assert [text.startswith("We are waiting") for text in said] == [False, True]
-
-
-def test_no_word_of_a_session_is_no_word_for_us(talk: Callable[..., list[str]]) -> None:
-    assert talk("Good morning!", "done", 2, "Thanks") == []
-    assert PhotoSession.objects.count() == 0
 
 
 def test_a_reply_waits_while_something_older_is_unread(
@@ -236,40 +209,6 @@ def test_what_was_cut_off_is_unknown_when_it_is_overdue(
     OutboxItem.objects.update(sending_at=Now() - timedelta(minutes=10))
     assert outbox_results.finish_overdue() == 1
     assert item(Kind.START).state == State.UNKNOWN
-
-
-def test_a_late_photo_corrects_the_last_reply_and_the_summary(
-    talk: Callable[..., list[str]],
-    shop: Shop,
-    provider: SimulatedProvider,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(session_replies, "CORRECTION_DELAY", timedelta(hours=1))
-    customer, at = Customer(number=NUMBER), time.time() - 30
-    late = [customer.photo(at + 2), customer.photo(at + 3)]
-    arrive(
-        customer.say("SELL", at),
-        customer.photo(at + 1),
-        customer.say("DONE", at + 5),
-        customer.say("skip", at + 9),
-    )
-    inbox.drain()
-    outbox.send_due()
-    for photo in late:
-        arrive(photo)
-        inbox.drain()
-    assert outbox.send_due() == 1, (
-        "the revision; the correction waits for others like it"
-    )
-    OutboxItem.objects.filter(state=State.QUEUED).update(not_before=Now())
-    outbox.send_due()
-    assert provider.replies_to(NUMBER)[-1].startswith("Correction: got 3 photos")
-    assert [
-        (each.summary["revision"], len(each.summary["photos"]))
-        for each in shop.of(NUMBER)
-    ] == [(1, 1), (2, 3)]
-    session_timers.recheck_unsettled()
-    assert outbox.send_due() == 0
 
 
 def test_a_hand_over_is_the_same_however_often_it_goes(

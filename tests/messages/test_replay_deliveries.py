@@ -47,6 +47,7 @@ def test_with_a_fixed_reader_what_was_missing_is_there(
     )
     assert Media.objects.count() == 21
     assert list(QuarantinedItem.objects.values_list("path", flat=True)) == [""]
+    assert not Delivery.objects.filter(state="processed").exclude(last_error="")
 
 
 def test_what_still_cannot_be_read_makes_it_exit_1(read_before: list[str]) -> None:

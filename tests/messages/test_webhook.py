@@ -70,44 +70,6 @@ def test_a_wrong_signature_is_answered_403_and_leaves_no_row(
     assert not Delivery.objects.exists()
 
 
-@pytest.mark.parametrize("endpoint", SIGNED)
-def test_a_signature_covers_every_byte(endpoint: str) -> None:
-    request = SIGNED[endpoint]
-    changed = request.body.replace(b"1", b"2", 1)
-    assert changed != request.body
-    answer = CLIENT.generic(
-        "POST",
-        request.path,
-        changed,
-        request.headers["Content-Type"],
-        headers=dict(request.headers),
-    )
-    assert answer.status_code == 403
-    assert not Delivery.objects.exists()
-
-
-@pytest.mark.parametrize("endpoint", SIGNED)
-@pytest.mark.parametrize("none", [[], [""]])
-def test_without_a_secret_nothing_is_let_in(
-    endpoint: str, none: list[str], settings: Settings
-) -> None:
-    settings.META_APP_SECRET = settings.TWILIO_AUTH_TOKEN = none
-    unsigned = meta_bytes(SIGNED[endpoint].body, secret="").headers
-    assert post(SIGNED[endpoint]).status_code == 403
-    assert (
-        post(
-            SIGNED[endpoint], X_Hub_Signature_256=unsigned["X-Hub-Signature-256"]
-        ).status_code
-        == 403
-    )
-    assert not Delivery.objects.exists()
-
-
-def test_the_old_secret_still_counts_while_two_are_set() -> None:
-    assert post(meta_bytes(b"{}", secret="app-secret-old")).status_code == 200
-    assert post(meta_bytes(b"[]", secret="app-secret-oldest")).status_code == 403
-
-
 @pytest.mark.both_databases
 @pytest.mark.parametrize(
     "body",
@@ -189,60 +151,17 @@ def test_redis_is_not_needed_to_answer_200(settings: Settings) -> None:
     assert post(SIGNED["meta"]).status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("query", "status"),
-    [
-        (
-            {
-                "hub.mode": "subscribe",
-                "hub.verify_token": "verify-token",
-                "hub.challenge": "12 & 34",
-            },
-            200,
-        ),
-        (
-            {
-                "hub.mode": "subscribe",
-                "hub.verify_token": "another",
-                "hub.challenge": "12 & 34",
-            },
-            403,
-        ),
-        (
-            {
-                "hub.mode": "subscribe",
-                "hub.verify_token": "",
-                "hub.challenge": "12 & 34",
-            },
-            403,
-        ),
-        (
-            {
-                "hub.mode": "unsubscribe",
-                "hub.verify_token": "verify-token",
-                "hub.challenge": "12 & 34",
-            },
-            403,
-        ),
-        ({"hub.mode": "subscribe", "hub.verify_token": "verify-token"}, 403),
-        ({}, 403),
-    ],
-)
+@pytest.mark.parametrize(("token", "status"), [("verify-token", 200), ("another", 403)])
 def test_metas_handshake_is_answered_with_its_challenge(
-    query: dict[str, str], status: int
+    token: str, status: int
 ) -> None:
-    answer = CLIENT.get("/webhooks/meta/", query)
+    query = {"hub.mode": "subscribe", "hub.verify_token": token}
+    answer = CLIENT.get("/webhooks/meta/", {**query, "hub.challenge": "12 & 34"})
     assert answer.status_code == status
     assert (answer.content == b"12 & 34") == (status == 200)
     # A challenge of markup must not become a page.
     assert answer["Content-Type"] == "text/plain"
     assert answer["X-Content-Type-Options"] == "nosniff"
-
-
-def test_a_handshake_without_a_token_of_ours_is_refused(settings: Settings) -> None:
-    settings.META_VERIFY_TOKEN = [""]
-    query = {"hub.mode": "subscribe", "hub.verify_token": "", "hub.challenge": "1"}
-    assert CLIENT.get("/webhooks/meta/", query).status_code == 403
 
 
 @pytest.mark.parametrize(

@@ -188,9 +188,7 @@ def test_an_image_sent_as_a_document_is_a_photo(mime_type: str, photos: int) -> 
 
 
 def test_a_pressed_button_submits() -> None:
-    button = {
-        "type": "button_reply",
-        "button_reply": {"id": "skip", "title": "NO, SKIP"},
-    }
+    pressed = {"id": "skip", "title": "NO, SKIP"}
+    button = {"type": "button_reply", "button_reply": pressed}
     receive(picture(0), text(1, "done"), kind(2, "interactive", button))
     assert (stood(), one().details) == ([(State.SUBMITTED, 1)], "")

@@ -45,14 +45,6 @@ def test_a_photo_on_its_way_at_done_counts_after_submission(
     assert [len(each.summary["photos"]) for each in shop.received] == [2, 3]
 
 
-def test_a_word_moves_such_a_photo_into_a_session_of_its_own(shop: Shop) -> None:
-    submitted(shop)
-    receive(picture(100))
-    receive(picture(104))
-    receive(text(125, "done"))
-    assert stood() == [(State.SUBMITTED, 2), (State.AWAITING_DETAILS, 2)]
-
-
 # --- a provider that sends no times -------------------------------------------------------
 
 
