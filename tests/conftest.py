@@ -13,15 +13,17 @@ from django.db import connection, transaction
 from django.test import TransactionTestCase
 from mypy_boto3_s3 import S3Client
 from pytest_django.fixtures import Settings
+from redis import Redis
 
+from media_app import queues
 from media_app.models import Installation
 from mediahub import probes
 from simulator.accounts import Accounts
-from simulator.processes import free_port
+from simulator.processes import Process, free_port
 from simulator.provider import SimulatedProvider
 from simulator.shop import Shop
 from tests.environment import DIRECTORY
-from tests.servers import moto_server
+from tests.servers import moto_server, redis_server
 from tests.storage.buckets import connect
 
 
@@ -146,3 +148,36 @@ def moto_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 def moto_client(moto_port: int) -> Iterator[S3Client]:
     with connect(moto_port, "none") as storage:
         yield storage.client
+
+
+@pytest.fixture(scope="session")
+def redis_process(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Process, str]]:
+    port = free_port()
+    process = redis_server(tmp_path_factory.mktemp("redis"), port)
+    process.start()
+    yield process, f"redis://127.0.0.1:{port}/0"
+    process.stop()
+
+
+@pytest.fixture
+def redis(
+    redis_process: tuple[Process, str],
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Redis]:
+    """A real, empty Redis for this process's jobs; a busy machine may be slow."""
+    monkeypatch.setattr(queues, "REDIS_TIMEOUT_SECONDS", 60)
+    settings.REDIS_URL = redis_process[1]
+    forget_connections()
+    connection = Redis.from_url(settings.REDIS_URL)
+    connection.flushall()
+    yield connection
+    connection.close()
+    forget_connections()
+
+
+def forget_connections() -> None:
+    queues.connection.cache_clear()
+    queues._queue.cache_clear()

@@ -2,21 +2,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from pytest_django.fixtures import Settings
 from pytest_django.live_server_helper import LiveServer
 from redis import Redis
 
-from media_app import queues
 from mediahub import status_cache
-from simulator.processes import free_port
-from tests.programs import program
-from tests.servers import redis_server
+from tests.browsers import running_chromium
 
 Staff = Callable[..., Client]
 
@@ -78,54 +74,21 @@ def superuser(db: None) -> Client:
 
 
 @pytest.fixture
-def redis(
-    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Redis]:
-    """A real queue server, known to the hub, which waits for it as long as a busy machine takes."""
-    monkeypatch.setattr(queues, "REDIS_TIMEOUT_SECONDS", 60)
-    port = free_port()
-    server = redis_server(tmp_path / "redis", port)
-    server.start()
-    url = f"redis://127.0.0.1:{port}/0"
-    settings.REDIS_URL = url
+def redis(redis: Redis, settings: Settings) -> Redis:
+    """Known to the dashboard, too."""
     settings.RQ_QUEUES = {
-        name: {**queue, "URL": url} for name, queue in settings.RQ_QUEUES.items()
+        name: {**queue, "URL": settings.REDIS_URL}
+        for name, queue in settings.RQ_QUEUES.items()
     }
-    forget_connections()
-    connection = Redis.from_url(url)
-    yield connection
-    connection.close()
-    forget_connections()
-    server.stop()
-
-
-def forget_connections() -> None:
-    """The hub keeps its connection for as long as it lives; here the address changes."""
-    if queues.connection.cache_info().currsize:
-        queues.connection().close()
-    queues.connection.cache_clear()
-    queues._queue.cache_clear()
+    return redis
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The browser of the system, found by name or in CHROMIUM."""
-    path = program("chromium")
-    options = (
-        "no-sandbox",
-        "disable-gpu",
-        "disable-background-networking",
-        "disable-component-update",
-        "disable-sync",
-    )
-    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+    with pytest.MonkeyPatch.context() as patch, running_chromium() as browser:
         # Playwright keeps an event loop in this thread, which Django takes for asynchronous code.
         patch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-        browser = playwright.chromium.launch(
-            executable_path=path, args=[f"--{option}" for option in options]
-        )
         yield browser
-        browser.close()
 
 
 @pytest.fixture

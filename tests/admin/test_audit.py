@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.urls import reverse
 
 from media_app.models import Media
 from messages_app.models import OutboxItem
 from tests.admin.conftest import Staff
+from tests.admin.pages import act, press, verb_url
 from tests.admin.rows import make_contact, make_media, make_reply, make_session, photo
 
 pytestmark = pytest.mark.django_db
@@ -23,10 +23,7 @@ def entries() -> set[tuple[str, str]]:
 
 def test_an_action_on_a_list_is_logged_for_each_row(staff: Staff) -> None:
     files = [make_media(photo()) for _ in range(2)]
-    data = {"action": "revoke_links", "_selected_action": [media.id for media in files]}
-    staff("media_app.change_media").post(
-        reverse("admin:media_app_media_changelist"), data
-    )
+    act(staff("media_app.change_media"), "revoke_links", *files)
     assert entries() == {(str(media.id), "Revoke links") for media in files}
 
 
@@ -34,22 +31,14 @@ def test_a_button_of_a_page_is_logged_also_when_it_settles_the_matter(
     staff: Staff,
 ) -> None:
     item = make_reply(make_session(make_contact()), "hand_over", "failed")
-    page = reverse("admin:messages_app_outboxitem_change", args=[item.id])
-    staff("messages_app.change_outboxitem").post(
-        f"{page.removesuffix('change/')}verb/send_again/"
-    )
+    press(staff("messages_app.change_outboxitem"), item, "send_again")
     assert entries() == {(str(item.id), "Send again")}
     assert OutboxItem.objects.get().state == "queued"
 
 
 def test_what_is_refused_is_not_logged(viewer: object, staff: Staff) -> None:
     media = make_media(photo())
-    page = reverse("admin:media_app_media_change", args=[media.id]).removesuffix(
-        "change/"
-    )
-    assert (
-        staff("media_app.view_media").post(f"{page}verb/revoke_links/").status_code
-        == 403
-    )
+    looker = staff("media_app.view_media")
+    assert looker.post(verb_url(media, "revoke_links")).status_code == 403
     assert entries() == set()
     assert Media.objects.get().link_version == 0

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from messages_app.models import Contact, Message, MessageStatus
 from tests.admin.conftest import Staff
+from tests.admin.pages import page_of
 from tests.admin.rows import (
     make_contact,
     make_media,
@@ -28,13 +29,9 @@ MESSAGES = "/admin/messages_app/message/"
 CONTACTS = "/admin/messages_app/contact/"
 
 
-def page_of(client: Client, message: Message) -> str:
-    return client.get(f"{MESSAGES}{message.id}/change/").content.decode()
-
-
 def conversation(client: Client, contact: Contact | None) -> str:
     assert contact is not None
-    return client.get(f"{CONTACTS}{contact.id}/change/").content.decode()
+    return page_of(client, contact)
 
 
 def about(
@@ -116,7 +113,7 @@ def test_a_revoked_photo_is_kept_and_marked(viewer: Client) -> None:
     media = make_media(photo())
     message = make_message(make_contact(), media, text="oops")
     about(message, "revoke")
-    file = viewer.get(f"/admin/media_app/media/{media.id}/change/").content.decode()
+    file = page_of(viewer, f"/admin/media_app/media/{media.id}/change/")
     for html in (
         page_of(viewer, message),
         conversation(viewer, message.contact),
@@ -172,7 +169,7 @@ def test_what_people_write_keeps_its_own_direction(viewer: Client) -> None:
     for html in (page_of(viewer, message), conversation(viewer, message.contact)):
         assert '<p class="bubble-text" dir="auto">שלום עולם</p>' in html
     assert "<bdi>\u202eעדה</bdi>" in page_of(viewer, message)
-    assert "<bdi>\u202eעדה</bdi>" in viewer.get(MESSAGES).content.decode()
+    assert "<bdi>\u202eעדה</bdi>" in page_of(viewer, MESSAGES)
 
 
 def test_a_long_message_is_whole_on_its_page_and_begun_in_the_conversation(
@@ -209,9 +206,7 @@ def test_an_error_beside_content_is_told_beside_it(viewer: Client) -> None:
     )
     for html in (page_of(viewer, message), conversation(viewer, message.contact)):
         assert f"<dt>Problem</dt><dd><bdi>{error}</bdi></dd>" in html
-    assert (
-        f'<span class="reason">{error}</span>' in viewer.get(MESSAGES).content.decode()
-    )
+    assert f'<span class="reason">{error}</span>' in page_of(viewer, MESSAGES)
 
 
 def test_what_is_about_a_reply_of_the_hub_quotes_the_reply(viewer: Client) -> None:
@@ -225,7 +220,7 @@ def test_what_is_about_a_reply_of_the_hub_quotes_the_reply(viewer: Client) -> No
     for html in (
         page_of(viewer, reaction),
         conversation(viewer, contact),
-        viewer.get(MESSAGES).content.decode(),
+        page_of(viewer, MESSAGES),
     ):
         assert "Thank you, 3 photos." in html
 

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from messages_app.models import MessageStatus
 from tests.admin.conftest import Staff
+from tests.admin.pages import page_of
 from tests.admin.rows import make_contact, make_media, make_message, photo
 
 MESSAGES = "/admin/messages_app/message/"
@@ -20,7 +21,7 @@ def test_the_list_of_messages_shows_files_text_sender_and_delivery(
 ) -> None:
     contact, media = make_contact("Ana Lucía"), make_media(photo())
     message = make_message(contact, media, text="the kitchen")
-    html = viewer.get(MESSAGES).content.decode()
+    html = page_of(viewer, MESSAGES)
     assert f"{reverse('media-preview', args=[media.id])}?size=320" in html
     assert "the kitchen" in html
     assert reverse("admin:messages_app_contact_change", args=[contact.id]) in html
@@ -44,7 +45,7 @@ def test_a_message_shows_its_files_in_order_and_why_one_is_absent(
         text="two of them",
         raw={"from": "1433", "kind": "größer"},
     )
-    html = viewer.get(f"{MESSAGES}{message.id}/change/").content.decode()
+    html = page_of(viewer, message)
     assert html.index(f"/media/{absent.id}/change/") < html.index(
         f"/media/{kept.id}/change/"
     )
@@ -65,8 +66,8 @@ def test_two_contents_under_one_id_are_flagged_and_both_shown(viewer: Client) ->
             text=text,
             received_at=now,
         )
-    assert "It came with several contents." in viewer.get(MESSAGES).content.decode()
-    html = viewer.get(f"{MESSAGES}{message.id}/change/").content.decode()
+    assert "It came with several contents." in page_of(viewer, MESSAGES)
+    html = page_of(viewer, message)
     assert "at &lt;b&gt;one" in html
 
 
@@ -75,7 +76,7 @@ def test_without_the_media_permission_a_message_shows_no_files(staff: Staff) -> 
     message = make_message(make_contact(), media, text="just words")
     client = staff("messages_app.view_message")
     for address in (MESSAGES, f"{MESSAGES}{message.id}/change/"):
-        html = client.get(address).content.decode()
+        html = page_of(client, address)
         assert "just words" in html
         assert str(media.id) not in html
 
@@ -93,11 +94,8 @@ def test_messages_are_found_by_words_numbers_and_kind(viewer: Client) -> None:
 
 def test_a_message_without_a_sender_is_shown(viewer: Client) -> None:
     message = make_message(None, text="from nowhere", owner="", delivery=None)
-    assert (
-        "unknown sender"
-        in viewer.get(f"{MESSAGES}{message.id}/change/").content.decode()
-    )
-    assert "from nowhere" in viewer.get(MESSAGES).content.decode()
+    assert "unknown sender" in page_of(viewer, message)
+    assert "from nowhere" in page_of(viewer, MESSAGES)
 
 
 def test_the_list_of_contacts_shows_all_addresses_and_counts_each_file_once(
@@ -119,7 +117,7 @@ def test_the_list_of_contacts_shows_all_addresses_and_counts_each_file_once(
 
 def test_a_contact_without_a_name_goes_by_the_number(viewer: Client) -> None:
     make_contact("")
-    assert ">+14335551212</a>" in viewer.get(CONTACTS).content.decode()
+    assert ">+14335551212</a>" in page_of(viewer, CONTACTS)
 
 
 def test_contacts_are_found_by_any_of_their_numbers_once(viewer: Client) -> None:
@@ -135,7 +133,7 @@ def test_a_contacts_page_shows_messages_and_files(viewer: Client) -> None:
     contact, media = make_contact("Ana"), make_media(photo())
     message = make_message(contact, media, text="the kitchen")
     make_message(make_contact("Tom", "whatsapp:+442079460958"), text="not hers")
-    html = viewer.get(f"{CONTACTS}{contact.id}/change/").content.decode()
+    html = page_of(viewer, contact)
     assert f"{reverse('media-preview', args=[media.id])}?size=320" in html
     assert "the kitchen" in html
     assert reverse("admin:messages_app_message_change", args=[message.id]) in html
@@ -145,11 +143,7 @@ def test_a_contacts_page_shows_messages_and_files(viewer: Client) -> None:
 def test_a_contacts_page_keeps_to_the_permissions(staff: Staff) -> None:
     contact, media = make_contact("Ana"), make_media(photo())
     make_message(contact, media, text="between us")
-    html = (
-        staff("messages_app.view_contact")
-        .get(f"{CONTACTS}{contact.id}/change/")
-        .content.decode()
-    )
+    html = page_of(staff("messages_app.view_contact"), contact)
     assert "between us" not in html
     assert str(media.id) not in html
 
@@ -159,15 +153,10 @@ def test_what_the_business_sent_is_shown_as_such(viewer: Client) -> None:
     of_us = {"direction": "sent", "origin": "echo", "owner": "whatsapp:+15550100200"}
     message = make_message(contact, text="We open at nine", **of_us)
     make_message(contact, text="When?")
-    page = viewer.get(f"{MESSAGES}{message.id}/change/").content.decode()
+    page = page_of(viewer, message)
     assert "Sent by the business to" in page
     assert ">+14335551212</bdi></a>" in page
-    assert (
-        viewer.get(f"{CONTACTS}{contact.id}/change/")
-        .content.decode()
-        .count("Sent by the business")
-        == 1
-    )
+    assert page_of(viewer, contact).count("Sent by the business") == 1
     assert list(
         viewer.get(MESSAGES, {"direction__exact": "sent"}).context["cl"].result_list
     ) == [message]
@@ -181,12 +170,12 @@ def test_a_group_is_shown_with_the_sender_of_each_message(viewer: Client) -> Non
     ]
     make_message(ana, text="between us")
     group = f"{MESSAGES}?group=Y2FwaTox"
-    page = viewer.get(f"{MESSAGES}{said[0].id}/change/").content.decode()
+    page = page_of(viewer, f"{MESSAGES}{said[0].id}/change/")
     assert f'href="{group}"' in page
     assert set(viewer.get(group).context["cl"].result_list) == set(said)
-    contact = viewer.get(f"{CONTACTS}{ana.id}/change/").content.decode()
+    contact = page_of(viewer, ana)
     assert contact.count("In a group") == 1
-    assert viewer.get(MESSAGES).content.decode().count("In a group") == 2
+    assert page_of(viewer, MESSAGES).count("In a group") == 2
 
 
 def test_a_status_is_found_by_message_and_number_and_told_in_words(

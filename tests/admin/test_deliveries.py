@@ -8,6 +8,7 @@ from redis import Redis
 from messages_app.admin.raw import pretty_body, pretty_json
 from messages_app.models import Delivery
 from tests.admin.conftest import Staff
+from tests.admin.pages import act, page_of, press, verb_url
 from tests.admin.rows import json_body, make_delivery, make_message, quarantine
 
 LIST = "/admin/messages_app/delivery/"
@@ -21,7 +22,7 @@ def test_a_delivery_shows_its_body_its_state_and_what_could_not_be_read(
         json_body({"entry": [{"id": "1029"}]}), state="partial", times_seen=4
     )
     item = quarantine(delivery, path="entry[0].changes[0]", error="no id there")
-    html = viewer.get(f"{LIST}{delivery.id}/change/").content.decode()
+    html = page_of(viewer, delivery)
     assert "      &quot;id&quot;: &quot;1029&quot;" in html
     assert "read in part" in html
     assert "entry[0].changes[0]" in html
@@ -33,10 +34,8 @@ def test_a_deliverys_page_keeps_to_the_permissions(staff: Staff) -> None:
     message = make_message(None, text="between us")
     assert message.delivery
     quarantine(message.delivery, error="no id there")
-    html = (
-        staff("messages_app.view_delivery")
-        .get(f"{LIST}{message.delivery_id}/change/")
-        .content.decode()
+    html = page_of(
+        staff("messages_app.view_delivery"), f"{LIST}{message.delivery_id}/change/"
     )
     assert "between us" not in html
     assert "no id there" not in html
@@ -86,7 +85,7 @@ def test_half_a_character_stays_spelled_out() -> None:
 
 def test_a_huge_body_is_cut_and_the_rest_is_counted(viewer: Client) -> None:
     delivery = make_delivery(b"x" * 1_200_000)
-    html = viewer.get(f"{LIST}{delivery.id}/change/").content.decode()
+    html = page_of(viewer, delivery)
     assert "… and 1,000,000 more characters." in html
     assert len(html) < 400_000
 
@@ -99,10 +98,7 @@ def test_replaying_deliveries_makes_them_due_and_wakes_the_inbox(
         make_delivery(state="failed"),
     )
     client = staff("messages_app.change_delivery")
-    response = client.post(
-        LIST, {"action": "replay", "_selected_action": [delivery.id]}, follow=True
-    )
-    assert "1 delivery is read again now." in response.content.decode()
+    assert "1 delivery is read again now." in act(client, "replay", delivery)
     assert list(Delivery.objects.due()) == [delivery]
     assert Delivery.objects.get(id=delivery.id).attempts == 0
     assert Delivery.objects.get(id=other.id).state == "failed"
@@ -111,10 +107,8 @@ def test_replaying_deliveries_makes_them_due_and_wakes_the_inbox(
 
 def test_replaying_while_the_queue_is_down_is_not_lost(staff: Staff) -> None:
     delivery = make_delivery(state="failed")
-    response = staff("messages_app.change_delivery").post(
-        f"{LIST}{delivery.id}/verb/replay/", follow=True
-    )
-    assert "as soon as the queue answers again" in response.content.decode()
+    html = press(staff("messages_app.change_delivery"), delivery, "replay")
+    assert "as soon as the queue answers again" in html
     assert list(Delivery.objects.due()) == [delivery]
 
 
@@ -124,7 +118,7 @@ def test_a_quarantined_part_shows_itself_and_its_delivery(viewer: Client) -> Non
         delivery, path="entry[0]", error="no id there", payload={"type": "image"}
     )
     for address in (QUARANTINE, f"{QUARANTINE}{item}/change/"):
-        html = viewer.get(address).content.decode()
+        html = page_of(viewer, address)
         assert "no id there" in html
         assert reverse("admin:messages_app_delivery_change", args=[delivery.id]) in html
     assert "&quot;type&quot;: &quot;image&quot;" in html
@@ -143,9 +137,9 @@ def test_replaying_a_quarantined_part_replays_its_delivery_alone(staff: Staff) -
 def test_replay_takes_the_change_permission(viewer: Client) -> None:
     delivery = make_delivery(state="failed")
     item = quarantine(delivery)
-    assert viewer.post(f"{LIST}{delivery.id}/verb/replay/").status_code == 403
+    assert viewer.post(verb_url(delivery, "replay")).status_code == 403
     assert viewer.post(f"{QUARANTINE}{item}/verb/replay/").status_code == 403
-    viewer.post(LIST, {"action": "replay", "_selected_action": [delivery.id]})
+    act(viewer, "replay", delivery)
     assert not Delivery.objects.due().exists()
 
 

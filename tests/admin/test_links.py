@@ -8,7 +8,6 @@ from html import unescape
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
-from django.urls import reverse
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 from redis import Redis
@@ -16,25 +15,12 @@ from redis import Redis
 from media_app import queues
 from media_app.models import Media, Viewing
 from tests.admin.conftest import Staff
+from tests.admin.pages import act, page_of, press, verb_url
 from tests.admin.rows import make_media, photo
 from tests.media.browser import Browser
 from tests.media.bucket import name_buckets
 
 pytestmark = pytest.mark.django_db
-
-LIST = reverse("admin:media_app_media_changelist")
-
-
-def page(media: Media) -> str:
-    return reverse("admin:media_app_media_change", args=[media.id])
-
-
-def press(client: Client, media: Media, verb: str) -> str:
-    """The page after a press of the verb's button."""
-    assert f"/verb/{verb}/" in client.get(page(media)).content.decode()
-    return client.post(
-        f"{page(media).removesuffix('change/')}verb/{verb}/", follow=True
-    ).content.decode()
 
 
 def given(html: str) -> list[str]:
@@ -62,20 +48,14 @@ def test_a_link_that_staff_make_opens_the_file_without_a_login(
 
 def test_links_to_several_files_are_made_at_once(staff: Staff) -> None:
     files = [make_media(photo()) for _ in range(3)]
-    data = {"action": "make_link", "_selected_action": [media.id for media in files]}
-    html = (
-        staff("media_app.change_media").post(LIST, data, follow=True).content.decode()
-    )
+    html = act(staff("media_app.change_media"), "make_link", *files)
     assert {link.split("/")[2] for link in given(html)} == {
         str(media.id) for media in files
     }
 
 
 def test_a_file_that_is_not_here_has_no_link(staff: Staff) -> None:
-    data = {"action": "make_link", "_selected_action": [make_media().id]}
-    html = (
-        staff("media_app.change_media").post(LIST, data, follow=True).content.decode()
-    )
+    html = act(staff("media_app.change_media"), "make_link", make_media())
     assert "only a stored file can be given out" in html
 
 
@@ -88,9 +68,8 @@ def test_revoking_ends_the_links(staff: Staff) -> None:
 
 def test_those_who_only_look_give_nothing_out(viewer: Client) -> None:
     media = make_media(photo())
-    assert "/verb/" not in viewer.get(page(media)).content.decode()
-    address = f"{page(media).removesuffix('change/')}verb/make_link/"
-    assert viewer.post(address).status_code == 403
+    assert "/verb/" not in page_of(viewer, media)
+    assert viewer.post(verb_url(media, "make_link")).status_code == 403
 
 
 @pytest.mark.parametrize("missing", ["R2_PUBLIC_BUCKET", "R2_PUBLIC_URL"])
@@ -99,9 +78,9 @@ def test_files_are_public_only_where_there_is_a_public_bucket(
 ) -> None:
     client, media = staff("media_app.change_media"), make_media(photo())
     name_buckets(settings)
-    assert "mark_public" in client.get(page(media)).content.decode()
+    assert "mark_public" in page_of(client, media)
     setattr(settings, missing, "")
-    assert "mark_public" not in client.get(page(media)).content.decode()
+    assert "mark_public" not in page_of(client, media)
 
 
 def test_the_page_tells_what_becomes_of_the_public_copy(
@@ -113,10 +92,7 @@ def test_the_page_tells_what_becomes_of_the_public_copy(
     Media.objects.update(
         public_bucket="public", public_key="0000.jpeg", published_at=timezone.now()
     )
-    assert (
-        'href="https://cdn.example/0000.jpeg"'
-        in client.get(page(media)).content.decode()
-    )
+    assert 'href="https://cdn.example/0000.jpeg"' in page_of(client, media)
     Media.objects.update(public_error="the bucket, delete: AccessDenied (403)")
     html = press(client, media, "mark_private")
     assert "It is being removed. the bucket, delete: AccessDenied (403)" in html
@@ -137,11 +113,7 @@ def test_the_page_tells_who_has_seen_the_file(staff: Staff) -> None:
     Viewing.objects.record(
         media.id, User.objects.create_user("vera"), Viewing.Kind.DOWNLOAD
     )
-    html = (
-        staff("media_app.view_media", "media_app.view_viewing")
-        .get(page(media))
-        .content.decode()
-    )
+    html = page_of(staff("media_app.view_media", "media_app.view_viewing"), media)
     assert re.search(r"<td>vera</td><td>downloaded</td>", html)
 
 
@@ -150,6 +122,4 @@ def test_that_takes_a_permission_of_its_own(staff: Staff) -> None:
     Viewing.objects.record(
         media.id, User.objects.create_user("vera"), Viewing.Kind.VIEW
     )
-    assert (
-        "Seen by" not in staff("media_app.view_media").get(page(media)).content.decode()
-    )
+    assert "Seen by" not in page_of(staff("media_app.view_media"), media)

@@ -11,23 +11,18 @@ from pytest_django.fixtures import Settings
 from redis import Redis
 
 from media_app import queues
+from media_app.admin.machine_owned import change_url
 from media_app.models import Media
 from media_app.previews import waiting
 from tests.admin.conftest import Staff
+from tests.admin.pages import act, listed, page_of, press, verb_url
 from tests.admin.rows import make_contact, make_media, make_message, pause, photo
 
 LIST = "/admin/media_app/media/"
 
 
-def page(media: Media) -> str:
-    return f"{LIST}{media.id}/change/"
-
-
 def found(client: Client, **query: Any) -> set[Media]:
-    """What the list holds for a query; a refused query redirects and fails here."""
-    response = client.get(LIST, query)
-    assert response.status_code == 200
-    return set(response.context["cl"].result_list)
+    return set(listed(client, LIST, **query))
 
 
 def test_the_list_shows_thumbnails_that_load_late_and_say_what_they_are(
@@ -35,7 +30,7 @@ def test_the_list_shows_thumbnails_that_load_late_and_say_what_they_are(
 ) -> None:
     make_contact("Ana Lucía")
     media = make_media(photo(), occurred_at=datetime(2026, 11, 20, 14, 5, tzinfo=UTC))
-    html = viewer.get(LIST).content.decode()
+    html = page_of(viewer, LIST)
     assert (
         f'src="{reverse("media-preview", args=[media.id])}?size=320" loading="lazy"'
         in html
@@ -53,7 +48,7 @@ def test_what_is_not_stored_is_listed_with_its_reason_its_attempts_and_its_clock
         attempts=3,
         occurred_at=sent,
     )
-    html = viewer.get(LIST).content.decode()
+    html = page_of(viewer, LIST)
     assert '<span class="badge badge-warn">trying again</span>' in html
     assert "The provider answered 503." in html
     assert "3 attempts" in html
@@ -62,7 +57,7 @@ def test_what_is_not_stored_is_listed_with_its_reason_its_attempts_and_its_clock
 
 def test_an_expired_file_has_no_clock(viewer: Client) -> None:
     make_media(state="expired", last_error="Meta no longer has it.", attempts=1)
-    html = viewer.get(LIST).content.decode()
+    html = page_of(viewer, LIST)
     assert "Meta no longer has it." in html
     assert " left<" not in html
 
@@ -72,12 +67,12 @@ def test_a_clock_that_ran_out_says_so(viewer: Client) -> None:
         state="retrying",
         occurred_at=timezone.now() - timedelta(days=9, hours=1, minutes=1),
     )
-    assert "time ran out 2 d 1 h ago" in viewer.get(LIST).content.decode()
+    assert "time ran out 2 d 1 h ago" in page_of(viewer, LIST)
 
 
 def test_files_without_a_picture_show_the_icon_of_their_kind(viewer: Client) -> None:
     make_media(b"%PDF-1.7", content_type="application/pdf", filename="contract.pdf")
-    html = viewer.get(LIST).content.decode()
+    html = page_of(viewer, LIST)
     assert "contract.pdf" in html
     assert 'aria-hidden="true">description</span>' in html
     assert "/preview/" not in html
@@ -87,22 +82,19 @@ def test_a_photo_whose_preview_was_given_up_shows_its_icon_and_why(
     viewer: Client,
 ) -> None:
     media = make_media(photo(), preview_error="it takes too long to decode")
-    assert "/preview/" not in viewer.get(LIST).content.decode()
-    html = viewer.get(page(media)).content.decode()
+    assert "/preview/" not in page_of(viewer, LIST)
+    html = page_of(viewer, media)
     assert "/preview/" not in html
     assert "There is no picture of this photo: it takes too long to decode." in html
 
 
 def test_staff_have_a_given_up_preview_made_again(staff: Staff, redis: Redis) -> None:
     media = make_media(photo(), preview_error="it takes too long to decode")
-    client, address = (
-        staff("media_app.change_media"),
-        f"{LIST}{media.id}/verb/remake_previews/",
-    )
-    assert f'action="{address}"' in client.get(page(media)).content.decode()
-    html = client.post(address, follow=True).content.decode()
+    client = staff("media_app.change_media")
+    assert verb_url(media, "remake_previews") in page_of(client, media)
+    html = press(client, media, "remake_previews")
     assert "The previews of 1 file are made again." in html
-    assert address not in html
+    assert verb_url(media, "remake_previews") not in html
     assert (list(waiting.due()), queues.waiting("previews")) == ([media], 1)
 
 
@@ -174,7 +166,7 @@ def test_a_photos_page_shows_it_large_with_all_facts_and_where_it_was_sent(
 ) -> None:
     contact, media = make_contact("Ana Lucía"), make_media(photo(), attempts=1)
     message = make_message(contact, media, text="the kitchen")
-    html = viewer.get(page(media)).content.decode()
+    html = page_of(viewer, media)
     assert f'src="{reverse("media-preview", args=[media.id])}?size=1280"' in html
     assert f'href="{reverse("media", args=[media.id])}?download=1"' in html
     assert media.sha256 in html
@@ -192,7 +184,7 @@ def test_sound_and_film_are_played_in_place(
     viewer: Client, content_type: str, player: str
 ) -> None:
     media = make_media(b"...", content_type=content_type)
-    html = viewer.get(page(media)).content.decode()
+    html = page_of(viewer, media)
     assert (
         f'{player} preload="metadata" src="{reverse("media", args=[media.id])}"' in html
     )
@@ -202,7 +194,7 @@ def test_a_type_that_browsers_might_run_is_only_offered_as_a_download(
     viewer: Client,
 ) -> None:
     media = make_media(b"<svg onload=alert(1)>", content_type="image/svg+xml")
-    html = viewer.get(page(media)).content.decode()
+    html = page_of(viewer, media)
     assert f'<img src="{reverse("media", args=[media.id])}"' not in html
     assert "?download=1" in html
 
@@ -212,10 +204,7 @@ def test_a_page_without_the_message_permission_tells_nothing_of_the_message(
 ) -> None:
     media = make_media(photo())
     make_message(make_contact(), media, text="between us")
-    assert (
-        "between us"
-        not in staff("media_app.view_media").get(page(media)).content.decode()
-    )
+    assert "between us" not in page_of(staff("media_app.view_media"), media)
 
 
 def test_retry_in_the_list_starts_failed_files_anew_and_tells_how_many(
@@ -224,11 +213,8 @@ def test_retry_in_the_list_starts_failed_files_anew_and_tells_how_many(
     client = staff("media_app.view_media", "media_app.change_media")
     rejected, waiting = make_media(state="rejected"), make_media(state="retrying")
     stored, left_alone = make_media(photo()), make_media(state="expired")
-    chosen = [rejected.id, waiting.id, stored.id]
-    response = client.post(
-        LIST, {"action": "retry", "_selected_action": chosen}, follow=True
-    )
-    assert "2 files will be tried again now." in response.content.decode()
+    html = act(client, "retry", rejected, waiting, stored)
+    assert "2 files will be tried again now." in html
     states = {media.id: media.state for media in Media.objects.all()}
     assert states[rejected.id] == "pending"
     assert states[stored.id] == "stored"
@@ -246,36 +232,29 @@ def test_retry_reaches_all_files_that_the_filter_found(staff: Staff) -> None:
 
 
 def test_retry_on_a_files_own_page(staff: Staff, redis: Redis) -> None:
-    client, media = (
-        staff("media_app.change_media"),
-        make_media(state="rejected", last_error="too large"),
-    )
-    html = client.get(page(media)).content.decode()
-    address = f"{LIST}{media.id}/verb/retry/"
-    assert f'action="{address}"' in html
-    response = client.post(address, follow=True)
-    assert response.redirect_chain == [(page(media), 302)]
+    client = staff("media_app.change_media")
+    media = make_media(state="rejected", last_error="too large")
+    assert f'action="{verb_url(media, "retry")}"' in page_of(client, media)
+    response = client.post(verb_url(media, "retry"), follow=True)
+    assert response.redirect_chain == [(change_url(media), 302)]
     assert "1 file will be tried again now." in response.content.decode()
     assert Media.objects.get().state == "pending"
+    assert redis.llen("rq:queue:ingest") == 1
 
 
 def test_a_stored_files_page_offers_no_retry(staff: Staff) -> None:
-    assert (
-        "/verb/retry/"
-        not in staff("media_app.change_media")
-        .get(page(make_media(photo())))
-        .content.decode()
-    )
+    media = make_media(photo())
+    assert "/verb/retry/" not in page_of(staff("media_app.change_media"), media)
 
 
 def test_retry_takes_a_post_and_the_change_permission(
     viewer: Client, staff: Staff
 ) -> None:
     media = make_media(state="rejected")
-    address = f"{LIST}{media.id}/verb/retry/"
+    address = verb_url(media, "retry")
     assert viewer.post(address).status_code == 403
-    viewer.post(LIST, {"action": "retry", "_selected_action": [media.id]})
-    assert "/verb/" not in viewer.get(page(media)).content.decode()
+    act(viewer, "retry", media)
+    assert "/verb/" not in page_of(viewer, media)
     assert staff("media_app.change_media").get(address).status_code == 405
     assert Media.objects.get().state == "rejected"
 
@@ -284,7 +263,7 @@ def test_a_verb_is_refused_to_other_sites(staff: Staff) -> None:
     media = make_media(state="rejected")
     client = staff("media_app.change_media")
     client.handler.enforce_csrf_checks = True
-    assert client.post(f"{LIST}{media.id}/verb/retry/").status_code == 403
+    assert client.post(verb_url(media, "retry")).status_code == 403
     assert Media.objects.get().state == "rejected"
 
 
@@ -296,23 +275,14 @@ def test_retry_tells_which_files_wait_for_a_paused_account(
         make_media(state="rejected", account=account)
         for account in ("555", "555", "666")
     ]
-    data = {"action": "retry", "_selected_action": [media.id for media in chosen]}
-    html = (
-        staff("media_app.change_media")
-        .post(f"{LIST}?state__exact=rejected", data, follow=True)
-        .content.decode()
-    )
+    html = act(staff("media_app.change_media"), "retry", *chosen)
     assert "1 file will be tried again now." in html
     assert "2 files will be tried again when the account is no longer paused." in html
 
 
 def test_retry_tells_that_the_queue_is_down(staff: Staff) -> None:
     media = make_media(state="rejected")
-    html = (
-        staff("media_app.change_media")
-        .post(f"{LIST}{media.id}/verb/retry/", follow=True)
-        .content.decode()
-    )
+    html = press(staff("media_app.change_media"), media, "retry")
     assert (
         "1 file will be tried again: the queue is down, the sweeper goes on when it is back."
         in html
@@ -325,16 +295,10 @@ def test_retry_of_a_paused_account_alone_says_nothing_of_the_queue(
     staff: Staff,
 ) -> None:
     pause("555")
-    address = f"{LIST}{make_media(state='retrying').id}/verb/retry/"
-    html = staff("media_app.change_media").post(address, follow=True).content.decode()
+    media = make_media(state="retrying")
+    html = press(staff("media_app.change_media"), media, "retry")
     assert "1 file will be tried again when the account is no longer paused." in html
     assert "the sweeper goes on" not in html
-
-
-def test_retry_queues_the_work_at_once(staff: Staff, redis: Redis) -> None:
-    media = make_media(state="rejected")
-    staff("media_app.change_media").post(f"{LIST}{media.id}/verb/retry/")
-    assert redis.llen("rq:queue:ingest") == 1
 
 
 def test_a_link_from_a_contact_narrows_the_list_to_the_contacts_files(

@@ -18,6 +18,7 @@ from mediahub.alerts import alerts
 from messages_app.models import Contact, OutboxItem, PhotoSession, SessionRebuild
 from messages_app.summaries import summarize, with_links
 from tests.admin.conftest import Staff
+from tests.admin.pages import act, listed, offered, page_of, press, verb_url
 from tests.admin.rows import (
     make_contact,
     make_media,
@@ -31,26 +32,6 @@ SESSIONS = "/admin/messages_app/photosession/"
 REPLIES = "/admin/messages_app/outboxitem/"
 CONTACTS = "/admin/messages_app/contact/"
 LONG_AGO = timezone.now() - timedelta(hours=25)
-
-
-def html(client: Client, address: str) -> str:
-    response = client.get(address)
-    assert response.status_code == 200
-    return response.content.decode()
-
-
-def listed(client: Client, address: str, **query: str) -> list[Any]:
-    return list(client.get(address, query).context["cl"].result_list)
-
-
-def press(client: Client, row: Any, verb: str) -> str:
-    """Press a verb on the row's page; returns the page that follows."""
-    page = change_url(row).removesuffix("change/")
-    return client.post(f"{page}verb/{verb}/", follow=True).content.decode()
-
-
-def offered(client: Client, row: Any) -> list[str]:
-    return [verb["label"] for verb in client.get(change_url(row)).context["verbs"]]
 
 
 def open_session(contact: Contact, **fields: Any) -> PhotoSession:
@@ -88,7 +69,7 @@ def test_the_list_tells_who_how_many_photos_and_what_became_of_the_replies(
     )
     for state in ("sent", "failed", "unknown", "sent"):
         make_reply(session, state=state)
-    page = html(viewer, SESSIONS)
+    page = page_of(viewer, SESSIONS)
     assert "2 photos, 1 still on its way, 1 not accepted" in page
     assert f'href="{change_url(contact)}"' in page
     assert '<span class="badge badge-bad">1 not sent</span>' in page
@@ -101,7 +82,7 @@ def test_the_same_photo_sent_twice_is_one_and_said_to_be_sent_again(
 ) -> None:
     media = make_media(photo())
     session = make_session(make_contact(), media, media)
-    assert "1 photo, 1 sent again" in html(viewer, change_url(session))
+    assert "1 photo, 1 sent again" in page_of(viewer, session)
 
 
 def test_sessions_are_found_by_name_any_number_id_state_and_day(viewer: Client) -> None:
@@ -133,7 +114,7 @@ def test_a_session_shows_its_photos_by_the_providers_time_and_its_details(
         make_media(photo(), occurred_at=ago(minutes=minutes)) for minutes in (1, 9)
     )
     session = make_session(make_contact(), late, early, details="A scratch on the top.")
-    page = html(viewer, change_url(session))
+    page = page_of(viewer, session)
     strip = page[page.index('class="strip"') :]
     assert strip.index(str(early.id)) < strip.index(str(late.id))
     assert "A scratch on the top." in page
@@ -141,8 +122,8 @@ def test_a_session_shows_its_photos_by_the_providers_time_and_its_details(
 
 def test_a_session_says_that_its_contact_never_answered(viewer: Client) -> None:
     session = make_session(make_contact(), make_media(photo()), is_unanswered=True)
-    assert "submitted, no answer" in html(viewer, SESSIONS)
-    assert "did not answer the question" in html(viewer, change_url(session))
+    assert "submitted, no answer" in page_of(viewer, SESSIONS)
+    assert "did not answer the question" in page_of(viewer, session)
 
 
 def test_a_session_shows_each_reply_with_its_text_state_and_reason(
@@ -159,7 +140,7 @@ def test_a_session_shows_each_reply_with_its_text_state_and_reason(
     make_reply(
         session, "hand_over", "sent", revision=2, said={"counts": {"photos": 14}}
     )
-    page = html(viewer, change_url(session))
+    page = page_of(viewer, session)
     for shown in (
         "Got it!",
         "not sent",
@@ -179,11 +160,9 @@ def test_links_that_open_photos_without_a_login_are_for_those_who_may_make_them(
         "messages_app.view_outboxitem",
         "media_app.change_media",
     )
-    assert "token=" in html(maker, change_url(session))
-    assert "token=" not in html(viewer, change_url(session))
-    assert "Photos Provided: http://testserver/media/" in html(
-        viewer, change_url(session)
-    )
+    assert "token=" in page_of(maker, session)
+    assert "token=" not in page_of(viewer, session)
+    assert "Photos Provided: http://testserver/media/" in page_of(viewer, session)
 
 
 @pytest.mark.parametrize("is_of_a_former_version", [True, False])
@@ -196,7 +175,7 @@ def test_the_page_of_a_hand_over_shows_no_link(
         session, "hand_over", said=with_links(said) if is_of_a_former_version else said
     )
     maker = staff("messages_app.view_outboxitem", "media_app.change_media")
-    page = html(maker, change_url(item))
+    page = page_of(maker, item)
     assert "A scratch" in page
     assert "token=" not in page
 
@@ -207,8 +186,8 @@ def test_a_session_keeps_to_the_permissions(staff: Staff) -> None:
     item = make_reply(session, said={"text": "between us"})
     client = staff("messages_app.view_photosession")
     for address in (SESSIONS, change_url(session)):
-        assert "size=320" not in html(client, address)
-    assert "between us" not in html(client, change_url(session))
+        assert "size=320" not in page_of(client, address)
+    assert "between us" not in page_of(client, session)
     assert client.get(change_url(item)).status_code == 403
 
 
@@ -216,8 +195,8 @@ def test_a_message_leads_to_the_session_that_it_is_a_part_of(viewer: Client) -> 
     contact = make_contact()
     session = open_session(contact)
     inside, outside = contact.messages.get(), make_message(contact, text="later")
-    assert change_url(session) in html(viewer, change_url(inside))
-    assert change_url(session) not in html(viewer, change_url(outside))
+    assert change_url(session) in page_of(viewer, inside)
+    assert change_url(session) not in page_of(viewer, outside)
 
 
 # --- verbs of a session ---------------------------------------------------------
@@ -286,12 +265,7 @@ def test_verbs_take_the_change_permission(viewer: Client) -> None:
         (item, "send_again"),
         (contact, "hold"),
     ):
-        assert (
-            viewer.post(
-                f"{change_url(row).removesuffix('change/')}verb/{verb}/"
-            ).status_code
-            == 403
-        )
+        assert viewer.post(verb_url(row, verb)).status_code == 403
         assert offered(viewer, row) == []
 
 
@@ -328,7 +302,7 @@ def test_a_reply_that_was_sent_or_comes_too_late_is_not_sent_again(
         assert "Nothing is sent again" in press(superuser, item, "send_again")
         item.refresh_from_db()
         assert item.state == state
-    assert "It is too late to send it again." in html(superuser, change_url(late))
+    assert "It is too late to send it again." in page_of(superuser, late)
 
 
 def test_a_hand_over_may_go_again_however_old_it_is(superuser: Client) -> None:
@@ -342,7 +316,7 @@ def test_a_reply_that_perhaps_arrived_warns_of_saying_it_twice(viewer: Client) -
     item = make_reply(
         make_session(make_contact()), state="unknown", last_error="It was cut off."
     )
-    page = html(viewer, change_url(item))
+    page = page_of(viewer, item)
     assert "It was cut off." in page
     assert "With Send again they may get it twice." in page
 
@@ -373,13 +347,13 @@ def test_staff_hold_a_contact_and_release_the_hold(superuser: Client) -> None:
     assert "nothing that they sent is deleted" in press(superuser, contact, "hold")
     assert Contact.objects.get().is_held
     for address in (CONTACTS, change_url(contact)):
-        assert '<span class="badge badge-warn">on hold</span>' in html(
+        assert '<span class="badge badge-warn">on hold</span>' in page_of(
             superuser, address
         )
     assert offered(superuser, contact) == ["Release hold"]
     assert "no longer on hold" in press(superuser, contact, "release_hold")
     assert not Contact.objects.get().is_held
-    assert "badge-warn" not in html(superuser, change_url(contact))
+    assert "badge-warn" not in page_of(superuser, contact)
 
 
 def test_a_contacts_page_shows_the_sessions_to_those_who_may_see_them(
@@ -388,10 +362,10 @@ def test_a_contacts_page_shows_the_sessions_to_those_who_may_see_them(
     contact = make_contact()
     session = make_session(contact, make_media(photo()))
     theirs = make_session(make_contact("Tom", "whatsapp:+442079460958"))
-    page = html(viewer, change_url(contact))
+    page = page_of(viewer, contact)
     assert change_url(session) in page
     assert change_url(theirs) not in page
-    assert change_url(session) not in html(
+    assert change_url(session) not in page_of(
         staff("messages_app.view_contact"), change_url(contact)
     )
 
@@ -435,7 +409,7 @@ def test_a_hand_over_that_keeps_failing_is_told_with_what_was_answered(
     advice = told()["The business does not take 1 summary."]
     assert "answered 503" in advice
     assert "SESSION_WEBHOOK_URL" in advice
-    assert "The business does not take 1 summary." in html(viewer, SESSIONS)
+    assert "The business does not take 1 summary." in page_of(viewer, SESSIONS)
 
 
 # --- sessions that could not be rebuilt ---------------------------------------
@@ -457,11 +431,9 @@ def test_a_conversation_that_fails_is_an_alert_until_it_is_rebuilt(
         a.headline for a in alerts(status.collect())
     ]
     for page in (list_url(SessionRebuild), change_url(row)):
-        assert "no luck" in html(superuser, page)
-        assert "Ana" in html(superuser, page)
-    superuser.post(
-        list_url(SessionRebuild), {"action": "retry", "_selected_action": row.pk}
-    )
+        assert "no luck" in page_of(superuser, page)
+        assert "Ana" in page_of(superuser, page)
+    act(superuser, "retry", row)
     assert not SessionRebuild.objects.exists()
     assert "rebuilt" not in " ".join(
         alert.headline for alert in alerts(status.collect())

@@ -13,10 +13,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Dialog, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, Route
 from playwright.sync_api import Error as PlaywrightError
 
 from simulator.content import Kind, content
+from tests.browsers import running_chromium
 from tests.flow.hostile_files import CANARY, HOSTILE
 from tests.flow.shelf import Answer, Sent, Shelf, settled, shelf
 from tests.programs import program
@@ -47,7 +48,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Sent]:
 def _video(path: Path) -> bytes:
     """A video of some megabytes whose index (moov) comes last, as cameras write it."""
     picture = "testsrc2=size=640x360:rate=25,noise=alls=20:allf=t"
-    form = (
+    form = [
         "-c:v",
         "libx264",
         "-preset",
@@ -56,20 +57,15 @@ def _video(path: Path) -> bytes:
         "30",
         "-pix_fmt",
         "yuv420p",
-    )
-    made = (
-        "-v",
-        "error",
-        "-f",
-        "lavfi",
-        "-i",
+    ]
+    made = [
+        *["-v", "error", "-f", "lavfi", "-i"],
         picture,
         "-t",
         str(VIDEO_SECONDS),
         *form,
-        path,
-    )
-    subprocess.run([program("ffmpeg"), *made], check=True)
+    ]
+    subprocess.run([program("ffmpeg"), *made, path], check=True)
     body = path.read_bytes()
     assert len(body) > 2 * 1024 * 1024
     assert body.rfind(b"moov") > len(body) * 0.9
@@ -112,19 +108,11 @@ def test_a_downloader_with_eight_connections_gets_the_file_whole(
     stocked: Shelf, files: dict[str, Sent], tmp_path: Path
 ) -> None:
     asked = stocked.asked()
-    options = (
-        "-q",
-        "--no-conf",
-        "-x8",
-        "-s8",
-        "-k1M",
-        "--file-allocation=none",
-        "-d",
-        tmp_path,
-        "-o",
-        "album.pdf",
+    options = ["-q", "--no-conf", "-x8", "-s8", "-k1M", "--file-allocation=none"]
+    place = ("-d", tmp_path, "-o", "album.pdf")
+    subprocess.run(
+        [program("aria2c"), *options, *place, stocked["album"].link], check=True
     )
-    subprocess.run([program("aria2c"), *options, stocked["album"].link], check=True)
     assert (tmp_path / "album.pdf").read_bytes() == files["album"].body
     answers = settled(asked, stocked["album"].path, 8)
     assert [answer.status for answer in answers].count(206) >= 7
@@ -145,79 +133,6 @@ def test_a_download_that_was_cut_goes_on_where_it_ended(
     assert Answer(206, f"bytes={have}-") in settled(asked, stocked["album"].path, 2)
 
 
-def test_a_download_goes_on_only_with_the_file_that_it_began_with(
-    stocked: Shelf, files: dict[str, Sent], tmp_path: Path
-) -> None:
-    photo, tag, body = tmp_path / "photo", tmp_path / "tag", files["photo"].body
-    curl = (program("curl"), "-sS", "--fail", "-o", str(photo))
-    subprocess.run([*curl, "--etag-save", str(tag), stocked["photo"].link], check=True)
-    photo.write_bytes(body[:1000])
-    of_another = [*curl, "-C", "-", "-H", 'If-Range: "another"', stocked["photo"].link]
-    # The whole file was offered, which curl refuses to append.
-    assert (
-        subprocess.run(of_another, check=False, stderr=subprocess.DEVNULL).returncode
-        == 33
-    )
-    assert photo.read_bytes() == body[:1000]
-    subprocess.run(
-        [
-            *curl,
-            "-C",
-            "-",
-            "-H",
-            f"If-Range: {tag.read_text().strip()}",
-            stocked["photo"].link,
-        ],
-        check=True,
-    )
-    assert photo.read_bytes() == body
-
-
-def test_a_file_that_somebody_has_is_not_sent_again(
-    stocked: Shelf, tmp_path: Path
-) -> None:
-    photo, tag, asked = tmp_path / "photo", tmp_path / "tag", stocked.asked()
-    curl = (
-        program("curl"),
-        "-sS",
-        "--fail",
-        "-o",
-        photo,
-        "--etag-save",
-        tag,
-        "--etag-compare",
-        tag,
-    )
-    for _ in range(2):
-        subprocess.run([*curl, stocked["photo"].link], check=True)
-    assert [answer.status for answer in settled(asked, stocked["photo"].path, 2)] == [
-        200,
-        304,
-    ]
-
-
-def test_a_player_finds_the_index_at_the_end_of_a_video(
-    stocked: Shelf, files: dict[str, Sent]
-) -> None:
-    asked = stocked.asked()
-    look = (
-        "-v",
-        "error",
-        "-show_entries",
-        "format=duration",
-        "-of",
-        "csv=p=0",
-        stocked["video"].link,
-    )
-    found = subprocess.run(
-        [program("ffprobe"), *look], capture_output=True, text=True, check=True
-    )
-    assert float(found.stdout) == VIDEO_SECONDS
-    # The second of its requests.
-    until_index = settled(asked, stocked["video"].path, 2)
-    assert _late(until_index, len(files["video"].body))
-
-
 def _late(answers: list[Answer], size: int) -> list[Answer]:
     """The parts that were sent from the last tenth of the file."""
     return [
@@ -233,20 +148,8 @@ def _late(answers: list[Answer], size: int) -> list[Answer]:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    options = (
-        "no-sandbox",
-        "disable-gpu",
-        "disable-background-networking",
-        "disable-component-update",
-        "disable-sync",
-    )
-    path = program("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=path, args=[f"--{option}" for option in options]
-        )
+    with running_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @contextmanager
@@ -298,21 +201,6 @@ def test_a_photo_is_shown_where_it_is_opened_by_itself(
                 "image => image.complete && image.naturalWidth > 0"
             )
         )
-
-
-def test_a_video_is_shown_and_sought_in_where_it_is_opened_by_itself(
-    stocked: Shelf, chromium: Browser
-) -> None:
-    with _signed_in(chromium, stocked) as page:
-        page.goto(stocked["video"].path)
-        video = page.locator("video")
-        # No promise is kept in a sandbox: it is asked again and again.
-        until(lambda: video.evaluate("video => video.readyState") >= 2)
-        video.evaluate("video => { video.currentTime = 9; }")
-        until(
-            lambda: video.evaluate("video => !video.seeking && video.readyState") >= 2
-        )
-        assert video.evaluate("video => video.currentTime") == 9
 
 
 # --- files that would run ---------------------------------------------------

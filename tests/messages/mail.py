@@ -15,6 +15,7 @@ from django.conf import settings
 from django.http import HttpResponse
 from django.test import Client
 
+from messages_app import inbox
 from messages_app.models import Delivery
 from simulator.accounts import Accounts
 from simulator.content import Kind
@@ -149,6 +150,16 @@ def image(id: str, *, sender: str = ADA, at: int = SENT, **more: object) -> Json
     return {"from": sender.removeprefix("whatsapp:+"), **message, **more}
 
 
+def text(id: str, body: str, *, sender: str = ADA, at: int = SENT) -> Json:
+    """Words as Meta writes them."""
+    message: Json = {"id": id, "timestamp": str(at), "type": "text"}
+    return {
+        "from": sender.removeprefix("whatsapp:+"),
+        **message,
+        "text": {"body": body},
+    }
+
+
 def card(name: str, owner: str = "", hidden: str = "") -> Json:
     """A sender's card: known by number, by hidden id, or by both."""
     ids = {"wa_id": owner.removeprefix("whatsapp:+"), "user_id": hidden}
@@ -219,3 +230,9 @@ def arrive(*requests: SignedRequest) -> list[Delivery]:
         answer = post(request)
         assert answer.status_code == 200, (answer.status_code, answer.content)
     return list(Delivery.objects.order_by("received_at", "id"))
+
+
+def receive(*requests: SignedRequest) -> None:
+    """Through the webhook, and then read."""
+    arrive(*requests)
+    inbox.drain()

@@ -16,7 +16,7 @@ from messages_app.models import Contact, ContactOwner, Delivery, Message, PhotoS
 from simulator.customer import Customer
 from simulator.deliveries import SignedRequest
 from simulator.provider import SimulatedProvider
-from tests.messages.mail import ADA, SENT, arrive, photo, twilio
+from tests.messages.mail import ADA, SENT, photo, receive, twilio
 from tests.messages.rows import all_rows
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -24,13 +24,8 @@ pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 SMS = "sms:+14335551212"
 
 
-def read_all(*requests: SignedRequest) -> None:
-    arrive(*requests)
-    inbox.drain()
-
-
 def test_one_number_on_two_channels_is_two_contacts() -> None:
-    read_all(
+    receive(
         twilio(photo(1, provider="twilio")),
         twilio(photo(2, provider="twilio", owner=SMS, name="")),
     )
@@ -43,7 +38,7 @@ def test_one_number_on_two_channels_is_two_contacts() -> None:
 
 def read_as_whatsapp(request: SignedRequest) -> None:
     """As before SMS had an owner of its own: what was read is WhatsApp's."""
-    read_all(request)
+    receive(request)
     contact = Contact.objects.create(id=own_id(ADA), name="Ada")
     ContactOwner.objects.create(owner=ADA, contact=contact)
     Message.objects.update(owner=ADA, contact=contact)
@@ -69,7 +64,7 @@ def test_a_replay_leaves_what_was_read_as_whatsapp_as_it_is() -> None:
 
 
 def test_who_was_nobody_on_another_channel_stays_so_when_read_again() -> None:
-    read_all(twilio(photo(1, provider="twilio", owner="messenger:4815162342")))
+    receive(twilio(photo(1, provider="twilio", owner="messenger:4815162342")))
     Message.objects.update(owner="", contact=None)
     Contact.objects.all().delete()
     Delivery.objects.update(state="received", attempts=0)
@@ -89,8 +84,8 @@ def test_a_session_is_answered_on_its_channel(
         provider="twilio",
         public_url=settings.PUBLIC_URL,
     )
-    read_all(customer.say("SELL", SENT))
-    read_all(customer.photo(SENT))
+    receive(customer.say("SELL", SENT))
+    receive(customer.photo(SENT))
     outbox.send_due()
     assert PhotoSession.objects.get().owner == owner
     assert {send.to for send in provider.sends} == {owner.removeprefix("sms:")}
@@ -114,5 +109,5 @@ def test_reset_on_one_channel_deletes_nothing_of_the_other() -> None:
         for word in ("sell", "reset")
     ]
     for message in (words[0], *said, words[1]):
-        read_all(twilio(message))
+        receive(twilio(message))
     assert {row.owner for row in Media.objects.exclude(state="deleted")} == {*others}

@@ -11,7 +11,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from media_app.models import Media
-from messages_app import inbox, outbox, outbox_results, rebuilds
+from messages_app import outbox, outbox_results, rebuilds
 from messages_app.models import (
     Contact,
     ContactOwner,
@@ -28,30 +28,25 @@ from tests.messages.mail import (
     BOB,
     SENT,
     Json,
-    arrive,
     card,
     field,
     image,
     meta,
     photo,
+    receive,
+    text,
     twilio,
 )
 
-pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.both_databases,
+    pytest.mark.usefixtures("photos_begin"),
+]
 
 BUSINESS = f"whatsapp:+{ACCOUNTS.meta_number.removeprefix('+')}"
 DAY = 24 * 3600
 By = Callable[..., SignedRequest]
-
-
-@pytest.fixture(autouse=True)
-def photos_begin(settings: Settings) -> None:
-    settings.SESSION_START = "photo"
-
-
-def receive(*requests: SignedRequest) -> None:
-    arrive(*requests)
-    inbox.drain()
 
 
 def standby(*messages: Json) -> SignedRequest:
@@ -73,16 +68,6 @@ def echo(*messages: Json) -> SignedRequest:
 
 def sent(message: Json) -> Json:
     return {**message, "from": ACCOUNTS.meta_number, "to": message["from"]}
-
-
-def text(id: str, body: str, at: int = SENT) -> Json:
-    return {
-        "from": ADA.removeprefix("whatsapp:+"),
-        "id": id,
-        "timestamp": str(at),
-        "type": "text",
-        "text": {"body": body},
-    }
 
 
 BESIDE = [
@@ -127,7 +112,7 @@ def test_what_stands_beside_is_no_part_of_an_open_session(
     by: By, way: tuple[str, str]
 ) -> None:
     receive(meta(image("wamid.1")))
-    receive(by(image("wamid.2", at=SENT + 1), text("wamid.3", "done", SENT + 2)))
+    receive(by(image("wamid.2", at=SENT + 1), text("wamid.3", "done", at=SENT + 2)))
     # A rebuild from the beginning, too.
     receive(meta(image("wamid.0", at=SENT - 1)), meta(image("wamid.4", at=SENT + 3)))
     row = PhotoSession.objects.get()
@@ -227,9 +212,9 @@ def test_a_reply_never_takes_a_conversation_over(taker: SimulatedProvider) -> No
 def test_a_conversation_that_came_back_is_answered_again(
     taker: SimulatedProvider,
 ) -> None:
-    receive(standby(text("wamid.1", "hello", SENT - 5)))
+    receive(standby(text("wamid.1", "hello", at=SENT - 5)))
     receive(meta(image("wamid.2")))
-    receive(meta(text("wamid.3", "done", SENT + 2)))
+    receive(meta(text("wamid.3", "done", at=SENT + 2)))
     assert outbox.send_due() == 2
 
 
@@ -262,13 +247,13 @@ def test_a_photo_of_the_business_is_no_late_one_of_a_session(
 ) -> None:
     receive(
         meta(image("wamid.1")),
-        meta(text("wamid.2", "done", SENT + 1)),
-        meta(text("wamid.3", "A scratch.", SENT + 2)),
+        meta(text("wamid.2", "done", at=SENT + 1)),
+        meta(text("wamid.3", "A scratch.", at=SENT + 2)),
     )
     # A session that is over stays as it is, whatever is set by now.
     settings.SESSION_START = "keyword"
     receive(echo(image("wamid.4", at=SENT + 32)))
-    receive(meta(text("wamid.5", "hello", SENT + 31)))
+    receive(meta(text("wamid.5", "hello", at=SENT + 31)))
     assert [(row.state, len(row.media_ids)) for row in PhotoSession.objects.all()] == [
         ("submitted", 1)
     ]

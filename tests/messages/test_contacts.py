@@ -91,13 +91,6 @@ def test_merging_moves_messages_and_owners_and_leaves_no_contact_behind(
     assert {owner.owner for owner in contact.owners.all()} == {NUMBER, HIDDEN}
 
 
-def test_a_chain_of_links_is_one_contact() -> None:
-    for owner in (NUMBER, HIDDEN, OTHER):
-        say(owner)
-    resolve([seen(NUMBER, HIDDEN), seen(HIDDEN, OTHER)])
-    assert Contact.objects.get().messages.count() == 3
-
-
 def test_the_latest_name_wins_whenever_it_comes() -> None:
     for second, name, expected in [
         (2, "Ada", "Ada"),
@@ -108,17 +101,6 @@ def test_the_latest_name_wins_whenever_it_comes() -> None:
         resolve([seen(NUMBER, name=name, second=second)])
         assert Contact.objects.get().name == expected
     assert Contact.objects.get().last_message_at == at(9)
-
-
-def test_two_names_of_one_second_end_the_same_in_any_order() -> None:
-    ends = set()
-    for names in (["Ada", "Bob"], ["Bob", "Ada"]):
-        with transaction.atomic():
-            for name in names:
-                resolve([seen(NUMBER, name=name, second=1)])
-            ends.add(Contact.objects.get().name)
-            transaction.set_rollback(True)
-    assert len(ends) == 1
 
 
 def test_a_name_confirmed_later_is_not_replaced_by_one_from_between() -> None:

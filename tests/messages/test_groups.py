@@ -8,7 +8,6 @@ from importlib import import_module
 
 import pytest
 from django.apps import apps
-from pytest_django.fixtures import Settings
 
 from media_app.models import Media
 from messages_app import inbox, rebuilds
@@ -19,14 +18,13 @@ from messages_app.session_rows import rebuild_sessions
 from tests.messages.conversations.chat import picture, text
 from tests.messages.mail import ADA, SENT, Json, arrive, image, meta
 
-pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.both_databases,
+    pytest.mark.usefixtures("photos_begin"),
+]
 
 GROUP = "Y2FwaV9ncm91cDox"
-
-
-@pytest.fixture(autouse=True)
-def photos_begin(settings: Settings) -> None:
-    settings.SESSION_START = "photo"
 
 
 def in_group(message: Json) -> Json:

@@ -41,6 +41,7 @@ from tests.messages.mail import (
     meta_bytes,
     meta_json,
     photo,
+    receive,
     twilio,
     twilio_form,
 )
@@ -49,14 +50,9 @@ from tests.messages.rows import all_rows
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 
-def read_all(*requests: SignedRequest) -> None:
-    arrive(*requests)
-    inbox.drain()
-
-
 def test_a_message_with_its_file_carries_the_ids_and_the_key_of_the_contract() -> None:
     sent = photo(7, text="The front")
-    read_all(album(sent))
+    receive(album(sent))
     message, file = Message.objects.get(), Media.objects.get()
     assert sent.file
     assert message.id == computed_id(
@@ -82,7 +78,7 @@ def test_a_message_with_its_file_carries_the_ids_and_the_key_of_the_contract() -
 
 
 def test_the_third_of_twenty_broken_leaves_nineteen_and_one_in_quarantine() -> None:
-    read_all(with_third_broken())
+    receive(with_third_broken())
     assert (
         Message.objects.count()
         == Media.objects.count()
@@ -96,7 +92,7 @@ def test_the_third_of_twenty_broken_leaves_nineteen_and_one_in_quarantine() -> N
 
 
 def test_an_unreadable_body_fails_and_the_others_are_read() -> None:
-    read_all(
+    receive(
         meta_bytes(b"\xff not JSON"),
         album(photo(1)),
         twilio_form({"Body": "no MessageSid"}),
@@ -114,7 +110,7 @@ def test_a_list_of_junk_is_a_hundred_items_and_one_that_counts_the_rest(
 ) -> None:
     delivery = meta(image("wamid.1"), *[{"junk": "HERE"}], image("wamid.2"))
     many = ",".join([json.dumps(junk)] * 1_500).encode()
-    read_all(meta_bytes(delivery.body.replace(b'{"junk": "HERE"}', many)))
+    receive(meta_bytes(delivery.body.replace(b'{"junk": "HERE"}', many)))
     assert Media.objects.filter(state="pending").count() == 2
     assert QuarantinedItem.objects.count() == 101
     assert "1,400 more parts" in QuarantinedItem.objects.get(path="more").error
@@ -131,7 +127,7 @@ TOO_LARGE = [
 
 
 def test_a_photo_that_the_provider_lost_is_a_file_that_says_why() -> None:
-    read_all(
+    receive(
         meta(
             {**image("wamid.1"), "image": {"caption": "The front"}, "errors": TOO_LARGE}
         )
@@ -153,7 +149,7 @@ def test_a_photo_that_the_provider_lost_is_a_file_that_says_why() -> None:
 
 
 def test_errors_beside_a_photo_are_stored_and_the_photo_is_fetched() -> None:
-    read_all(meta(image("wamid.1", errors=[{"code": 1, "title": "Odd"}])))
+    receive(meta(image("wamid.1", errors=[{"code": 1, "title": "Odd"}])))
     assert Message.objects.get().errors == "1: Odd"
     assert Media.objects.get().state == "pending"
 
@@ -171,33 +167,33 @@ def test_fields_that_nothing_reads_are_counted_by_name() -> None:
 
 
 def test_ten_photos_in_one_second_have_ten_keys() -> None:
-    read_all(*(album(photo(number)) for number in range(10)))
+    receive(*(album(photo(number)) for number in range(10)))
     assert len(set(Media.objects.values_list("key", flat=True))) == 10
     assert Contact.objects.count() == ContactOwner.objects.count() == 1
 
 
 def test_the_same_webhook_a_day_later_changes_nothing_but_its_count() -> None:
-    read_all(album(photo(1), photo(2)))
+    receive(album(photo(1), photo(2)))
     Media.objects.update(state="expired")
     before = all_rows()
     Delivery.objects.update(received_at=datetime.now(UTC) - timedelta(days=1))
-    read_all(album(photo(1), photo(2)))
+    receive(album(photo(1), photo(2)))
     assert all_rows() == before
     assert Delivery.objects.get().times_seen == 2
 
 
 @pytest.mark.parametrize("state", Media.REVIVABLE)
 def test_only_a_new_message_revives_a_file_that_was_given_up(state: str) -> None:
-    read_all(album(photo(1)))
+    receive(album(photo(1)))
     Media.objects.update(state=state, attempts=9, last_error="gone")
     Delivery.objects.all().replay()
     # The same message again, in another delivery.
-    read_all(album(photo(1), photo(2)))
+    receive(album(photo(1), photo(2)))
     assert Media.objects.get(provider_message_id="wamid.00000001").state == state
     forwarded = image("wamid.forwarded", sender=BOB)
     file = photo(1).file
     assert file
-    read_all(
+    receive(
         meta({**forwarded, "image": {"id": file.media_id, "mime_type": "image/jpeg"}})
     )
     revived = Media.objects.get(provider_media_id=file.media_id)
@@ -207,9 +203,9 @@ def test_only_a_new_message_revives_a_file_that_was_given_up(state: str) -> None
 
 
 def test_a_stored_file_is_not_touched_by_a_new_message() -> None:
-    read_all(album(photo(1)))
+    receive(album(photo(1)))
     Media.objects.update(state="stored", sha256="ab", size=2)
-    read_all(
+    receive(
         meta(
             {
                 **image("wamid.other"),
@@ -223,14 +219,14 @@ def test_a_stored_file_is_not_touched_by_a_new_message() -> None:
 def test_a_message_of_nobody_has_no_contact_and_its_file_an_owner_of_last_resort() -> (
     None
 ):
-    read_all(meta({**image("wamid.1"), "from": "somebody"}))
+    receive(meta({**image("wamid.1"), "from": "somebody"}))
     assert Message.objects.get().contact is None
     assert Media.objects.get().key.startswith("whatsapp:unknown/")
     assert not Contact.objects.exists()
 
 
 def test_twilio_files_become_the_same_kinds_of_rows() -> None:
-    read_all(twilio(photo(1, provider="twilio", text="Hi")))
+    receive(twilio(photo(1, provider="twilio", text="Hi")))
     message, file = Message.objects.get(), Media.objects.get()
     assert message.id == computed_id(
         "twilio", ACCOUNTS.twilio_account_sid, f"MM{1:032x}"
@@ -265,7 +261,7 @@ def test_a_status_moves_only_forwards() -> None:
         ("read", "read"),
         ("failed", "read"),
     ]:
-        read_all(status(name))
+        receive(status(name))
         assert stands_at() == standing
     assert MessageStatus.objects.count() == 4
 
@@ -277,16 +273,16 @@ def test_a_status_in_two_deliveries_is_stored_once() -> None:
         "timestamp": str(SENT),
         "recipient_id": "1",
     }
-    read_all(status("sent"))
-    read_all(meta(statuses=[again, {**again, "status": "read"}]))
+    receive(status("sent"))
+    receive(meta(statuses=[again, {**again, "status": "read"}]))
     assert MessageStatus.objects.count() == 2
     assert set(Delivery.objects.values_list("state", flat=True)) == {"processed"}
 
 
 def test_a_status_is_stored_before_its_message() -> None:
-    read_all(status("read", id="wamid.1"))
+    receive(status("read", id="wamid.1"))
     assert not Message.objects.exists()
-    read_all(meta(image("wamid.1")))
+    receive(meta(image("wamid.1")))
     assert MessageStatus.objects.get().message_id == Message.objects.get().id
 
 
@@ -300,7 +296,7 @@ UNFIT = ["\x00", "a\x00b", "\ud83d", "\udfff half", "x" * 2_000_000, "💥" * 10
 def test_an_invalid_caption_or_name_is_sanitized(text: str) -> None:
     message = image("wamid.1")
     message["image"] |= {"caption": text, "filename": text}
-    read_all(meta({**message, text: text}, contacts=[card(text, ADA)]))
+    receive(meta({**message, text: text}, contacts=[card(text, ADA)]))
     assert Media.objects.get().state == "pending"
     assert Delivery.objects.get().state == "processed"
     assert Message.objects.get().text
@@ -329,13 +325,13 @@ def test_ten_kilobytes_in_any_field_never_lose_the_photo(
         message[field] = value
         if field == "type":
             message[value] = message["image"]
-    read_all(meta(message))
+    receive(meta(message))
     assert Media.objects.count() == Message.objects.count() == 1
     assert not QuarantinedItem.objects.exists()
 
 
 def test_a_broken_message_of_unfit_text_can_be_quarantined() -> None:
-    read_all(
+    receive(
         meta({"id": "\x00\ud800", "type": "image", "a\x00": "\udfff"}, image("wamid.1"))
     )
     assert QuarantinedItem.objects.count() == Media.objects.count() == 1
@@ -393,7 +389,7 @@ def test_a_delivery_of_very_many_messages_is_applied_in_slices(
 
     monkeypatch.setattr(delivery_batches, "apply_events", counted)
     monkeypatch.setattr(delivery_batches, "EVENTS_AT_ONCE", 100)
-    read_all(meta(*(image(str(number)) for number in range(210))))
+    receive(meta(*(image(str(number)) for number in range(210))))
     assert slices == [100, 100, 10]
     assert Media.objects.count() == Attachment.objects.count() == 210
 
@@ -521,7 +517,7 @@ def test_each_participant_of_a_group_has_a_status_of_their_own() -> None:
         {**group, "recipient_participant_id": number}
         for number in ("14335551212", "15550002222")
     ]
-    read_all(
+    receive(
         meta(statuses=[*participants, participants[0]]), meta(statuses=participants)
     )
     rows = MessageStatus.objects.values_list(
@@ -537,7 +533,7 @@ def test_the_id_of_a_private_status_is_what_it_was() -> None:
         "timestamp": str(SENT),
         "recipient_id": "14335551212",
     }
-    read_all(meta(statuses=[{**status, "pricing": {"category": "service"}}]))
+    receive(meta(statuses=[{**status, "pricing": {"category": "service"}}]))
     row = MessageStatus.objects.get()
     assert row.id == computed_id(
         "status", "meta", ACCOUNTS.meta_phone_number_id, "wamid.OUR1", "read"

@@ -109,16 +109,6 @@ def test_a_fault_of_our_own_is_logged_with_its_traceback(
     assert "Traceback" in caplog.text and "ZeroDivisionError: ours" in caplog.text
 
 
-def test_two_messages_that_cannot_be_saved_are_two_items(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(event_rows, "_message", _raise_data_error)
-    arrive(album(photo(1), photo(2)))
-    inbox.drain()
-    assert QuarantinedItem.objects.count() == 2
-    assert not Media.objects.exists()
-
-
 def _raise_data_error(*_: object) -> Message:
     raise DataError("unfit")
 

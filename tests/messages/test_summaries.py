@@ -18,7 +18,6 @@ from pytest_django.fixtures import Settings
 
 from media_app.models import Media
 from media_app.storage import media_storage
-from messages_app import inbox
 from messages_app.models import OutboxItem, PhotoSession
 from messages_app.replies import count_text, render
 from messages_app.summaries import (
@@ -30,9 +29,13 @@ from messages_app.summaries import (
 )
 from simulator.content import Kind, content
 from tests.media.bucket import name_buckets
-from tests.messages.mail import ADA, SENT, album, arrive, meta, photo
+from tests.messages.mail import ADA, SENT, album, meta, photo, receive, text
 
-pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.both_databases,
+    pytest.mark.usefixtures("photos_begin"),
+]
 
 Kinds = OutboxItem.Kind
 Json = dict[str, Any]
@@ -48,19 +51,8 @@ PHOTO_FIELDS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def photos_begin(settings: Settings) -> None:
-    settings.SESSION_START = "photo"
-
-
 def words(second: int, body: str) -> Json:
-    message = {
-        "id": f"wamid.{body}",
-        "timestamp": str(SENT + second),
-        "type": "text",
-        "text": {"body": body},
-    }
-    return {"from": ADA.removeprefix("whatsapp:+"), **message}
+    return text(f"wamid.{body}", body, at=SENT + second)
 
 
 def session(photos: int, *, details: str = "") -> PhotoSession:
@@ -69,11 +61,8 @@ def session(photos: int, *, details: str = "") -> PhotoSession:
         photo(number, sent_at=SENT + number, text=f"No. {number}")
         for number in range(photos, 0, -1)
     ]
-    arrive(
-        album(*sent),
-        meta(words(photos + 1, "done"), words(photos + 2, details or "no")),
-    )
-    inbox.drain()
+    said = words(photos + 1, "done"), words(photos + 2, details or "no")
+    receive(album(*sent), meta(*said))
     return PhotoSession.objects.get()
 
 

@@ -6,10 +6,11 @@ from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from messages_app import inbox, outbox
+from messages_app import outbox
 from messages_app.models import Contact, OutboxItem, PhotoSession
 from simulator.shop import Shop
-from tests.messages.mail import ADA, SENT, Json, arrive, image, meta
+from tests.messages import mail
+from tests.messages.mail import ADA, SENT, Json, image, meta
 
 Kind = OutboxItem.Kind
 State = PhotoSession.State
@@ -57,19 +58,12 @@ def picture(
 
 def text(second: int, body: str, *, of: str = ADA) -> Json:
     id = f"wamid.{of}.{second}.{body}"
-    message = {
-        "id": id,
-        "timestamp": str(SENT + second),
-        "type": "text",
-        "text": {"body": body},
-    }
-    return {"from": of.removeprefix("whatsapp:+"), **message}
+    return mail.text(id, body, sender=of, at=SENT + second)
 
 
 def receive(*messages: Json) -> None:
     """Each in a delivery of its own, all read in one go."""
-    arrive(*(meta(message) for message in messages))
-    inbox.drain()
+    mail.receive(*(meta(message) for message in messages))
 
 
 def sessions(of: str = ADA) -> list[PhotoSession]:

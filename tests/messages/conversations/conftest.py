@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from pytest_django.fixtures import Settings
 
@@ -11,17 +9,12 @@ from tests.messages.mail import ACCOUNTS
 
 
 @pytest.fixture(autouse=True)
-def photos_begin(settings: Settings) -> None:
-    settings.SESSION_START = "photo"
+def photos_begin(photos_begin: None) -> None:
+    """In all of these."""
 
 
 @pytest.fixture
-def shop(settings: Settings, provider: SimulatedProvider) -> Iterator[Shop]:
+def shop(shop: Shop, settings: Settings, provider: SimulatedProvider) -> Shop:
     """A business that takes sessions in, and providers that take replies."""
-    with Shop() as shop:
-        settings.META_APP_SECRET = [ACCOUNTS.meta_app_secret]
-        settings.SESSION_WEBHOOK_URL, settings.SESSION_WEBHOOK_SECRET = (
-            shop.url,
-            [shop.secret],
-        )
-        yield shop
+    settings.META_APP_SECRET = [ACCOUNTS.meta_app_secret]
+    return shop
