@@ -11,8 +11,7 @@ from django.apps import apps
 from media_app import retry
 from media_app.models import Media
 from media_app.sources.errors import SourceError, WorkerLostError
-from tests.media.files import Announced, announcement
-from tests.media.test_claims import claimed
+from tests.media.files import Announced, announcement, claimed
 
 Failure = Media.Failure
 NOW = datetime.now(UTC)

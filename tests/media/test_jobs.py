@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db.models.functions import Now
@@ -92,14 +93,6 @@ def test_what_could_not_be_queued_is_queued_by_the_next_sweep(
     assert jobs.enqueue_fetches() == 1
 
 
-def test_without_redis_no_row_is_touched(
-    announced: Announced, django_assert_num_queries: DjangoAssertNumQueries
-) -> None:
-    announced()
-    with django_assert_num_queries(0):
-        assert jobs.enqueue_fetches() == 0
-
-
 def test_a_full_redis_touches_no_row(
     announced: Announced,
     redis: Redis,
@@ -165,16 +158,19 @@ def test_a_file_is_fetched_without_redis(sent: Sent) -> None:
     assert Media.objects.get().is_stored
 
 
+AWAITS_PREVIEWS: dict[str, Any] = {
+    "state": Media.State.STORED,
+    "content_type": "image/jpeg",
+    "size": 3,
+    "preview_due_at": Now(),
+}
+
+
 @pytest.fixture
 def picture(announced: Announced) -> Media:
     """A file that is stored as a photo, without an object in the bucket, and waits for previews."""
     media = announced()
-    Media.objects.update(
-        state=Media.State.STORED,
-        content_type="image/jpeg",
-        size=3,
-        preview_due_at=Now(),
-    )
+    Media.objects.update(**AWAITS_PREVIEWS)
     return media
 
 
@@ -201,22 +197,13 @@ def test_previews_are_found_in_the_database_when_redis_forgot_them(
     assert len(list(media_storage().list("previews/"))) == 2
 
 
-def test_no_more_preview_jobs_wait_than_files(picture: Media, redis: Redis) -> None:
-    assert [jobs.enqueue_previews() for _ in range(3)] == [1, 0, 0]
-
-
 def test_a_heap_of_previews_waits_in_the_database(
     announced: Announced, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "MAX_QUEUED_PREVIEW_JOBS", 2)
     for _ in range(3):
         announced()
-    Media.objects.update(
-        state=Media.State.STORED,
-        content_type="image/jpeg",
-        size=3,
-        preview_due_at=Now(),
-    )
+    Media.objects.update(**AWAITS_PREVIEWS)
     assert (jobs.enqueue_previews(), jobs.enqueue_previews()) == (2, 0)
 
 
@@ -258,10 +245,7 @@ def test_what_is_cut_off_waits_behind_all_others(
     stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decoder, "Limits", lambda: Limits(seconds=0))
-    slow, other = (
-        stored(content(Kind.PHOTO, 1).body),
-        stored(content(Kind.PHOTO, 2).body),
-    )
+    slow, other = (stored(content(Kind.PHOTO, seed).body) for seed in (1, 2))
     jobs.make_preview()
     slow.refresh_from_db()
     assert (slow.preview_attempts, slow.preview_error) == (1, "")

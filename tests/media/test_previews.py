@@ -135,10 +135,8 @@ def test_a_picture_that_is_too_large_is_refused_before_it_takes_memory(
     side: int,
 ) -> None:
     body = wide_png(side)
-    before, began = (
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
-        time.process_time(),
-    )
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.process_time()
     with pytest.raises(PictureError):
         small(body)
     assert time.process_time() - began < 0.5
@@ -250,34 +248,14 @@ def test_a_stored_picture_has_two_previews(
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(
-    "query",
-    [
-        "?size=321",
-        "?size=",
-        "?size=0",
-        "?size=-1",
-        "?size=abc",
-        "?size=٣٢٠",
-        "?size=320.0",
-    ],
-)
-def test_there_are_no_other_sizes(viewer: Browser, stored: Stored, query: str) -> None:
-    assert get(viewer, stored(picture()), query).status_code == 404
+@pytest.mark.parametrize("size", ["321", "", "0", "-1", "abc", "٣٢٠", "320.0"])
+def test_there_are_no_other_sizes(viewer: Browser, stored: Stored, size: str) -> None:
+    assert get(viewer, stored(picture()), f"?size={size}").status_code == 404
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    "type",
-    [
-        "video/mp4",
-        "application/pdf",
-        "audio/ogg",
-        "image/gif",
-        "image/svg+xml",
-        "text/html",
-        "",
-    ],
+    "type", ["video/mp4", "application/pdf", "image/gif", "image/svg+xml", ""]
 )
 def test_other_files_have_no_preview(
     viewer: Browser, stored: Stored, type: str
@@ -293,26 +271,12 @@ def test_the_web_process_asks_a_worker_and_answers_at_once(
     media = stored(picture())
     # As files are that were stored before previews were made by workers.
     Media.objects.update(preview_due_at=None)
+    assert {get(viewer, media).status_code for _ in range(3)} == {503}
     response = get(viewer, media)
-    assert (
-        response.status_code,
-        response["Retry-After"],
-        response["Cache-Control"],
-    ) == (503, "5", "no-store")
+    assert (response["Retry-After"], response["Cache-Control"]) == ("5", "no-store")
     assert (response["Content-Type"], response.content) == ("image/svg+xml", AWAITED)
     assert (list(waiting.due()), queues.waiting("previews")) == ([media], 1)
     assert list(media_storage().list("previews/")) == []
-
-
-@pytest.mark.django_db
-@pytest.mark.both_databases
-def test_many_looks_ask_a_worker_once(
-    viewer: Browser, stored: Stored, redis: Redis
-) -> None:
-    media = stored(picture())
-    Media.objects.update(preview_due_at=None)
-    assert {get(viewer, media).status_code for _ in range(5)} == {503}
-    assert queues.waiting("previews") == 1
 
 
 @pytest.mark.django_db

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,7 +19,6 @@ from media_app.previews import SIZES, preview_key
 from media_app.storage import (
     DeleteError,
     DiskStorage,
-    S3Storage,
     Storage,
     StorageError,
     media_storage,
@@ -110,13 +108,6 @@ def test_pages_of_files_are_found_and_deleted_and_no_neighbours(
     )
     assert remains(storage) == others
     assert delete(ADA, storage=storage) == NOTHING
-
-
-def test_files_come_in_the_order_of_their_times(storage: Storage) -> None:
-    lay(storage, *(key(second) for second in (300, 7, 20)))
-    assert [file.occurred_at - NOON for file in found(ADA, storage=storage)] == [
-        timedelta(seconds=second) for second in (7, 20, 300)
-    ]
 
 
 @pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=-7))])
@@ -221,7 +212,6 @@ def test_without_a_storage_it_is_the_one_of_the_settings() -> None:
     put(media_storage(), key())
     assert [file.key for file in found(ADA)] == [key()]
     assert delete(ADA).files == (key(),)
-    assert remains(media_storage()) == set()
 
 
 def test_a_bucket_that_is_gone_is_an_error_and_not_a_sender_without_files() -> None:
@@ -240,12 +230,6 @@ def test_previews_go_with_their_files_and_older_ones_stay(storage: Storage) -> N
     deleted = delete(ADA, since=NOON + timedelta(seconds=20), storage=storage)
     assert deleted == Deleted(files=(key(20),), previews=2, remaining={})
     assert remains(storage) == {key(19), *previews(key(19))}
-
-
-def test_previews_without_their_file_go_too(storage: Storage) -> None:
-    lay(storage, *previews(key()))
-    assert delete(ADA, storage=storage) == Deleted(files=(), previews=2, remaining={})
-    assert remains(storage) == set()
 
 
 def test_a_preview_that_is_made_while_its_file_is_deleted_goes_too(
@@ -324,28 +308,6 @@ def test_a_batch_that_fails_does_not_keep_the_others(
     assert remains(storage) == set()
 
 
-def test_no_more_are_deleted_at_once_than_s3_takes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    storage, many = Stubborn(tmp_path), [key(second) for second in range(1001)]
-    lay_many(storage, *many)
-    delete(ADA, storage=storage)
-    assert [size for size in storage.batches if size] == [1000, 1]
-
-
-def test_a_folder_that_does_not_open_keeps_only_its_own_objects(
-    disk: DiskStorage,
-) -> None:
-    """A link to itself: it opens for nobody, root included."""
-    (disk.root / ADA).symlink_to(disk.root / ADA)
-    lay(disk, *(key(owner=neighbour) for neighbour in NEIGHBOURS))
-    with pytest.raises(DeleteError) as raised:
-        disk.delete([key(), *(key(owner=neighbour) for neighbour in NEIGHBOURS)])
-    assert raised.value.keys == (key(),)
-    (disk.root / ADA).unlink()
-    assert remains(disk) == set()
-
-
 def test_two_who_delete_at_once_are_not_in_each_others_way(storage: Storage) -> None:
     own = {key(second) for second in range(40)}
     lay(storage, *own, *previews(*own))
@@ -355,28 +317,4 @@ def test_two_who_delete_at_once_are_not_in_each_others_way(storage: Storage) -> 
     assert (remains(storage), [result.remaining for result in results]) == (
         set(),
         [{}, {}],
-    )
-
-
-def test_a_bucket_says_itself_what_it_kept(
-    moto: S3Storage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lay(moto, key(0), key(1))
-    ask = moto.client.delete_objects
-
-    def refuse_one(**request: Any) -> Any:
-        objects = request["Delete"]["Objects"]
-        request["Delete"] = {
-            **request["Delete"],
-            "Objects": [each for each in objects if each["Key"] != key(1)],
-        }
-        return {**ask(**request), "Errors": [{"Key": key(1), "Code": "AccessDenied"}]}
-
-    with monkeypatch.context() as patch:
-        patch.setattr(moto.client, "delete_objects", refuse_one)
-        assert delete(ADA, storage=moto).remaining == {
-            key(1): "1 objects remain: AccessDenied"
-        }
-    assert delete(ADA, storage=moto) == Deleted(
-        files=(key(1),), previews=0, remaining={}
     )

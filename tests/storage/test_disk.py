@@ -146,24 +146,6 @@ def test_a_killed_replacement_never_gives_old_bytes_new_metadata(
     ]
 
 
-def test_a_body_that_fails_leaves_no_file(disk: DiskStorage) -> None:
-    class Failing(BytesIO):
-        def read(self, size: int | None = -1, /) -> bytes:
-            if self.tell():
-                raise RuntimeError("no more")
-            return super().read(size)
-
-    with pytest.raises(RuntimeError, match="no more"):
-        disk.put(
-            KEY,
-            Failing(bytes(1_000_000)),
-            size=1_000_000,
-            content_type="image/jpeg",
-            metadata={},
-        )
-    assert hidden(disk) == []
-
-
 def test_a_body_that_ends_early_is_not_kept(disk: DiskStorage) -> None:
     class Short(BytesIO):
         def read(self, size: int | None = -1, /) -> bytes:
@@ -215,15 +197,6 @@ def test_no_key_leads_out_of_the_folder(disk: DiskStorage, key: str) -> None:
         disk.list(f"{key}/")
     assert (disk.root.parent / "secret").exists()
     assert keys(disk) == ["other"]
-
-
-def test_hidden_files_are_no_objects(disk: DiskStorage) -> None:
-    put(disk)
-    (disk.root / ".DS_Store").write_bytes(b"")
-    (disk.root / ".trash").mkdir()
-    (disk.root / ".trash" / "file").write_bytes(b"")
-    assert hidden(disk) == sorted([".DS_Store", ".trash", f".{KEY.split('/')[1]}.meta"])
-    assert keys(disk) == [KEY]
 
 
 def test_a_file_laid_there_by_hand_is_an_object_without_metadata(

@@ -26,14 +26,9 @@ def part(extent: str, size: int = 10) -> dict[str, str]:
 
 
 PART = response("206 Partial Content", part("0-9/10"), b"012345")
-WHOLE = response(
-    "200 OK",
-    {
-        **TEN,
-        "Last-Modified": "Wed, 21 Oct 2026 07:28:00 GMT",
-        "Content-Type": "image/gif",
-    },
-)
+MODIFIED = "Wed, 21 Oct 2026 07:28:00 GMT"
+GIF = {"Content-Type": "image/gif", "Last-Modified": MODIFIED}
+WHOLE = response("200 OK", {**TEN, **GIF})
 # The server of these closes after each answer, and says so: the next request must not go by the
 # same connection.
 OBJECT = response("200 OK", {"Content-Length": "7", "Connection": "close"}, b"a photo")
