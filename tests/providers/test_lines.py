@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from messages_app.providers import provider
-from messages_app.providers.lines import MAX_LINES, Line
+from messages_app.providers.lines import MAX_LINES, Line, answers, limited, words
 from tests.providers.deliveries import HERE
 
 SAMPLES = json.loads((HERE / "lines.json").read_text())
@@ -41,3 +41,29 @@ def test_endless_lines_end_with_how_many_are_left_out() -> None:
     assert len(lines) == MAX_LINES + 1
     left_out = "800 more lines are in the message as the provider sent it"
     assert lines[-1] == Line("More", left_out)
+
+
+def test_as_many_lines_as_fit_are_all_shown() -> None:
+    lines = [Line("Colour", "red")] * MAX_LINES
+    assert limited(iter(lines)) == lines
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(True, "yes"), (False, "no"), (["a", True, {}], "a, yes"), ({"a": "b"}, "")],
+)
+def test_a_plain_value_is_text(value: object, text: str) -> None:
+    assert words(value) == text
+
+
+@pytest.mark.parametrize(
+    ("sent", "lines"),
+    [
+        ('{"flow_token": "x", "item_name": "chair"}', [Line("Item name", "chair")]),
+        ({"item-name": "chair"}, [Line("Item name", "chair")]),
+        ('["chair"]', [Line("Answers", "chair")]),
+        ("chair", [Line("Answers", "chair")]),
+    ],
+)
+def test_a_form_is_shown_by_its_answers(sent: object, lines: list[Line]) -> None:
+    assert list(answers(sent)) == lines

@@ -78,8 +78,11 @@ def test_anywhere_still_means_https_on_443() -> None:
     assert anywhere.permit("https://pictures.example/a") == Permit(
         host="pictures.example", port=443
     )
+    # A label may be as long; a name longer.
+    assert anywhere.permit(f"https://{'a' * 63}.{'b' * 63}.example/").port == 443
     for url in (
         "http://pictures.example/a",
+        "https://pictures..example/a",
         "https://pictures.example:8443/a",
         f"https://{'a' * 64}.example/",
     ):
