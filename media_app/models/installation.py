@@ -36,6 +36,12 @@ class Installation(models.Model):
         null=True, blank=True, help_text="When the storage first had the marker."
     )
 
+    next_share = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        help_text="Which files the next run that reads a part of them begins with.",
+    )
+
     objects = InstallationQuerySet.as_manager()
 
     class Meta:

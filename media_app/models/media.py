@@ -63,7 +63,7 @@ class MediaQuerySet(OutcomesQuerySet, PurgesQuerySet):  # type: ignore[override]
         """Staff want another attempt: at once for files that wait for one, from the start for those
         given up. Returns how many.
         """
-        given_up = self.filter(state__in=(State.EXPIRED, State.REJECTED, State.MISSING))
+        given_up = self.filter(state__in=states.GIVEN_UP)
         revived = given_up.revive()
         waiting = self.filter(state=State.RETRYING)
         return revived + waiting.update(next_attempt_at=Now(), queued_until=None)
@@ -75,6 +75,7 @@ class Media(models.Model):
     State: TypeAlias = states.State
     Failure: TypeAlias = states.Failure
     WAITING = states.WAITING
+    GIVEN_UP = states.GIVEN_UP
     REVIVABLE = states.REVIVABLE
 
     id = models.UUIDField(primary_key=True, editable=False)

@@ -18,6 +18,8 @@ class State(models.TextChoices):
 
 #: Files that will be fetched, or are being fetched.
 WAITING = (State.PENDING, State.FETCHING, State.RETRYING)
+#: Files that are no longer fetched, and are not deleted.
+GIVEN_UP = (State.EXPIRED, State.REJECTED, State.MISSING)
 #: Files that a new message, or staff, make pending again.
 REVIVABLE = (State.EXPIRED, State.REJECTED, State.MISSING, State.DELETED)
 

@@ -25,6 +25,7 @@ __all__ = [
     "PreviewError",
     "can_preview",
     "make_previews",
+    "original_key",
     "preview_key",
     "stored_preview",
 ]
@@ -56,6 +57,11 @@ def can_preview(media: Media) -> bool:
 
 def preview_key(media: Media, size: int) -> str:
     return f"{PREVIEWS}{media.key}/{size}.webp"
+
+
+def original_key(preview: str) -> str:
+    """The key of the file that a preview is made of, from the preview's own key."""
+    return preview.removeprefix(PREVIEWS).rpartition("/")[0]
 
 
 def stored_preview(media: Media, size: int) -> bytes | None:
