@@ -60,8 +60,12 @@ def adopt(
     media: Media,
     raise_if_past_deadline: Callable[[], None],
 ) -> VerifiedFile | None:
-    """The object as the file of this row, if it is whole and right; else None."""
-    sha256 = (found.metadata or {}).get("sha256") or media.announced_sha256
+    """The object as the file of this row, if it is whole and right; else None.
+
+    Where the object has no metadata (some servers lose it), the row has to know the digest.
+    """
+    known = media.announced_sha256 or media.sha256
+    sha256 = (found.metadata or {}).get("sha256") or known
     if not sha256 or (media.announced_sha256 and sha256 != media.announced_sha256):
         return None
     head = read_if_digest_matches(storage, found, sha256, raise_if_past_deadline)

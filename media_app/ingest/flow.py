@@ -91,7 +91,7 @@ def _bring(
     if media.unkept_size is not None:
         # A full disk must not cost a download at each attempt.
         probe(storage, media.unkept_size)
-    fetched = _fetch(media, spool, deadline)
+    fetched = fetch(media, spool, deadline)
     deadline.check()
     # The storage may have been replaced while the file was fetched.
     installation.check_recently(storage)
@@ -121,7 +121,7 @@ def _storage_check(deadline: Deadline) -> Callable[[], None]:
     return raise_if_past_deadline
 
 
-def _fetch(media: Media, spool: Spool, deadline: Deadline) -> VerifiedFile:
+def fetch(media: Media, spool: Spool, deadline: Deadline) -> VerifiedFile:
     """Fill the spool from the file's source, and verify it. Raises SourceError, StorageError."""
     with source(media.source).open(_target(media), deadline) as opened:
         if opened.size is not None and opened.size > settings.MEDIA_MAX_BYTES:

@@ -15,7 +15,7 @@ from media_app.failpoints import failpoint
 from media_app.models.attempt import FetchAttempt
 from media_app.models.claims import ClaimsQuerySet, Lease
 from media_app.models.pause import AccountPause
-from media_app.models.states import Failure, State
+from media_app.models.states import GIVEN_UP, Failure, State
 from media_app.timing import PAUSING_FILE_DELAY
 
 if TYPE_CHECKING:
@@ -40,8 +40,6 @@ class OutcomesQuerySet(ClaimsQuerySet):
 
         Not bound to the lease: the bytes are verified and in place, so a late job is right as well.
         """
-        # Which pictures have previews is decided when they are made.
-        preview_due_at = Now() if content_type.startswith("image/") else None
         is_being_purged = Q(state=State.PENDING, lease_until__gt=Now()) & ~Q(
             lease_token=lease.token
         )
@@ -51,23 +49,11 @@ class OutcomesQuerySet(ClaimsQuerySet):
                 .exclude(state=State.DELETED)
                 .exclude(is_being_purged)
                 .update(
-                    state=State.STORED,
                     key=key,
                     sha256=sha256,
                     size=size,
-                    content_type=content_type,
                     type_differs=type_differs,
-                    stored_at=Now(),
-                    last_error="",
-                    failure="",
-                    unconfirmed_sha256="",
-                    unkept_size=None,
-                    lease_token=None,
-                    lease_until=None,
-                    queued_until=None,
-                    preview_due_at=preview_due_at,
-                    preview_attempts=0,
-                    preview_error="",
+                    **_stored_now(content_type),
                 )
             )
             if stored:
@@ -78,6 +64,29 @@ class OutcomesQuerySet(ClaimsQuerySet):
                     source=lease.media.source, account=lease.media.account
                 )
         return stored == 1
+
+    def mark_adopted(
+        self,
+        id: UUID,
+        *,
+        key: str,
+        sha256: str,
+        size: int,
+        content_type: str,
+        type_differs: bool,
+    ) -> bool:
+        """Enter ``stored`` without a fetch, from expired, rejected or missing: the storage has the
+        file, and its bytes are verified.
+        """
+        given_up = self.filter(id=id, state__in=GIVEN_UP)
+        adopted = given_up.update(
+            key=key,
+            sha256=sha256,
+            size=size,
+            type_differs=type_differs,
+            **_stored_now(content_type),
+        )
+        return adopted == 1
 
     def mark_retrying(
         self,
@@ -192,3 +201,24 @@ class OutcomesQuerySet(ClaimsQuerySet):
             outcome=outcome,
             answer=answer,
         )
+
+
+def _stored_now(content_type: str) -> dict[str, object]:
+    """What each file has that has just been stored."""
+    # Which pictures have previews is decided when they are made.
+    preview_due_at = Now() if content_type.startswith("image/") else None
+    return {
+        "state": State.STORED,
+        "content_type": content_type,
+        "stored_at": Now(),
+        "last_error": "",
+        "failure": "",
+        "unconfirmed_sha256": "",
+        "unkept_size": None,
+        "lease_token": None,
+        "lease_until": None,
+        "queued_until": None,
+        "preview_due_at": preview_due_at,
+        "preview_attempts": 0,
+        "preview_error": "",
+    }

@@ -49,6 +49,7 @@ from tests.faults.test_conversation_deaths import OUTBOX
 from tests.media.files import PHOTO, claimed
 from tests.media.test_public_copies import COPYING, REMOVING
 from tests.messages.mail import BOB, SENT, arrive, meta_bytes, post
+from tests.messages.test_reconcile_media import ADOPTING, REPAIRING
 from tests.storage.buckets import put
 
 pytestmark = [
@@ -534,5 +535,5 @@ def test_every_point_where_a_process_can_be_made_to_die_is_tried() -> None:
     )
     tried = {"webhook_before_commit", *AFTER_THE_COMMIT, *INBOX, *CONVERSATIONS}
     tried |= {*FETCHING, "ingest_before_fail", *PURGE, *OUTBOX, *LISTING}
-    tried |= {*COPYING, *REMOVING}
+    tried |= {*COPYING, *REMOVING, *REPAIRING, *ADOPTING}
     assert {*re.findall(r'failpoint\("(\w+)"\)', sources)} == tried

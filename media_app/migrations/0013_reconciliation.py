@@ -22,7 +22,7 @@ def remove_index(_apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> N
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("media_app", "0011_help_texts"),
+        ("media_app", "0012_tombstones"),
     ]
 
     operations = [
