@@ -13,6 +13,7 @@ from datetime import datetime
 
 from django.conf import settings
 
+from media_app import tombstones
 from media_app.clock import database_now
 from media_app.failpoints import failpoint
 from media_app.identity import computed_id
@@ -81,11 +82,11 @@ def import_listed(period: Period) -> Iterator[ListedPage]:
 
 
 def _unknown(messages: Sequence[ListedMessage]) -> list[ListedMessage]:
+    """Those that are neither there nor erased."""
     by_id = {computed_id(PROVIDER, each.account, each.id): each for each in messages}
-    known = Message.objects.filter(id__in=by_id).values_list("id", flat=True)
-    for id in known:
-        del by_id[id]
-    return list(by_id.values())
+    known = set(Message.objects.filter(id__in=by_id).values_list("id", flat=True))
+    known |= tombstones.erased(by_id.keys())
+    return [message for id, message in by_id.items() if id not in known]
 
 
 def _deliver(message: ListedMessage) -> None:

@@ -83,6 +83,13 @@ class Report:
         if not self._is_json:
             self.line(text)
 
+    def tell(self, text: str) -> None:
+        """Tell whoever watches the progress, now."""
+        if self._bar is not None:
+            self._bar.clear()
+        self._err.write(f"{text}\n")
+        self._err.flush()
+
     def summarize(self, command: str, outcome: str) -> None:
         """The last line: ``{"command": …, "outcome": …, "counts": {…}}``, or the counts in
         words.

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
-from django.conf import settings
+from pytest_django import Settings
 
+from media_app import tombstones
+from media_app.identity import computed_id
 from media_app.models import Media
 from media_app.sources.errors import SourceError, UnauthorizedError
 from messages_app import inbox, listing
@@ -144,10 +147,21 @@ def test_a_late_webhook_makes_the_same_message_live(
     assert PhotoSession.objects.count() == 1
 
 
+def test_erased_messages_are_not_listed_again(
+    provider: SimulatedProvider, settings: Settings
+) -> None:
+    settings.ERASURE_KEY = ["0123456789abcdef0123456789abcdef"]
+    provider.hear(said(1), said(2))
+    id = computed_id("twilio", said(1).account, said(1).message_id)
+    tombstones.add([tombstones.digest_of(str(id))], uuid4())
+    assert listed() == (2, 1)
+    assert Delivery.objects.count() == 1
+
+
 def test_what_the_business_sent_is_left_out(provider: SimulatedProvider) -> None:
     send(
         OutgoingMessage(
-            account=settings.TWILIO_ACCOUNT_SID,
+            account=provider.accounts.twilio_account_sid,
             business="+14155238886",
             to=ADA,
             text="hello",

@@ -112,6 +112,7 @@ def _fetch(options: dict[str, Any], report: Report) -> None:
                     installation.check(media_storage())
                 report.advance()
         except StoppedError:
+            report.tell("Stopping: only the files that are begun are fetched.")
             for attempted in attempts.rest():
                 _count(attempted, report)
             raise
