@@ -245,14 +245,17 @@ def test_a_list_without_end_is_left(
     provider: SimulatedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(twilio_list, "MAX_PAGES", 3)
+    asked: list[Request] = []
 
     def instead(answer: Answer, request: Request, match: Any) -> Response:
+        asked.append(request)
         again = f"{request.path}?{request.query}"
         return json_response(200, {"messages": [], "next_page_uri": again})
 
     intercept(provider, monkeypatch, instead)
     with pytest.raises(twilio_list.UnreadableListError):
         listed()
+    assert len(asked) == 3
 
 
 def test_refused_credentials_are_no_empty_list(provider: SimulatedProvider) -> None:
