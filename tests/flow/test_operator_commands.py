@@ -47,7 +47,7 @@ def env(provider: SimulatedProvider, media_root: Path) -> Iterator[dict[str, str
 def backfill(
     env: dict[str, str], stderr: int | IO[str], *options: str
 ) -> subprocess.Popen[str]:
-    argv = [sys.executable, BASE_DIR / "manage.py", "backfill_media", *options]
+    argv = [sys.executable, str(BASE_DIR / "manage.py"), "backfill_media", *options]
     return subprocess.Popen(
         argv, env=env, cwd=BASE_DIR, stdout=subprocess.PIPE, stderr=stderr, text=True
     )
