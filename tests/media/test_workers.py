@@ -61,18 +61,7 @@ def crew(redis: Redis, redis_port: int, tmp_path: Path) -> Iterator[Crew]:
             sys.executable,
             MANAGE,
             "worker",
-            *[
-                "--inbox",
-                "0",
-                "--ingest",
-                "2",
-                "--outbox",
-                "0",
-                "--handovers",
-                "0",
-                "--previews",
-                "0",
-            ],
+            *NONE_BUT_TWO_THAT_FETCH,
         ],
         log=tmp_path / "worker.log",
         env={
@@ -199,16 +188,7 @@ def test_restarts_of_a_failing_worker_slow_down(slot: WorkerSlot, clock: Clock) 
             clock.now += 0.25
             slot.start()
         pauses.append(clock.now - died)
-    assert pauses == [
-        0.5,
-        1.0,
-        2.0,
-        4.0,
-        8.0,
-        MAX_RESTART_PAUSE,
-        MAX_RESTART_PAUSE,
-        MAX_RESTART_PAUSE,
-    ]
+    assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0, *[MAX_RESTART_PAUSE] * 3]
 
 
 def test_a_worker_that_ran_long_is_replaced_at_once(
