@@ -121,6 +121,8 @@ def test_a_new_message_revives_what_was_given_up_and_nothing_else(
 ) -> None:
     media = announced(provider_media_id="7")
     Media.objects.update(state=state, attempts=9, last_error="why")
+    keep(announcement(provider_media_id="7"))
+    assert Media.objects.get().state == state, "the same message again"
     keep(announcement(provider_media_id="7"), new={media.id})
     media.refresh_from_db()
     revived = state in {State.EXPIRED, State.REJECTED, State.MISSING, State.DELETED}
@@ -151,54 +153,21 @@ def test_what_is_announced_anew_has_its_own_seven_days_and_its_old_key(
     assert (after.key, after.occurred_at) == (before.key, before.occurred_at)
 
 
+OLD = {"sha256": "a" * 64, "size": 1, "content_type": "image/jpeg"}
+NEW = {"sha256": "b" * 64, "size": 2, "content_type": "image/png"}
+
+
+@pytest.mark.parametrize(("now", "expected"), [(NEW, NEW), ({"content_type": ""}, OLD)])
 def test_what_is_announced_anew_is_checked_against_what_it_says_now(
-    announced: Announced,
+    announced: Announced, now: dict[str, object], expected: dict[str, object]
 ) -> None:
-    before = announced(
-        provider_media_id="7", sha256="a" * 64, size=1, content_type="image/jpeg"
-    )
+    before = announced(provider_media_id="7", **OLD)
     Media.objects.update(state=State.REJECTED)
-    keep(
-        announcement(
-            provider_media_id="7", sha256="b" * 64, size=2, content_type="image/png"
-        ),
-        new={before.id},
-    )
+    keep(announcement(provider_media_id="7", **now), new={before.id})
     after = Media.objects.get()
-    assert (after.announced_sha256, after.announced_size, after.announced_type) == (
-        "b" * 64,
-        2,
-        "image/png",
-    )
+    said = after.announced_sha256, after.announced_size, after.announced_type
+    assert said == tuple(expected.values())
     assert after.key == before.key
-
-
-def test_what_is_announced_anew_without_a_word_of_it_is_what_it_was(
-    announced: Announced,
-) -> None:
-    before = announced(
-        provider_media_id="7", sha256="a" * 64, size=1, content_type="image/jpeg"
-    )
-    Media.objects.update(state=State.EXPIRED)
-    keep(announcement(provider_media_id="7", content_type=""), new={before.id})
-    after = Media.objects.get()
-    assert (after.announced_sha256, after.announced_size, after.announced_type) == (
-        "a" * 64,
-        1,
-        "image/jpeg",
-    )
-
-
-@pytest.mark.parametrize(
-    "state", [State.EXPIRED, State.REJECTED, State.MISSING, State.DELETED]
-)
-def test_the_same_message_again_revives_nothing(
-    announced: Announced, state: State
-) -> None:
-    announced(provider_media_id="7")
-    Media.objects.update(state=state)
-    keep(announcement(provider_media_id="7"))
-    assert Media.objects.get().state == state
 
 
 @pytest.mark.django_db(transaction=True)

@@ -100,28 +100,6 @@ def test_a_wrong_digest_is_never_stored(sent: Sent, bucket: Bucket) -> None:
     assert bucket.keys() == []
 
 
-def test_a_file_that_is_too_large_is_rejected(sent: Sent, settings: Settings) -> None:
-    settings.MEDIA_MAX_BYTES = 1000
-    sent()
-    ingest_next()
-    row = Media.objects.get()
-    assert (row.state, row.failure) == (State.REJECTED, Media.Failure.TOO_LARGE)
-    assert "1,000 bytes" in row.last_error
-
-
-def test_a_provider_that_is_down_is_asked_again(
-    sent: Sent, provider: SimulatedProvider
-) -> None:
-    sent()
-    provider.down = True
-    ingest_next()
-    row = Media.objects.get()
-    assert (row.state, row.attempts) == (State.RETRYING, 1)
-    assert "503" in row.last_error
-    provider.down = False
-    assert run_again().state == State.STORED
-
-
 def test_refused_credentials_never_cost_a_file(
     sent: Sent, provider: SimulatedProvider
 ) -> None:

@@ -213,18 +213,9 @@ def test_previews_that_cannot_be_made_are_given_up_with_the_reason(
     installation.write_marker(media_storage())
     jobs.make_preview()
     picture.refresh_from_db()
-    assert (picture.preview_due_at, picture.preview_error) == (
-        None,
-        "the bucket has no original",
-    )
-    assert jobs.enqueue_previews() == 0
-
-
-def test_an_original_that_is_lost_is_fetched_again(picture: Media) -> None:
-    installation.write_marker(media_storage())
-    jobs.make_preview()
-    picture.refresh_from_db()
-    assert picture.state == Media.State.PENDING
+    assert picture.preview_error == "the bucket has no original"
+    assert picture.preview_due_at is None and jobs.enqueue_previews() == 0
+    assert picture.state == Media.State.PENDING, "the original is fetched again"
 
 
 def test_a_bomb_is_given_up_at_once_and_its_worker_goes_on(stored: Stored) -> None:

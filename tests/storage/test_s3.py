@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import subprocess
-import sys
 from contextlib import closing
 from io import BytesIO
 from urllib.parse import urlsplit
@@ -54,45 +52,6 @@ def test_a_copy_has_the_bytes_and_nothing_else_of_its_object(bucket: S3Storage) 
     found = public.client.head_object(Bucket=public.bucket, Key="0000.png")
     assert (keys(public), read(public, "0000.png")) == (["0000.png"], b"a photo")
     assert (found["ContentType"], "record" in found["Metadata"]) == ("image/png", False)
-
-
-# Linux counts the peak of a process's own memory (VmHWM) from its start.
-LARGE_FILE = """
-import os, sys, tempfile
-from tests.servers import S3_KEY_ID, S3_SECRET
-from tests.storage.buckets import KEY, connect, put
-
-def peak():
-    lines = open("/proc/self/status")
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
-
-port, bucket, size = int(sys.argv[1]), sys.argv[2], 100 * 1024 * 1024
-with connect(port, bucket) as storage, tempfile.TemporaryFile() as body:
-    body.truncate(size)
-    put(storage, "small")
-    before = peak()
-    storage.put(KEY, body, size=size, content_type="video/mp4", metadata={})
-    after_put = peak()
-    opened = storage.open_range(KEY)
-    assert sum(len(chunk) for chunk in opened.chunks()) == size
-    opened.close()
-    print(after_put - before, peak() - after_put)
-"""
-
-
-def test_a_100_mb_file_passes_through_little_memory(
-    rclone: S3Storage, rclone_port: int
-) -> None:
-    program = [sys.executable, "-W", "error", "-c", LARGE_FILE]
-    answer = subprocess.run(
-        [*program, str(rclone_port), rclone.bucket],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    put_kb, read_kb = (int(number) for number in answer.stdout.split())
-    assert put_kb < 64 * 1024
-    assert read_kb < 64 * 1024
 
 
 def test_more_than_one_put_may_carry_is_refused(moto: S3Storage) -> None:
