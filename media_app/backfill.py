@@ -64,6 +64,25 @@ class Attempted:
     #: The same for people: of a failed attempt, what the file's page says of it.
     error: str = ""
 
+    @property
+    def counts_as(self) -> tuple[str, ...]:
+        """The numbers of a summary that it adds to."""
+        name = "_".join(filter(None, (self.result, self.reason)))
+        if self.result == Result.SKIPPED:
+            return (name,)
+        return ("attempted", name)
+
+    @property
+    def is_left(self) -> bool:
+        """Whether somebody has to try again: it failed, or nobody may try now."""
+        return self.result == Result.FAILED or self.reason == PAUSED
+
+    def __str__(self) -> str:
+        text = f"{self.result} {self.key}"
+        if self.error:
+            return f"{text}: {self.error}"
+        return text
+
 
 def unstored(
     *,

@@ -13,10 +13,12 @@ from django.db.models.functions import Now
 
 from media_app import backfill, rate
 from media_app.backfill import Attempted
+from media_app.ingest import ingest_next
 from media_app.models import AccountPause, Lease, Media
 from media_app.parallel import Parallel
 from simulator.provider import SimulatedProvider
 from tests.media.files import OWNER, Announced, Sent
+from tests.media.racing import race
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
@@ -54,6 +56,26 @@ def test_all_that_waits_is_stored_once(sent: Sent, provider: SimulatedProvider) 
     assert set(Media.objects.values_list("state", "attempts")) == {("stored", 1)}
     assert set(provider.downloads.values()) == {1}
     assert run() == []
+
+
+def test_workers_beside_it_fetch_nothing_twice(
+    sent: Sent, provider: SimulatedProvider
+) -> None:
+    for _ in range(12):
+        sent()
+
+    def work() -> None:
+        while ingest_next() is not None:
+            pass
+
+    def fill() -> None:
+        ids = list(Media.objects.values_list("id", flat=True))
+        for id in ids:
+            backfill.attempt(id)
+
+    race([work, fill, fill])
+    assert set(Media.objects.values_list("state", "attempts")) == {("stored", 1)}
+    assert set(provider.downloads.values()) == {1}
 
 
 def test_the_newest_comes_first(

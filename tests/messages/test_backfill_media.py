@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import override_settings
 
 from media_app import installation, rate
 from media_app.models import CommandRun, Media
@@ -79,6 +80,48 @@ def test_wrong_options_change_nothing(options: list[str], code: int) -> None:
     with pytest.raises(CommandError) as error:
         call_command("backfill_media", *options)
     assert error.value.returncode == code
+
+
+def test_a_storage_that_goes_away_ends_the_run(
+    provider: SimulatedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announce(1, 2, 3)
+    begun: list[int] = []
+
+    def wait_for_turn() -> None:
+        begun.append(1)
+        if len(begun) == 2:
+            media_storage().write_marker("another", replace=True)
+
+    monkeypatch.setattr(rate, "wait_for_turn", wait_for_turn)
+    with pytest.raises(CommandError) as error:
+        call_command("backfill_media", "--workers", "1", stdout=StringIO())
+    assert error.value.returncode == 4
+    assert CommandRun.objects.get().counts == {
+        "attempted": 2,
+        "stored": 1,
+        "failed_storage": 1,
+    }
+    states = Media.objects.order_by("state").values_list("state", "attempts")
+    assert list(states) == [("pending", 0), ("retrying", 1), ("stored", 1)]
+
+
+def test_a_list_that_cannot_be_read_stops_no_file(provider: SimulatedProvider) -> None:
+    announce(1)
+    with override_settings(TWILIO_AUTH_TOKEN=["wrong"]):
+        lines = backfill("--list-messages")
+    assert lines[0]["result"] == "list_not_read"
+    assert lines[-1]["counts"] == {"lists_not_read": 1, "attempted": 1, "stored": 1}
+    assert lines[-1]["outcome"] == "partly"
+
+
+def test_without_an_account_there_is_no_list(provider: SimulatedProvider) -> None:
+    with (
+        override_settings(TWILIO_ACCOUNT_SID=""),
+        pytest.raises(CommandError) as error,
+    ):
+        call_command("backfill_media", "--list-messages", stdout=StringIO())
+    assert error.value.returncode == 4
 
 
 def test_a_foreign_storage_is_refused(provider: SimulatedProvider) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -9,7 +10,7 @@ from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
 from media_app import backfill, installation
-from media_app.backfill import Attempted, Result
+from media_app.backfill import Attempted
 from media_app.management import options as common_options
 from media_app.management.operator import OperatorCommand, RefusedError
 from media_app.management.report import Report, StoppedError
@@ -82,13 +83,13 @@ def _import_listed(options: dict[str, Any], report: Report) -> None:
         for page in listing.import_listed(period):
             report.count("messages_listed", page.listed)
             report.count("messages_imported", len(page.imported))
+            report.advance(0)
             for id in page.imported:
                 report.line(f"imported message {id}", message=id, result="imported")
     except SourceError as error:
         report.fail("lists_not_read")
-        report.line(
-            f"Not read to its end: {error}", result="list_not_read", error=str(error)
-        )
+        text = f"Twilio's list was not read to its end: {error}"
+        report.line(text, result="list_not_read", error=str(error))
 
 
 def _fetch(options: dict[str, Any], report: Report) -> None:
@@ -106,7 +107,7 @@ def _fetch(options: dict[str, Any], report: Report) -> None:
         try:
             for attempted in attempts.results(backfill.newest_first(files, limit)):
                 _count(attempted, report)
-                _tell(attempted, report)
+                report.line(str(attempted), **asdict(attempted))
                 if attempted.reason == backfill.STORAGE:
                     # While the storage is down, each file would only be fetched in vain.
                     installation.check(media_storage())
@@ -119,24 +120,6 @@ def _fetch(options: dict[str, Any], report: Report) -> None:
 
 
 def _count(attempted: Attempted, report: Report) -> None:
-    if attempted.result != Result.SKIPPED:
-        report.count("attempted")
-    name = "_".join(filter(None, (attempted.result, attempted.reason)))
-    is_left = attempted.result == Result.FAILED or attempted.reason == backfill.PAUSED
-    if is_left:
-        report.fail(name)
-    else:
+    for name in attempted.counts_as:
         report.count(name)
-
-
-def _tell(attempted: Attempted, report: Report) -> None:
-    text = f"{attempted.result} {attempted.key}"
-    if attempted.error:
-        text = f"{text}: {attempted.error}"
-    report.line(
-        text,
-        key=attempted.key,
-        result=attempted.result,
-        reason=attempted.reason,
-        error=attempted.error,
-    )
+    report.failed += attempted.is_left
