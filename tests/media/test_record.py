@@ -148,6 +148,7 @@ def test_metadata_is_ascii_and_short_whatever_strangers_wrote(
         sum(len(name) + len(value) for name, value in metadata.items()) <= MAX_METADATA
     )
     assert all(value.isascii() and value.isprintable() for value in metadata.values())
+    assert metadata["record"].startswith("f1." if keys else "b1.")
     read = decode(metadata, keys=keys)
     assert (read.owner, read.size, read.occurred_at) == (
         record.owner,

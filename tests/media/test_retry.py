@@ -233,6 +233,17 @@ attempts = st.integers(1, 10**6)
 ages = st.timedeltas(timedelta(0), timedelta(days=30))
 
 
+@pytest.mark.parametrize(
+    ("attempts", "hours", "seconds"),
+    [(1, 24, 2), (2, 24, 4), (3, 24, 8), (30, 5, 900), (30, 24, 1800)],
+)
+def test_a_pause_doubles_up_to_a_tenth_of_the_age(
+    attempts: int, hours: int, seconds: int
+) -> None:
+    paused = pause(attempts, timedelta(hours=hours), 0.5)
+    assert paused == timedelta(seconds=seconds)
+
+
 @given(attempts, ages, jitter)
 def test_a_pause_is_spread_below_a_ceiling_that_doubles(
     attempts: int, age: timedelta, jitter: float
