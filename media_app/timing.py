@@ -59,6 +59,12 @@ PAUSING_FILE_DELAY = timedelta(seconds=30)
 
 #: Longer than a storage takes to delete a batch, with its time-outs and repetitions.
 PURGE_LEASE = timedelta(minutes=5)
+#: How long the object of a file that staff or its retention period deleted can be restored.
+DELETED_FILES_WAIT = timedelta(days=30)
+#: How long a restoration may read an object, and the lease that keeps the file from being purged
+#: meanwhile.
+RESTORE_DEADLINE_SECONDS = 240
+RESTORE_LEASE = timedelta(minutes=5)
 #: Longer than a copy takes, with its time-outs and repetitions. It is also the pause after a
 #: failure: a server that did not answer may still be copying, and a removal before the end of
 #: that would leave the copy behind.

@@ -62,7 +62,12 @@ class MediaAdmin(MediaActions):
         ("Sent", {"fields": ("sender", "sent", "filename", "key")}),
         (
             "Stored",
-            {"fields": ("kept_type", "kept_size", "sha256", "stored", "public_copy")},
+            {
+                "fields": (
+                    *("kept_type", "kept_size", "sha256", "stored", "public_copy"),
+                    *("restorable", "purged"),
+                )
+            },
         ),
         (
             "Fetching",
@@ -115,6 +120,8 @@ class MediaAdmin(MediaActions):
 
     sent = moment_of("occurred_at", "Sent", assumed="time_assumed")
     stored = moment_of("stored_at", "Stored")
+    restorable = moment_of("purge_after", "Can be restored until")
+    purged = moment_of("purged_at", "Object removed")
     next_attempt = moment_of("next_attempt_at", "Next attempt")
     give_up = moment_of("give_up_at", "Given up after")
     announced = moment_of("announced_at", "Announced")

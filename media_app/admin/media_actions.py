@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 
 from media_app import jobs, queues, signing
-from media_app.admin.machine_owned import MachineOwnedAdmin
+from media_app.admin.deleting import DeletingActions, files, is_restorable
 from media_app.admin.times import in_words
 from media_app.models import AccountPause, Media
 from media_app.previews import can_preview, waiting
@@ -28,7 +28,7 @@ RETRYABLE = (
 MAX_LINKS = 20
 
 
-class MediaActions(MachineOwnedAdmin):
+class MediaActions(DeletingActions):
     """The actions of the list and of each page."""
 
     actions = (
@@ -38,6 +38,8 @@ class MediaActions(MachineOwnedAdmin):
         "revoke_links",
         "mark_public",
         "mark_private",
+        "delete_files",
+        "restore_files",
     )
 
     @admin.action(description="Retry", permissions=["verb"])
@@ -54,16 +56,16 @@ class MediaActions(MachineOwnedAdmin):
             text = "Nothing to try again: none of these files has failed."
             self.message_user(request, text, messages.WARNING)
         if now > 0 and is_queued:
-            text = f"{_files(now)} will be tried again now."
+            text = f"{files(now)} will be tried again now."
             self.message_user(request, text, messages.SUCCESS)
         elif now > 0:
             text = (
-                f"{_files(now)} will be tried again: the queue is down, the sweeper goes "
+                f"{files(now)} will be tried again: the queue is down, the sweeper goes "
                 "on when it is back."
             )
             self.message_user(request, text, messages.WARNING)
         if paused:
-            text = f"{_files(paused)} will be tried again when the account is no longer paused."
+            text = f"{files(paused)} will be tried again when the account is no longer paused."
             self.message_user(request, text, messages.WARNING)
 
     @admin.action(description="Make the preview again", permissions=["verb"])
@@ -75,9 +77,7 @@ class MediaActions(MachineOwnedAdmin):
             self.message_user(request, text, messages.WARNING)
             return
         jobs.enqueue_previews()
-        text = (
-            f"The previews of {_files(asked)} are made again. Look again in a moment."
-        )
+        text = f"The previews of {files(asked)} are made again. Look again in a moment."
         self.message_user(request, text, messages.SUCCESS)
 
     @admin.action(description="Make a link", permissions=["verb"])
@@ -85,11 +85,11 @@ class MediaActions(MachineOwnedAdmin):
         """Show addresses that open the files without a login, for a while."""
         lasts = timedelta(seconds=settings.LINK_TTL_SECONDS)
         chosen = Media.objects.filter(id__in=queryset.values("pk"))
-        files = list(chosen.filter(state=Media.State.STORED)[: MAX_LINKS + 1])
-        if not files:
+        stored = list(chosen.filter(state=Media.State.STORED)[: MAX_LINKS + 1])
+        if not stored:
             text = "No link: only a stored file can be given out."
             self.message_user(request, text, messages.WARNING)
-        for media in files[:MAX_LINKS]:
+        for media in stored[:MAX_LINKS]:
             url = signing.link(media, lasts=lasts)
             shown = format_html(
                 'Opens <strong>{}</strong> without a login for {}: <a class="given-link" '
@@ -100,7 +100,7 @@ class MediaActions(MachineOwnedAdmin):
                 url,
             )
             self.message_user(request, shown, messages.SUCCESS)
-        if len(files) > MAX_LINKS:
+        if len(stored) > MAX_LINKS:
             text = f"Links to the first {MAX_LINKS} files. Select fewer to have one for each."
             self.message_user(request, text, messages.WARNING)
 
@@ -108,7 +108,7 @@ class MediaActions(MachineOwnedAdmin):
     def revoke_links(self, request: HttpRequest, queryset: QuerySet[Media]) -> None:
         """Make all links that were given out for the files open nothing any more."""
         revoked = Media.objects.filter(id__in=queryset.values("pk")).revoke_links()
-        text = f"All links to {_files(revoked)} that were given out until now have stopped working."
+        text = f"All links to {files(revoked)} that were given out until now have stopped working."
         self.message_user(request, text, messages.SUCCESS)
 
     @admin.action(description="Mark public", permissions=["verb"])
@@ -116,7 +116,7 @@ class MediaActions(MachineOwnedAdmin):
         """Let everybody who has the address read a copy of the files."""
         marked = Media.objects.filter(id__in=queryset.values("pk")).mark_public(True)
         text = (
-            f"{_files(marked)} will be copied to {settings.R2_PUBLIC_URL}. The page of "
+            f"{files(marked)} will be copied to {settings.R2_PUBLIC_URL}. The page of "
             "each shows its address."
         )
         self._sync_public_copies(request, text)
@@ -126,7 +126,7 @@ class MediaActions(MachineOwnedAdmin):
         """Remove the public copies of the files."""
         marked = Media.objects.filter(id__in=queryset.values("pk")).mark_public(False)
         text = (
-            f"The public copies of {_files(marked)} will be removed. Caches may keep them "
+            f"The public copies of {files(marked)} will be removed. Caches may keep them "
             "for five minutes more."
         )
         self._sync_public_copies(request, text)
@@ -160,15 +160,15 @@ class MediaActions(MachineOwnedAdmin):
             )
         if verb in ("mark_public", "mark_private"):
             return row.is_stored and row.is_public == (verb == "mark_private")
+        if verb == "delete_files":
+            return row.state != Media.State.DELETED
+        if verb == "restore_files":
+            return is_restorable(row)
         return row.is_stored
 
 
-def _of_paused_accounts(files: QuerySet[Media]) -> int:
+def _of_paused_accounts(failed: QuerySet[Media]) -> int:
     pauses = AccountPause.objects.in_force().filter(
         source=OuterRef("source"), account=OuterRef("account")
     )
-    return files.filter(Exists(pauses)).count()
-
-
-def _files(count: int) -> str:
-    return "1 file" if count == 1 else f"{count} files"
+    return failed.filter(Exists(pauses)).count()

@@ -39,6 +39,7 @@ class MediaQuerySet(OutcomesQuerySet, PurgesQuerySet):  # type: ignore[override]
             "next_attempt_at": Now(),
             "queued_until": None,
             "purged_at": None,
+            "purge_after": None,
             **announced,
         }
         files = self.filter(state__in=states.REVIVABLE)
@@ -142,6 +143,11 @@ class Media(models.Model):
         help_text="The file is of another type than announced; it is served as what it is.",
     )
     stored_at = models.DateTimeField(null=True, blank=True)
+    purge_after = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="Until when a deleted file can be restored; empty: its object goes at once.",
+    )
     purged_at = models.DateTimeField(
         null=True,
         blank=True,
@@ -209,6 +215,11 @@ class Media(models.Model):
             models.Index(
                 fields=["id"],
                 name="media_unpurged",
+                condition=Q(state="deleted", purged_at=None),
+            ),
+            models.Index(
+                fields=["purge_after"],
+                name="media_to_purge",
                 condition=Q(state="deleted", purged_at=None),
             ),
             models.Index(

@@ -1,18 +1,20 @@
-"""Deleting files, and removing the objects of deleted files."""
+"""Deleting files, restoring them, and removing the objects of deleted files."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
 from django.db import transaction
+from django.db.models import Case, DateTimeField, Q, When
 from django.db.models.functions import Now
 
 from media_app.models.claims import ClaimsQuerySet, Lease
 from media_app.models.states import State
-from media_app.timing import PURGE_LEASE
+from media_app.timing import PURGE_LEASE, RESTORE_LEASE
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -33,24 +35,88 @@ class Purge:
 
 
 class PurgesQuerySet(ClaimsQuerySet):
-    def mark_deleted(self, reason: str) -> int:
-        """Enter ``deleted``, from any state; the objects are purged after it. Returns how many.
+    def mark_deleted(self, reason: str, *, wait: timedelta | None = None) -> int:
+        """Enter ``deleted``, from any state. Returns how many.
 
-        Leases stay: a worker that holds one may still put the object, or delete it.
+        The objects are purged after it: at once, or of files that were ever stored after ``wait``,
+        until when they can be restored. Without ``wait`` those that wait already are purged at
+        once, too. Leases stay: a worker that holds one may still put the object, or delete it.
         """
-        return self.exclude(state=State.DELETED).update(
+        purge_after: Case | None = None
+        if wait is not None:
+            kept = When(~Q(sha256=""), then=Now() + wait)
+            purge_after = Case(kept, default=None, output_field=DateTimeField())
+        changed = 0
+        if wait is None:
+            waiting = self.filter(state=State.DELETED, purged_at=None)
+            changed = waiting.exclude(purge_after=None).update(
+                purge_after=None, last_error=reason
+            )
+        return changed + self.exclude(state=State.DELETED).update(
             state=State.DELETED,
             last_error=reason,
             failure="",
             purged_at=None,
+            purge_after=purge_after,
             queued_until=None,
             # A file that is stored again is private until staff publish it again.
             is_public=False,
         )
 
     def unpurged(self) -> Self:
-        """Deleted files whose objects may still be there."""
-        return self.filter(state=State.DELETED, purged_at=None)
+        """Deleted files whose objects may still be there, and need not be kept any longer."""
+        is_over = Q(purge_after=None) | Q(purge_after__lte=Now())
+        return self.filter(is_over, state=State.DELETED, purged_at=None)
+
+    def restorable(self) -> Self:
+        """Deleted files whose objects are still kept."""
+        return self.filter(state=State.DELETED, purged_at=None, purge_after__gt=Now())
+
+    def claim_restoration(self, id: UUID) -> Lease | None:
+        """Keep a ``restorable`` file from being purged while its object is read; None when it is
+        not, or somebody works on it.
+        """
+        with transaction.atomic():
+            files = self.restorable().unclaimed().filter(id=id)
+            media = files.select_for_update(skip_locked=True).first()
+            if media is None:
+                return None
+            lease = Lease(media, uuid.uuid4())
+            self.filter(id=id).update(
+                lease_token=lease.token, lease_until=Now() + RESTORE_LEASE
+            )
+        return lease
+
+    def mark_restored(self, lease: Lease) -> bool:
+        """Enter ``stored`` from ``deleted``: the object is there, and its bytes are right.
+
+        False when meanwhile the file came back another way, or was to be purged at once.
+        """
+        return self._end_restoration(
+            lease, state=State.STORED, stored_at=Now(), last_error=""
+        )
+
+    def mark_lost(self, lease: Lease, error: str) -> bool:
+        """Enter ``missing`` from ``deleted``: the object of a file to restore is gone or wrong.
+
+        False as ``mark_restored``.
+        """
+        return self._end_restoration(lease, state=State.MISSING, last_error=error)
+
+    def release(self, lease: Lease) -> None:
+        """Let others work on the file, whatever its state is by now."""
+        own = self.filter(id=lease.media.id, lease_token=lease.token)
+        own.update(lease_token=None, lease_until=None)
+
+    def _end_restoration(self, lease: Lease, **values: object) -> bool:
+        kept = self.filter(
+            id=lease.media.id,
+            lease_token=lease.token,
+            state=State.DELETED,
+            purged_at=None,
+            purge_after__isnull=False,
+        )
+        return kept.update(purge_after=None, **values) == 1
 
     def claim_purge(self, limit: int, *, after: UUID) -> Purge:
         """Claim deleted files that nobody works on, by their ids, from ``after`` on."""

@@ -12,11 +12,12 @@ from django.utils.html import format_html
 
 from media_app.admin import MediaAdmin
 from media_app.admin.tiles import sender_name
-from media_app.models import Media
+from media_app.models import Media, MediaQuerySet
 from messages_app.admin.bubbles import Bubble, bubbles, with_files
 from messages_app.admin.cells import address_below
 from messages_app.admin.filters import MediaContactFilter
 from messages_app.models import ContactOwner, Message
+from messages_app.retention import without_held
 
 MAX_MESSAGES = 20
 
@@ -39,6 +40,9 @@ class MediaWithMessagesAdmin(MediaAdmin):
             contact_name=Subquery(contact.values("contact__name")[:1]),
         )
         return named
+
+    def deletable(self, files: MediaQuerySet) -> MediaQuerySet:
+        return without_held(files)
 
     def name_of_sender(self, media: Any) -> str:
         return media.contact_name or super().name_of_sender(media)

@@ -1,0 +1,44 @@
+"""Which files may be deleted, and which are kept no longer: what files know nothing of."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Now
+
+from media_app.models import Media, MediaQuerySet
+from messages_app.models import Attachment, ContactOwner
+
+
+def without_held(files: MediaQuerySet) -> MediaQuerySet:
+    """Those of the files that no contact on hold has sent."""
+    return files.exclude(_sent_by(is_held=True))
+
+
+def over(days: int) -> MediaQuerySet:
+    """Stored files whose senders have been silent for so many days, and are not on hold.
+
+    A file that several contacts sent stays for the last of them. One whose sender is no contact
+    counts from when it was sent and announced. 0 days: none is over, ever.
+    """
+    if days == 0:
+        return Media.objects.none()
+    since = Now() - timedelta(days=days)
+    files = Media.objects.filter(
+        state=Media.State.STORED, occurred_at__lt=since, announced_at__lt=since
+    )
+    return without_held(files).exclude(_sent_by(last_message_at__gte=since))
+
+
+def _sent_by(**contact: object) -> Q:
+    """Files of a contact like this: by their owner, or in a message."""
+    owners = ContactOwner.objects.filter(
+        owner=OuterRef("owner"),
+        **{f"contact__{name}": value for name, value in contact.items()},
+    )
+    attachments = Attachment.objects.filter(
+        media_id=OuterRef("id"),
+        **{f"message__contact__{name}": value for name, value in contact.items()},
+    )
+    return Q(Exists(owners)) | Q(Exists(attachments))
