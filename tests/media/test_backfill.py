@@ -171,6 +171,12 @@ def test_a_paused_file_stays_given_up(sent: Sent) -> None:
     assert (media.state, media.last_error, media.attempts) == ("expired", "gone", 5)
 
 
+def test_a_file_that_was_not_passed_on_is_skipped(announced: Announced) -> None:
+    announced(provider_media_id="", not_passed_on="Media download error")
+    assert counted(run([State.REJECTED])) == {("skipped", "not_named"): 1}
+    assert Media.objects.get().state == State.REJECTED
+
+
 def test_a_deleted_file_is_never_fetched(sent: Sent) -> None:
     sent()
     Media.objects.update(state=State.DELETED)
