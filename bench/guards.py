@@ -24,6 +24,10 @@ from mediahub.env import BASE_DIR
 
 # A test that waits for what never comes has missed the guard as well.
 TIMEOUT_SECONDS = 180
+# A line of pytest's summary; lines of a log begin with ERROR, too.
+_FAILED = re.compile(
+    r"^(?:FAILED|ERROR) (?:[\w/]*/)?(\w+\.py::.+?)(?: - .*)?$", re.MULTILINE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +133,7 @@ def _remove(tree: Path, guard: Guard) -> str | None:
         file.write_text(source)
     if done is None:
         return _never_ends(tree, guard)
-    failed = re.search(
-        r"^(?:FAILED|ERROR) (?:[\w/]*/)?(.+?)(?: - .*)?$", done.stdout, re.MULTILINE
-    )
+    failed = _FAILED.search(done.stdout)
     return failed[1] if done.returncode == 1 and failed else None
 
 
