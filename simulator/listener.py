@@ -122,7 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(chunk)
 
     # The names that http.server looks for.
-    do_GET = do_POST = _serve  # noqa: N815
+    do_GET = do_POST = do_DELETE = _serve  # noqa: N815
 
     def log_message(self, format: str, *args: Any) -> None:
         """Silence: the provider counts what it answers."""

@@ -54,6 +54,15 @@ class MetaApi:
             },
         )
 
+    def delete(self, request: Request, match: re.Match[str]) -> Response:
+        if not self._bears_token(request):
+            return refused_by_meta()
+        if FileId.read(match["media"]) is None or not self._state.delete(
+            match["media"]
+        ):
+            return meta_error(400, 100, "Unsupported delete request", subcode=33)
+        return json_response(200, {"success": True})
+
     def send(self, request: Request, match: re.Match[str]) -> Response:
         if not self._bears_token(request):
             return refused_by_meta()

@@ -123,7 +123,14 @@ class SimulatedProvider(VendorState):
             tuple[str, str, Callable[[Request, re.Match[str]], Response]], ...
         ] = (
             ("GET", r"/v\d+\.\d+/(?P<media>\d+)", self._meta.resolve),
+            ("DELETE", r"/v\d+\.\d+/(?P<media>\d+)", self._meta.delete),
             ("POST", r"/v\d+\.\d+/(?P<number>\d+)/messages", self._meta.send),
+            (
+                "DELETE",
+                r"/2010-04-01/Accounts/(?P<account>AC\w+)/Messages/"
+                r"(?:\w+/Media/)?(?P<id>\w+)\.json",
+                self._twilio.delete,
+            ),
             (
                 "GET",
                 r"/2010-04-01/Accounts/(?P<account>AC\w+)"

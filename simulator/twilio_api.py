@@ -40,6 +40,17 @@ class TwilioApi:
         link = self._state.link("cdn", self._state.accounts.twilio_auth_token, media_id)
         return Response(status=307, headers={"Location": link})
 
+    def delete(self, request: Request, match: re.Match[str]) -> Response:
+        """A file of a message, or the message."""
+        refusal = self._refusal(request, match["account"])
+        if refusal is not None:
+            return refusal
+        if not self._state.delete(match["id"]):
+            return twilio_error(
+                404, 20404, f"The requested resource {request.path} was not found"
+            )
+        return Response(status=204)
+
     def send(self, request: Request, match: re.Match[str]) -> Response:
         refusal = self._refusal(request, match["account"])
         if refusal is not None:

@@ -60,6 +60,8 @@ class VendorState:
         self.unauthorised = False
         self.throttled_for = 0
         self.expired: set[str] = set()
+        #: The ids of media and messages that the hub has deleted; media are ``expired``, too.
+        self.deleted: list[str] = []
         self.clock_offset = 0.0
         #: Times that each file's bytes were served, by media id.
         self.downloads: Counter[str] = Counter()
@@ -140,6 +142,15 @@ class VendorState:
         """Customers send these by Twilio. A webhook, if there is one, is somebody else's affair."""
         with self.lock:
             self.heard.extend(messages)
+
+    def delete(self, id: str) -> bool:
+        """False where it was deleted before."""
+        with self.lock:
+            is_new = id not in self.deleted
+            if is_new:
+                self.deleted.append(id)
+                self.expired.add(id)
+        return is_new
 
     def record(self, send: Send) -> None:
         with self.lock:
