@@ -63,6 +63,16 @@ def sync() -> int:
     return done
 
 
+def remove(media: Media) -> bool:
+    """Remove the copy of one file now; False while a worker has claimed it. Raises StorageError."""
+    is_free = Q(public_lease_until=None) | Q(public_lease_until__lt=Now())
+    lease = Now() + PUBLIC_COPY_LEASE
+    if not _of(media).filter(is_free).update(public_lease_until=lease):
+        return not Media.objects.filter(id=media.id).exclude(public_key="").exists()
+    _remove(media)
+    return True
+
+
 def _due(bucket: str) -> MediaQuerySet:
     is_stored = Q(state=Media.State.STORED)
     is_incomplete = Q(published_at=None) | Q(published_at__lt=F("stored_at"))

@@ -12,6 +12,7 @@ from redis import Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from rq import Queue
+from rq.registry import FailedJobRegistry
 from rq.serializers import JSONSerializer
 
 from media_app.allowed_jobs import check_allowed
@@ -30,6 +31,7 @@ JOB_TTL_SECONDS = 3600
 # due, so the jobs that wait are enough; so many wait only where no worker runs.
 MAX_JOBS_PER_QUEUE = 2000
 _PROBE_KEY = "mediahub:writable"
+_REMEMBERED = "mediahub:remembered:"
 PROBE_TTL_SECONDS = 10
 # ValueError: REDIS_URL is not a valid address. A system check names it; no webhook fails by it.
 _REDIS_ERRORS = (RedisError, ValueError)
@@ -145,6 +147,43 @@ def problem(*, timeout: float | None = None) -> str:
     except _REDIS_ERRORS as error:
         return _explain(error)
     return ""
+
+
+def delete_failed_jobs() -> int | None:
+    """Delete what Redis keeps of failed jobs for an hour: a traceback may quote what people sent.
+    Returns how many; None where Redis does not answer.
+    """
+    deleted = 0
+    try:
+        for name in settings.RQ_JOBS:
+            failed = FailedJobRegistry(queue=_queue(name))
+            for id in failed.get_job_ids():
+                failed.remove(id, delete_job=True)
+                deleted += 1
+    except _REDIS_ERRORS:
+        return None
+    return deleted
+
+
+def remember(name: str, text: str) -> None:
+    """Keep a text beside the queues, as one more copy of it. Nothing, where Redis takes none."""
+    try:
+        connection().set(f"{_REMEMBERED}{name}", text)
+    except _REDIS_ERRORS as error:
+        log.warning("not kept in Redis", extra={"reason": _explain(error)})
+
+
+def remembered() -> dict[str, str]:
+    """The texts of ``remember`` by their names; those that Redis still has, and tells."""
+    found: dict[str, str] = {}
+    try:
+        for key in connection().scan_iter(f"{_REMEMBERED}*"):
+            text = connection().get(key)
+            if isinstance(key, bytes) and isinstance(text, bytes):
+                found[key.decode().removeprefix(_REMEMBERED)] = text.decode()
+    except _REDIS_ERRORS:
+        return found
+    return found
 
 
 def eviction_policy() -> str:

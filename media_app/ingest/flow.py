@@ -14,7 +14,7 @@ from dataclasses import asdict
 
 from django.conf import settings
 
-from media_app import filetypes, installation, retry
+from media_app import filetypes, installation, retry, tombstones
 from media_app.clock import database_now
 from media_app.failpoints import failpoint
 from media_app.ingest.adoption import VerifiedFile, adopt, find_objects
@@ -186,6 +186,9 @@ def _remove_object_of_deleted(lease: Lease, saved: VerifiedFile) -> None:
             extra={"media": str(media.id)},
         )
         purge_deleted(Media.objects.filter(id=media.id))
+    elif tombstones.erased([media.id]):
+        # Not even its row is left to say that the object has to go.
+        media_storage().delete([saved.key])
 
 
 def _fetch_again_without_object(media: Media) -> None:

@@ -79,7 +79,7 @@ def _put(
     over: bool,
 ) -> None:
     metadata = encode(
-        _record(media, fetched),
+        record_of(media, fetched),
         id=media.id,
         sha256=fetched.sha256,
         keys=settings.MEDIA_METADATA_KEYS,
@@ -99,7 +99,8 @@ def _put(
         raise
 
 
-def _record(media: Media, fetched: VerifiedFile) -> Record:
+def record_of(media: Media, fetched: VerifiedFile) -> Record:
+    """What travels with the object of this row, whose bytes are ``fetched``."""
     return Record(
         source=media.source,
         account=media.account,

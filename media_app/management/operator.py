@@ -96,7 +96,7 @@ class OperatorCommand(BaseCommand):
         report = Report(out, err, is_json=options["json"])
         id = CommandRun.objects.begin(
             name,
-            started_by=options["started_by"] or _operator(),
+            started_by=options["started_by"] or operator_name(),
             arguments=self._recorded(options),
         )
         if id is None:
@@ -194,7 +194,8 @@ def _stoppable(*, is_job: bool) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _operator() -> str:
+def operator_name() -> str:
+    """Who runs the command: the user and the host."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
