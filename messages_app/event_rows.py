@@ -258,6 +258,14 @@ def _status(delivery: Delivery, event: StatusChanged) -> MessageStatus:
     )
 
 
+def file_ids_of(delivery: Delivery, event: Event) -> list[UUID]:
+    """The ids of the files that the event announces."""
+    if not isinstance(event, MessageReceived):
+        return []
+    received = _Received(id_of(delivery, event), delivery, event)
+    return [announcement.id for announcement in _announcements(received)]
+
+
 def _announcements(received: _Received) -> list[Announcement]:
     _, delivery, event = received
     return [

@@ -76,3 +76,17 @@ SEND_RUN_SECONDS = 20.0
 OUTAGE_PAUSE = timedelta(seconds=10)
 #: … and when only this item failed.
 PREPARE_PAUSE = timedelta(minutes=5)
+
+# --- erasing --------------------------------------------------------------------------------
+
+#: Whoever carries out an erasure prolongs its lease with each batch.
+ERASURE_LEASE = timedelta(seconds=60)
+#: The GDPR (Article 12) gives a month.
+ERASURE_DUE = timedelta(days=30)
+#: A sweep works on erasures for so long; the next one goes on.
+ERASURE_RUN_SECONDS = 30.0
+#: An erasure waits so long for workers and senders that are in the middle of something; then it
+#: goes on with the next sweep.
+ERASURE_PATIENCE_SECONDS = 60.0
+#: How often a sweeper compares the records in the storage with the requests.
+ERASURE_RECORDS_SECONDS = 600.0

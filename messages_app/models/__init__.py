@@ -10,6 +10,7 @@ from messages_app.models.delivery import (
     DrainLease,
     QuarantinedItem,
 )
+from messages_app.models.erasure import ErasureRequest
 from messages_app.models.listing import MessageListing
 from messages_app.models.message import (
     Attachment,
@@ -30,6 +31,7 @@ __all__ = [
     "DeliveryNotice",
     "DeliveryQuerySet",
     "DrainLease",
+    "ErasureRequest",
     "Message",
     "MessageListing",
     "MessageStatus",

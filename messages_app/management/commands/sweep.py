@@ -22,6 +22,7 @@ from messages_app import (
     rebuilds,
     session_timers,
 )
+from messages_app.erasing import flow as erasures
 from messages_app.models import Delivery, DrainLease
 
 log = logging.getLogger(__name__)
@@ -101,6 +102,7 @@ DUTIES: dict[str, Callable[[], int]] = {
     "enqueue senders": lambda: outbox_queues.enqueue_senders(),
     QUEUE: lambda: media_jobs.enqueue_fetches(),
     "queue previews": lambda: media_jobs.enqueue_previews(),
+    "erase people": lambda: erasures.sweep(),
     "enqueue purge": lambda: (
         Media.objects.unpurged().exists() and media_jobs.enqueue_purge()
     ),
@@ -158,6 +160,7 @@ def _sweep_whole() -> tuple[int, int]:
         read, queued = read + done[READ], queued + done[QUEUE]
         if done[READ]:
             until = time.monotonic() + wait_seconds
-        if not Delivery.objects.due().exists() or time.monotonic() >= until:
+        is_left = Delivery.objects.due().exists() or erasures.is_running()
+        if not is_left or time.monotonic() >= until:
             return read, queued
         time.sleep(0.5)
