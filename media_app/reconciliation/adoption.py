@@ -60,8 +60,8 @@ def adopt(storage: Storage, found: StoredObject, *, apply: bool, link: Link) -> 
     try:
         with transaction.atomic():
             row.save(force_insert=True)
+            failpoint("adoption_before_link")
             link(row)
-            failpoint("adoption_before_commit")
     except IntegrityError:
         return _not("a row of this file has just been made")
     except DataError:

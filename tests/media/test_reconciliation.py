@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -140,17 +140,23 @@ def test_a_list_out_of_order_is_an_error(keys: Sequence[str]) -> None:
 # --- in a storage that works -----------------------------------------------------
 
 
+def nothing() -> None:
+    pass
+
+
 class Shelf(DiskStorage):
-    """The real folder storage; a test steps in after it was listed."""
+    """The real folder storage; a test steps in before it is listed, or after it."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self.after_listing: Any = lambda: None
+        self.before_listing: Callable[[], Any] = nothing
+        self.after_listing: Callable[[], Any] = nothing
 
     def list(self, prefix: str) -> Any:
+        self.before_listing()
         listed = [*super().list(prefix)]
         self.after_listing()
-        return iter(listed)
+        yield from listed
 
     def lay(self, key: str, body: bytes = b"a file") -> None:
         self.put(
@@ -229,23 +235,42 @@ def test_one_sender_is_not_their_neighbours(shelf: Shelf) -> None:
     }
 
 
+def delete(shelf: Shelf, media: Media) -> None:
+    Media.objects.filter(id=media.id).mark_deleted("by staff")
+    shelf.delete([media.key])
+
+
+def forget_and_fetch_again(shelf: Shelf, media: Media) -> None:
+    shelf.delete([media.key])
+    Media.objects.mark_missing(media.id)
+    Media.objects.filter(id=media.id).revive()
+    shelf.after_listing = ingest_next
+
+
+def replace_object(shelf: Shelf, media: Media) -> None:
+    shelf.lay(media.key, b"another one")
+    Media.objects.filter(id=media.id).update(size=11)
+
+
+def announce_and_fetch(shelf: Shelf, media: Media) -> None:
+    id = media.id
+    Media.objects.filter(id=id).delete()
+    shelf.after_listing = lambda: media.save(force_insert=True)
+
+
 @pytest.mark.both_databases
-def test_what_happens_meanwhile_is_no_finding(shelf: Shelf, sent: Sent) -> None:
-    gone, fresh = sent(), sent()
-    ingest_next()
-    gone.refresh_from_db()
-    assert gone.is_stored
-
-    def meanwhile() -> None:
-        shelf.after_listing = lambda: None
-        Media.objects.filter(id=gone.id).mark_deleted("by staff")
-        shelf.delete([gone.key])
-        ingest_next()
-
-    shelf.after_listing = meanwhile
+@pytest.mark.parametrize(
+    "happens", [delete, forget_and_fetch_again, replace_object, announce_and_fetch]
+)
+def test_what_happens_meanwhile_is_no_finding(
+    shelf: Shelf, kept: Media, happens: Callable[[Shelf, Media], None]
+) -> None:
+    # Rows are read before objects are listed.
+    shelf.before_listing = lambda: happens(shelf, kept)
+    if happens is announce_and_fetch:
+        announce_and_fetch(shelf, kept)
+        shelf.before_listing = nothing
     assert signs(reconcile(shelf)) == {}
-    fresh.refresh_from_db()
-    assert fresh.is_stored
 
 
 def test_a_put_before_its_mark_is_no_finding(
@@ -267,3 +292,22 @@ def test_an_unmounted_folder_is_no_loss(shelf: Shelf, kept: Media) -> None:
     shelf.delete([kept.key])
     with pytest.raises(installation.ForeignStorageError):
         list(reconcile(shelf))
+
+
+def damage_metadata(shelf: Shelf, media: Media) -> None:
+    path = shelf.root / media.key
+    path.with_name(f".{path.name}.meta").write_text("{")
+
+
+@pytest.mark.both_databases
+def test_an_object_that_cannot_be_read_is_an_error(shelf: Shelf, kept: Media) -> None:
+    damage_metadata(shelf, kept)
+    assert signs(reconcile(shelf, share=ALL)) == {kept.key: "!"}
+
+
+def test_a_storage_that_goes_down_is_no_error_of_files(
+    shelf: Shelf, kept: Media
+) -> None:
+    shelf.after_listing = lambda: shelf.root.rename(shelf.root.with_name("gone"))
+    with pytest.raises(StorageError):
+        list(reconcile(shelf, share=ALL))

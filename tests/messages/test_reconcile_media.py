@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from pytest_django.fixtures import Settings
 
 from media_app import rate, tombstones
 from media_app.ingest.flow import fetch
-from media_app.models import CommandRun, Media
+from media_app.models import AccountPause, CommandRun, Installation, Media
 from media_app.storage import media_storage
 from messages_app import inbox
 from messages_app.models import Attachment
@@ -28,9 +29,9 @@ from tests.messages.rows import all_rows
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 State = Media.State
-#: Where a run can be made to die, with what it is asked for.
+#: Where a run can be made to die.
 REPAIRING = ("repair_after_missing", "repair_after_put")
-ADOPTING = ("adoption_before_commit",)
+ADOPTING = ("adoption_before_link",)
 
 
 @pytest.fixture(autouse=True)
@@ -145,6 +146,24 @@ def test_other_bytes_of_the_provider_replace_nothing(
     assert objects() == before
 
 
+@pytest.mark.parametrize("harm", [lose, alter])
+def test_a_paused_account_is_left_alone(
+    files: list[Media], harm: Callable[[Media], None], provider: SimulatedProvider
+) -> None:
+    harm(files[0])
+    AccountPause.objects.pause(
+        source=files[0].source,
+        account=files[0].account,
+        cause=AccountPause.Cause.UNAUTHORIZED,
+        reason="refused",
+        length=timedelta(hours=1),
+    )
+    provider.downloads.clear()
+    line, *_ = reconcile("--verify", "--repair", "--apply", code=3)
+    assert line["outcome"] == "not_repaired"
+    assert not provider.downloads
+
+
 def test_a_file_deleted_meanwhile_leaves_no_object(
     files: list[Media], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,7 +219,8 @@ def test_an_object_is_adopted_for_the_row_that_was_given_up(
 def test_without_metadata_no_row_is_made(files: list[Media]) -> None:
     for media in files:
         path(media).with_name(f".{path(media).name}.meta").unlink()
-    assert reconcile("--verify")[-1]["counts"] == {"same": 3}
+    counts = reconcile("--verify")[-1]["counts"]
+    assert counts == {"same": 3, "without_metadata": 3}
     forget_rows()
     *lines, _ = reconcile("--adopt", "--apply", code=3)
     assert {line["outcome"] for line in lines} == {"not_adopted"}
@@ -262,7 +282,7 @@ def test_a_killed_adoption_leaves_no_row_without_its_links(files: list[Media]) -
     forget_rows()
     ask = ("reconcile_media", "--adopt", "--apply")
     dies_at(
-        "adoption_before_commit",
+        "adoption_before_link",
         lambda: call_command(*ask, stdout=StringIO(), stderr=StringIO()),
     )
     CommandRun.objects.all().delete()
@@ -272,8 +292,9 @@ def test_a_killed_adoption_leaves_no_row_without_its_links(files: list[Media]) -
 
 def test_a_foreign_storage_refuses_the_command(files: list[Media]) -> None:
     media_storage().write_marker("another", replace=True)
-    (summary,) = reconcile("--repair", "--adopt", "--apply", code=4)
+    (summary,) = reconcile("--repair", "--verify=10%", "--apply", code=4)
     assert summary["outcome"] == "refused"
+    assert Installation.objects.get().next_share == 0
     assert set(Media.objects.values_list("state", flat=True)) == {State.STORED}
 
 
