@@ -118,7 +118,7 @@ def announce(
         rows.setdefault(announcement.id, announcement.as_row())
     erased = tombstones.erased(rows.keys())
     insert_once(
-        [row for id, row in rows.items() if id not in erased], unchanged="source"
+        [row for id, row in rows.items() if id not in erased], no_op_update="source"
     )
     revivable = Media.objects.filter(id__in=new, state__in=Media.REVIVABLE)
     for id in set(revivable.values_list("id", flat=True)):

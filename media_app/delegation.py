@@ -60,14 +60,14 @@ def delegate(
     """
     if not _is_plain(request, part):
         return None
-    if settings.MEDIA_DELIVERY == "accel" and not nginx_failed(request):
+    if settings.MEDIA_DELIVERY == "accel" and not came_back_from_nginx(request):
         return _to_nginx(access.media, file, storage)
     if settings.MEDIA_DELIVERY == "redirect" and file.is_inline:
         return _to_the_bucket(access, file, storage)
     return None
 
 
-def nginx_failed(request: HttpRequest) -> bool:
+def came_back_from_nginx(request: HttpRequest) -> bool:
     """Whether nginx has come back with this request because it could not get the file."""
     return settings.MEDIA_DELIVERY == "accel" and "X-Accel-Failed" in request.headers
 

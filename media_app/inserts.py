@@ -11,13 +11,13 @@ Row = TypeVar("Row", bound=models.Model)
 
 
 def insert_once(
-    rows: Sequence[Row], *, unchanged: str, on: Sequence[str] = ("id",)
+    rows: Sequence[Row], *, no_op_update: str, on: Sequence[str] = ("id",)
 ) -> None:
     """Insert the rows; those whose ``on`` fields are already there stay as they are.
 
     ``ON CONFLICT (on)`` names its target, so that any other violation is still an error.
-    Django spells that only as an update, hence ``unchanged``: a field that such a row
-    can only set to what it already is. Sorted by key, so that two batches cannot lock
+    Django has no DO NOTHING with a target, hence ``no_op_update``: the field that such a row
+    updates, always to the value that it has. Sorted by key, so that two batches cannot lock
     each other out.
     """
     if rows:
@@ -26,6 +26,6 @@ def insert_once(
             sorted(rows, key=lambda row: [str(getattr(row, field)) for field in on]),
             update_conflicts=True,
             unique_fields=on,
-            update_fields=[unchanged],
+            update_fields=[no_op_update],
             batch_size=500,
         )

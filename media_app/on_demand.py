@@ -48,15 +48,17 @@ class SharedFetch:
         # How many use the spool: viewers, and the thread itself.
         self.holders = 0
 
-    def wait(self, *, until_large: bool = False) -> None:
+    def wait(self, *, until_large_file_arrives: bool = False) -> None:
         """Return when the outcome is known or VIEWER_WAIT_SECONDS have passed.
 
-        With ``until_large`` also as soon as a large file has begun to arrive.
+        With ``until_large_file_arrives`` also as soon as a large file has begun to arrive.
         """
         deadline = time.monotonic() + VIEWER_WAIT_SECONDS
-        poll = POLL_SECONDS if until_large else VIEWER_WAIT_SECONDS
+        poll = POLL_SECONDS if until_large_file_arrives else VIEWER_WAIT_SECONDS
         while not self.done.wait(poll):
-            if time.monotonic() > deadline or (until_large and self.is_large):
+            if time.monotonic() > deadline or (
+                until_large_file_arrives and self.is_large
+            ):
                 return
 
     @property

@@ -8,8 +8,8 @@ The first of these rules that applies decides:
 3. The storage failed: try again, for ever.
 4. Too large: rejected at once.
 5. Wrong bytes, and often enough: rejected.
-6. Gone: tried again soon while the file may only be announced early; expired when it is past
-   ``expires_at``, and often enough.
+6. Gone: tried again soon while the provider may have announced the file before it has it; expired
+   when it is past ``expires_at``, and often enough.
 7. Past ``give_up_at``, and at least MIN_ATTEMPTS: rejected where the provider may still have
    the file, else expired.
 8. The worker was lost twice in a row: try again, with longer pauses.
@@ -145,8 +145,8 @@ def failure_of(error: Exception) -> Failure:
 
 
 def _is_there(error: Exception) -> bool:
-    """Whether the provider may still have the file: somebody may give the permission, or allow the
-    host.
+    """Whether the provider may still have the file: permission, our hosts or our workers were the
+    obstacle.
     """
     return isinstance(error, ForbiddenError | RefusedAddressError | WorkerLostError)
 

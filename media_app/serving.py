@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from media_app import filetypes, installation
 from media_app.access import FileAccess
 from media_app.clock import database_now
-from media_app.delegation import delegate, nginx_failed
+from media_app.delegation import came_back_from_nginx, delegate
 from media_app.models import Media
 from media_app.on_demand import SharedFetch, shared_fetch
 from media_app.responses.disposition import harmless
@@ -84,7 +84,7 @@ def _stored(request: HttpRequest, access: FileAccess) -> Answer | None:
     if opened is None:
         revive_lost(media)
         return None
-    if nginx_failed(request):
+    if came_back_from_nginx(request):
         # Without this line nobody would notice that all bytes pass through the web process.
         log.warning(
             "nginx could not send a stored file: may it read the folder, does it reach the bucket?"
@@ -106,7 +106,7 @@ def _fetched(request: HttpRequest, access: FileAccess) -> Answer:
         is_plain_get = request.method == "GET" and not any(
             name in request.headers for name in _NEEDS_THE_WHOLE
         )
-        fetch.wait(until_large=is_plain_get)
+        fetch.wait(until_large_file_arrives=is_plain_get)
         spool = fetch.spool
         if fetch.media is not None and spool is not None and spool.is_verified:
             return _spooled(request, replace(access, media=fetch.media), spool)

@@ -69,4 +69,4 @@ def add(digests: Iterable[str], erasure_id: UUID) -> None:
     rows = [
         Tombstone(digest=digest, erasure_id=erasure_id) for digest in sorted({*digests})
     ]
-    insert_once(rows, unchanged="erasure_id", on=("digest",))
+    insert_once(rows, no_op_update="erasure_id", on=("digest",))

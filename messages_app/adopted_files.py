@@ -19,6 +19,6 @@ def attach(media: Media) -> None:
     if not Message.objects.filter(id=message_id).exists():
         return
     attachment = Attachment(message_id=message_id, position=media.position, media=media)
-    insert_once([attachment], unchanged="position", on=("message_id", "position"))
+    insert_once([attachment], no_op_update="position", on=("message_id", "position"))
     # Its session may have been rebuilt without the file.
     rebuild_requests.request_rebuilds([message_id])

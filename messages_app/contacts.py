@@ -61,7 +61,7 @@ def resolve(observations: Iterable[SenderObservation]) -> dict[str, UUID]:
             for owner, id in resolved.items()
             if owner not in known
         ],
-        unchanged="contact",
+        no_op_update="contact",
         on=("owner",),
     )
     for old, chosen in merged.items():

@@ -69,8 +69,8 @@ def apply_events(pairs: Sequence[tuple[Delivery, Event]]) -> None:
     _save_statuses(pairs)
     failpoint("inbox_between_messages")
     _attach(new)
-    # Built from the events once more: ``insert_once`` has set fields of the instances that it saved
-    # to the values of the existing rows.
+    # Built from the events once more: the insert has set fields of its instances to the values of
+    # the existing rows.
     message_versions.merge([_report(received, contacts) for received in again])
     outbox_results.apply_statuses(
         event for _, event in pairs if isinstance(event, StatusChanged)
@@ -106,13 +106,14 @@ def _new_and_again(
 
 
 def _save_messages(messages: Sequence[_Received], contacts: Mapping[str, UUID]) -> None:
-    """Insert a row for each message that has none: of several reports, of the last one here.
+    """Insert a row for each message that has none: where ``messages`` has several reports
+    of one, the last counts.
 
     Known messages are inserted too, without effect. ``inbox_faults.database_works_without`` relies
     on it: it applies a delivery that was read before, to see whether the database accepts messages.
     """
     rows = {received.id: _message(received, contacts) for received in messages}
-    insert_once(list(rows.values()), unchanged="provider")
+    insert_once(list(rows.values()), no_op_update="provider")
 
 
 def _save_statuses(pairs: Sequence[tuple[Delivery, Event]]) -> None:
@@ -121,7 +122,7 @@ def _save_statuses(pairs: Sequence[tuple[Delivery, Event]]) -> None:
         if isinstance(event, StatusChanged):
             status = _status(delivery, event)
             statuses.setdefault(status.id, status)
-    insert_once(list(statuses.values()), unchanged="message_id")
+    insert_once(list(statuses.values()), no_op_update="message_id")
 
 
 def _observation(event: Event) -> SenderObservation | None:
@@ -162,7 +163,7 @@ def _attach(messages: Sequence[_Received]) -> None:
         announcements, new={announcement.id for announcement in announcements}
     )
     kept = [row for row in attachments if row.media_id not in erased]
-    insert_once(kept, unchanged="position", on=("message_id", "position"))
+    insert_once(kept, no_op_update="position", on=("message_id", "position"))
 
 
 def _report(

@@ -119,22 +119,22 @@ def _handle(
     """Decide whether the attempt counts against the batch, and whether the run goes on. It ends by
     raising the error.
 
-    ========================================================  ==========  ========================
-    what may have caused the error                            it counts   the run
-    ========================================================  ==========  ========================
-    the database as a whole                                   no          ends
-    the job has no time left, or even quarantine failed       yes         ends
-    the delivery or the database, in a batch of several       no          goes on, one by one
+    ========================================================  =============  =======================
+    what may have caused the error                            stays counted  the run
+    ========================================================  =============  =======================
+    the database as a whole                                   no             ends
+    the job has no time left, or even quarantine failed       yes            ends
+    the delivery or the database, in a batch of several       no             goes on, one by one
     the delivery or the database, of one delivery alone:
-    - the database works without it                           yes         goes on with the others
-    - the database does not                                   no          ends
-    anything else                                             yes         goes on
-    ========================================================  ==========  ========================
+    - the database works without it                           yes            goes on with the others
+    - the database does not                                   no             ends
+    anything else                                             yes            goes on
+    ========================================================  =============  =======================
     """
     if is_outage(error):
         _uncount_attempt(rows)
         raise error
-    # Read before this attempt was counted: the delivery was already due for quarantine.
+    # The instances have the number from before this attempt: quarantine itself was tried.
     quarantine_failed = batch[0].attempts >= QUARANTINED_FROM
     if isinstance(error, BaseTimeoutException) or quarantine_failed:
         raise error

@@ -137,13 +137,13 @@ def _merge(report: Report, new: Content) -> None:
         ).delete()
         _update(report, READ)
         if len(versions) > 1:
-            insert_once([_version(report, new)], unchanged="digest")
+            insert_once([_version(report, new)], no_op_update="digest")
     else:
         if shown.has_content and shown.digest != new.digest:
             both = [_version(report, new)]
             if not versions:
                 both.append(_version(Report(row, ()), shown, _files_passed_on(row)))
-            insert_once(both, unchanged="digest")
+            insert_once(both, no_op_update="digest")
         if new.rank > shown.rank:
             keeps_origin = _has_better_origin(row, report.message)
             _update(report, CONTENT if keeps_origin else FIELDS)

@@ -1,7 +1,7 @@
 """Send what is in the outbox: replies at most once, hand-overs at least once.
 
-We never send a reply twice: ``sending`` is committed before the socket opens. The result of one
-that is cut off there is unknown until the provider reports it, or staff send it again.
+We never send a reply twice: ``sending`` is committed before the socket opens. The result of a reply
+whose sending is cut off is unknown until the provider reports it, or staff send it again.
 
 All times that are compared come from the database's clock: the clocks of the workers' hosts may
 differ.
@@ -38,7 +38,7 @@ from messages_app.outbox_results import TOO_LATE, finish, retry_later
 from messages_app.providers import provider
 from messages_app.providers.base import OutgoingMessage
 from messages_app.providers.sending import NotSentError, RefusedError, SendError
-from messages_app.session_replies import add_corrections
+from messages_app.session_replies import queue_corrections
 from messages_app.summaries import summarize, with_links
 from messages_app.timing import OUTAGE_PAUSE, PREPARE_PAUSE, SEND_RUN_SECONDS
 
@@ -177,8 +177,8 @@ def _refusal(item: OutboxItem, now: datetime) -> str:
 
 
 def _is_in_another_app(item: OutboxItem) -> bool:
-    """Whether another app has the conversation: the contact's last message since the reply was
-    caused, or since staff queued it again, came by standby.
+    """Whether another app has the conversation: the contact's last message came by standby.
+    Messages from before the reply was caused, or queued again by staff, do not count.
     """
     arrived = Message.objects.filter(
         contact=item.session.contact_id,
@@ -247,6 +247,6 @@ def _send(claimed: Claimed) -> bool:
         failpoint("outbox_after_send")
         finish(item, State.SENT)
         failpoint("outbox_after_mark")
-        rebuilds.with_lock(item.session, add_corrections)
+        rebuilds.with_lock(item.session, queue_corrections)
         return True
     return False

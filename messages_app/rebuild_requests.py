@@ -50,12 +50,13 @@ def _waiting_for_files(messages: QuerySet[Message]) -> list[SessionRebuild]:
     files = Attachment.objects.exclude(IS_PHOTO).filter(
         message__in=messages.filter(kind__in=PHOTO_KINDS)
     )
-    passed_on = files.exclude(media__provider_media_id="", media__url="")
+    # Those that the provider gave an id or an address for.
+    fetchable = files.exclude(media__provider_media_id="", media__url="")
     names = ("contact_id", "provider", "account", "business", "occurred_at")
-    unknown = passed_on.values_list("id", *(f"message__{name}" for name in names))
+    unknown = fetchable.values_list("id", *(f"message__{name}" for name in names))
     return [
-        _row(Conversation.of(contact, *number), at, attachment_id=id)
-        for id, contact, *number, at in unknown
+        _row(Conversation.of(contact, *line), at, attachment_id=id)
+        for id, contact, *line, at in unknown
     ]
 
 
@@ -81,11 +82,11 @@ def _described(messages: QuerySet[Message], rules: Rules | None) -> list[_NewMes
     )
     return [
         _NewMessage(
-            Conversation.of(contact, *number),
+            Conversation.of(contact, *line),
             at,
             rules is None or may_begin(text, payload, kind in PHOTO_KINDS, rules),
         )
-        for contact, *number, at, kind, text, payload in messages.values_list(*names)
+        for contact, *line, at, kind, text, payload in messages.values_list(*names)
         if contact
     ]
 
@@ -114,8 +115,8 @@ def _revoked_by(message_ids: Sequence[UUID]) -> QuerySet[Message]:
 def _open_until(contacts: Collection[UUID]) -> dict[Conversation, datetime]:
     """For each conversation with sessions: the latest time of a message that may change one."""
     until: dict[Conversation, datetime] = {}
-    # Rebuilds are read before sessions. When another process commits a rebuild between the two
-    # queries, the first has seen its row, and the second sees its sessions.
+    # Requests are read before sessions: a rebuild that another process commits between the two
+    # queries is known by its request or by its sessions.
     for row in SessionRebuild.objects.filter(contact__in=contacts):
         until[conversation_of(row)] = FOR_EVER
     sessions = PhotoSession.objects.filter(contact__in=contacts).order_by()

@@ -132,7 +132,7 @@ def with_lock(row: PhotoSession, work: Callable[[PhotoSession], None]) -> bool:
     """Call ``work`` with the session's fresh row, under the contact's lock and in a transaction of
     its own; not at all if the session is gone.
 
-    False after an error: it is logged, and the session will be rebuilt.
+    False after an error: it is logged, and a rebuild of the session is requested.
     """
     try:
         with transaction.atomic():

@@ -33,7 +33,7 @@ def _place_in_second(message: SessionMessage, rules: Rules) -> int:
     return 2
 
 
-def is_same_moment(one: SessionMessage, other: SessionMessage) -> bool:
+def order_is_unknown(one: SessionMessage, other: SessionMessage) -> bool:
     """Whether nobody can tell which of two messages was sent first, because a time of theirs was
     assumed.
     """

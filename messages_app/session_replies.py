@@ -39,8 +39,8 @@ def save_replies(row: PhotoSession, session: Session) -> None:
         )
         for place, pending in enumerate(session.replies)
     ]
-    insert_once(items, unchanged="kind")
-    # These come from ``add_corrections``, not from the session.
+    insert_once(items, no_op_update="kind")
+    # These come from ``queue_corrections``, not from the session.
     corrected = {
         Kind.CORRECTION: COUNTED_STATES,
         Kind.HAND_OVER: (PhotoSession.State.SUBMITTED,),
@@ -54,7 +54,7 @@ def save_replies(row: PhotoSession, session: Session) -> None:
     pointless.exclude(id__in=[item.id for item in items]).delete()
 
 
-def add_corrections(row: PhotoSession) -> None:
+def queue_corrections(row: PhotoSession) -> None:
     """Add to the outbox a correction where the last reply has become wrong, and a new revision
     where the last hand-over has. Notes whether the session is settled.
 
@@ -102,7 +102,7 @@ def add_hand_over(row: PhotoSession, revision: int) -> None:
         place=revision,
         caused_at=row.last_received_at,
     )
-    insert_once([item], unchanged="kind")
+    insert_once([item], no_op_update="kind")
 
 
 def _correct(row: PhotoSession, items: Sequence[OutboxItem], photos: int) -> None:
@@ -126,7 +126,7 @@ def _correct(row: PhotoSession, items: Sequence[OutboxItem], photos: int) -> Non
             caused_at=row.last_received_at,
             not_before=_sending_at(last) + CORRECTION_DELAY,
         )
-        insert_once([item], unchanged="kind")
+        insert_once([item], no_op_update="kind")
 
 
 def _sending_at(item: OutboxItem) -> datetime:

@@ -23,7 +23,7 @@ from messages_app.session_history import (
     staff_decision,
     start_of_history,
 )
-from messages_app.session_replies import add_corrections, save_replies
+from messages_app.session_replies import queue_corrections, save_replies
 from messages_app.session_state import Session
 from messages_app.sessions import sessions_of
 
@@ -88,7 +88,7 @@ def _save_all(
             row = _new_row(conversation, session)
         _save(row, session)
         save_replies(row, session)
-        add_corrections(row)
+        queue_corrections(row)
         if row.is_reset:
             _delete_files(row)
     for row in left:
@@ -140,7 +140,7 @@ def _void(row: PhotoSession) -> None:
     row.message_ids, row.media_ids = [], []
     row.save(update_fields=["state", "ended_at", "message_ids", "media_ids"])
     row.outbox.filter(state=OutboxItem.State.QUEUED).delete()
-    add_corrections(row)
+    queue_corrections(row)
 
 
 def _delete_files(row: PhotoSession) -> None:

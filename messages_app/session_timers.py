@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from messages_app.conversations import conversation_of
 from messages_app.models import Delivery, PhotoSession, SessionRebuild
 from messages_app.rebuilds import with_lock
-from messages_app.session_replies import add_corrections
+from messages_app.session_replies import queue_corrections
 from messages_app.session_rows import rebuild_sessions
 
 # The sessions of one pass; the next pass goes on with the others.
@@ -45,7 +45,7 @@ def recheck_unsettled() -> int:
     were checked.
     """
     unsettled = PhotoSession.objects.filter(is_settled=False)
-    return sum(with_lock(row, add_corrections) for row in _next(unsettled))
+    return sum(with_lock(row, queue_corrections) for row in _next(unsettled))
 
 
 def _next(sessions: QuerySet[PhotoSession]) -> list[PhotoSession]:

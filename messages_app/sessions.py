@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from messages_app.session_order import in_order, is_same_moment
+from messages_app.session_order import in_order, order_is_unknown
 from messages_app.session_state import (
     Reply,
     Rules,
@@ -36,9 +36,9 @@ def sessions_of(
 ) -> list[Session]:
     """The sessions that these messages make, the oldest first; at most the last one is open.
 
-    ``may_expire``: whether the last session may expire after silence. Only where no older delivery
-    is unread: it may contain a message of the session. ``last_at_of_expired``: the time of the last
-    message of the session before this history; None unless that session has expired.
+    ``may_expire``: whether the last session may expire after silence. It may not while an older
+    delivery is unread, which may have a message of the session. ``last_at_of_expired``: the time of
+    the last message of the session before this history; None unless that session has expired.
 
     Each message takes the first of these places that fits:
 
@@ -81,8 +81,8 @@ def _open_session(
     if not sessions or not sessions[-1].is_open:
         return None
     session = sessions[-1]
-    # Staff may decide later than that: they see the session as open until ``_expire`` has ended it,
-    # and a message that reached the hub late delays that.
+    # A decision of staff counts after that time as well: they see the session as open until
+    # ``_expire`` has ended it, and a message that reached the hub late delays that.
     if not message.decision and message.at - session.last.at > rules.ttl:
         _end_after_silence(session, rules.ttl)
         return None
@@ -116,7 +116,7 @@ def _begin(
         return None
     earlier = []
     if is_start:
-        earlier = [photo for photo in unassigned if is_same_moment(photo, message)]
+        earlier = [photo for photo in unassigned if order_is_unknown(photo, message)]
     session = Session(next(iter(earlier), message))
     sessions.append(session)
     if is_start and not message.photos:
@@ -160,7 +160,7 @@ def _still_belongs(
             session.done_at is not None
             and message.at <= session.done_at + LATE_PHOTO_GRACE
         )
-    return session.cancelled_by is not None and is_same_moment(
+    return session.cancelled_by is not None and order_is_unknown(
         session.cancelled_by, message
     )
 
@@ -227,7 +227,7 @@ def _accept_empty_done(session: Session, message: SessionMessage) -> None:
     if (
         session.state == State.COLLECTING
         and empty is not None
-        and is_same_moment(empty, message)
+        and order_is_unknown(empty, message)
     ):
         session.remove_reply(Reply.NO_PHOTOS, empty)
         session.state, session.done_at = State.AWAITING_DETAILS, empty.at

@@ -79,7 +79,7 @@ def receive(request: HttpRequest, endpoint: str) -> HttpResponse:
         response["Retry-After"] = str(RETRY_AFTER_SECONDS)
         return response
     drain_requests.add()
-    failpoint("webhook_after_hint")
+    failpoint("webhook_after_request")
     answer, answer_type = provider.acknowledgement
     return HttpResponse(answer, content_type=answer_type)
 

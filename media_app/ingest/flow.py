@@ -18,7 +18,7 @@ from media_app import filetypes, installation, retry, tombstones
 from media_app.clock import database_now
 from media_app.failpoints import failpoint
 from media_app.ingest.adoption import VerifiedFile, adopt, find_objects
-from media_app.ingest.saving import NotSavedError, probe, save
+from media_app.ingest.saving import NotSavedError, raise_if_no_room, save
 from media_app.ingest.verification import UnconfirmedError, verify
 from media_app.lease import renewed
 from media_app.models import AccountPause, Lease, Media
@@ -89,8 +89,9 @@ def _bring(
         if adopted is not None:
             return adopted
     if media.unkept_size is not None:
-        # A full disk must not cost a download at each attempt.
-        probe(storage, media.unkept_size)
+        # Its bytes were fetched before, and found no room. A full disk must not cost a download at
+        # each attempt.
+        raise_if_no_room(storage, media.unkept_size)
     fetched = fetch(media, spool, deadline)
     deadline.check()
     # The storage may have been replaced while the file was fetched.
@@ -146,7 +147,8 @@ def fetch(media: Media, spool: Spool, deadline: Deadline) -> VerifiedFile:
 
 
 def _finish(lease: Lease, saved: VerifiedFile) -> None:
-    """Mark the file stored, unless a deletion has overtaken the fetch. Two races end otherwise:
+    """Mark the file stored, also after the lease was lost: the bytes are verified and in place.
+    Only a deletion that overtook the fetch changes that:
 
     - The file was deleted while it was fetched: the object that was just put is removed.
     - The lease was lost, and the file was deleted and announced again in between: the deletion has
@@ -247,6 +249,7 @@ def _pause_account(lease: Lease, reason: str, decision: retry.PauseAccount) -> N
 def _retry(
     lease: Lease, error: SourceError | StorageError, decision: retry.Retry
 ) -> None:
+    # Of a file without an announced digest or length, until a second fetch brings the same bytes.
     unconfirmed, after = lease.media.unconfirmed_sha256, decision.after
     if isinstance(error, UnconfirmedError):
         is_first = not unconfirmed

@@ -24,7 +24,7 @@ class NotSavedError(StorageError):
         self.size = size
 
 
-def probe(storage: Storage, size: int) -> None:
+def raise_if_no_room(storage: Storage, size: int) -> None:
     """Raises NotSavedError where there is no room for so many bytes now."""
     try:
         check_room(size)

@@ -86,8 +86,8 @@ class ClaimsQuerySet(models.QuerySet["Media"]):
         """Claim the most urgent due file, or None. Enters ``fetching`` and counts an attempt.
 
         A file that is due although it is being fetched has lost its worker, whose lease expired.
-        Then the lease ``ends_lost_attempt``: no attempt is counted, and the lost one has to be
-        ended like any other that failed.
+        Then the lease ``ends_lost_attempt``: no attempt is counted, and the attempt of the lost
+        worker has to be ended like any other that failed.
         """
         return self._claim_first(self.due().by_urgency())
 

@@ -42,7 +42,7 @@ class AccountPauseQuerySet(models.QuerySet["AccountPause"]):
                 reason=reason,
                 until=until,
             )
-            insert_once([fresh], unchanged="source")
+            insert_once([fresh], no_op_update="source")
             row = self.filter(id=id)
             row.update(until=Greatest("until", until))
             if cause == AccountPause.Cause.UNAUTHORIZED:

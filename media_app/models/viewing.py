@@ -32,7 +32,9 @@ class ViewingManager(models.Manager["Viewing"]):
             kind=kind,
             slot=slot,
         )
-        insert_once([row], unchanged="slot", on=("media_id", "user_id", "kind", "slot"))
+        insert_once(
+            [row], no_op_update="slot", on=("media_id", "user_id", "kind", "slot")
+        )
 
 
 class Viewing(models.Model):

@@ -144,7 +144,7 @@ def other_deliveries_had_part_of_it() -> None:
     inbox.drain()
 
 
-AFTER_THE_COMMIT = ["webhook_after_commit", "webhook_after_hint"]
+AFTER_THE_COMMIT = ["webhook_after_commit", "webhook_after_request"]
 NEW: list[Stage] = [nothing_came_before, other_deliveries_had_part_of_it]
 
 
