@@ -135,15 +135,16 @@ def test_reset_reads_no_file_but_its_own() -> None:
         session_rows.rebuild_sessions(
             conversations.conversation_of(row), row.started_at
         )
-        (update,) = (
+        updates = [
             query["sql"]
             for query in queries
             if query["sql"].startswith('UPDATE "media_app_media"')
-        )
-        cursor.execute(
-            f"EXPLAIN {'QUERY PLAN' if connection.vendor == 'sqlite' else ''} {update}"
-        )
-        plan = str(cursor.fetchall())
+        ]
+        plan = ""
+        for update in updates:
+            query_plan = "QUERY PLAN" if connection.vendor == "sqlite" else ""
+            cursor.execute(f"EXPLAIN {query_plan} {update}")
+            plan += str(cursor.fetchall())
     assert "messages_app_attachment" in plan
     assert "SCAN messages_app_attachment" not in plan
     assert "Seq Scan on messages_app_attachment" not in plan
