@@ -535,5 +535,5 @@ def test_every_point_where_a_process_can_be_made_to_die_is_tried() -> None:
     )
     tried = {"webhook_before_commit", *AFTER_THE_COMMIT, *INBOX, *CONVERSATIONS}
     tried |= {*FETCHING, "ingest_before_fail", *PURGE, *OUTBOX, *LISTING}
-    tried |= {*COPYING, *REMOVING, *REPAIRING, *ADOPTING}
+    tried |= {*COPYING, *REMOVING, *REPAIRING, *ADOPTING, "restore_after_claim"}
     assert {*re.findall(r'failpoint\("(\w+)"\)', sources)} == tried
