@@ -11,7 +11,7 @@ from django.conf import settings
 from redis import Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from rq import Queue
+from rq import Queue, Worker
 from rq.registry import FailedJobRegistry
 from rq.serializers import JSONSerializer
 
@@ -192,6 +192,15 @@ def eviction_policy() -> str:
     """
     memory: dict[str, object] = connection().info("memory")
     return str(memory.get("maxmemory_policy", "unknown"))
+
+
+def hosts() -> set[str]:
+    """The names of the hosts where workers run; empty when Redis does not say."""
+    try:
+        workers = Worker.all(connection=connection(), serializer=JSONSerializer)
+    except _REDIS_ERRORS:
+        return set()
+    return {worker.hostname for worker in workers if worker.hostname}
 
 
 def _log_not_queued(queue: str, error: Exception) -> None:

@@ -131,6 +131,7 @@ class OperatorCommand(BaseCommand):
                 counts=report.counts,
                 reason=reason,
                 plan_digest=report.plan_digest,
+                lines=report.kept,
             )
             report.summarize(name, state)
         if report.failed:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
+from collections import Counter, deque
 from typing import NoReturn, TextIO
 
 from tqdm import tqdm
 
 from media_app.timing import PROGRESS_LINE_SECONDS
+
+# The lines that are kept for staff: the last ones.
+MAX_KEPT_LINES = 200
 
 
 class StoppedError(Exception):
@@ -36,6 +39,8 @@ class Report:
         self.failed = 0
         #: sha256 of the plan that the command writes or applies.
         self.plan_digest = ""
+        #: The last lines without personal data, for staff.
+        self.kept: deque[str] = deque(maxlen=MAX_KEPT_LINES)
         self._stop_reason = ""
 
     def stop(self, reason: str) -> None:
@@ -68,7 +73,7 @@ class Report:
         self.count(name, number)
         self.failed += number
 
-    def line(self, text: str, **fields: object) -> None:
+    def line(self, text: str, /, **fields: object) -> None:
         """Tell of one thing: ``text`` for people, ``fields`` for programs."""
         self._raise_if_stopped()
         if self._is_json:
@@ -77,6 +82,11 @@ class Report:
             # The bar moves down: the line stays above it.
             self._bar.clear()
         self._out.write(f"{text}\n")
+
+    def impersonal_line(self, text: str, /, **fields: object) -> None:
+        """A line without keys, names and numbers of people: staff see it on the run's page."""
+        self.line(text, **fields)
+        self.kept.append(text)
 
     def note(self, text: str) -> None:
         """Tell people something that is no result; programs do not see it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, models, transaction
@@ -55,6 +55,7 @@ class CommandRunQuerySet(models.QuerySet["CommandRun"]):
         counts: Mapping[str, int],
         reason: str = "",
         plan_digest: str = "",
+        lines: Iterable[str] = (),
     ) -> None:
         """Record how the run ended. Does nothing to a run that has lost its lease."""
         self.running(id).update(
@@ -63,6 +64,7 @@ class CommandRunQuerySet(models.QuerySet["CommandRun"]):
             counts=dict(counts),
             reason=reason,
             plan_digest=plan_digest,
+            lines="\n".join(lines),
         )
 
 
@@ -92,6 +94,12 @@ class CommandRun(models.Model):
     )
     plan_digest = models.CharField(
         max_length=64, blank=True, help_text="sha256 of the plan it wrote or applied."
+    )
+    lines = models.TextField(
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The last lines that have no personal data.",
     )
     lease_until = models.DateTimeField()
 

@@ -18,6 +18,8 @@ CHUNK = 256 * 1024
 # In the root of each storage: the id of its installation. A hidden name is not a key: no listing
 # has it, and no file can have it.
 MARKER = ".mediahub"
+# Where a storage is tried out (``media_app.capabilities``): hidden, too.
+SCRATCH = f"{MARKER}-check"
 # More than an id has.
 MAX_MARKER = 100
 # What S3 allows: bytes of a key, bytes of all names and values of an object's metadata.

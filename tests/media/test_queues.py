@@ -130,3 +130,12 @@ def test_two_kinds_of_job_are_both_queued(redis: Redis) -> None:
     queues.enqueue_once("inbox", DRAIN)
     queues.enqueue_once("inbox", INGEST)
     assert [job.func_name for job in jobs(redis, "inbox")] == [DRAIN, INGEST]
+
+
+def test_the_hosts_of_workers_are_known(
+    redis: Redis, redis_at: Callable[[int], None]
+) -> None:
+    SimpleWorker(["ingest"], connection=redis).register_birth()
+    assert queues.hosts() == {socket.gethostname()}
+    redis_at(1)
+    assert queues.hosts() == set()

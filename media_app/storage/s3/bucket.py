@@ -204,7 +204,8 @@ class S3Storage(Storage):
                 Bucket=self.bucket, Prefix=prefix
             ):
                 for found in page.get("Contents", ()):
-                    if found["Key"] == MARKER or found["Key"].startswith(_PROBES):
+                    # The marker, probes and what a check puts begin alike.
+                    if found["Key"].startswith(MARKER):
                         continue
                     yield StoredObject(
                         key=found["Key"],
