@@ -77,8 +77,9 @@ PREVIEW_RETRY_PAUSE = timedelta(minutes=5)
 
 # --- Operators' commands ----------------------------------------------------------
 
-#: How long a command that was killed keeps others from being started.
-COMMAND_LEASE = timedelta(seconds=45)
+#: How long a command that was killed keeps others from being started. The files that it was
+#: fetching are free before, even where their leases were renewed last.
+COMMAND_LEASE = FETCH_LEASE + LEASE_RENEWAL_INTERVAL + timedelta(seconds=5)
 COMMAND_LEASE_RENEWAL_SECONDS = 10.0
 #: How often a command says how far it is, where nobody sees a progress bar.
 PROGRESS_LINE_SECONDS = 10.0

@@ -17,6 +17,11 @@ from media_app.management.operator import OperatorCommand, RefusedError
 from media_app.management.report import Report
 from media_app.models import CommandRun
 from media_app.storage import StorageError
+from media_app.timing import (
+    COMMAND_LEASE,
+    COMMAND_LEASE_RENEWAL_SECONDS,
+    FETCH_LEASE,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
@@ -139,6 +144,11 @@ def test_after_a_killed_run_the_next_one_starts() -> None:
     run(count_three)
     states = CommandRun.objects.order_by("started_at").values_list("state", flat=True)
     assert list(states) == ["interrupted", "done"]
+
+
+def test_files_of_a_killed_run_are_free_for_the_next_one() -> None:
+    since_renewal = timedelta(seconds=COMMAND_LEASE_RENEWAL_SECONDS)
+    assert COMMAND_LEASE - since_renewal >= FETCH_LEASE
 
 
 def test_a_run_that_lost_its_lease_ends_nothing() -> None:
