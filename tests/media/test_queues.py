@@ -135,7 +135,7 @@ def test_two_kinds_of_job_are_both_queued(redis: Redis) -> None:
 def test_the_hosts_of_workers_are_known(
     redis: Redis, redis_at: Callable[[int], None]
 ) -> None:
-    SimpleWorker(["ingest"], connection=redis).register_birth()
+    SimpleWorker(["ingest"], connection=redis).register_birth()  # type: ignore[no-untyped-call]
     assert queues.hosts() == {socket.gethostname()}
     redis_at(1)
     assert queues.hosts() == set()
