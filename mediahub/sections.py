@@ -70,5 +70,6 @@ SECTIONS = (
     ),
     Section("Notices", "info", "messages_app", "deliverynotice"),
     Section("Rebuilds", "sync_problem", "messages_app", "sessionrebuild"),
+    Section("Erasures", "person_remove", "messages_app", "erasurerequest"),
     Section("Commands", "terminal", "media_app", "commandrun"),
 )

@@ -17,6 +17,7 @@ from messages_app import reply_windows
 from messages_app.models import (
     Delivery,
     DeliveryNotice,
+    ErasureRequest,
     OutboxItem,
     QuarantinedItem,
     SessionRebuild,
@@ -84,6 +85,8 @@ class Status:
     quarantined: int
     #: Conversations whose sessions could not be rebuilt.
     rebuilds_failing: int
+    #: Erasures that can't go on by themselves, the first to be due first.
+    erasures_waiting: tuple[ErasureRequest, ...]
     #: Files that the provider forgets within ``LATELY``, and when the first is forgotten.
     running_out: int
     first_runs_out: datetime | None
@@ -163,6 +166,9 @@ def collect() -> Status:
         .values("contact")
         .distinct()
         .count(),
+        erasures_waiting=tuple(
+            ErasureRequest.objects.open().filter(state=ErasureRequest.State.WAITING)
+        ),
         running_out=running_out["count"],
         first_runs_out=running_out["first"],
         given_up_lately=Media.objects.filter(

@@ -17,7 +17,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models.functions import Collate
 
-from media_app.identity import PREVIEWS, owner_prefix
+from media_app.identity import ERASURES, PREVIEWS, owner_prefix
 from media_app.models import Media
 from media_app.storage import Storage, StorageError, StoredObject
 
@@ -67,7 +67,10 @@ def pairs(storage: Storage, owner: str | None = None) -> Iterator[Pair]:
     Previews come as objects without rows. Raises StorageError.
     """
     if owner is None:
-        return merged(rows(), storage.list(""))
+        objects = (
+            each for each in storage.list("") if not each.key.startswith(ERASURES)
+        )
+        return merged(rows(), objects)
     prefix = owner_prefix(owner)
     # Each list is in order, so the two have to be.
     prefixes = sorted((prefix, PREVIEWS + prefix))

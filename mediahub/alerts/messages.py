@@ -13,6 +13,7 @@ from mediahub.status import UNSENT, Notices, Status
 from messages_app.models import (
     Delivery,
     DeliveryNotice,
+    ErasureRequest,
     OutboxItem,
     QuarantinedItem,
     SessionRebuild,
@@ -61,6 +62,23 @@ def rebuilds_failing(status: Status) -> Alert | None:
         "hand-overs. "
         "Each is tried again by itself, at least once an hour. The log has the error.",
         links=(Link("These conversations", list_url(SessionRebuild), SessionRebuild),),
+    )
+
+
+def erasures_waiting(status: Status) -> Alert | None:
+    if not status.erasures_waiting:
+        return None
+    first = status.erasures_waiting[0]
+    waiting = counted(len(status.erasures_waiting), "erasure waits", "erasures wait")
+    is_overdue = first.due_at < status.at
+    due = f"The first one is due in {in_words(first.due_at - status.at)}."
+    if is_overdue:
+        due = f"The first one is overdue for {in_words(status.at - first.due_at)}."
+    return Alert(
+        tone="bad" if is_overdue else "warn",
+        headline=f"{waiting}. {due}",
+        advice=f"{first.reason} The sweeper goes on by itself when that is over.",
+        links=(Link("These erasures", list_url(ErasureRequest), ErasureRequest),),
     )
 
 

@@ -6,6 +6,7 @@ from messages_app.admin.deliveries import (
     DeliveryNoticeAdmin,
     QuarantinedItemAdmin,
 )
+from messages_app.admin.erasures import ErasureRequestAdmin
 from messages_app.admin.media import MediaWithMessagesAdmin
 from messages_app.admin.messages import MessageAdmin, MessageStatusAdmin
 from messages_app.admin.rebuilds import SessionRebuildAdmin
@@ -16,6 +17,7 @@ __all__ = [
     "ContactAdmin",
     "DeliveryAdmin",
     "DeliveryNoticeAdmin",
+    "ErasureRequestAdmin",
     "MediaWithMessagesAdmin",
     "MessageAdmin",
     "MessageStatusAdmin",

@@ -80,7 +80,7 @@ class DeliveryAdmin(MachineOwnedAdmin):
     actions = ("replay",)
     head_template = "admin/messages_app/delivery_head.html"
     fieldsets = (
-        ("Reading", {"fields": ("state_badge", "attempts", "last_error")}),
+        ("Reading", {"fields": ("state_badge", "attempts", "last_error", "erased")}),
         ("Body", {"fields": ("pretty",)}),
         (
             "Received",
@@ -98,6 +98,7 @@ class DeliveryAdmin(MachineOwnedAdmin):
         ),
     )
 
+    erased = moment_of("erased_at", "Parts erased")
     received = moment_of("received_at", "Received")
     last_seen = moment_of("last_seen_at", "Last seen")
 
