@@ -88,10 +88,7 @@ def request_erasure(
             request.owners = sorted({*request.owners, *owners})
             request.until = now
             request.owner_digests = _digests_of(request.owners)
-            request.asked_until = None
-            request.save(
-                update_fields=["owners", "until", "owner_digests", "asked_until"]
-            )
+            request.save(update_fields=["owners", "until", "owner_digests"])
             return request
     return ErasureRequest.objects.create(
         requested_by=requested_by,
@@ -167,6 +164,7 @@ def _finish(run: Run) -> None:
         state=State.DONE,
         reason="",
         owners=[],
+        asked_until=None,
         certificate=request.certificate,
         ended_at=Now(),
         lease_token=None,

@@ -90,6 +90,7 @@ def test_the_certificate_has_counts_and_no_person() -> None:
     request = ErasureRequest.objects.get()
     erased = certificate()["erased"]
     assert (request.state, request.owners, request.reason) == ("done", [], "")
+    assert request.asked_until is None
     assert (erased["messages"], erased["files"], erased["contacts"]) == (3, 3, 1)
     assert erased["objects_without_rows"] == 1
     assert erased["provider_copies_deleted"] == 4
