@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import requests
@@ -194,14 +195,20 @@ def _deliveries(
 def _post(hub: Hub, deliveries: list[SignedRequest]) -> None:
     with requests.Session() as session:
         for each in deliveries:
-            answer = session.request(
-                each.method,
-                hub.url + each.path,
-                data=each.body,
-                headers=dict(each.headers),
-                timeout=60,
-            )
-            assert answer.status_code == 200, answer.status_code
+            # A busy database answers 503: the provider sends it again.
+            until(partial(_accepted, session, hub, each), seconds=600)
+
+
+def _accepted(session: requests.Session, hub: Hub, delivery: SignedRequest) -> bool:
+    answer = session.request(
+        delivery.method,
+        hub.url + delivery.path,
+        data=delivery.body,
+        headers=dict(delivery.headers),
+        timeout=60,
+    )
+    assert answer.status_code in (200, 503), answer.status_code
+    return answer.status_code == 200
 
 
 def _stop_writers(hub: Hub) -> None:
