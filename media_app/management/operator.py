@@ -214,9 +214,10 @@ def _as_typed(action: Action, value: object) -> str:
         name = action.option_strings[-1]
     if action.nargs == 0:
         return name
+    values = [value]
+    if isinstance(value, list | tuple):
+        values = [*value]
     text = "…"
-    if action.choices is not None or action.type in HARMLESS:
-        text = str(value)
-    if isinstance(action.type, SomeOf) and isinstance(value, tuple):
-        text = ",".join(value)
+    if action.choices or isinstance(action.type, SomeOf) or action.type in HARMLESS:
+        text = ",".join(map(str, values))
     return f"{name} {text}".strip()
