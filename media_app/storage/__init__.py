@@ -15,6 +15,7 @@ from django.core.signals import setting_changed
 from media_app.storage.base import (
     CHUNK,
     DeleteError,
+    Leftover,
     ObjectExistsError,
     OpenedObject,
     Storage,
@@ -28,6 +29,7 @@ __all__ = [
     "CHUNK",
     "DeleteError",
     "DiskStorage",
+    "Leftover",
     "ObjectExistsError",
     "OpenedObject",
     "RefusedError",

@@ -56,6 +56,32 @@ class StoredObject:
     metadata: Mapping[str, str] | None = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Leftover:
+    """What a writer that was killed has left: a part of an object, or an upload that was never
+    completed. No listing of objects has it.
+    """
+
+    #: A folder's hidden file, or the key that the upload is for.
+    key: str
+    #: The upload's; "" for an object or file.
+    id: str = ""
+    size: int = 0
+    #: When it was begun, aware.
+    modified: datetime
+
+
+class Leftovers(Protocol):
+    def __iter__(self) -> Iterator[Leftover]:
+        """All of them, also those of writers that still live. Raises StorageError.
+
+        A server that lists no uploads has none.
+        """
+
+    def remove(self, leftover: Leftover) -> None:
+        """Unless it is gone, or its writer is still there. Raises StorageError."""
+
+
 class OpenedObject(Protocol):
     """A part of an object, being read. Close it: it may hold a connection."""
 
@@ -154,6 +180,15 @@ class Storage(ABC):
 
         A folder reserves the room for a moment; into a bucket a few bytes are put, and removed.
         """
+
+    @property
+    @abstractmethod
+    def leftovers(self) -> Leftovers:
+        """What killed writers have left here."""
+
+    @abstractmethod
+    def clock(self) -> datetime:
+        """The time, aware, by the clock that dates objects. Raises StorageError."""
 
     @abstractmethod
     def marker(self) -> str | None:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from io import FileIO
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import BinaryIO
 
 from media_app.storage.base import StorageError
@@ -86,6 +87,19 @@ def sorted_entries(folder: Path) -> list[tuple[str, os.DirEntry[str]]]:
             (entry.name + "/" * entry.is_dir(follow_symlinks=False), entry)
             for entry in scan
         )
+
+
+def reserve(folder: Path, size: int) -> None:
+    """Take the room for so many bytes, for a moment."""
+    # Without a name: a process that is killed here leaves nothing.
+    with TemporaryFile(dir=folder) as file:
+        os.posix_fallocate(file.fileno(), 0, max(size, 1))
+
+
+def time_in(folder: Path) -> datetime:
+    """The time that a new file there gets: on a network, that of the file server."""
+    with TemporaryFile(dir=folder) as file:
+        return modified(os.fstat(file.fileno()))
 
 
 def modified(status: os.stat_result) -> datetime:

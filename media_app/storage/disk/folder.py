@@ -12,10 +12,10 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from io import BytesIO
 from itertools import groupby
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import BinaryIO
 
 from media_app.failpoints import failpoint
@@ -24,6 +24,7 @@ from media_app.storage.base import (
     MARKER,
     MAX_MARKER,
     DeleteError,
+    Leftovers,
     ObjectExistsError,
     Storage,
     StorageError,
@@ -44,9 +45,12 @@ from media_app.storage.disk.files import (
     make_folder,
     modified,
     open_in,
+    reserve,
     sorted_entries,
     sync,
+    time_in,
 )
+from media_app.storage.disk.leftovers import HiddenFiles
 from media_app.storage.disk.reads import DiskObject
 
 
@@ -162,17 +166,23 @@ class DiskStorage(Storage):
             for folder, files in groupby(paths, key=lambda path: path.parent):
                 remaining |= self._delete_from(folder, [file.name for file in files])
         if remaining:
-            first_reason = next(iter(remaining.values()))
-            raise DeleteError(
-                f"{len(remaining)} objects remain: {first_reason}", tuple(remaining)
-            )
+            reason = next(iter(remaining.values()))
+            text = f"{len(remaining)} objects remain: {reason}"
+            raise DeleteError(text, tuple(remaining))
 
     def probe(self, size: int) -> None:
         with disk_errors():
             self._check_root()
-            # Without a name: a process that is killed here leaves nothing.
-            with TemporaryFile(dir=self.root) as file:
-                os.posix_fallocate(file.fileno(), 0, max(size, 1))
+            reserve(self.root, size)
+
+    @property
+    def leftovers(self) -> Leftovers:
+        return HiddenFiles(self.root)
+
+    def clock(self) -> datetime:
+        with disk_errors():
+            self._check_root()
+            return time_in(self.root)
 
     def marker(self) -> str | None:
         with disk_errors():
@@ -206,7 +216,7 @@ class DiskStorage(Storage):
             with locked(folder, fcntl.LOCK_EX) as descriptor:
                 for name in names:
                     try:
-                        _delete_with_sidecar(name, descriptor)
+                        sidecars.delete_both(name, descriptor)
                     except OSError as error:
                         remaining[self._key(folder, name)] = explain(error)
                 sidecars.clear_away(descriptor)
@@ -279,9 +289,7 @@ class DiskStorage(Storage):
                 continue
 
     def _check_root(self) -> None:
-        """A folder that is gone, like a disk that is not mounted, must not pass for an empty
-        one.
-        """
+        """A folder that is gone must not pass for an empty one: its disk may be unmounted."""
         if not self.root.is_dir():
             raise StorageError("the media folder is missing")
 
@@ -290,9 +298,3 @@ class DiskStorage(Storage):
         while folder != self.root:
             yield folder
             folder = folder.parent
-
-
-def _delete_with_sidecar(name: str, folder: int) -> None:
-    for file in (name, sidecars.sidecar(name)):
-        with suppress(*ABSENT):
-            os.unlink(file, dir_fd=folder)

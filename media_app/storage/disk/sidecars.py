@@ -7,7 +7,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from uuid import uuid4
 
@@ -49,21 +49,41 @@ def read(name: str, folder: int) -> tuple[str, dict[str, str]]:
         raise StorageError("the metadata of an object cannot be read") from error
 
 
-def clear_away(folder: int) -> None:
-    """Remove what killed writers left in a folder that is locked: it would outlive the files it
-    belongs to.
-    """
-    names = set(os.listdir(folder))
-    for name in names:
+def delete_both(name: str, folder: int) -> None:
+    """Delete an object and its sidecar."""
+    for file in (name, sidecar(name)):
+        with suppress(*ABSENT):
+            os.unlink(file, dir_fd=folder)
+
+
+def leftovers(names: Iterable[str]) -> Iterator[str]:
+    """Among the names of a folder: parts, and sidecars of objects that are not there."""
+    there = set(names)
+    for name in there:
         if not name.startswith("."):
+            continue
+        is_part = name.endswith(_PART_ENDING)
+        is_sidecar = name.endswith(_SIDECAR_ENDING)
+        if is_part or (is_sidecar and _described(name) not in there):
+            yield name
+
+
+def clear_away(folder: int, only: str = "") -> None:
+    """Remove what killed writers left in a folder that is locked: it would outlive the files it
+    belongs to. All of it, or the one with the name ``only``.
+    """
+    for name in leftovers(os.listdir(folder)):
+        if only and name != only:
             continue
         if name.endswith(_PART_ENDING):
             _remove_unlocked(name, folder)
-        elif name.endswith(_SIDECAR_ENDING):
-            described = name[1 : -len(_SIDECAR_ENDING)]
-            if described not in names:
-                with suppress(*ABSENT):
-                    os.unlink(name, dir_fd=folder)
+        else:
+            with suppress(*ABSENT):
+                os.unlink(name, dir_fd=folder)
+
+
+def _described(sidecar: str) -> str:
+    return sidecar[1 : -len(_SIDECAR_ENDING)]
 
 
 def _remove_unlocked(name: str, folder: int) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import partial
 from io import BytesIO
 from itertools import islice
@@ -17,6 +17,7 @@ from media_app.storage.base import (
     MARKER,
     MAX_MARKER,
     DeleteError,
+    Leftovers,
     ObjectExistsError,
     Storage,
     StorageError,
@@ -26,11 +27,12 @@ from media_app.storage.base import (
     check_range,
 )
 from media_app.storage.s3.errors import RefusedError, s3_errors
+from media_app.storage.s3.handlers import add_md5, in_region
+from media_app.storage.s3.leftovers import Uploads
 from media_app.storage.s3.ranges import answered_extent, range_header
 from media_app.storage.s3.reads import LINK_LASTS, S3Object, SignedReads
 
 if TYPE_CHECKING:
-    from botocore.awsrequest import AWSRequest
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import (
         GetObjectOutputTypeDef,
@@ -44,9 +46,11 @@ MAX_PUT = 5 * 1024**3
 # S3's limit for one DeleteObjects.
 DELETE_BATCH = 1000
 
+# What is below is for a moment: probes, and what a check of the storage puts.
+_HIDDEN = f"{MARKER}-"
 # Probes are hidden from listings. Each has its own key: R2 accepts one put a second under the same
 # key.
-_PROBES = f"{MARKER}-probe/"
+_PROBES = f"{_HIDDEN}probe/"
 
 
 class S3Storage(Storage):
@@ -62,11 +66,11 @@ class S3Storage(Storage):
         sign = partial(self.url, seconds=LINK_LASTS)
         self._reads = SignedReads(client, bucket, sign=sign, clock=clock)
         client.meta.events.register(
-            "before-sign.s3.DeleteObjects", _add_md5, unique_id="mediahub-delete-md5"
+            "before-sign.s3.DeleteObjects", add_md5, unique_id="mediahub-delete-md5"
         )
         client.meta.events.register(
             "before-parameter-build.s3.GetObject",
-            _in_region,
+            in_region,
             unique_id="mediahub-in-region",
         )
 
@@ -237,6 +241,19 @@ class S3Storage(Storage):
         self._put({"Bucket": self.bucket, "Key": key, "Body": b"probe"}, replace=True)
         self.delete([key])
 
+    @property
+    def leftovers(self) -> Leftovers:
+        return Uploads(self.client, self.bucket, hidden=_HIDDEN)
+
+    def clock(self) -> datetime:
+        with s3_errors("head"):
+            answer = self.client.head_bucket(Bucket=self.bucket)
+        date = answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
+        try:
+            return parsedate_to_datetime(date)
+        except ValueError as error:
+            raise StorageError("the bucket does not say what time it is") from error
+
     def marker(self) -> str | None:
         answer = self._get(MARKER)
         if answer is None:
@@ -276,20 +293,3 @@ def _stored(
             name.lower(): value for name, value in answer.get("Metadata", {}).items()
         },
     )
-
-
-def _in_region(context: dict[str, object], **kwargs: object) -> None:
-    """Links lead where requests do. boto3 signs them for AWS's global address: a new bucket of
-    another region than us-east-1 answers a redirect there, for hours.
-    """
-    context["use_global_endpoint"] = False
-
-
-def _add_md5(request: AWSRequest, **kwargs: object) -> None:
-    """Content-MD5 beside boto3's CRC32: servers older than that checksum want it for a
-    DeleteObjects.
-    """
-    if "Content-MD5" not in request.headers:
-        body = request.body.encode() if isinstance(request.body, str) else request.body
-        digest = hashlib.md5(body, usedforsecurity=False).digest()
-        request.headers["Content-MD5"] = b64encode(digest).decode()
