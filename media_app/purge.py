@@ -7,14 +7,14 @@ claimed with a lease, and a file that is pending again is not fetched before the
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from media_app import installation
 from media_app.failpoints import failpoint
-from media_app.models import Media, MediaQuerySet, Purge
+from media_app.models import Media, MediaQuerySet
 from media_app.previews import SIZES, preview_key
-from media_app.storage import DeleteError, StorageError, media_storage
+from media_app.storage import DeleteError, Storage, StorageError, media_storage
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def purge_deleted(files: MediaQuerySet | None = None) -> int:
         finally:
             failpoint("purge_after_delete")
             purged += Media.objects.end_purge(purge, removed)
-            _bring_back(purge)
+            bring_back(Media.objects.overtook(purge))
         after = purge.files[-1].id
     return purged
 
@@ -56,28 +56,36 @@ def _remove(batch: Sequence[Media]) -> list[UUID]:
         media.id: [media.key, *(preview_key(media, size) for size in SIZES)]
         for media in batch
     }
-    remaining: set[str] = set()
-    storage = media_storage()
+    keys = [key for keys in objects.values() for key in keys]
+    remaining = remove_objects(media_storage(), keys)
+    return [id for id, keys in objects.items() if remaining.isdisjoint(keys)]
+
+
+def remove_objects(storage: Storage, keys: Iterable[str]) -> set[str]:
+    """Delete objects of files; the keys of those that remain.
+
+    Raises StorageError when the storage does not delete at all, or is not ours.
+    """
     # Of a storage that is not ours everything seems to be deleted already.
     installation.check(storage)
     try:
         # Sorted: a folder's files are deleted together.
-        storage.delete(sorted(key for keys in objects.values() for key in keys))
+        storage.delete(sorted(keys))
     except DeleteError as error:
-        remaining = {*error.keys}
         log.error(
             "deleted files are still there",
-            extra={"error": str(error), "objects": len(remaining)},
+            extra={"error": str(error), "objects": len(error.keys)},
         )
-    return [id for id, keys in objects.items() if remaining.isdisjoint(keys)]
+        return {*error.keys}
+    return set()
 
 
-def _bring_back(purge: Purge) -> None:
-    """Fetch again what this purge deleted after its lease had expired, and the file had been stored
-    again.
+def bring_back(files: MediaQuerySet) -> None:
+    """Fetch again what was deleted although the file had just been stored again: a purge outlived
+    its lease, or an object that was no file's became one.
     """
     storage = media_storage()
-    for media in Media.objects.overtook(purge):
+    for media in files.filter(state=Media.State.STORED):
         try:
             if storage.head(media.key) is not None:
                 continue
@@ -89,7 +97,7 @@ def _bring_back(purge: Purge) -> None:
             )
             continue
         log.error(
-            "a purge took too long: a file is fetched again",
+            "an object was deleted too late: its file is fetched again",
             extra={"media": str(media.id)},
         )
         Media.objects.mark_missing(media.id)

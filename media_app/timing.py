@@ -84,6 +84,16 @@ COMMAND_LEASE_RENEWAL_SECONDS = 10.0
 #: How often a command says how far it is, where nobody sees a progress bar.
 PROGRESS_LINE_SECONDS = 10.0
 
+#: An object without a file is deleted when two runs have seen it that are so far apart; what a
+#: killed writer left, when it is so old.
+STRAY_AGE = timedelta(days=1)
+#: A plan of a cleanup is applied within this time.
+PLAN_LIFE = timedelta(days=7)
+#: After so long without a message a clock may be wrong instead.
+LONGEST_SILENCE = timedelta(days=180)
+#: How far the clocks of the database and of the storage may be apart.
+CLOCK_TOLERANCE = timedelta(hours=1)
+
 # --- Viewers ----------------------------------------------------------------------
 
 #: How long a request waits for a file that is not stored yet.

@@ -124,6 +124,8 @@ MEDIA_ROOT = env.text("MEDIA_ROOT", str(BASE_DIR / "media"))
 MEDIA_METADATA_KEYS = env.names("MEDIA_METADATA_KEYS")
 # Tells which files and messages were erased, without their ids (the new one first).
 ERASURE_KEY = env.names("ERASURE_KEY")
+# How long files are kept after their sender's last message. 0: for ever.
+MEDIA_RETENTION_DAYS = env.number("MEDIA_RETENTION_DAYS", 0, least=0)
 # Meta lets customers send documents of up to 100 MB.
 MEDIA_MAX_BYTES = env.number("MEDIA_MAX_BYTES", 100 * 1024 * 1024)
 # Who sends the bytes once they may be seen: this process, nginx in front of it, or the bucket

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, Max, OuterRef, Q
 from django.db.models.functions import Now
 
 from media_app.models import Media, MediaQuerySet
-from messages_app.models import Attachment, ContactOwner
+from messages_app.models import Attachment, ContactOwner, Message
 
 
 def without_held(files: MediaQuerySet) -> MediaQuerySet:
@@ -29,6 +29,20 @@ def over(days: int) -> MediaQuerySet:
         state=Media.State.STORED, occurred_at__lt=since, announced_at__lt=since
     )
     return without_held(files).exclude(_sent_by(last_message_at__gte=since))
+
+
+def newest_message() -> datetime | None:
+    """When the newest message was sent by a contact; None where there is none.
+
+    By its provider's clock, unless no provider has told any time.
+    """
+    received = Message.objects.filter(direction=Message.Direction.RECEIVED)
+    newest = Max("occurred_at")
+    for messages in (received.filter(time_assumed=False), received):
+        at: datetime | None = messages.aggregate(newest=newest)["newest"]
+        if at is not None:
+            return at
+    return None
 
 
 def _sent_by(**contact: object) -> Q:

@@ -9,6 +9,7 @@ from media_app.models.installation import Installation
 from media_app.models.media import CONCERNS_PUBLIC, Media, MediaQuerySet
 from media_app.models.pause import AccountPause
 from media_app.models.purges import Purge
+from media_app.models.sighting import Sighting
 from media_app.models.tombstone import Tombstone
 from media_app.models.viewing import Viewing
 
@@ -22,6 +23,7 @@ __all__ = [
     "Media",
     "MediaQuerySet",
     "Purge",
+    "Sighting",
     "Tombstone",
     "Viewing",
 ]

@@ -128,6 +128,13 @@ class PurgesQuerySet(ClaimsQuerySet):
             )
         return purge
 
+    def purge_again(self) -> int:
+        """An object of these deleted files has come back, from a backup or a worker that was late.
+        Returns how many.
+        """
+        purged = self.filter(state=State.DELETED, purged_at__isnull=False)
+        return purged.update(purged_at=None, purge_after=None)
+
     def end_purge(self, purge: Purge, removed: Collection[UUID]) -> int:
         """Release the files; those ``removed`` (ids) are purged, unless they are pending again.
         Returns how many are.

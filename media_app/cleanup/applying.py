@@ -1,0 +1,209 @@
+"""Doing what a plan says, as far as nothing has changed since.
+
+Each thing is looked at again right before it is deleted. A run that is killed leaves the rest to
+the next run with the same plan: what is gone already is no error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from itertools import groupby, islice
+from uuid import UUID
+
+from media_app import installation
+from media_app.cleanup.guards import Totals
+from media_app.cleanup.plan import Entry, Kind, Plan
+from media_app.cleanup.planning import RETENTION_REASON, stored_second
+from media_app.cleanup.strays import treatment
+from media_app.failpoints import failpoint
+from media_app.models import Media, MediaQuerySet
+from media_app.purge import bring_back, purge_deleted, remove_objects
+from media_app.reconciliation.adoption import Link, adopt
+from media_app.reconciliation.walk import row_now
+from media_app.restoring import Restored, restore
+from media_app.storage import Leftover, Storage, StorageError, StoredObject
+from media_app.timing import DELETED_FILES_WAIT
+
+# Entries of one kind that are looked at together, and then deleted together.
+BATCH = 100
+
+
+class Result(StrEnum):
+    DELETED = "deleted"
+    ADOPTED = "adopted"
+    RESTORED = "restored"
+    #: It has changed since the plan was made: it stays.
+    CHANGED = "changed"
+    GONE = "gone"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of one entry."""
+
+    entry: Entry
+    result: Result
+    reason: str = ""
+
+
+def apply(
+    storage: Storage, plan: Plan, over: MediaQuerySet, link: Link
+) -> Iterator[Applied]:
+    """Delete what the plan lists. ``over`` are the files whose retention period is over now;
+    ``link`` is called with each row that is made of an object.
+
+    Raises StorageError when the storage is down, or is not ours.
+    """
+    steps: dict[Kind, Callable[[list[Entry]], Iterable[Applied]]] = {
+        Kind.RETENTION: lambda batch: _delete_files(batch, over),
+        Kind.ADOPTION: lambda batch: [_adopt(storage, each, link) for each in batch],
+        Kind.PURGED: lambda batch: _delete_objects(storage, batch),
+        Kind.ORPHAN: lambda batch: _delete_objects(storage, batch),
+        Kind.PREVIEW: lambda batch: _delete_objects(storage, batch),
+        Kind.LEFTOVER: lambda batch: [_remove(storage, each) for each in batch],
+    }
+    for kind, entries in groupby(plan.entries(), lambda entry: entry.kind):
+        while batch := list(islice(entries, BATCH)):
+            installation.check(storage)
+            failpoint("cleanup_before_batch")
+            yield from steps[kind](batch)
+
+
+def restore_all(storage: Storage, plan: Plan) -> Iterator[Applied]:
+    """Restore the files that the plan deleted because their retention period was over."""
+    for entry in plan.entries():
+        if entry.kind != Kind.RETENTION:
+            continue
+        restored = restore(UUID(entry.id), storage)
+        if restored == Restored.STORED:
+            yield Applied(entry, Result.RESTORED)
+        elif restored == Restored.MISSING:
+            yield Applied(entry, Result.FAILED, "its object is gone or wrong")
+        else:
+            yield Applied(entry, Result.CHANGED, "it does not wait to be purged")
+
+
+def _delete_files(batch: list[Entry], over: MediaQuerySet) -> Iterator[Applied]:
+    """Let stored files wait for their purge."""
+    now_over = {
+        str(id): (key, size or 0, stored_second(stored_at))
+        for id, key, size, stored_at in over.filter(
+            id__in=[entry.id for entry in batch]
+        ).values_list("id", "key", "size", "stored_at")
+    }
+    same = {
+        entry.id
+        for entry in batch
+        if now_over.get(entry.id) == (entry.key, entry.size, entry.modified)
+    }
+    # Once more in the statement itself: a message may just have come.
+    over.filter(id__in=same).mark_deleted(RETENTION_REASON, wait=DELETED_FILES_WAIT)
+    failpoint("cleanup_after_files")
+    states = dict(
+        Media.objects.filter(id__in=[entry.id for entry in batch]).values_list(
+            "id", "state"
+        )
+    )
+    for entry in batch:
+        if states.get(UUID(entry.id)) != Media.State.DELETED:
+            yield Applied(entry, Result.CHANGED, "its row has changed")
+        elif entry.id in same:
+            yield Applied(entry, Result.DELETED)
+        else:
+            yield Applied(entry, Result.GONE)
+
+
+def _delete_objects(storage: Storage, batch: list[Entry]) -> Iterator[Applied]:
+    doomed = []
+    for entry in batch:
+        kept = _kept(storage, entry)
+        if kept is None:
+            doomed.append(entry)
+        else:
+            yield kept
+    failpoint("cleanup_before_delete")
+    remaining = _removed_but(storage, doomed)
+    failpoint("cleanup_after_delete")
+    # Only a message of this moment can have made a row of one of them.
+    bring_back(Media.objects.filter(key__in=[entry.key for entry in doomed]))
+    for entry in doomed:
+        if entry.key in remaining:
+            yield Applied(entry, Result.FAILED, "the storage did not delete it")
+        else:
+            yield Applied(entry, Result.DELETED)
+
+
+def _removed_but(storage: Storage, doomed: list[Entry]) -> set[str]:
+    """Delete the objects; the keys of those that remain."""
+    purged = [entry for entry in doomed if entry.kind == Kind.PURGED]
+    if not purged:
+        # Not one of them has a row.
+        return remove_objects(storage, [entry.key for entry in doomed])
+    # These have a row, whose lease keeps it from being fetched meanwhile.
+    files = Media.objects.filter(id__in=[entry.id for entry in purged])
+    files.purge_again()
+    purge_deleted(files)
+    gone = files.filter(state=Media.State.DELETED, purged_at__isnull=False)
+    return {entry.key for entry in purged} - {*gone.values_list("key", flat=True)}
+
+
+def _kept(storage: Storage, entry: Entry) -> Applied | None:
+    """Why an object must not be deleted, or need not; None where it is still as planned."""
+    try:
+        found = storage.head(entry.key)
+        if found is None:
+            return Applied(entry, Result.GONE)
+        if not _is_same(entry, found):
+            return Applied(entry, Result.CHANGED, "another object is there")
+        now = _entry_now(storage, found)
+    except StorageError as error:
+        return Applied(entry, Result.FAILED, str(error))
+    if now != entry:
+        return Applied(entry, Result.CHANGED, "it has a file, or may become one")
+    return None
+
+
+def _entry_now(storage: Storage, found: StoredObject) -> Entry | None:
+    """What would be planned for this object now; None where it has a file."""
+    row = row_now(key=found.key)
+    if row is not None and row.purged_at is None:
+        return None
+    return treatment(storage, found, row, Totals())
+
+
+def _adopt(storage: Storage, entry: Entry, link: Link) -> Applied:
+    try:
+        found = storage.head(entry.key)
+        if found is None:
+            return Applied(entry, Result.GONE)
+        if not _is_same(entry, found) or _entry_now(storage, found) != entry:
+            return Applied(entry, Result.CHANGED, "it has a file already")
+        outcome = adopt(storage, found, apply=True, link=link)
+    except StorageError as error:
+        return Applied(entry, Result.FAILED, str(error))
+    if outcome.failed:
+        return Applied(entry, Result.FAILED, outcome.text)
+    return Applied(entry, Result.ADOPTED)
+
+
+def _remove(storage: Storage, entry: Entry) -> Applied:
+    leftover = Leftover(
+        key=entry.key,
+        id=entry.id,
+        size=entry.size,
+        modified=datetime.fromtimestamp(entry.modified, UTC),
+    )
+    try:
+        storage.leftovers.remove(leftover)
+    except StorageError as error:
+        return Applied(entry, Result.FAILED, str(error))
+    return Applied(entry, Result.DELETED)
+
+
+def _is_same(entry: Entry, found: StoredObject) -> bool:
+    modified = int(found.modified.timestamp())
+    return (found.size, modified) == (entry.size, entry.modified)
