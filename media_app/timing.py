@@ -81,6 +81,8 @@ PREVIEW_RETRY_PAUSE = timedelta(minutes=5)
 #: fetching are free before, even where their leases were renewed last.
 COMMAND_LEASE = FETCH_LEASE + LEASE_RENEWAL_INTERVAL + timedelta(seconds=5)
 COMMAND_LEASE_RENEWAL_SECONDS = 10.0
+#: RQ's own time-out, for a command that staff start.
+COMMAND_JOB_SECONDS = 24 * 3600
 #: How often a command says how far it is, where nobody sees a progress bar.
 PROGRESS_LINE_SECONDS = 10.0
 

@@ -207,6 +207,15 @@ RQ_JOBS = {
     "outbox": ["messages_app.jobs.send"],
     "handovers": ["messages_app.jobs.hand_over"],
     "previews": ["media_app.jobs.make_preview"],
+    "commands": ["media_app.command_jobs.run"],
+}
+# Operators' commands that staff may start, without options: none of them deletes or replaces a
+# file. Each with what its button says.
+STAFF_COMMANDS = {
+    "check_storage": "Check the storage",
+    "media_stats": "Count files",
+    "reconcile_media": "Compare rows and objects",
+    "backfill_media": "Fetch what waits",
 }
 # One queue for each worker process: with several, a worker that dies between taking
 # a job and starting it loses the job for good.

@@ -50,6 +50,8 @@ class OperatorCommand(BaseCommand):
 
     #: Each a command line without ``python manage.py``, and what it does.
     examples: tuple[tuple[str, str], ...]
+    # For the admin: the user of a job says nothing to staff.
+    stealth_options = ("started_by",)
     _own_options: list[Action]
 
     def create_parser(
@@ -75,7 +77,6 @@ class OperatorCommand(BaseCommand):
             action="store_true",
             help="one JSON object a line, then a summary (docs/operations.md)",
         )
-        # For the admin: the user of a job says nothing to staff.
         parser.set_defaults(started_by="")
 
     def add_options(self, parser: CommandParser) -> None:

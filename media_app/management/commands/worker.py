@@ -7,14 +7,14 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from media_app.workers import supervise
 
-QUEUES = ("inbox", "ingest", "outbox", "handovers", "previews")
+QUEUES = ("inbox", "ingest", "outbox", "handovers", "previews", "commands")
 
 
 class Command(BaseCommand):
     help = """Run the workers of all queues under one supervisor, until SIGTERM.
 
-  python manage.py worker               one each for deliveries, replies, hand-overs and
-                                        previews; four that fetch
+  python manage.py worker               one each for deliveries, replies, hand-overs, previews
+                                        and staff's commands; four that fetch
   python manage.py worker --ingest 8    more that fetch; they mostly wait for the network
 """
 
@@ -60,6 +60,13 @@ class Command(BaseCommand):
             default=1,
             metavar="N",
             help="workers that make previews (1)",
+        )
+        parser.add_argument(
+            "--commands",
+            type=int,
+            default=1,
+            metavar="N",
+            help="workers that run commands which staff start (1)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
