@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -35,6 +35,7 @@ class Announcement:
     sha256: str = ""
     size: int | None = None
     filename: str = ""
+    details: Mapping[str, str] = field(default_factory=dict)
     url: str = ""
     #: When the provider deletes it; None: its lifetime counts from ``occurred_at``.
     expires_at: datetime | None = None
@@ -75,6 +76,7 @@ class Announcement:
             announced_size=self.size,
             announced_at=self.announced_at,
             filename=self.filename[:255],
+            details=dict(self.details),
             url=self.url,
             expires_at=expires_at,
             give_up_at=retry.give_up_at(self.announced_at, expires_at),

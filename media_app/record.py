@@ -10,18 +10,21 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from uuid import UUID
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
+from media_app.details import longest, without
+
 # S3 counts names and values, 2,048 bytes in all, and rclone its own headers with them; the other
 # entries need 120.
 _LIMIT = 1600
-# Left out in this order when a record is too long.
+# Left out in this order when a record is too long; "details" one by one, the longest first.
 _LEFT_OUT_FIRST = (
     "url",
+    "details",
     "filename",
     "provider_message_id",
     "provider_media_id",
@@ -54,6 +57,7 @@ class Record:
     size: int
     content_type: str
     type_differs: bool
+    details: Mapping[str, str] = field(default_factory=dict)
 
 
 def encode(
@@ -61,13 +65,27 @@ def encode(
 ) -> dict[str, str]:
     """The object metadata of a file. ``keys`` are Fernet keys, the first encrypts."""
     fields = asdict(record)
+    if not record.details:
+        # Most files have none, and earlier versions do not know them.
+        del fields["details"]
     value = _pack(fields, keys)
-    for name in _LEFT_OUT_FIRST:
+    for changes in _shortened(record):
         if len(value) <= _LIMIT:
             break
-        fields[name] = ""
+        fields |= changes
         value = _pack(fields, keys)
     return {"media-id": str(id), "sha256": sha256, "record": value}
+
+
+def _shortened(record: Record) -> Iterator[dict[str, object]]:
+    """What to change in a record that is too long, step by step."""
+    for name in _LEFT_OUT_FIRST:
+        if name != "details":
+            yield {name: ""}
+            continue
+        names = longest(record.details)
+        for number in range(1, len(names) + 1):
+            yield {"details": without(record.details, names[:number])}
 
 
 def decode(metadata: Mapping[str, str], *, keys: Sequence[str]) -> Record:

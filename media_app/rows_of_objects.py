@@ -13,6 +13,7 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 
 from media_app import retry
+from media_app.details import flat
 from media_app.digests import digest_hex
 from media_app.identity import parse_key
 from media_app.models import Media
@@ -67,6 +68,7 @@ def _row(found: StoredObject, record: Record, *, id: UUID, sha256: str) -> Media
         announced_type=record.announced_type,
         announced_at=announced_at,
         filename=record.filename,
+        details=flat(record.details),
         url=record.url,
         expires_at=expires_at,
         give_up_at=retry.give_up_at(announced_at, expires_at),

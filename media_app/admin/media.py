@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 
 from media_app.admin.badges import badge, media_badge, outcome_badge, rescue_clock
@@ -69,6 +69,7 @@ class MediaAdmin(MediaActions):
                 )
             },
         ),
+        ("Details", {"fields": ("shown_details",)}),
         (
             "Fetching",
             {
@@ -131,14 +132,18 @@ class MediaAdmin(MediaActions):
     preview_due = moment_of("preview_due_at", "Previews due")
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Leaves out how a stored file was fetched, and what is stored of one that never was."""
-        hidden = ""
+        """Leaves out how a stored file was fetched, what is stored of one that never was, and the
+        details of one that has none.
+        """
+        hidden: set[str] = set()
         if obj and obj.is_stored:
-            hidden = "Fetching"
+            hidden.add("Fetching")
         elif obj and obj.stored_at is None:
-            hidden = "Stored"
+            hidden.add("Stored")
+        if obj and not obj.details:
+            hidden.add("Details")
         fieldsets = super().get_fieldsets(request, obj)
-        return [fieldset for fieldset in fieldsets if fieldset[0] != hidden]
+        return [fieldset for fieldset in fieldsets if fieldset[0] not in hidden]
 
     def page_context(self, request: HttpRequest, row: Media) -> dict[str, Any]:
         attempts = row.fetch_attempts.all()
@@ -202,6 +207,14 @@ class MediaAdmin(MediaActions):
         if media.size is None:
             return ""
         return f"{filesizeformat(media.size)} ({media.size:,} bytes)"
+
+    @admin.display(description="As imported")
+    def shown_details(self, media: Media) -> str:
+        return format_html_join(
+            "",
+            '<p><span class="subtle">{}</span><br>{}</p>',
+            sorted(media.details.items()),
+        )
 
     @admin.display(description="Public copy")
     def public_copy(self, media: Media) -> str:

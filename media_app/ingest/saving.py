@@ -78,12 +78,7 @@ def _put(
     *,
     over: bool,
 ) -> None:
-    metadata = encode(
-        record_of(media, fetched),
-        id=media.id,
-        sha256=fetched.sha256,
-        keys=settings.MEDIA_METADATA_KEYS,
-    )
+    metadata = metadata_of(media, fetched)
     try:
         storage.put(
             fetched.key,
@@ -97,6 +92,16 @@ def _put(
         # The client tells that the body broke off, not that the time was up.
         raise_if_past_deadline()
         raise
+
+
+def metadata_of(media: Media, fetched: VerifiedFile) -> dict[str, str]:
+    """What travels with the object of this file."""
+    return encode(
+        record_of(media, fetched),
+        id=media.id,
+        sha256=fetched.sha256,
+        keys=settings.MEDIA_METADATA_KEYS,
+    )
 
 
 def record_of(media: Media, fetched: VerifiedFile) -> Record:
@@ -117,4 +122,5 @@ def record_of(media: Media, fetched: VerifiedFile) -> Record:
         size=fetched.size,
         content_type=fetched.content_type,
         type_differs=fetched.type_differs,
+        details=media.details,
     )

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
 from django.db.models.functions import Greatest, Now
 
 from media_app.models import states
@@ -101,6 +101,12 @@ class Media(models.Model):
     announced_size = models.BigIntegerField(null=True, blank=True)
     announced_at = models.DateTimeField()
     filename = models.CharField(max_length=255, blank=True)
+    details = models.JSONField(
+        default=dict,
+        db_default=Value({}, models.JSONField()),
+        blank=True,
+        help_text="What an import knew of it beside: texts by name.",
+    )
     url = models.TextField(blank=True)
     expires_at = models.DateTimeField(
         null=True, blank=True, help_text="When the provider deletes the file."

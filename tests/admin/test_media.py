@@ -55,6 +55,12 @@ def test_what_is_not_stored_is_listed_with_its_reason_its_attempts_and_its_clock
     assert "6 d 3 h left" in html
 
 
+def test_the_details_of_an_imported_file_are_shown(viewer: Client) -> None:
+    html = page_of(viewer, change_url(make_media(details={"prompt": "<b>kitchen"})))
+    assert '<span class="subtle">prompt</span><br>&lt;b&gt;kitchen' in html
+    assert "As imported" not in page_of(viewer, change_url(make_media()))
+
+
 def test_an_expired_file_has_no_clock(viewer: Client) -> None:
     make_media(state="expired", last_error="Meta no longer has it.", attempts=1)
     html = page_of(viewer, LIST)

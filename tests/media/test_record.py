@@ -11,6 +11,7 @@ from cryptography.fernet import Fernet
 from hypothesis import given
 from hypothesis import strategies as st
 
+from media_app.details import LEFT_OUT
 from media_app.record import Record, RecordError, decode, encode
 from media_app.storage.base import MAX_METADATA
 
@@ -124,6 +125,28 @@ def test_a_long_link_goes_before_a_name_and_a_name_before_an_id(
     )
 
 
+def test_details_go_one_by_one_the_longest_first() -> None:
+    details = {"persona": "Ana", "prompt": NOISE, "story": NOISE[1:], "seed": "7"}
+    read = decode(encoded(replace(RECORD, details=details)), keys=())
+    assert read.details == {
+        "persona": "Ana",
+        "seed": "7",
+        LEFT_OUT: "prompt, story",
+    }
+    assert read.filename == RECORD.filename
+
+
+def test_more_details_than_names_have_room_are_counted() -> None:
+    details = {f"{number:064}": NOISE[number * 40 :][:40] for number in range(100)}
+    read = decode(encoded(replace(RECORD, details=details)), keys=())
+    assert read.details[LEFT_OUT] == f"{101 - len(read.details)} details"
+
+
+def test_a_file_without_details_has_the_record_of_earlier_versions() -> None:
+    _, _, packed = encoded()["record"].partition(".")
+    assert b"details" not in zlib.decompress(base64.urlsafe_b64decode(packed))
+
+
 # All but halves of characters.
 signs = st.characters(codec="utf-8")
 texts = st.text(signs, max_size=255)
@@ -137,6 +160,7 @@ texts = st.text(signs, max_size=255)
     provider_message_id=st.one_of(texts, st.just(NOISE)),
     account=st.one_of(texts, st.just(NOISE)),
     announced_type=st.one_of(st.just("image/jpeg"), st.just(NOISE[:200])),
+    details=st.dictionaries(texts, texts, max_size=5),
     keys=st.sampled_from([(), (NEW,)]),
 )
 def test_metadata_is_ascii_and_short_whatever_strangers_wrote(

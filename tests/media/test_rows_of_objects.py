@@ -100,6 +100,7 @@ def test_an_object_without_metadata_has_no_row() -> None:
         (with_record(size="big"), "no file has"),
         (with_record(owner="whatsapp:" + "1" * 200), "no file has"),
         (with_record(source=""), "no file has"),
+        (with_record(details="persona"), "no file has"),
     ],
 )
 def test_what_contradicts_itself_has_no_row(found: StoredObject, why: str) -> None:
