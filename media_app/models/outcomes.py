@@ -6,7 +6,7 @@ import time
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
@@ -20,6 +20,8 @@ from media_app.timing import PAUSING_FILE_DELAY
 
 if TYPE_CHECKING:
     from uuid import UUID
+
+    from media_app.models.media import Media
 
 
 class OutcomesQuerySet(ClaimsQuerySet):
@@ -64,6 +66,22 @@ class OutcomesQuerySet(ClaimsQuerySet):
                     source=lease.media.source, account=lease.media.account
                 )
         return stored == 1
+
+    def insert_stored(self, media: Media) -> bool:
+        """Enter ``stored`` with a new row: the object is there, and its bytes are verified.
+
+        False where there is a row of this id already.
+        """
+        for name, value in _stored_now(media.content_type).items():
+            setattr(media, name, value)
+        try:
+            with transaction.atomic():
+                media.save(force_insert=True)
+        except IntegrityError:
+            if not self.filter(id=media.id).exists():
+                raise
+            return False
+        return True
 
     def mark_adopted(
         self,
