@@ -222,8 +222,8 @@ def _erase(hub: Hub, place: Places) -> float:
     began = time.monotonic()
     for point in POINTS:
         place.end_leases()
-        code = _run_command(hub, point).returncode
-        assert code == -9, (point, code)
+        died = _run_command(hub, point)
+        assert died.returncode == -9, (point, died.returncode, died.stderr[-2000:])
     place.end_leases()
     done = _run_command(hub, "")
     assert done.returncode == 0, done.stdout + done.stderr

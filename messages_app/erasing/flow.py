@@ -30,12 +30,12 @@ from messages_app.erasing.files import (
     move_shared,
 )
 from messages_app.erasing.marks import keep_tombstones
-from messages_app.erasing.person import owners_of
+from messages_app.erasing.person import address_of, owners_of
 from messages_app.erasing.provider_copies import delete_provider_copies
 from messages_app.erasing.queued import erase_failed_jobs
 from messages_app.erasing.rows import erase_rows
 from messages_app.erasing.run import OutOfTimeError, Run, WaitingError
-from messages_app.models import ErasureRequest
+from messages_app.models import ErasureRequest, Message
 from messages_app.timing import (
     ERASURE_DUE,
     ERASURE_RECORDS_SECONDS,
@@ -63,6 +63,10 @@ MOST_PASSES = 5
 _records_compared_at: float | None = None
 
 
+class BusinessError(Exception):
+    """The business itself can't be erased."""
+
+
 def check_key() -> None:
     """Raises KeyMissingError unless ERASURE_KEY is set and knows what was erased before."""
     tombstones.digest_of("")
@@ -78,10 +82,11 @@ def request_erasure(
     owner: str, *, requested_by: str, due_at: datetime | None = None
 ) -> ErasureRequest:
     """A durable request for all that reached the hub until now. An open one for the same person
-    goes on, and reaches until now as well. Raises KeyMissingError.
+    goes on, and reaches until now as well. Raises KeyMissingError, BusinessError.
     """
     check_key()
     owners = owners_of(owner)
+    check_person(owners)
     now = database_now()
     for request in ErasureRequest.objects.open():
         if not set(request.owners).isdisjoint(owners):
@@ -98,6 +103,18 @@ def request_erasure(
         owner_digests=_digests_of(owners),
         key_id=tombstones.key_ids()[0],
     )
+
+
+def check_person(owners: list[str]) -> None:
+    """Raises BusinessError: what the business wrote from its phone belongs to its customers."""
+    numbers = {address_of(each) for each in owners}
+    sent = Message.objects.filter(owner__in=owners, direction=Message.Direction.SENT)
+    written = {*numbers, *(f"+{number}" for number in numbers)}
+    if sent.exists() or Message.objects.filter(business__in=written).exists():
+        raise BusinessError(
+            "That is the business's own number: whatever was written to it, or from it, "
+            "belongs to customers. Erase them one by one."
+        )
 
 
 def _digests_of(owners: list[str]) -> list[str]:
@@ -142,6 +159,7 @@ def carry_out(
 def _repeat(run: Run) -> None:
     for _ in range(MOST_PASSES):
         run.find_person()
+        _note_owners(run)
         run.check_hold()
         found = 0
         for name, step in STEPS:
@@ -151,6 +169,17 @@ def _repeat(run: Run) -> None:
         if not found:
             return
     raise WaitingError("More kept coming while it was erased.")
+
+
+def _note_owners(run: Run) -> None:
+    """Keep owners that became known since: when the contact is gone, only the request has them."""
+    request, owners = run.request, list(run.person.owners)
+    if owners == request.owners:
+        return
+    request.owners, request.owner_digests = owners, _digests_of(owners)
+    ErasureRequest.objects.filter(id=request.id).update(
+        owners=request.owners, owner_digests=request.owner_digests
+    )
 
 
 def _finish(run: Run) -> None:
@@ -225,7 +254,7 @@ def _compare_records() -> None:
             "the records of erasures were not read",
             extra={"error": type(error).__name__},
         )
-        return
+    # After a failure, too: a silent storage must not hold up each pass.
     _records_compared_at = now
 
 

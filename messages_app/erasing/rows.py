@@ -32,6 +32,7 @@ from messages_app.models import (
 
 BATCH = 200
 ERASED = "erased"
+SHORTEST_ADDRESS = 7
 
 
 def erase_rows(run: Run) -> int:
@@ -198,15 +199,14 @@ def _clear_log(run: Run) -> int:
     """Django's log of what staff did, where it quotes an address."""
     cleared = 0
     for owner in run.person.owners:
+        cleared += _clear(LogEntry.objects.filter(object_id=owner))
         address = address_of(owner)
-        quotes = (
-            Q(object_repr__contains=address)
-            | Q(change_message__contains=address)
-            | Q(object_id__contains=address)
-        )
+        if len(address) < SHORTEST_ADDRESS:
+            # Of a short code: it may be any number.
+            address = owner
+        quotes = Q(object_repr__contains=address) | Q(change_message__contains=address)
         for entry in LogEntry.objects.filter(quotes):
-            text = f"{entry.object_repr} {entry.change_message} {entry.object_id}"
-            if run.person.is_named_in(text):
+            if run.person.is_named_in(f"{entry.object_repr} {entry.change_message}"):
                 cleared += _clear(LogEntry.objects.filter(pk=entry.pk))
     run.count(log_entries=cleared)
     return cleared

@@ -17,10 +17,12 @@ from media_app.management.report import Report
 from media_app.storage import StorageError
 from messages_app.erasing import flow
 from messages_app.erasing.counting import counts_of
+from messages_app.erasing.person import owners_of
 from messages_app.models import ErasureRequest
 from messages_app.timing import ERASURE_LEASE
 
 LOOK_SECONDS = 0.5
+_REFUSED = (tombstones.KeyMissingError, flow.BusinessError, ForeignStorageError)
 
 
 class Command(OperatorCommand):
@@ -58,8 +60,9 @@ docs/operations.md says what to do there."""
     def run(self, options: dict[str, Any], report: Report) -> None:
         try:
             flow.check_key()
+            flow.check_person(owners_of(options["owner"]))
             flow.check_storage()
-        except (tombstones.KeyMissingError, ForeignStorageError) as error:
+        except _REFUSED as error:
             raise RefusedError(str(error)) from error
         except StorageError:
             if not options["apply"]:

@@ -102,13 +102,14 @@ DUTIES: dict[str, Callable[[], int]] = {
     "enqueue senders": lambda: outbox_queues.enqueue_senders(),
     QUEUE: lambda: media_jobs.enqueue_fetches(),
     "queue previews": lambda: media_jobs.enqueue_previews(),
-    "erase people": lambda: erasures.sweep(),
     "enqueue purge": lambda: (
         Media.objects.unpurged().exists() and media_jobs.enqueue_purge()
     ),
     "enqueue public copies": lambda: (
         public_copies.due().exists() and media_jobs.enqueue_public_copies()
     ),
+    # The last, because it may take long.
+    "erase people": lambda: erasures.sweep(),
 }
 BETWEEN_PASSES = {
     name: DUTIES[name] for name in (QUEUE, "queue previews", "enqueue senders")

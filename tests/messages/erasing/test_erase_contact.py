@@ -220,3 +220,25 @@ def test_the_same_webhooks_again_bring_nothing_back() -> None:
     arrive(*sent, crash.album(photo(2), photo(1)))
     settle()
     assert left_of_ada() == []
+
+
+def test_the_business_itself_cannot_be_erased() -> None:
+    people()
+    number = Message.objects.exclude(business="").values_list("business", flat=True)[0]
+    code, said = erase(number, "--apply")
+    assert (code, ErasureRequest.objects.count()) == (4, 0), said
+    assert "business's own number" in said
+
+
+def test_a_hidden_id_that_becomes_known_goes_too() -> None:
+    people()
+    request = flow.request_erasure(ADA, requested_by="test")
+    contact = Contact.objects.get(owners__owner=ADA)
+    ContactOwner.objects.create(owner="whatsapp:US.4815162342", contact=contact)
+    digests = len(request.owner_digests)
+    flow.carry_out(request.id)
+    request.refresh_from_db()
+    assert request.state == "done" and not ContactOwner.objects.filter(
+        owner__contains="US."
+    )
+    assert len(request.owner_digests) == digests + 1
