@@ -65,10 +65,12 @@ def sync() -> int:
 
 def remove(media: Media) -> bool:
     """Remove the copy of one file now; False while a worker has claimed it. Raises StorageError."""
+    if not media.public_key:
+        return True
     is_free = Q(public_lease_until=None) | Q(public_lease_until__lt=Now())
     lease = Now() + PUBLIC_COPY_LEASE
     if not _of(media).filter(is_free).update(public_lease_until=lease):
-        return not Media.objects.filter(id=media.id).exclude(public_key="").exists()
+        return False
     _remove(media)
     return True
 

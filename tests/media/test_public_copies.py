@@ -386,3 +386,20 @@ def test_the_sweeper_asks_for_a_job(
     call_command("sweep")
     assert queues.waiting("ingest") == 0
     assert is_published(photo, public)
+
+
+def test_the_copy_of_an_erased_file_is_removed_at_once(
+    photo: Media, public: S3Storage
+) -> None:
+    sync()
+    assert is_published(photo, public)
+    assert public_copies.remove(again(photo))
+    assert is_clean(photo, public)
+    assert public_copies.remove(again(photo)), "there is none any more"
+
+
+def test_a_claimed_copy_is_left_to_its_worker(photo: Media, public: S3Storage) -> None:
+    sync()
+    Media.objects.update(public_lease_until=Now() + timedelta(minutes=1))
+    assert not public_copies.remove(again(photo))
+    assert len(keys(public)) == 1
