@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Count, Exists, Max, Min, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce, Greatest, Now
 
@@ -85,8 +86,10 @@ class Status:
     quarantined: int
     #: Conversations whose sessions could not be rebuilt.
     rebuilds_failing: int
-    #: Erasures that can't go on by themselves, the first to be due first.
+    #: The first to be due first.
     erasures_waiting: tuple[ErasureRequest, ...]
+    #: People were erased with it, and it is not set any more.
+    is_erasure_key_lost: bool
     #: Files that the provider forgets within ``LATELY``, and when the first is forgotten.
     running_out: int
     first_runs_out: datetime | None
@@ -166,9 +169,9 @@ def collect() -> Status:
         .values("contact")
         .distinct()
         .count(),
-        erasures_waiting=tuple(
-            ErasureRequest.objects.open().filter(state=ErasureRequest.State.WAITING)
-        ),
+        erasures_waiting=tuple(ErasureRequest.objects.waiting()),
+        is_erasure_key_lost=not settings.ERASURE_KEY
+        and ErasureRequest.objects.exists(),
         running_out=running_out["count"],
         first_runs_out=running_out["first"],
         given_up_lately=Media.objects.filter(

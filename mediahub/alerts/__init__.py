@@ -29,6 +29,7 @@ def alerts(status: Status | None) -> list[Alert]:
         files.copies_not_removed(status),
         messages.hand_overs_failing(status),
         messages.rebuilds_failing(status),
+        messages.erasure_key_lost(status),
         messages.erasures_waiting(status),
         files.running_out(status),
         files.missing(status),

@@ -65,6 +65,18 @@ def rebuilds_failing(status: Status) -> Alert | None:
     )
 
 
+def erasure_key_lost(status: Status) -> Alert | None:
+    if not status.is_erasure_key_lost:
+        return None
+    return Alert(
+        tone="bad",
+        headline="ERASURE_KEY is not set, and people were erased with it.",
+        advice="Messages of theirs that come again are not known, and are kept. Put the key "
+        "back, and restart the hub's processes.",
+        links=(Link("The erasures", list_url(ErasureRequest), ErasureRequest),),
+    )
+
+
 def erasures_waiting(status: Status) -> Alert | None:
     if not status.erasures_waiting:
         return None

@@ -21,6 +21,10 @@ class ErasureRequestQuerySet(models.QuerySet["ErasureRequest"]):
         """Those that are not done, the first to be due first."""
         return self.exclude(state=ErasureRequest.State.DONE).order_by("due_at", "id")
 
+    def waiting(self) -> ErasureRequestQuerySet:
+        """Those that can't go on now."""
+        return self.open().filter(state=ErasureRequest.State.WAITING)
+
     def claim(self, id: UUID) -> UUID | None:
         """The token of a lease on an open request; None while another process works on it."""
         token = uuid.uuid4()

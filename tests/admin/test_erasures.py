@@ -62,3 +62,9 @@ def test_one_that_waits_too_long_is_an_alert(staff: Staff) -> None:
     shown = page(staff, "/admin/")
     assert "1 erasure waits." in shown and "overdue for" in shown
     assert NUMBER not in shown
+
+
+def test_a_lost_key_is_an_alert(staff: Staff, settings: Settings) -> None:
+    requested()
+    settings.ERASURE_KEY = []
+    assert "ERASURE_KEY is not set" in page(staff, "/admin/")
