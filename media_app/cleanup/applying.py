@@ -182,7 +182,7 @@ def _adopt(storage: Storage, entry: Entry, link: Link) -> Applied:
             return Applied(entry, Result.GONE)
         if not _is_same(entry, found) or _entry_now(storage, found) != entry:
             return Applied(entry, Result.CHANGED, "it has a file already")
-        outcome = adopt(storage, found, apply=True, link=link)
+        [outcome] = adopt(storage, [found], apply=True, link=link)
     except StorageError as error:
         return Applied(entry, Result.FAILED, str(error))
     if outcome.failed:

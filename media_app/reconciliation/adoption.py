@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from django.conf import settings
@@ -19,8 +19,8 @@ from media_app.record import RecordError
 from media_app.rows_of_objects import ContradictionError, row_of
 from media_app.storage import Storage, StorageError, StoredObject
 
-#: Called with each new row in the transaction that saves it: what belongs to it is saved as well.
-Link = Callable[[Media], None]
+#: Called with new rows in the transaction that saves them: what belongs to them is saved as well.
+Link = Callable[[Sequence[Media]], None]
 
 ADOPTED = Outcome("adopted", "adopted")
 ADOPTABLE = Outcome("adoptable", "can be adopted")
@@ -37,49 +37,73 @@ def can_be_adopted(finding: Finding) -> bool:
     return finding.row is not None and finding.row.state in Media.GIVEN_UP
 
 
-def adopt(storage: Storage, found: StoredObject, *, apply: bool, link: Link) -> Outcome:
-    """Use an object, of a finding that ``can_be_adopted``, as the file of its row; the row is made
-    again where there is none. Without ``apply`` only tell.
+def adopt(
+    storage: Storage, objects: Sequence[StoredObject], *, apply: bool, link: Link
+) -> list[Outcome]:
+    """Use objects, of findings that ``can_be_adopted``, as the files of their rows; a row is made
+    again where there is none. Without ``apply`` only tell. Returns an outcome for each.
 
-    ``found`` is from ``Storage.head``.
+    ``objects`` are from ``Storage.head``, some hundred at most: their rows are saved at once.
     """
-    row, reason = None, ""
-    try:
-        row = row_of(found, keys=settings.MEDIA_METADATA_KEYS)
-    except (RecordError, ContradictionError) as error:
-        reason = str(error)
-    known = _known(found, row)
-    if known is not None:
-        return _adopt_for(storage, known, found, apply=apply)
-    if row is None:
-        return _not(reason, failed=apply)
-    if tombstones.erased([row.id]):
-        return _not("it was erased", failed=apply)
+    described = [_described(each) for each in objects]
+    ids = [row.id for row in described if isinstance(row, Media)]
+    known, erased = Media.objects.in_bulk(ids), tombstones.erased(ids)
+    outcomes: list[Outcome] = []
+    new: list[Media] = []
+    for found, row in zip(objects, described, strict=True):
+        if isinstance(row, str):
+            outcome = _adopt_without_metadata(storage, found, row, apply=apply)
+        elif row.id in known:
+            outcome = _adopt_for(storage, known[row.id], found, apply=apply)
+        elif row.id in erased:
+            outcome = _not("it was erased", failed=apply)
+        else:
+            outcome = ADOPTABLE
+            new.append(row)
+        outcomes.append(outcome)
     if not apply:
-        return ADOPTABLE
+        return outcomes
+    saved = iter(_saved(new, link))
+    return [next(saved) if each == ADOPTABLE else each for each in outcomes]
+
+
+def _described(found: StoredObject) -> Media | str:
+    """The row that the object's metadata describes, or why there is none."""
+    try:
+        return row_of(found, keys=settings.MEDIA_METADATA_KEYS)
+    except (RecordError, ContradictionError) as error:
+        return str(error)
+
+
+def _saved(rows: Sequence[Media], link: Link) -> list[Outcome]:
+    """Save new rows with what belongs to them: all at once, or else one by one."""
     try:
         with transaction.atomic():
-            row.save(force_insert=True)
+            Media.objects.bulk_create(rows)
             failpoint("adoption_before_link")
-            link(row)
-    except IntegrityError:
-        return _not("a row of this file has just been made")
-    except DataError:
-        return _not("the record has a value that no file has")
-    return ADOPTED
+            link(rows)
+    except (IntegrityError, DataError) as error:
+        if len(rows) > 1:
+            return [outcome for row in rows for outcome in _saved([row], link)]
+        if isinstance(error, DataError):
+            return [_not("the record has a value that no file has")]
+        return [_not("a row of this file has just been made")]
+    return [ADOPTED] * len(rows)
 
 
 def _not(reason: str, *, failed: bool = True) -> Outcome:
     return Outcome("not_adopted", f"not adopted: {reason}", failed=failed)
 
 
-def _known(found: StoredObject, row: Media | None) -> Media | None:
-    """The file's row, which may have another key than the object."""
-    if row is not None:
-        return Media.objects.filter(id=row.id).first()
-    # Without metadata the key has to do: it has twelve digits of the id.
+def _adopt_without_metadata(
+    storage: Storage, found: StoredObject, reason: str, *, apply: bool
+) -> Outcome:
+    """Only for a row that is there: the key has twelve digits of its id."""
     known = file_of(found.key)
-    return Media.objects.filter(id=known.id).first() if known else None
+    media = Media.objects.filter(id=known.id).first() if known else None
+    if media is None:
+        return _not(reason, failed=apply)
+    return _adopt_for(storage, media, found, apply=apply)
 
 
 def _adopt_for(

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from media_app.management.report import Report
-from media_app.reconciliation.adoption import Link, adopt, can_be_adopted
+from media_app.reconciliation.adoption import (
+    ADOPTABLE,
+    ADOPTED,
+    Link,
+    adopt,
+    can_be_adopted,
+)
 from media_app.reconciliation.comparison import Finding, Kind
 from media_app.reconciliation.outcome import Outcome
 from media_app.reconciliation.repairs import can_be_repaired, repair
@@ -22,19 +29,41 @@ class Treatment:
     apply: bool
     link: Link
 
-    def outcome(self, storage: Storage, finding: Finding) -> Outcome | None:
-        """Treat the finding; None where nothing was asked for that would help.
-
-        Adoption comes first: it needs no provider.
+    def outcomes(
+        self, storage: Storage, findings: Sequence[Finding]
+    ) -> list[Outcome | None]:
+        """Treat the findings, some hundred at most; None where nothing was asked for that would
+        help.
         """
-        outcome = None
-        if self.adopts and finding.found is not None and can_be_adopted(finding):
-            outcome = adopt(storage, finding.found, apply=self.apply, link=self.link)
-            if not outcome.failed:
-                return outcome
+        adopted = self._adopted(storage, findings)
+        return [
+            self._repaired(storage, each, adopted.get(each.key)) for each in findings
+        ]
+
+    def _adopted(
+        self, storage: Storage, findings: Sequence[Finding]
+    ) -> dict[str, Outcome]:
+        """The outcomes of what was adopted, or could not be, by key."""
+        objects = [
+            each.found
+            for each in findings
+            if self.adopts and each.found is not None and can_be_adopted(each)
+        ]
+        if not objects:
+            return {}
+        outcomes = adopt(storage, objects, apply=self.apply, link=self.link)
+        keys = [each.key for each in objects]
+        return dict(zip(keys, outcomes, strict=True))
+
+    def _repaired(
+        self, storage: Storage, finding: Finding, adopted: Outcome | None
+    ) -> Outcome | None:
+        # Adoption comes first: it needs no provider.
+        if adopted in (ADOPTED, ADOPTABLE):
+            return adopted
         if self.repairs and can_be_repaired(finding):
             return repair(storage, finding, apply=self.apply)
-        return outcome
+        return adopted
 
 
 def tell(finding: Finding, outcome: Outcome | None, report: Report) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -15,6 +16,8 @@ from media_app.reconciliation.shares import mark_read, next_share
 from media_app.reconciliation.treatment import Treatment, tell
 from media_app.storage import media_storage
 from messages_app.adopted_files import attach
+
+TOGETHER = 100
 
 
 class Command(OperatorCommand):
@@ -71,8 +74,10 @@ be told. Nothing is changed without --apply."""
             link=attach,
         )
         findings = reconcile(storage, owner, share=share, workers=options["workers"])
-        for finding in findings:
-            tell(finding, treatment.outcome(storage, finding), report)
-            report.advance(int(finding.row is not None))
+        while batch := list(islice(findings, TOGETHER)):
+            outcomes = treatment.outcomes(storage, batch)
+            for finding, outcome in zip(batch, outcomes, strict=True):
+                tell(finding, outcome, report)
+                report.advance(int(finding.row is not None))
         if is_part and share is not None:
             mark_read(share)
