@@ -30,7 +30,7 @@ def csv_lines(path: Path, assumed: Assumed) -> Iterator[Item | BrokenLine]:
     """
     limit = longest_line(assumed.max_bytes)
     with opened(path) as file:
-        records = _Records(lines(file, limit), limit)
+        records = Records(lines(file, limit), limit)
         header = records.header()
         for number, values in records:
             if isinstance(values, BrokenError):
@@ -42,7 +42,7 @@ def csv_lines(path: Path, assumed: Assumed) -> Iterator[Item | BrokenLine]:
                 yield BrokenLine(number=number, reason=str(error))
 
 
-class _Records:
+class Records:
     """The values of each record with the number of its first line, or why there are none."""
 
     def __init__(self, found: _Lines, limit: int) -> None:

@@ -140,12 +140,16 @@ def test_what_was_deleted_stays_deleted(is_purged: bool) -> None:
     assert Media.objects.get().state == Media.State.DELETED
 
 
-def test_what_was_erased_does_not_come_back(settings: Settings) -> None:
+def test_what_was_erased_does_not_come_back(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings.ERASURE_KEY = ["k" * 50]
     media = add()
     tombstones.add([tombstones.digest_of(str(media.id))], uuid4())
     Media.objects.all().delete()
     media_storage().delete([media.key])
+    # Not even for a moment.
+    monkeypatch.delattr(files, "save")
     with pytest.raises(ErasedError):
         add()
     assert keys() == []

@@ -14,7 +14,7 @@ import pytest
 
 from media_app.imports import csv_lines as csv
 from media_app.imports.addresses import addresses
-from media_app.imports.csv_lines import csv_lines
+from media_app.imports.csv_lines import Records, csv_lines
 from media_app.imports.encoded import SLICE, decoded
 from media_app.imports.items import (
     Assumed,
@@ -253,16 +253,15 @@ def test_a_mark_that_is_not_closed_costs_one_line(read: Read) -> None:
     ]
 
 
-def test_a_record_has_not_endless_lines(
-    read: Read, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(csv, "MAX_LINES", 3)
-    plain = f"{IMAGE},x"
-    found = read(csv_lines, "image,prompt", f'{IMAGE},"open', *[plain] * 4)
-    assert told(found) == [
-        (2, "a quotation mark is not closed"),
-        *((number, "") for number in range(3, 7)),
-    ]
+@pytest.mark.parametrize(("limit", "last"), [(10**6, csv.MAX_LINES + 1), (50, 6)])
+def test_an_open_mark_reads_no_further_than_it_may(limit: int, last: int) -> None:
+    texts = [b"image,prompt\n", b'x,"open\n', *[b"0123456789\n"] * 300]
+    following = iter(list(enumerate(texts, start=1)))
+    records = Records(following, limit)
+    records.header()
+    number, reason = next(iter(records))
+    assert (number, str(reason)) == (2, "a quotation mark is not closed")
+    assert next(following)[0] == last + 1
 
 
 @pytest.mark.parametrize(
