@@ -3,15 +3,14 @@ from __future__ import annotations
 import json
 import re
 import sys
-from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
+from argparse import RawDescriptionHelpFormatter
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.utils.timezone import is_naive, make_aware
 
+from media_app.management import options as common_options
 from messages_app import inbox
 from messages_app.models import Delivery, DeliveryQuerySet, QuarantinedItem
 from messages_app.providers import PROVIDERS
@@ -61,18 +60,7 @@ some still can't be read in full.
             metavar="FIELD",
             help="of Meta's webhooks: history, standby, … (repeatable)",
         )
-        parser.add_argument(
-            "--since",
-            type=_moment,
-            metavar="TIME",
-            help="received then or later (ISO 8601)",
-        )
-        parser.add_argument(
-            "--until",
-            type=_moment,
-            metavar="TIME",
-            help="received before then (ISO 8601)",
-        )
+        common_options.add_period(parser, "received")
         parser.add_argument(
             "--json", action="store_true", help="the outcome as JSON on stdout"
         )
@@ -174,15 +162,3 @@ def _read_again(ids: Sequence[str]) -> None:
     replayed = Delivery.objects.filter(id__in=ids)
     replayed.replay()
     inbox.drain_until_read(replayed)
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ArgumentTypeError(
-            f"{text!r} is not a time like 2026-11-20 or 2026-11-20T14:30+01:00"
-        ) from error
-    if is_naive(moment):
-        return make_aware(moment)
-    return moment
