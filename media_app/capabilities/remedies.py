@@ -4,8 +4,8 @@ from __future__ import annotations
 
 REMEDIES = {
     # --- every storage
-    "marker": "Look at the settings: is it the right bucket, is the folder mounted? If it is the "
-    "right one and complete, run `manage.py mark_storage`.",
+    "marker": "Look at the settings: are bucket, endpoint and keys the right ones, is the folder "
+    "mounted?",
     "write": "A bucket: allow s3:PutObject and s3:GetObject on all its objects. A folder: let "
     "the hub's user own it.",
     "create_only": "Use a server that knows If-None-Match. Until then two workers that fetch the "
