@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Count, Exists, Max, Min, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce, Greatest, Now
 
@@ -15,6 +14,7 @@ from media_app import queues
 from media_app.models import CONCERNS_PUBLIC, AccountPause, FetchAttempt, Media
 from media_app.publication import public_bucket
 from messages_app import reply_windows
+from messages_app.erasing import flow as erasures
 from messages_app.models import (
     Delivery,
     DeliveryNotice,
@@ -88,7 +88,7 @@ class Status:
     rebuilds_failing: int
     #: The first to be due first.
     erasures_waiting: tuple[ErasureRequest, ...]
-    #: People were erased with it, and it is not set any more.
+    #: People were erased with a key that is not set any more.
     is_erasure_key_lost: bool
     #: Files that the provider forgets within ``LATELY``, and when the first is forgotten.
     running_out: int
@@ -170,8 +170,7 @@ def collect() -> Status:
         .distinct()
         .count(),
         erasures_waiting=tuple(ErasureRequest.objects.waiting()),
-        is_erasure_key_lost=not settings.ERASURE_KEY
-        and ErasureRequest.objects.exists(),
+        is_erasure_key_lost=erasures.is_key_lost(),
         running_out=running_out["count"],
         first_runs_out=running_out["first"],
         given_up_lately=Media.objects.filter(

@@ -70,7 +70,7 @@ def erasure_key_lost(status: Status) -> Alert | None:
         return None
     return Alert(
         tone="bad",
-        headline="ERASURE_KEY is not set, and people were erased with it.",
+        headline="ERASURE_KEY is not the one that people were erased with.",
         advice="Messages of theirs that come again are not known, and are kept. Put the key "
         "back, and restart the hub's processes.",
         links=(Link("The erasures", list_url(ErasureRequest), ErasureRequest),),

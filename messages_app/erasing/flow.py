@@ -63,6 +63,12 @@ MOST_PASSES = 5
 _records_compared_at: float | None = None
 
 
+def is_key_lost() -> bool:
+    """Whether people were erased with a key that is not set any more."""
+    known = tombstones.key_ids()
+    return ErasureRequest.objects.exclude(key_id__in=known).exists()
+
+
 class BusinessError(Exception):
     """The business itself can't be erased."""
 
@@ -70,8 +76,7 @@ class BusinessError(Exception):
 def check_key() -> None:
     """Raises KeyMissingError unless ERASURE_KEY is set and knows what was erased before."""
     tombstones.digest_of("")
-    known = tombstones.key_ids()
-    if ErasureRequest.objects.exclude(key_id__in=known).exists():
+    if is_key_lost():
         raise tombstones.KeyMissingError(
             "ERASURE_KEY is not the key that others were erased with: they would come back. "
             "Put the former key behind the new one, after a comma."
@@ -226,9 +231,9 @@ def sweep(seconds: float = ERASURE_RUN_SECONDS) -> int:
     Raises KeyMissingError where people were erased and ERASURE_KEY is lost: nobody can say then
     who comes back.
     """
+    if is_key_lost():
+        check_key()
     if not settings.ERASURE_KEY:
-        if ErasureRequest.objects.exists() or Tombstone.objects.exists():
-            check_key()
         return 0
     _compare_records()
     ends_at = time.monotonic() + seconds

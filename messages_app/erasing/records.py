@@ -21,7 +21,7 @@ from django.db import transaction
 
 from media_app import installation, queues, tombstones
 from media_app.identity import ERASURES, PREVIEWS, owner_of
-from media_app.models import Media, Tombstone
+from media_app.models import Installation, Media, Tombstone
 from media_app.storage import Storage, media_storage
 from messages_app.models import ContactOwner, ErasureRequest
 
@@ -53,7 +53,7 @@ def write(request: ErasureRequest) -> None:
     }
     text = json.dumps(record)
     _put(key_of(request.id), text)
-    queues.remember(key_of(request.id), text)
+    queues.remember(_name_of(request.id), text)
 
 
 def _put(key: str, text: str) -> None:
@@ -97,17 +97,25 @@ def _bring_back(recorded: set[UUID]) -> set[UUID]:
     """
     lost = {
         id: text
-        for key, text in queues.remembered().items()
-        if (id := _id_in(key)) is not None and id not in recorded
+        for name, text in queues.remembered().items()
+        if (id := _id_in(name)) is not None
+        and name == _name_of(id)
+        and id not in recorded
     }
     for id, text in lost.items():
         _put(key_of(id), text)
     return set(lost)
 
 
-def _id_in(key: str) -> UUID | None:
+def _name_of(id: UUID) -> str:
+    """Of Redis's copy. Another installation may use the same Redis."""
+    return f"{Installation.objects.current()}/{key_of(id)}"
+
+
+def _id_in(name: str) -> UUID | None:
+    """The request that a record in the storage, or its copy in Redis, is about."""
     try:
-        return UUID(key.removeprefix(ERASURES).removesuffix(".json"))
+        return UUID(name.rpartition("/")[2].removesuffix(".json"))
     except ValueError:
         return None
 

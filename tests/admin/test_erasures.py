@@ -66,5 +66,9 @@ def test_one_that_waits_too_long_is_an_alert(staff: Staff) -> None:
 
 def test_a_lost_key_is_an_alert(staff: Staff, settings: Settings) -> None:
     requested()
-    settings.ERASURE_KEY = []
-    assert "ERASURE_KEY is not set" in page(staff, "/admin/")
+    client = staff("messages_app.view_erasurerequest", "media_app.view_media")
+    words = "ERASURE_KEY is not the one"
+    assert words not in client.get("/admin/").content.decode()
+    for keys in ([], ["another" * 5]):
+        settings.ERASURE_KEY = keys
+        assert words in client.get("/admin/").content.decode()
