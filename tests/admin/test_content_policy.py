@@ -21,8 +21,9 @@ from pytest_django.live_server_helper import LiveServer
 from redis import Redis
 
 from media_app import queues
+from media_app.models import CommandRun
 from mediahub.storages import s3_storage
-from messages_app.models import MessageStatus, SessionRebuild
+from messages_app.models import ErasureRequest, MessageStatus, SessionRebuild
 from simulator.processes import free_port
 from tests.admin.rows import (
     attempt,
@@ -102,6 +103,9 @@ def make_a_row_of_each_model() -> None:
     SessionRebuild.objects.create(
         contact=contact, provider="meta", since=message.occurred_at, error="no"
     )
+    CommandRun.objects.begin("media_stats", started_by="vera", arguments="")
+    now = message.occurred_at
+    ErasureRequest.objects.create(until=now, due_at=now, owners=["whatsapp:+4915112"])
     Group.objects.create(name="Viewers")
 
 
