@@ -6,7 +6,7 @@ DEMO_INSTALLED := .venv/.demo-installed
 # Modules with examples in their docstrings.
 EXAMPLES = $(shell grep -rl --include='*.py' '>>> ' media_app messages_app mediahub)
 
-.PHONY: install demo test check lock burst album chaos drill fuzz flush reconcile guards mutate coverage bench bench-delivery audit readability
+.PHONY: install demo test check lock burst album chaos drill fuzz flush reconcile cleanup guards mutate coverage bench bench-delivery audit readability
 
 install: $(INSTALLED) ## create .venv with all that development needs
 
@@ -63,6 +63,9 @@ flush: $(INSTALLED) ## a thousand files queued, then FLUSHALL: how long until al
 
 reconcile: $(INSTALLED) ## a storage with harm, and a walk over many rows: FILES=5000 ROWS="10000 1000000"
 	$(BIN)/python -m bench.reconcile --files $(or $(FILES),100) --rows $(or $(ROWS),10000 100000)
+
+cleanup: $(INSTALLED) ## planning a cleanup over many rows and objects: ROWS="10000 1000000"
+	$(BIN)/python -m bench.cleanup --rows $(or $(ROWS),10000 100000)
 
 guards: $(INSTALLED) ## remove each guard in turn and see a test go red: ARGS="lease purge" only these
 	$(BIN)/python -m bench.guards $(ARGS)

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 from media_app.storage.base import MARKER
 
 PAGE = 1000
+_NO_UPLOADS = b"<ListMultipartUploadsResult/>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         url = urlsplit(self.path)
         _, _, key = unquote(url.path).lstrip("/").partition("/")
-        if not key:
+        if not key and "uploads" in url.query:
+            self._answer(200, _NO_UPLOADS, "application/xml")
+        elif not key:
             self._answer(200, self._page(parse_qs(url.query)), "application/xml")
         elif key == MARKER:
             self._answer(200, self.objects.marker.encode(), "text/plain")

@@ -39,16 +39,24 @@ class Figures:
     peak: float
 
 
-def measured(command: Sequence[str], *, total: int, database: str) -> Figures:
+def measured(
+    command: Sequence[str],
+    *,
+    total: int,
+    database: str,
+    changes: Sequence[str] = (),
+    **settings: str,
+) -> Figures:
     """Run ``manage.py`` with this command over so many rows and objects. ``database`` is sqlite or
-    postgres.
+    postgres; ``changes`` are SQL statements, run once the rows are there.
     """
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         env = _environment(directory)
         if database == "postgres":
             env |= stack.enter_context(postgres(directory))[1]
-        installation = _child(["prepare", str(total)], env)
+        env |= settings
+        installation = _child(["prepare", str(total), *changes], env)
         listing = Listing(total, key, size, number_of, marker=installation)
         env["AWS_S3_ENDPOINT_URL"] = stack.enter_context(serving(listing))
         return Figures(**json.loads(_child(["run", *command], env)))
@@ -120,7 +128,7 @@ _SQL = {
 }
 
 
-def prepare(total: int) -> None:
+def prepare(total: int, changes: Sequence[str]) -> None:
     """Migrate the database, and let it make so many stored files. Prints the installation's id."""
     from django.core.management import call_command
     from django.db import connection
@@ -143,6 +151,8 @@ def prepare(total: int) -> None:
             f"INSERT INTO media_app_media ({', '.join(columns)}) "
             f"SELECT {values} FROM numbers, media_app_media AS template"
         )
+        for statement in changes:
+            cursor.execute(statement)
         cursor.execute("ANALYZE")
     row.delete()
     Installation.objects.note_marked()
@@ -192,6 +202,6 @@ def _memory(name: str) -> float:
 if __name__ == "__main__":
     django.setup()
     if sys.argv[1] == "prepare":
-        prepare(int(sys.argv[2]))
+        prepare(int(sys.argv[2]), sys.argv[3:])
     else:
         run(sys.argv[2:])

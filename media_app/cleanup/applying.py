@@ -29,6 +29,7 @@ from media_app.timing import DELETED_FILES_WAIT
 
 # Entries of one kind that are looked at together, and then deleted together.
 BATCH = 100
+_NOT_AS_PLANNED = "another object is there, or it has a file"
 
 
 class Result(StrEnum):
@@ -89,32 +90,36 @@ def restore_all(storage: Storage, plan: Plan) -> Iterator[Applied]:
 
 def _delete_files(batch: list[Entry], over: MediaQuerySet) -> Iterator[Applied]:
     """Let stored files wait for their purge."""
-    now_over = {
-        str(id): (key, size or 0, stored_second(stored_at))
-        for id, key, size, stored_at in over.filter(
-            id__in=[entry.id for entry in batch]
-        ).values_list("id", "key", "size", "stored_at")
-    }
-    same = {
-        entry.id
-        for entry in batch
-        if now_over.get(entry.id) == (entry.key, entry.size, entry.modified)
-    }
+    same = _still_over(batch, over)
     # Once more in the statement itself: a message may just have come.
     over.filter(id__in=same).mark_deleted(RETENTION_REASON, wait=DELETED_FILES_WAIT)
     failpoint("cleanup_after_files")
-    states = dict(
-        Media.objects.filter(id__in=[entry.id for entry in batch]).values_list(
-            "id", "state"
-        )
+    deleted = Media.objects.filter(
+        id__in=[entry.id for entry in batch], state=Media.State.DELETED
     )
+    gone = {str(id) for id in deleted.values_list("id", flat=True)}
     for entry in batch:
-        if states.get(UUID(entry.id)) != Media.State.DELETED:
+        if entry.id not in gone:
             yield Applied(entry, Result.CHANGED, "its row has changed")
         elif entry.id in same:
             yield Applied(entry, Result.DELETED)
         else:
             yield Applied(entry, Result.GONE)
+
+
+def _still_over(batch: list[Entry], over: MediaQuerySet) -> set[str]:
+    """The ids of the files whose retention period is still over, and that are as planned."""
+    rows = over.filter(id__in=[entry.id for entry in batch])
+    columns = rows.values_list("id", "key", "size", "stored_at")
+    now_over = {
+        str(id): (key, size or 0, stored_second(stored_at))
+        for id, key, size, stored_at in columns
+    }
+    return {
+        entry.id
+        for entry in batch
+        if now_over.get(entry.id) == (entry.key, entry.size, entry.modified)
+    }
 
 
 def _delete_objects(storage: Storage, batch: list[Entry]) -> Iterator[Applied]:
@@ -157,13 +162,11 @@ def _kept(storage: Storage, entry: Entry) -> Applied | None:
         found = storage.head(entry.key)
         if found is None:
             return Applied(entry, Result.GONE)
-        if not _is_same(entry, found):
-            return Applied(entry, Result.CHANGED, "another object is there")
         now = _entry_now(storage, found)
     except StorageError as error:
         return Applied(entry, Result.FAILED, str(error))
     if now != entry:
-        return Applied(entry, Result.CHANGED, "it has a file, or may become one")
+        return Applied(entry, Result.CHANGED, _NOT_AS_PLANNED)
     return None
 
 
@@ -180,8 +183,8 @@ def _adopt(storage: Storage, entry: Entry, link: Link) -> Applied:
         found = storage.head(entry.key)
         if found is None:
             return Applied(entry, Result.GONE)
-        if not _is_same(entry, found) or _entry_now(storage, found) != entry:
-            return Applied(entry, Result.CHANGED, "it has a file already")
+        if _entry_now(storage, found) != entry:
+            return Applied(entry, Result.CHANGED, _NOT_AS_PLANNED)
         [outcome] = adopt(storage, [found], apply=True, link=link)
     except StorageError as error:
         return Applied(entry, Result.FAILED, str(error))
@@ -202,8 +205,3 @@ def _remove(storage: Storage, entry: Entry) -> Applied:
     except StorageError as error:
         return Applied(entry, Result.FAILED, str(error))
     return Applied(entry, Result.DELETED)
-
-
-def _is_same(entry: Entry, found: StoredObject) -> bool:
-    modified = int(found.modified.timestamp())
-    return (found.size, modified) == (entry.size, entry.modified)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import asdict
@@ -50,7 +51,11 @@ Without --apply it writes a plan, and deletes nothing. Read it, then apply it wi
             help="with --apply: bring back the files that the plan has deleted",
         )
         parser.add_argument(
-            "--plan", type=Path, metavar="FILE", help="where the plan is written"
+            "--plan",
+            type=Path,
+            default=Path(),
+            metavar="PATH",
+            help="a new file for the plan, or a folder (this one)",
         )
         parser.add_argument(
             "--max-delete",
@@ -92,9 +97,7 @@ Without --apply it writes a plan, and deletes nothing. Read it, then apply it wi
 
 
 def _plan(storage: Storage, options: dict[str, Any], report: Report) -> None:
-    path, limit = options["plan"], options["limit"]
-    if path is None:
-        path = Path(f"cleanup-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl")
+    path, limit = _place(options["plan"]), options["limit"]
     report.expect(Media.objects.count())
     totals = Totals(advance=report.advance)
     files = over(settings.MEDIA_RETENTION_DAYS)
@@ -117,6 +120,18 @@ def _plan(storage: Storage, options: dict[str, Any], report: Report) -> None:
         except OSError as error:
             raise CommandError(f"The plan can't be written: {error}") from error
     report.line(f"The plan is in {path}. Read it.", plan=str(path))
+
+
+def _place(given: Path) -> Path:
+    """Where the plan is to be written; that would be late to find out after hours."""
+    path = given
+    if path.is_dir():
+        path /= f"cleanup-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl"
+    if path.exists():
+        raise CommandError(f"{path} is there already.", returncode=2)
+    if not os.access(path.parent, os.W_OK):
+        raise CommandError(f"{path.parent} can't be written to.", returncode=2)
+    return path
 
 
 def _apply(storage: Storage, options: dict[str, Any], report: Report) -> None:
