@@ -15,7 +15,8 @@ from abc import abstractmethod
 from argparse import Action, RawDescriptionHelpFormatter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn, TextIO, cast
+from types import FrameType
+from typing import Any, TextIO, cast
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 State = CommandRun.State
 
 PARTLY, REFUSED, ANOTHER_RUNS = 3, 4, 11
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class RefusedError(Exception):
@@ -50,6 +52,8 @@ class OperatorCommand(BaseCommand):
 
     #: Each a command line without ``python manage.py``, and what it does.
     examples: tuple[tuple[str, str], ...]
+    #: Whether the counts are told at the end.
+    has_summary = True
     # For the admin: the user of a job says nothing to staff.
     stealth_options = ("started_by",)
     _own_options: list[Action]
@@ -106,8 +110,9 @@ class OperatorCommand(BaseCommand):
                 returncode=ANOTHER_RUNS,
             )
         state, reason = State.FAILED, ""
+        is_job = bool(options["started_by"])
         try:
-            with _leased(id, report), _stoppable(is_job=bool(options["started_by"])):
+            with _leased(id, report), _stoppable(report, is_job=is_job):
                 self.run(options, report)
             state = State.PARTLY if report.failed else State.DONE
         except (RefusedError, ForeignStorageError) as error:
@@ -134,7 +139,10 @@ class OperatorCommand(BaseCommand):
                 plan_digest=report.plan_digest,
                 lines=report.kept,
             )
-            report.summarize(name, state)
+            if self.has_summary:
+                report.summarize(name, state)
+            else:
+                report.close()
         if report.failed:
             raise CommandError(
                 f"{report.failed:,} could not be done.", returncode=PARTLY
@@ -178,21 +186,29 @@ def _leased(id: UUID, report: Report) -> Iterator[None]:
 
 
 @contextmanager
-def _stoppable(*, is_job: bool) -> Iterator[None]:
-    """SIGINT and SIGTERM raise StoppedError. A job leaves them to its worker."""
-    if is_job or threading.current_thread() is not threading.main_thread():
+def _stoppable(report: Report, *, is_job: bool) -> Iterator[None]:
+    """SIGINT and SIGTERM raise StoppedError. In a job the worker gets them as well, which ends
+    after its job: the report ends that soon.
+    """
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
+    handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
 
-    def stop(_number: int, _frame: object) -> NoReturn:
-        raise StoppedError("The command was stopped.")
+    def stop(number: int, frame: FrameType | None) -> None:
+        if not is_job:
+            raise StoppedError("The command was stopped.")
+        report.stop("The worker was stopped.")
+        handler = handlers[signal.Signals(number)]
+        if callable(handler):
+            handler(number, frame)
 
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, stop) for number in signals]
+    for number in STOP_SIGNALS:
+        signal.signal(number, stop)
     try:
         yield
     finally:
-        for number, handler in zip(signals, before, strict=True):
+        for number, handler in handlers.items():
             signal.signal(number, handler)
 
 

@@ -100,12 +100,16 @@ class Report:
         self._err.write(f"{text}\n")
         self._err.flush()
 
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        if self._bar is not None:
+            self._bar.close()
+
     def summarize(self, command: str, outcome: str) -> None:
         """The last line: ``{"command": …, "outcome": …, "counts": {…}}``, or the counts in
         words.
         """
-        if self._bar is not None:
-            self._bar.close()
+        self.close()
         if self._is_json:
             summary = {
                 "command": command,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from datetime import timedelta
 from io import StringIO
@@ -157,6 +159,25 @@ def test_a_run_that_lost_its_lease_ends_nothing() -> None:
 
     run(lose)
     assert CommandRun.objects.get().state == "interrupted"
+
+
+def test_a_worker_that_is_stopped_ends_its_command() -> None:
+    told: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+
+    def go_on(report: Report) -> None:
+        report.count("counted")
+        os.kill(os.getpid(), signal.SIGTERM)
+        report.advance()
+
+    try:
+        with pytest.raises(CommandError, match="The worker was stopped"):
+            call_command(Counting(go_on), started_by="vera", stderr=StringIO())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert told == [signal.SIGTERM]
+    recorded = CommandRun.objects.get()
+    assert (recorded.state, recorded.started_by) == ("interrupted", "vera")
 
 
 def test_a_run_records_no_personal_data() -> None:

@@ -10,7 +10,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from media_app.models import Media
+from media_app.models import CommandRun, Media
 from messages_app import delivery_batches, inbox
 from messages_app.management.commands import replay_deliveries
 from messages_app.models import Delivery, DrainLease, QuarantinedItem
@@ -90,6 +90,13 @@ def test_the_outcome_is_json_for_machines(read_before: list[str]) -> None:
         "unreadable": 2,
         "quarantined_items": 2,
     }
+
+
+def test_a_replay_leaves_a_row_for_staff(read_before: list[str]) -> None:
+    replay(read_before[0][:12])
+    run = CommandRun.objects.get()
+    assert (run.command, run.arguments, run.state) == ("replay_deliveries", "…", "done")
+    assert (run.counts["replayed"], run.counts["unreadable"]) == (1, 0)
 
 
 def test_an_id_names_one_delivery_whatever_its_state(read_before: list[str]) -> None:

@@ -1,16 +1,15 @@
 from __future__ import annotations
 
-import json
 import re
-import sys
-from argparse import RawDescriptionHelpFormatter
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from media_app.management import options as common_options
+from media_app.management.operator import OperatorCommand
+from media_app.management.report import Report
 from messages_app import inbox
 from messages_app.models import Delivery, DeliveryQuerySet, QuarantinedItem
 from messages_app.providers import PROVIDERS
@@ -20,30 +19,30 @@ CHUNK = 100
 SEARCHED_AT_ONCE = 20
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = """Read stored deliveries again from their raw bytes, after a reader was fixed.
 
-  python manage.py replay_deliveries
-      all that could not be read, or only in part
-  python manage.py replay_deliveries --since 2026-11-20
-      only those received on that day and later
-  python manage.py replay_deliveries 3fa9c1d2e4b7
-      the one whose id begins so, whatever its state
-  python manage.py replay_deliveries --field history
-      those of this field of Meta's webhooks, whatever their state
-
 It deletes nothing and doubles nothing: what was read before stays. Exits 1 when
-some still can't be read in full.
-"""
+some still can't be read in full."""
+    examples = (
+        ("replay_deliveries", "all that could not be read, or only in part"),
+        (
+            "replay_deliveries --since 2026-11-20",
+            "only those received on that day and later",
+        ),
+        (
+            "replay_deliveries 3fa9c1d2e4b7",
+            "the one whose id begins so, whatever its state",
+        ),
+        (
+            "replay_deliveries --field history",
+            "those of this field of Meta's webhooks, whatever their state",
+        ),
+    )
+    # Its one line says all.
+    has_summary = False
 
-    def create_parser(
-        self, prog_name: str, subcommand: str, **kwargs: Any
-    ) -> CommandParser:
-        return super().create_parser(
-            prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs
-        )
-
-    def add_arguments(self, parser: CommandParser) -> None:
+    def add_options(self, parser: CommandParser) -> None:
         states = [str(state) for state in Delivery.State]
         parser.add_argument(
             "ids", nargs="*", metavar="ID", help="a delivery's id or its beginning"
@@ -61,11 +60,8 @@ some still can't be read in full.
             help="of Meta's webhooks: history, standby, … (repeatable)",
         )
         common_options.add_period(parser, "received")
-        parser.add_argument(
-            "--json", action="store_true", help="the outcome as JSON on stdout"
-        )
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def run(self, options: dict[str, Any], report: Report) -> None:
         chosen = _chosen(options).order_by("received_at", "id")
         if options["field"]:
             ids = _with_field(chosen, options["field"])
@@ -73,6 +69,7 @@ some still can't be read in full.
             ids = list(chosen.values_list("id", flat=True))
         states: Counter[str] = Counter()
         quarantined = 0
+        report.expect(len(ids))
         for start in range(0, len(ids), CHUNK):
             chunk = ids[start : start + CHUNK]
             _read_again(chunk)
@@ -80,25 +77,20 @@ some still can't be read in full.
                 Delivery.objects.filter(id__in=chunk).values_list("state", flat=True)
             )
             quarantined += QuarantinedItem.objects.filter(delivery__in=chunk).count()
-            if sys.stderr.isatty():
-                last = start + len(chunk) == len(ids)
-                self.stderr.write(
-                    f"\r{start + len(chunk)} of {len(ids)}", ending="\n" if last else ""
-                )
+            report.advance(len(chunk))
         read = states[Delivery.State.PROCESSED]
         left = len(ids) - read
-        if options["json"]:
-            outcome = {
-                "replayed": len(ids),
-                "read": read,
-                "unreadable": left,
-                "quarantined_items": quarantined,
-            }
-            self.stdout.write(json.dumps(outcome))
-        else:
-            self.stdout.write(
-                f"{len(ids)} deliveries replayed: {read} read, {left} still quarantined"
-            )
+        outcome = {
+            "replayed": len(ids),
+            "read": read,
+            "unreadable": left,
+            "quarantined_items": quarantined,
+        }
+        report.counts.update(outcome)
+        report.impersonal_line(
+            f"{len(ids)} deliveries replayed: {read} read, {left} still quarantined",
+            **outcome,
+        )
         if left:
             raise CommandError(
                 f"{left} deliveries still can't be read in full ({quarantined} items in quarantine)"
