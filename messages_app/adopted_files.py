@@ -1,14 +1,37 @@
-"""Files whose rows were made again from their objects, in their messages again."""
+"""Files whose rows are made again from their objects: not of erased people, and in their messages
+again.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from media_app.identity import computed_id
+from django.conf import settings
+
+from media_app import installation
+from media_app.identity import ERASURES, computed_id
 from media_app.inserts import insert_once
-from media_app.models import Media
+from media_app.models import Media, Tombstone
+from media_app.storage import media_storage
 from messages_app import rebuild_requests
+from messages_app.erasing import records
+from messages_app.erasing.flow import check_key
 from messages_app.models import Attachment, Message
+
+
+def learn_of_erasures() -> None:
+    """Before objects are adopted: a database that is new, or restored, does not know who was erased
+    since; the storage does.
+
+    Raises KeyMissingError where nobody can say who was, StorageError.
+    """
+    storage = media_storage()
+    installation.check(storage)
+    if settings.ERASURE_KEY:
+        records.compare()
+    has_erased = Tombstone.objects.exists() or any(storage.list(ERASURES))
+    if has_erased:
+        check_key()
 
 
 def attach(files: Sequence[Media]) -> None:

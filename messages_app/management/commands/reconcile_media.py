@@ -8,14 +8,15 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from media_app.management import options as common_options
-from media_app.management.operator import OperatorCommand
+from media_app.management.operator import OperatorCommand, RefusedError
 from media_app.management.report import Report
 from media_app.models import Media
 from media_app.reconciliation.reconciling import reconcile
 from media_app.reconciliation.shares import mark_read, next_share
 from media_app.reconciliation.treatment import Treatment, tell
 from media_app.storage import media_storage
-from messages_app.adopted_files import attach
+from media_app.tombstones import KeyMissingError
+from messages_app.adopted_files import attach, learn_of_erasures
 
 TOGETHER = 100
 
@@ -64,6 +65,8 @@ be told. Nothing is changed without --apply."""
         if options["apply"] and not (options["repair"] or options["adopt"]):
             raise CommandError("--apply needs --repair or --adopt.", returncode=2)
         share = next_share(percent) if percent is not None else None
+        if options["adopt"] and options["apply"]:
+            _learn_of_erasures()
         storage = media_storage()
         files = Media.objects.filter(owner=owner) if owner else Media.objects.all()
         report.expect(files.count())
@@ -81,3 +84,10 @@ be told. Nothing is changed without --apply."""
                 report.advance(int(finding.row is not None))
         if is_part and share is not None:
             mark_read(share)
+
+
+def _learn_of_erasures() -> None:
+    try:
+        learn_of_erasures()
+    except KeyMissingError as error:
+        raise RefusedError(str(error)) from error

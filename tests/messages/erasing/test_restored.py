@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from django.apps import apps
 from django.core import serializers
+from django.core.management import CommandError, call_command
 from django.db import models, transaction
 from pytest_django.fixtures import Settings
 
@@ -16,7 +18,7 @@ from media_app.models import Installation, Media, Tombstone
 from media_app.storage import media_storage
 from media_app.tombstones import KeyMissingError
 from messages_app.erasing import flow
-from messages_app.models import ErasureRequest, Message
+from messages_app.models import Attachment, ErasureRequest, Message
 from tests.faults import crash
 from tests.messages.erasing.world import (
     erase,
@@ -137,3 +139,31 @@ def test_without_the_key_the_sweep_says_so(backup: Backup, settings: Settings) -
     settings.ERASURE_KEY = []
     with pytest.raises(KeyMissingError, match="ERASURE_KEY is not set"):
         flow.sweep()
+
+
+def adopt_all() -> int:
+    """Make all rows again, in a database that has none; the exit code."""
+    with transaction.atomic():
+        for model in (Attachment, Media, Tombstone, ErasureRequest):
+            model._base_manager.all().delete()
+    ask = ("reconcile_media", "--adopt", "--apply")
+    try:
+        call_command(*ask, stdout=StringIO(), stderr=StringIO())
+    except CommandError as error:
+        return error.returncode
+    return 0
+
+
+def test_objects_of_a_restored_bucket_do_not_bring_the_person_back(
+    backup: Backup,
+) -> None:
+    backup.restore_bucket()
+    assert adopt_all() == 3
+    assert Media.objects.exists()
+    assert not Media.objects.filter(owner=ADA).exists()
+
+
+def test_without_the_key_nothing_is_adopted(backup: Backup, settings: Settings) -> None:
+    settings.ERASURE_KEY = []
+    assert adopt_all() == 4
+    assert not Media.objects.exists()
