@@ -134,7 +134,8 @@ def batches(keys: Iterable[str]) -> Iterator[list[str]]:
 
 def unknown(keys: Iterable[str]) -> list[str]:
     """The keys of objects and previews that belong to no row. A row is there before its object
-    is put, so whatever is put now is known.
+    is put, so whatever is put now is known; that of an import comes after it, and an import looks
+    whether its object is still there.
     """
     originals = {key: _original(key) for key in keys}
     rows = Media.objects.filter(key__in=set(originals.values()))
