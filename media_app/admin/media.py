@@ -212,7 +212,7 @@ class MediaAdmin(MediaActions):
     def shown_details(self, media: Media) -> str:
         return format_html_join(
             "",
-            '<p><span class="subtle">{}</span><br>{}</p>',
+            '<p><span class="strong">{}</span>{}</p>',
             sorted(media.details.items()),
         )
 

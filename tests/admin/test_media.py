@@ -57,7 +57,7 @@ def test_what_is_not_stored_is_listed_with_its_reason_its_attempts_and_its_clock
 
 def test_the_details_of_an_imported_file_are_shown(viewer: Client) -> None:
     html = page_of(viewer, change_url(make_media(details={"prompt": "<b>kitchen"})))
-    assert '<span class="subtle">prompt</span><br>&lt;b&gt;kitchen' in html
+    assert '<p><span class="strong">prompt</span>&lt;b&gt;kitchen</p>' in html
     assert "As imported" not in page_of(viewer, change_url(make_media()))
 
 
