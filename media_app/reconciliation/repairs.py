@@ -43,15 +43,16 @@ def repair(storage: Storage, finding: Finding, *, apply: bool) -> Outcome:
     media = Media.objects.filter(id=row.id).first() if row else None
     if row is None or media is None:
         return _not("its row is gone")
+    is_lost = finding.kind == Kind.LOST and row.state == Media.State.STORED
+    if apply and is_lost:
+        Media.objects.mark_missing(row.id, stored_at=row.stored_at)
+        failpoint("repair_after_missing")
     if not media.was_passed_on or media.source not in SOURCES:
         return _not("there is nobody to fetch it from", failed=apply)
     if not apply:
         return Outcome("repairable", "can be fetched again, if the provider has it")
     if finding.has_wrong_bytes:
         return _replace(storage, media)
-    if row.state == Media.State.STORED:
-        Media.objects.mark_missing(row.id, stored_at=row.stored_at)
-    failpoint("repair_after_missing")
     attempted = backfill.attempt(row.id, again=(Media.State.MISSING,))
     if attempted.result == Result.STORED or attempted.reason == "stored_meanwhile":
         return REPAIRED

@@ -136,6 +136,14 @@ def test_what_the_provider_lacks_is_told(
     assert reconcile("--verify")[-1]["counts"] == {"same": 3}
 
 
+def test_a_lost_import_is_missing(files: list[Media]) -> None:
+    Media.objects.filter(id=files[0].id).update(source="import")
+    lose(files[0])
+    line, *_ = reconcile("--repair", "--apply", code=3)
+    assert line["outcome"] == "not_repaired"
+    assert Media.objects.get(id=files[0].id).state == State.MISSING
+
+
 def test_other_bytes_of_the_provider_replace_nothing(
     files: list[Media],
 ) -> None:
