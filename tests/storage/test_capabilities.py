@@ -366,6 +366,7 @@ def test_rules_that_delete_files_are_told_apart(rule: Any, deletes: bool) -> Non
 # --- the command ----------------------------------------------------------------------
 
 
+@pytest.mark.both_databases
 def test_the_command_tells_each_verdict(media_root: Path) -> None:
     out = StringIO()
     call_command("check_storage", "--json", stdout=out)
