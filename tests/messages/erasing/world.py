@@ -78,8 +78,10 @@ def people(first: int = 1) -> None:
 def log_staff() -> None:
     """Somebody of the staff has put the contact on hold, and released it."""
     user, _ = User.objects.get_or_create(username="vera")
-    owner = ContactOwner.objects.get(owner=ADA)
-    for row in (owner, owner.contact, *Media.objects.filter(owner=ADA)):
+    owner, neighbour = (
+        ContactOwner.objects.get(owner=each) for each in (ADA, NEIGHBOURS[1])
+    )
+    for row in (owner, owner.contact, *Media.objects.filter(owner=ADA), neighbour):
         LogEntry.objects.log_actions(user.pk, [row], CHANGE, f"Hold {row}")
 
 
@@ -148,6 +150,11 @@ def others() -> dict[str, list[Any]]:
         ),
         "files": sorted(
             Media.objects.filter(owner__in=owners).values_list("id", "state")
+        ),
+        "log": sorted(
+            LogEntry.objects.filter(
+                object_repr__contains=NEIGHBOURS[1].partition(":")[2]
+            ).values_list("object_id", "object_repr", "change_message")
         ),
         "objects": sorted((key, storage.head(key)) for key in keys),
     }
