@@ -6,15 +6,19 @@ import base64
 import json
 import tracemalloc
 from collections.abc import Callable, Iterator
+from csv import writer
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from media_app.imports import csv_lines as csv
 from media_app.imports.addresses import addresses
-from media_app.imports.csv_lines import Records, csv_lines
+from media_app.imports.csv_lines import Records, csv_lines, split
 from media_app.imports.encoded import SLICE, decoded
 from media_app.imports.items import (
     Assumed,
@@ -226,6 +230,13 @@ def test_columns_are_fields(read: Read) -> None:
         1716120000,
     )
     assert item.details == {"prompt": 'a "big"\nkitchen; old'}
+
+
+@given(st.lists(st.text('a",;\r\n é', max_size=8), min_size=2, max_size=5))
+def test_a_record_reads_as_python_writes_it(values: list[str]) -> None:
+    written = StringIO()
+    writer(written).writerow(values)
+    assert split(written.getvalue(), ",") == values
 
 
 def test_a_mark_that_is_not_closed_costs_one_line(read: Read) -> None:
