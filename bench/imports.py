@@ -10,7 +10,6 @@ picture is kept in that folder.
 from __future__ import annotations
 
 import argparse
-import base64
 import json
 import resource
 import subprocess
@@ -19,17 +18,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from functools import partial
-from hashlib import sha256
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from PIL import ExifTags, Image, ImageDraw
 from playwright.sync_api import Page
 
+from bench import import_sources
+from bench.import_sources import WIDTH, Source
 from mediahub.env import BASE_DIR
 from simulator.hub import Hub
 from simulator.provider import SimulatedProvider
@@ -37,23 +33,6 @@ from tests.browsers import running_chromium
 from tests.hubs import postgres, stored
 from tests.waiting import until
 
-OWNER = "whatsapp:+14335551212"
-FIRST = datetime(2009, 3, 1, 12, tzinfo=UTC)
-BROKEN = (
-    '{"image": "',
-    "[]",
-    "{}",
-    '{"image": ""}',
-    '{"image": "???"}',
-    '{"image": "QUJD"}',
-    '{"image": "data:image/png;base64,QUJD"}',
-    '{"image": "{image}", "phone": "Ana"}',
-    '{"image": "{image}", "timestamp": "soon"}',
-    '{"image": 7}',
-)
-NAMES = ("Zoë.jpg", "IMG_0001.jpg", "кухня.jpg", "台所 🍳.jpg", 'a\' "b".jpg')
-ALBUM = 100
-WIDTH = 160
 PAGE = "/admin/media_app/media/"
 PASSWORD = "of-the-bench-only"
 ANOTHER_RUNS = 11
@@ -63,19 +42,6 @@ from media_app.models import Media
 for m in Media.objects.filter(source="import").order_by("occurred_at", "id"):
     print("FILE", json.dumps([m.sha256, int(m.occurred_at.timestamp()), m.state, str(m.id)]))
 """
-
-
-@dataclass
-class Source:
-    """What is imported, and what has to be there after it: times by digest."""
-
-    path: Path
-    options: tuple[str, ...]
-    times: dict[str, int] = field(default_factory=dict)
-    broken: set[int] = field(default_factory=set)
-
-    def add(self, body: bytes, at: datetime) -> None:
-        self.times[sha256(body).hexdigest()] = int(at.timestamp())
 
 
 def main() -> int:
@@ -100,8 +66,8 @@ def main() -> int:
             )
             hub.manage("migrate", "--noinput", "--verbosity", "0")
             sources = [
-                _lines(Path(directory), options.lines),
-                _folder(Path(directory), options.files),
+                import_sources.lines(Path(directory), options.lines),
+                import_sources.folder(Path(directory), options.files),
             ]
             for source in sources:
                 problems += _imported(hub, database, source)
@@ -111,62 +77,6 @@ def main() -> int:
     for problem in problems:
         print(problem)
     return 1 if problems else 0
-
-
-def _picture(number: int, kind: str, at: datetime | None = None) -> bytes:
-    """A picture that shows its number; ``at`` is what its camera says."""
-    image = Image.new("RGB", (WIDTH, 120), (number % 256, number // 256 % 256, 160))
-    ImageDraw.Draw(image).text((20, 50), f"picture {number}", fill="white")
-    exif = Image.Exif()
-    if at is not None:
-        tag = ExifTags.Base.DateTimeOriginal
-        exif.get_ifd(ExifTags.IFD.Exif)[tag] = at.strftime("%Y:%m:%d %H:%M:%S")
-    file = BytesIO()
-    image.save(file, kind, exif=exif)
-    return file.getvalue()
-
-
-def _lines(directory: Path, number: int) -> Source:
-    source = Source(directory / "export.jsonl", ("--format", "jsonl", "--owner", OWNER))
-    step = number // len(BROKEN)
-    with source.path.open("w", encoding="utf-8-sig") as file:
-        for each in range(number):
-            kind = ("JPEG", "PNG", "WEBP")[each % 3]
-            body, at = _picture(each, kind), FIRST + timedelta(hours=each)
-            text = base64.b64encode(body).decode()
-            if each % step == step // 2 and len(source.broken) < len(BROKEN):
-                line = BROKEN[len(source.broken)].replace("{image}", text)
-                source.broken.add(each + 1)
-            else:
-                source.add(body, at)
-                if each % 2:
-                    text = f"data:image/{kind.lower()};base64,{text}"
-                line = json.dumps(
-                    {
-                        "id": each,
-                        "image": text,
-                        "created_at": at.isoformat(),
-                        "persona": "Zoë",
-                        "prompt": f"a kitchen, number {each}",
-                        "provider": "a model",
-                    },
-                    ensure_ascii=False,
-                )
-            file.write(f"{line}\n")
-    return source
-
-
-def _folder(directory: Path, number: int) -> Source:
-    options = ("--format", "folder", "--owner", OWNER, "--pattern", "{album}/**")
-    source = Source(directory / "albums", options)
-    for each in range(number):
-        at = FIRST + timedelta(days=400, minutes=each)
-        album = source.path / f"Álbum {each // ALBUM}" / str(each % ALBUM // len(NAMES))
-        album.mkdir(parents=True, exist_ok=True)
-        body = _picture(each, "JPEG", at)
-        (album / NAMES[each % len(NAMES)]).write_bytes(body)
-        source.add(body, at)
-    return source
 
 
 def _imported(hub: Hub, database: str, source: Source) -> list[str]:
