@@ -14,7 +14,7 @@ from media_app import backfill, files
 from media_app.announce import Announcement, announce
 from media_app.clock import database_now
 from media_app.files import Description, ErasedError
-from media_app.imports.items import Item
+from media_app.imports.items import Item, place
 from media_app.models import Media
 from media_app.sources.errors import RefusedAddressError, TooLargeError
 from media_app.sources.hosts import address_of
@@ -56,6 +56,27 @@ class Imported:
     @property
     def is_large(self) -> bool:
         return self.size >= LARGE
+
+    @property
+    def counts_as(self) -> tuple[str, ...]:
+        """The numbers of a summary that it adds to."""
+        names = ["_".join(filter(None, (self.result, self.reason)))]
+        if self.is_large and self.result == Result.STORED:
+            names.append("stored_of_10_mb_and_more")
+        if self.left_out:
+            names.append("with_details_left_out")
+        return tuple(names)
+
+    def __str__(self) -> str:
+        said = [self.result, place(self.number, self.path), self.key]
+        if self.is_large:
+            said.append(f"({self.size:,} bytes)")
+        text = " ".join(filter(None, said))
+        if self.left_out:
+            text = f"{text}: no room in the object for {self.left_out}"
+        if self.error:
+            text = f"{text}: {self.error}"
+        return text
 
 
 def import_item(item: Item) -> Imported:

@@ -48,6 +48,14 @@ class BrokenLine:
     path: str = ""
     reason: str
 
+    def __str__(self) -> str:
+        return f"broken {place(self.number, self.path)}: {self.reason}"
+
+
+def place(number: int, path: str) -> str:
+    """Where something is in its source, for people."""
+    return path or f"line {number}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Assumed:

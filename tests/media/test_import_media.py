@@ -153,6 +153,17 @@ def test_large_files_are_reported(
     assert summary["counts"]["stored_of_10_mb_and_more"] >= 1
 
 
+def test_people_read_what_became_of_each(export: Path) -> None:
+    out = StringIO()
+    options = ("--format", "jsonl", "--owner", NUMBER, "--workers", "1")
+    with pytest.raises(CommandError, match="2 could not be done"):
+        call_command("import_media", str(export), *options, stdout=out)
+    lines = out.getvalue().splitlines()
+    assert "broken line 4: the line is not JSON" in lines
+    assert lines[0] == f"stored line 1 {Media.objects.earliest('occurred_at').key}"
+    assert lines[-1] == f"{IMAGES} stored, 2 broken"
+
+
 def test_a_limit_takes_the_first(export: Path) -> None:
     assert counts(imported(export, "jsonl", "--limit", "3")) == {"stored": 3}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentTypeError
 from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,7 @@ def _readable(items: Iterator[Item | BrokenLine], report: Report) -> Iterator[It
             continue
         report.fail("broken")
         report.line(
-            f"broken {_place(item)}: {item.reason}",
+            str(item),
             line=item.number,
             path=item.path,
             result="broken",
@@ -130,38 +131,15 @@ def _import(items: Iterator[Item], workers: int, report: Report) -> None:
 
 
 def _count(imported: Imported, report: Report) -> None:
+    count = report.count
     if imported.result == Result.FAILED:
-        report.fail(f"failed_{imported.reason}")
-        return
-    report.count(imported.result)
-    if imported.is_large and imported.result == Result.STORED:
-        report.count("stored_of_10_mb_and_more")
-    if imported.left_out:
-        report.count("with_details_left_out")
+        count = report.fail
+    for name in imported.counts_as:
+        count(name)
 
 
 def _tell(imported: Imported, report: Report) -> None:
-    said = [f"{imported.result} {_place(imported)}", imported.key]
-    if imported.is_large:
-        said.append(f"({imported.size:,} bytes)")
-    text = " ".join(filter(None, said))
-    if imported.left_out:
-        text = f"{text}: no room in the object for {imported.left_out}"
-    if imported.error:
-        text = f"{text}: {imported.error}"
+    fields = asdict(imported)
     report.line(
-        text,
-        line=imported.number,
-        path=imported.path,
-        result=imported.result,
-        key=imported.key,
-        size=imported.size,
-        large=imported.is_large,
-        left_out=imported.left_out,
-        reason=imported.reason,
-        error=imported.error,
+        str(imported), line=fields.pop("number"), large=imported.is_large, **fields
     )
-
-
-def _place(one: Imported | BrokenLine) -> str:
-    return one.path or f"line {one.number}"
