@@ -16,14 +16,15 @@ from django.core.management.base import CommandError, CommandParser
 from media_app.cleanup import guards
 from media_app.cleanup.applying import Applied, Result, apply, restore_all
 from media_app.cleanup.guards import Limits, Totals
-from media_app.cleanup.plan import Draft, Plan, PlanError
+from media_app.cleanup.plan import Draft, Kind, Plan, PlanError
 from media_app.cleanup.planning import planned
 from media_app.management import options as common_options
 from media_app.management.operator import OperatorCommand, RefusedError
 from media_app.management.report import Report
 from media_app.models import Media
 from media_app.storage import Storage, media_storage
-from messages_app.adopted_files import attach
+from media_app.tombstones import KeyMissingError
+from messages_app.adopted_files import attach, learn_of_erasures
 from messages_app.retention import newest_message, over
 
 
@@ -92,7 +93,7 @@ Without --apply it writes a plan, and deletes nothing. Read it, then apply it wi
                 _apply(storage, options, report)
             else:
                 _plan(storage, options, report)
-        except guards.RefusedError as error:
+        except (guards.RefusedError, KeyMissingError) as error:
             raise RefusedError(str(error)) from error
 
 
@@ -156,6 +157,8 @@ def _apply(storage: Storage, options: dict[str, Any], report: Report) -> None:
         )
         guards.check_limits(plan, limits)
         guards.check_sample(storage)
+        if plan.counts[Kind.ADOPTION]:
+            learn_of_erasures()
         files = over(settings.MEDIA_RETENTION_DAYS)
         _tell(apply(storage, plan, files, attach), report)
 

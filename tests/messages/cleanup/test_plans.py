@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from pytest_django.fixtures import Settings
 
 from media_app import purge
+from media_app.identity import ERASURES
 from media_app.models import CommandRun, Media, Sighting
 from media_app.purge import purge_deleted
 from media_app.storage import media_storage
@@ -21,6 +22,7 @@ from messages_app.models import Contact
 from tests.faults.crash import dies_at
 from tests.media.bucket import Bucket
 from tests.messages.cleanup.runs import (
+    ALL,
     DAYS,
     ORPHAN,
     PREVIEW,
@@ -30,6 +32,7 @@ from tests.messages.cleanup.runs import (
     lay,
     lose_rows,
     plan,
+    reason,
     see_twice,
 )
 from tests.storage.buckets import keys, put
@@ -125,6 +128,16 @@ def test_an_orphan_whose_metadata_makes_it_a_file_becomes_one(
     assert applied() == {files[0].key: "adopted"}
     again = Media.objects.get(id=files[0].id)
     assert (again.state, again.sha256) == (State.STORED, files[0].sha256)
+
+
+def test_nothing_is_adopted_while_nobody_knows_who_was_erased(
+    files: list[Media],
+) -> None:
+    lose_rows(id=files[0].id)
+    see_twice()
+    put(media_storage(), f"{ERASURES}1")
+    assert "ERASURE_KEY" in reason("--apply", "plan", *ALL)
+    assert not Media.objects.filter(id=files[0].id).exists()
 
 
 def test_a_deleted_file_that_waits_is_no_orphan(files: list[Media]) -> None:
