@@ -72,6 +72,16 @@ def test_a_row_that_was_lost_comes_back_from_the_object() -> None:
         assert getattr(row, name) == getattr(media, name), name
 
 
+def test_a_bucket_keeps_it_as_a_folder_does(in_a_bucket: None) -> None:
+    media = add(filename="Küche.png", details=DETAILS)
+    found = media_storage().head(media.key)
+    assert found is not None
+    assert row_of(found, keys=()).details == media.details
+    assert outcome() == Outcome.KNOWN
+    media_storage().delete([media.key])
+    assert outcome() == Outcome.STORED_AGAIN
+
+
 def test_the_same_file_is_added_once() -> None:
     media = add()
     assert add(BytesIO(PHOTO.body), filename="other.jpeg") == media
