@@ -34,7 +34,7 @@ from messages_app.erasing.person import address_of, owners_of
 from messages_app.erasing.provider_copies import delete_provider_copies
 from messages_app.erasing.queued import erase_failed_jobs
 from messages_app.erasing.rows import erase_rows
-from messages_app.erasing.run import OutOfTimeError, Run, WaitingError
+from messages_app.erasing.run import OutOfTimeError, Run, WaitingError, renewed
 from messages_app.models import ErasureRequest, Message
 from messages_app.timing import (
     ERASURE_DUE,
@@ -141,9 +141,10 @@ def carry_out(
     request = ErasureRequest.objects.get(id=id)
     state, reason = State.WAITING, "It was stopped. The next sweep goes on."
     try:
-        run = Run(request, token, seconds=seconds, progress=progress)
-        _repeat(run)
-        _finish(run)
+        with renewed(id, token):
+            run = Run(request, token, seconds=seconds, progress=progress)
+            _repeat(run)
+            _finish(run)
         return True
     except WaitingError as error:
         reason = str(error)
@@ -240,7 +241,7 @@ def sweep(seconds: float = ERASURE_RUN_SECONDS) -> int:
     worked_on = 0
     for id in list(ErasureRequest.objects.open().values_list("id", flat=True)):
         left = ends_at - time.monotonic()
-        if left <= 0:
+        if worked_on and left <= 0:
             break
         worked_on += carry_out(id, seconds=left)
     return worked_on

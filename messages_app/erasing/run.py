@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from uuid import UUID
 
-from django.db import transaction
+from django.db import Error, connection, transaction
 
 from media_app import tombstones
 from messages_app.erasing.person import Person, owners_of
 from messages_app.models import DrainLease, ErasureRequest
-from messages_app.timing import ERASURE_PATIENCE_SECONDS
+from messages_app.timing import ERASURE_LEASE, ERASURE_PATIENCE_SECONDS
 
 LOOK_AGAIN_SECONDS = 0.2
 
@@ -23,7 +24,7 @@ class WaitingError(Exception):
 
 
 class OutOfTimeError(Exception):
-    """This run has used its time; the next one goes on."""
+    """This run has used its time, or lost its lease; the next one goes on."""
 
 
 class Run:
@@ -41,6 +42,7 @@ class Run:
         self._token = token
         self._ends_at = time.monotonic() + seconds if seconds is not None else None
         self._progress = progress
+        self._has_erased = False
         #: Whether Redis said that it keeps no failed job any more.
         self.is_queue_clear = False
         self.find_person()
@@ -56,7 +58,9 @@ class Run:
         """
         if not ErasureRequest.objects.renew(self.request.id, self._token):
             raise OutOfTimeError
-        if self._ends_at is not None and time.monotonic() >= self._ends_at:
+        # Only after something was erased: the last pass, which finds nothing, is never cut short.
+        is_over = self._ends_at is not None and time.monotonic() >= self._ends_at
+        if is_over and self._has_erased:
             raise OutOfTimeError
         self.check_hold()
 
@@ -84,6 +88,7 @@ class Run:
         """Add to the counts of the request, in the caller's transaction if there is one."""
         counts = Counter({name: number for name, number in numbers.items() if number})
         if counts:
+            self._has_erased = True
             self.request.add_counts(counts)
             self._progress(counts.total())
 
@@ -94,6 +99,28 @@ class Run:
             yield
             self.go_on()
             time.sleep(LOOK_AGAIN_SECONDS)
+
+
+@contextmanager
+def renewed(id: UUID, token: UUID) -> Iterator[None]:
+    """Renew the lease of a request from a thread of its own: reading all bodies takes long."""
+    done = threading.Event()
+    seconds = ERASURE_LEASE.total_seconds() / 3
+
+    def renew() -> None:
+        while not done.wait(seconds):
+            # The lease lasts for a while; the next renewal may work.
+            with suppress(Error):
+                ErasureRequest.objects.renew(id, token)
+            connection.close()
+
+    thread = threading.Thread(target=renew, name="erasure-lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 class ClosedInbox:

@@ -146,7 +146,8 @@ def _database_answers() -> bool:
 
 
 def _sweep_whole() -> tuple[int, int]:
-    """Passes until no delivery is unread: waits for a drainer that is running or was killed.
+    """Passes until no delivery is unread and no erasure is on its way: waits for a drainer that is
+    running or was killed.
 
     Returns how many deliveries were read and files queued. Raises CommandError when a duty failed.
     """
@@ -159,9 +160,10 @@ def _sweep_whole() -> tuple[int, int]:
                 f"Failed: {', '.join(sorted(failed))}. The log says why."
             )
         read, queued = read + done[READ], queued + done[QUEUE]
-        if done[READ]:
+        is_erasing = erasures.is_running()
+        if done[READ] or is_erasing:
             until = time.monotonic() + wait_seconds
-        is_left = Delivery.objects.due().exists() or erasures.is_running()
+        is_left = is_erasing or Delivery.objects.due().exists()
         if not is_left or time.monotonic() >= until:
             return read, queued
         time.sleep(0.5)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from io import StringIO
 
 import pytest
+from django.core.management import call_command
 from django.db import connections
 from django.db.models.functions import Now
 
@@ -15,6 +17,7 @@ from media_app.models import Media
 from media_app.storage import media_storage
 from messages_app import inbox
 from messages_app.erasing import flow
+from messages_app.management.commands import sweep
 from messages_app.models import ErasureRequest, Message
 from tests.faults import crash
 from tests.messages.erasing.world import (
@@ -197,3 +200,15 @@ def test_what_comes_up_behind_it_is_found_by_the_next_pass(
     flow.carry_out(request.id)
     assert is_done()
     assert [*media_storage().list(f"{ADA}/")] == []
+
+
+def test_a_single_sweep_goes_on_until_it_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    people()
+    requested()
+    # Each pass ends as soon as it has erased something.
+    monkeypatch.setitem(sweep.DUTIES, "erase people", lambda: flow.sweep(seconds=0.001))
+    call_command("sweep", stdout=StringIO())
+    assert is_done()
+    assert left_of_ada() == []
