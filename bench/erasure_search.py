@@ -55,7 +55,11 @@ def _our_ids(place: Places, owner: str) -> Iterator[UUID]:
 
 def find(place: Places, hub: Hub, wanted: Sequence[Needle]) -> list[str]:
     """Where any of it is, and what it is."""
-    number = re.compile(rb"(?<![0-9])" + wanted[0].bytes + rb"(?![0-9])")
+    # SQLite writes columns without anything between them: a neighbour's shorter number and an id
+    # that begins with the missing digit are not the number.
+    number = re.compile(
+        rb"(?<![0-9])" + wanted[0].bytes + rb"(?![0-9])(?![0-9a-f]{31})"
+    )
     found: list[str] = []
 
     def look(where: str, data: bytes, kinds: Iterable[str] = ()) -> None:
