@@ -75,17 +75,27 @@ def apply(
 
 
 def restore_all(storage: Storage, plan: Plan) -> Iterator[Applied]:
-    """Restore the files that the plan deleted because their retention period was over."""
+    """Restore the files that the plan deleted because their retention period was over.
+
+    Raises StorageError when the storage is down, or is not ours.
+    """
     for entry in plan.entries():
-        if entry.kind != Kind.RETENTION:
-            continue
+        if entry.kind == Kind.RETENTION:
+            yield _restore(storage, entry)
+
+
+def _restore(storage: Storage, entry: Entry) -> Applied:
+    try:
         restored = restore(UUID(entry.id), storage)
-        if restored == Restored.STORED:
-            yield Applied(entry, Result.RESTORED)
-        elif restored == Restored.MISSING:
-            yield Applied(entry, Result.FAILED, "its object is gone or wrong")
-        else:
-            yield Applied(entry, Result.CHANGED, "it does not wait to be purged")
+    except StorageError as error:
+        # Of one object, or of all.
+        installation.check(storage)
+        return Applied(entry, Result.FAILED, str(error))
+    if restored == Restored.STORED:
+        return Applied(entry, Result.RESTORED)
+    if restored == Restored.MISSING:
+        return Applied(entry, Result.FAILED, "its object is gone or wrong")
+    return Applied(entry, Result.CHANGED, "it does not wait to be purged")
 
 
 def _delete_files(batch: list[Entry], over: MediaQuerySet) -> Iterator[Applied]:

@@ -73,6 +73,13 @@ def a_day_passes() -> None:
     )
 
 
+def damage(key: str) -> None:
+    """Let the storage fail at this object: what a folder knows of it can't be read."""
+    storage: Any = media_storage()
+    path = storage.root / key
+    path.with_name(f".{path.name}.meta").write_text("damaged")
+
+
 def lose_rows(**which: object) -> None:
     lost = Media.objects.filter(**which)
     Attachment.objects.filter(media__in=lost).delete()
