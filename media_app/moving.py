@@ -50,11 +50,13 @@ def move(media: Media, storage: Storage, place: Place) -> bool:
     media.key = place.key_of(media)
     for name, value in asdict(place).items():
         setattr(media, name, value)
-    if media.is_stored:
+    # The object of a deleted file that waits can still be restored.
+    if media.is_stored or media.waits_for_purge:
         _copy(media, storage, before)
     failpoint("move_after_copy")
     free = Media.objects.all().unclaimed().filter(id=media.id, key=before)
-    moved = free.filter(state=media.state).update(
+    same = free.filter(state=media.state, purged_at=media.purged_at)
+    moved = same.update(
         **asdict(place),
         key=media.key,
         preview_due_at=Now() if media.content_type.startswith("image/") else None,

@@ -248,6 +248,12 @@ class Media(models.Model):
         return self.state == self.State.STORED
 
     @property
+    def waits_for_purge(self) -> bool:
+        """Whether the file is deleted, and its object kept for a while to restore it."""
+        is_unpurged = self.state == self.State.DELETED and self.purged_at is None
+        return is_unpurged and self.purge_after is not None
+
+    @property
     def was_passed_on(self) -> bool:
         """Whether the provider passed it on: there is an id or an address to fetch it by."""
         return bool(self.provider_media_id or self.url)

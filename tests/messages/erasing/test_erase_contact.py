@@ -8,7 +8,9 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from media_app.models import CommandRun, Media
+from media_app.restoring import Restored, restore
 from media_app.storage import StorageError, media_storage
+from media_app.timing import DELETED_FILES_WAIT
 from messages_app.erasing import flow
 from messages_app.models import (
     Contact,
@@ -131,6 +133,17 @@ def test_a_file_that_another_sent_too_is_theirs_now() -> None:
     assert read(media_storage(), media.key) == body
     assert left_of_ada() == []
     assert certificate()["erased"]["files_kept_for_others"] == 1
+
+
+def test_a_deleted_file_of_another_can_still_be_restored() -> None:
+    arrive(crash.album(photo(1)), crash.album(forwarded(1)))
+    settle()
+    Media.objects.all().mark_deleted("by staff", wait=DELETED_FILES_WAIT)
+    assert erase("+14335551212", "--apply")[0] == 0
+    media = Media.objects.get()
+    assert (media.owner, media.state) == (BOB, "deleted")
+    assert restore(media.id) == Restored.STORED
+    assert left_of_ada() == []
 
 
 def test_a_hold_blocks_it_until_it_ends() -> None:
