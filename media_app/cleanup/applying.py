@@ -95,7 +95,18 @@ def _restore(storage: Storage, entry: Entry) -> Applied:
         return Applied(entry, Result.RESTORED)
     if restored == Restored.MISSING:
         return Applied(entry, Result.FAILED, "its object is gone or wrong")
-    return Applied(entry, Result.CHANGED, "it does not wait to be purged")
+    return _not_restored(entry)
+
+
+def _not_restored(entry: Entry) -> Applied:
+    """Why a file was skipped: it is back, or it can't be restored, or not now."""
+    deleted = Media.objects.filter(id=entry.id, state=Media.State.DELETED).first()
+    if deleted is None:
+        return Applied(entry, Result.CHANGED, "it is not deleted")
+    if deleted.purged_at is not None:
+        return Applied(entry, Result.FAILED, "it is purged already")
+    text = "it is in use, or to be purged now: run this again in 5 minutes"
+    return Applied(entry, Result.FAILED, text)
 
 
 def _delete_files(batch: list[Entry], over: MediaQuerySet) -> Iterator[Applied]:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+from datetime import timedelta
 
-from media_app.models import Media
+import pytest
+from django.db.models.functions import Now
+
+from media_app.models import CommandRun, Media
+from media_app.purge import purge_deleted
+from tests.faults.crash import dies_at
+from tests.media.files import lease_runs_out
 from tests.messages.cleanup.runs import applied, damage, plan
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
@@ -21,3 +27,22 @@ def test_a_file_that_can_not_be_read_stops_no_other(over: list[Media]) -> None:
     assert results.pop(first.key) == "failed"
     assert [*results.values()] == ["restored", "restored"]
     assert Media.objects.get(id=first.id).state == State.DELETED
+
+
+def test_what_a_killed_run_still_holds_is_to_be_run_again(over: list[Media]) -> None:
+    plan()
+    applied()
+    dies_at("restore_after_claim", lambda: applied("--restore"))
+    CommandRun.objects.update(lease_until=Now() - timedelta(seconds=1))
+    results = applied("--restore", code=3)
+    assert sorted(results.values()) == ["failed", "restored", "restored"]
+    lease_runs_out()
+    assert sorted(applied("--restore").values()) == ["changed", "changed", "restored"]
+
+
+def test_what_is_purged_already_is_told(over: list[Media]) -> None:
+    plan()
+    applied()
+    Media.objects.update(purge_after=Now())
+    assert purge_deleted() == 3
+    assert set(applied("--restore", code=3).values()) == {"failed"}
