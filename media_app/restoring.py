@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from media_app import installation
 from media_app.failpoints import failpoint
 from media_app.ingest.adoption import read_if_digest_matches
-from media_app.models import Media
+from media_app.models import Media, MediaQuerySet
 from media_app.sources.deadline import Deadline
 from media_app.storage import Storage, StorageError, media_storage
 from media_app.timing import RESTORE_DEADLINE_SECONDS
@@ -26,17 +26,23 @@ class Restored(StrEnum):
     STORED = "restored"
     #: Its object is gone, or has other bytes.
     MISSING = "missing"
-    #: It is not deleted any more, its time is over, or somebody else works on it.
+    #: It is not deleted any more, not among the chosen ones, its time is over, or somebody else
+    #: works on it.
     SKIPPED = "skipped"
 
 
-def restore(id: UUID, storage: Storage | None = None) -> Restored:
-    """Make a deleted file stored again, once its object has been read and is right.
+def restore(
+    id: UUID, storage: Storage | None = None, files: MediaQuerySet | None = None
+) -> Restored:
+    """Make a deleted file stored again, once its object has been read and is right. With ``files``
+    only if it is among them.
 
     Raises StorageError: then it stays deleted, and can be tried again.
     """
     storage = storage or media_storage()
-    lease = Media.objects.claim_restoration(id)
+    if files is None:
+        files = Media.objects.all()
+    lease = files.claim_restoration(id)
     if lease is None:
         return Restored.SKIPPED
     failpoint("restore_after_claim")

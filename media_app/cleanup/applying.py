@@ -85,8 +85,9 @@ def restore_all(storage: Storage, plan: Plan) -> Iterator[Applied]:
 
 
 def _restore(storage: Storage, entry: Entry) -> Applied:
+    by_retention = Media.objects.filter(last_error=RETENTION_REASON)
     try:
-        restored = restore(UUID(entry.id), storage)
+        restored = restore(UUID(entry.id), storage, by_retention)
     except StorageError as error:
         # Of one object, or of all.
         installation.check(storage)
@@ -101,8 +102,8 @@ def _restore(storage: Storage, entry: Entry) -> Applied:
 def _not_restored(entry: Entry) -> Applied:
     """Why a file was skipped: it is back, or it can't be restored, or not now."""
     deleted = Media.objects.filter(id=entry.id, state=Media.State.DELETED).first()
-    if deleted is None:
-        return Applied(entry, Result.CHANGED, "it is not deleted")
+    if deleted is None or deleted.last_error != RETENTION_REASON:
+        return Applied(entry, Result.CHANGED, "its retention has not deleted it")
     if deleted.purged_at is not None:
         return Applied(entry, Result.FAILED, "it is purged already")
     text = "it is in use, or to be purged now: run this again in 5 minutes"

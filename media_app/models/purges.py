@@ -73,8 +73,8 @@ class PurgesQuerySet(ClaimsQuerySet):
         return self.filter(state=State.DELETED, purged_at=None, purge_after__gt=Now())
 
     def claim_restoration(self, id: UUID) -> Lease | None:
-        """Keep a ``restorable`` file from being purged while its object is read; None when it is
-        not, or somebody works on it.
+        """Keep a ``restorable`` file of these from being purged while its object is read; None when
+        it is not, or somebody works on it.
         """
         with transaction.atomic():
             files = self.restorable().unclaimed().filter(id=id)

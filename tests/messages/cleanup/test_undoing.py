@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 
 from media_app.models import CommandRun, Media
 from media_app.purge import purge_deleted
+from media_app.timing import DELETED_FILES_WAIT
 from tests.faults.crash import dies_at
 from tests.media.files import lease_runs_out
 from tests.messages.cleanup.runs import applied, damage, plan
@@ -46,3 +47,12 @@ def test_what_is_purged_already_is_told(over: list[Media]) -> None:
     Media.objects.update(purge_after=Now())
     assert purge_deleted() == 3
     assert set(applied("--restore", code=3).values()) == {"failed"}
+
+
+def test_what_staff_deleted_stays_deleted(over: list[Media]) -> None:
+    plan()
+    first = Media.objects.filter(id=over[0].id)
+    first.mark_deleted("by staff", wait=DELETED_FILES_WAIT)
+    applied()
+    assert applied("--restore").pop(over[0].key) == "changed"
+    assert Media.objects.filter(state=State.STORED).count() == 2
