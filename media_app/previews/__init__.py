@@ -91,9 +91,10 @@ def make_previews(media: Media) -> None:
     keys = [preview_key(media, size) for size in missing]
     for key, body in zip(keys, made, strict=True):
         _put(storage, key, body)
-    if not Media.objects.filter(id=media.id, state=Media.State.STORED).exists():
+    stored = Media.objects.filter(id=media.id, state=Media.State.STORED)
+    if not stored.filter(key=media.key).exists():
         storage.delete(keys)
-        raise PreviewError("the original was deleted meanwhile")
+        raise PreviewError("the original was deleted or moved meanwhile")
 
 
 def _copy(storage: Storage, key: str, to: BinaryIO) -> None:

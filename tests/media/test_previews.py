@@ -213,9 +213,12 @@ def test_a_file_that_is_too_large_is_not_read(viewer: Browser, stored: Stored) -
 
 
 @pytest.mark.django_db
-def test_a_file_that_is_deleted_meanwhile_leaves_no_preview(stored: Stored) -> None:
+@pytest.mark.parametrize("change", [{"state": "deleted"}, {"key": "of-another/1.jpg"}])
+def test_a_file_that_is_deleted_or_moved_meanwhile_leaves_no_preview(
+    change: dict[str, str], stored: Stored
+) -> None:
     media = stored(picture())
-    Media.objects.update(state=Media.State.DELETED)
+    Media.objects.update(**change)
     with pytest.raises(PreviewError):
         make_previews(media)
     assert list(media_storage().list("previews/")) == []
