@@ -98,7 +98,11 @@ def request_erasure(
             request.owners = sorted({*request.owners, *owners})
             request.until = now
             request.owner_digests = _digests_of(request.owners)
-            request.save(update_fields=["owners", "until", "owner_digests"])
+            # The messages since then have ids of any order: all are asked for again.
+            request.asked_until = None
+            request.save(
+                update_fields=["owners", "until", "owner_digests", "asked_until"]
+            )
             return request
     return ErasureRequest.objects.create(
         requested_by=requested_by,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from uuid import UUID
 
 import pytest
 from pytest_django.fixtures import Settings
@@ -107,6 +108,16 @@ def test_the_providers_copies_are_deleted(provider: SimulatedProvider) -> None:
     files = [photo(1), photo(2), photo(4, vendor="twilio")]
     wanted = {each.file.media_id for each in files if each.file}
     assert wanted | {photo(4, vendor="twilio").message_id} <= {*provider.deleted}
+
+
+def test_a_later_request_asks_for_all_copies(provider: SimulatedProvider) -> None:
+    people()
+    flow.request_erasure(ADA, requested_by="test")
+    # A run was stopped after it had asked for all that there was.
+    ErasureRequest.objects.update(asked_until=UUID(int=2**128 - 1))
+    flow.request_erasure(ADA, requested_by="test")
+    flow.sweep()
+    assert certificate()["erased"]["provider_copies_deleted"] == 4
 
 
 def test_a_provider_that_is_away_stops_nothing(provider: SimulatedProvider) -> None:
