@@ -10,9 +10,12 @@ import logging
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
+from django.dispatch import Signal
+
 from media_app import installation
 from media_app.failpoints import failpoint
 from media_app.models import Media, MediaQuerySet
+from media_app.models.purges import Purge
 from media_app.previews import SIZES, preview_key
 from media_app.storage import DeleteError, Storage, StorageError, media_storage
 
@@ -20,6 +23,9 @@ log = logging.getLogger(__name__)
 
 # Files at a time, three objects each: one request to a bucket.
 BATCH = 100
+
+#: Sent before files are claimed: whoever knows why some must be kept lets them wait again.
+about_to_purge = Signal()
 
 
 def purge_deleted(files: MediaQuerySet | None = None) -> int:
@@ -31,7 +37,7 @@ def purge_deleted(files: MediaQuerySet | None = None) -> int:
     if files is None:
         files = Media.objects.all()
     purged, after = 0, UUID(int=0)
-    while (purge := files.claim_purge(BATCH, after=after)).files:
+    while (purge := _claimed(files, after)).files:
         failpoint("purge_after_claim")
         removed: list[UUID] = []
         try:
@@ -46,6 +52,11 @@ def purge_deleted(files: MediaQuerySet | None = None) -> int:
             bring_back(Media.objects.overtook(purge))
         after = purge.files[-1].id
     return purged
+
+
+def _claimed(files: MediaQuerySet, after: UUID) -> Purge:
+    about_to_purge.send(sender=Media)
+    return files.claim_purge(BATCH, after=after)
 
 
 def _remove(batch: Sequence[Media]) -> list[UUID]:

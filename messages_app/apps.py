@@ -8,4 +8,9 @@ class MessagesConfig(AppConfig):
     verbose_name = "Messages"
 
     def ready(self) -> None:
-        from messages_app import checks  # noqa: F401
+        from media_app.purge import about_to_purge
+        from messages_app import checks, retention  # noqa: F401
+
+        about_to_purge.connect(
+            retention.keep_held, dispatch_uid="messages_app.keep_held"
+        )

@@ -16,6 +16,11 @@ def without_held(files: MediaQuerySet) -> MediaQuerySet:
     return files.exclude(_sent_by(is_held=True))
 
 
+def keep_held(**signal: object) -> None:
+    """Before a purge: let what contacts on hold have sent wait for it once more."""
+    Media.objects.filter(_sent_by(is_held=True)).wait_again()
+
+
 def over(days: int) -> MediaQuerySet:
     """Stored files whose senders have been silent for so many days, and are not on hold.
 

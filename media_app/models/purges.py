@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 
 from media_app.models.claims import ClaimsQuerySet, Lease
 from media_app.models.states import State
-from media_app.timing import PURGE_LEASE, RESTORE_LEASE
+from media_app.timing import DELETED_FILES_WAIT, PURGE_LEASE, RESTORE_LEASE
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -67,6 +67,11 @@ class PurgesQuerySet(ClaimsQuerySet):
         """Deleted files whose objects may still be there, and need not be kept any longer."""
         is_over = Q(purge_after=None) | Q(purge_after__lte=Now())
         return self.filter(is_over, state=State.DELETED, purged_at=None)
+
+    def wait_again(self) -> int:
+        """Let files that waited for their purge wait once more. Returns how many."""
+        over = self.unpurged().unclaimed().exclude(purge_after=None)
+        return over.update(purge_after=Now() + DELETED_FILES_WAIT)
 
     def restorable(self) -> Self:
         """Deleted files whose objects are still kept."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from media_app.models import Media
+from media_app.purge import purge_deleted
+from media_app.storage import media_storage
 from messages_app.models import Contact
 from messages_app.retention import over
 from tests.admin.rows import make_contact, make_media, make_message
@@ -46,6 +49,17 @@ def test_a_contact_on_hold_keeps_their_files(old: Media) -> None:
     make_contact("Ana")
     silent_for(400, is_held=True)
     assert not over(30).exists()
+
+
+def test_a_hold_keeps_what_waits_for_its_purge() -> None:
+    make_contact("Ana")
+    media = make_media(b"a photo")
+    Media.objects.all().mark_deleted("by staff", wait=timedelta(0))
+    Contact.objects.hold(True)
+    assert (purge_deleted(), Media.objects.restorable().get()) == (0, media)
+    Contact.objects.hold(False)
+    Media.objects.update(purge_after=Now())
+    assert (purge_deleted(), media_storage().head(media.key)) == (1, None)
 
 
 def test_a_file_without_a_contact_counts_from_its_announcement(old: Media) -> None:
