@@ -12,7 +12,7 @@ from media_app.failpoints import failpoint
 from media_app.ingest.flow import fetch
 from media_app.ingest.saving import save
 from media_app.models import AccountPause, Lease, Media
-from media_app.purge import purge_deleted
+from media_app.purge import purge_deleted, remove_objects
 from media_app.reconciliation.comparison import Finding, Kind
 from media_app.reconciliation.outcome import Outcome
 from media_app.sources import SOURCES
@@ -89,4 +89,8 @@ def _replace(storage: Storage, media: Media) -> Outcome:
     if Media.objects.mark_put_after_deletion(Lease(media, uuid4()), media.key):
         purge_deleted(Media.objects.filter(id=media.id))
         return _not("it was deleted meanwhile")
+    if not Media.objects.filter(id=media.id, key=media.key).exists():
+        # An erasure was over before the object was put: nobody else deletes it.
+        remove_objects(storage, [media.key])
+        return _not("it was erased or moved meanwhile")
     return REPAIRED

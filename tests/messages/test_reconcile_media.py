@@ -172,16 +172,26 @@ def test_a_paused_account_is_left_alone(
     assert not provider.downloads
 
 
-def test_a_file_deleted_meanwhile_leaves_no_object(
-    files: list[Media], monkeypatch: pytest.MonkeyPatch
+def deleted(media: Media) -> None:
+    Media.objects.filter(id=media.id).mark_deleted("by staff")
+
+
+def erased(media: Media) -> None:
+    Attachment.objects.filter(media=media).delete()
+    Media.objects.filter(id=media.id).delete()
+
+
+@pytest.mark.parametrize("gone", [deleted, erased])
+def test_a_file_that_is_gone_meanwhile_leaves_no_object(
+    files: list[Media], gone: Callable[[Media], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alter(files[0])
 
-    def deleted(*args: Any) -> Any:
-        Media.objects.filter(id=files[0].id).mark_deleted("by staff")
+    def meanwhile(*args: Any) -> Any:
+        gone(files[0])
         return fetch(*args)
 
-    monkeypatch.setattr("media_app.reconciliation.repairs.fetch", deleted)
+    monkeypatch.setattr("media_app.reconciliation.repairs.fetch", meanwhile)
     reconcile("--verify", "--repair", "--apply", code=3)
     assert files[0].key not in objects()
 
