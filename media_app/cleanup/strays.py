@@ -16,11 +16,11 @@ from media_app.identity import PREVIEWS, parse_key
 from media_app.models import Media, Sighting
 from media_app.previews import original_key
 from media_app.reconciliation.comparison import Kind as Found
-from media_app.reconciliation.reconciling import file_of, reconcile
+from media_app.reconciliation.reconciling import file_of, look_at, reconcile
 from media_app.reconciliation.walk import Row, row_now
 from media_app.record import RecordError
 from media_app.rows_of_objects import ContradictionError, row_of
-from media_app.storage import Storage, StoredObject
+from media_app.storage import Storage, StorageError, StoredObject
 from media_app.timing import STRAY_AGE
 
 # Sightings in one query.
@@ -116,12 +116,21 @@ def _of_another_key(
     """The file has a row, with another key."""
     if row.state == State.DELETED and row.purged_at is not None:
         return _entry(Kind.ORPHAN, found, "its file is deleted")
-    if row.state == State.STORED:
-        own = storage.head(row.key)
-        if own is not None and own.size == row.size:
-            return _entry(Kind.ORPHAN, found, "a second object of a stored file")
+    if row.state == State.STORED and _has_right_object(storage, row):
+        return _entry(Kind.ORPHAN, found, "a second object of a stored file")
     totals.leave("of_files_without_another_object")
     return None
+
+
+def _has_right_object(storage: Storage, row: Row) -> bool:
+    """Whether the bytes under the file's own key are right, so that it needs no other object.
+
+    Reads them: where they are not, the other object may be the only right one.
+    """
+    own = look_at(storage, row.key, reads=True)
+    if own.error:
+        raise StorageError(own.error)
+    return own.sha256 != "" and own.sha256 == row.sha256
 
 
 def _without_row(storage: Storage, found: StoredObject, totals: Totals) -> Entry | None:
