@@ -10,7 +10,7 @@ from media_app import installation
 from media_app.cleanup.plan import FILES, Header, Kind, Plan
 from media_app.clock import database_now
 from media_app.models import CommandRun, Installation, Media
-from media_app.storage import Storage
+from media_app.storage import Storage, StorageError
 from media_app.timing import CLOCK_TOLERANCE, LONGEST_SILENCE, PLAN_LIFE
 
 # Stored files that are looked for before a plan is applied.
@@ -85,13 +85,24 @@ def check_lost(totals: Totals) -> None:
 
 
 def check_sample(storage: Storage) -> None:
-    """As ``check_lost``, of a few files. Raises also StorageError."""
+    """As ``check_lost``, of a few files; one at which the storage fails counts as lost. Raises also
+    StorageError when the storage is down, or is not ours.
+    """
     stored = Media.objects.filter(state=Media.State.STORED)
     # Ids are digests, so their order is random.
     keys = stored.order_by("id").values_list("key", flat=True)[:SAMPLE]
     totals = Totals(stored=len(keys))
-    totals.lost = sum(storage.head(key) is None for key in keys)
+    totals.lost = sum(not _is_there(storage, key) for key in keys)
     check_lost(totals)
+
+
+def _is_there(storage: Storage, key: str) -> bool:
+    try:
+        return storage.head(key) is not None
+    except StorageError:
+        # Of one object, or of all.
+        installation.check(storage)
+        return False
 
 
 def check_plan(plan: Plan) -> None:

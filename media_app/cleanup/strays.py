@@ -9,7 +9,7 @@ from itertools import islice
 
 from django.conf import settings
 
-from media_app import tombstones
+from media_app import installation, tombstones
 from media_app.cleanup.guards import Totals
 from media_app.cleanup.plan import Entry, Kind
 from media_app.identity import PREVIEWS, parse_key
@@ -33,7 +33,7 @@ def strays(storage: Storage, totals: Totals, now: datetime) -> Iterator[Entry]:
     """What may be done about each object without a file that was seen by an earlier run, too.
 
     Walks over all rows and objects, and counts them. Nothing is changed but the sightings. Raises
-    StorageError.
+    StorageError when the storage is down, or is not ours.
     """
     unknown = _unknown(storage, totals)
     while batch := list(islice(unknown, BATCH)):
@@ -42,7 +42,15 @@ def strays(storage: Storage, totals: Totals, now: datetime) -> Iterator[Entry]:
             since = max(first_seen[_digest(found)], found.modified)
             if now - since < STRAY_AGE:
                 totals.leave("seen_for_less_than_a_day")
-            elif entry := treatment(storage, found, row, totals):
+                continue
+            try:
+                entry = treatment(storage, found, row, totals)
+            except StorageError:
+                # Of one object, or of all.
+                installation.check(storage)
+                totals.leave(str(Found.ERROR))
+                continue
+            if entry is not None:
                 yield entry
     # A margin: times of rows and of Python are not equally exact.
     Sighting.objects.forget_unseen(now - timedelta(seconds=1))
@@ -53,7 +61,8 @@ def treatment(
 ) -> Entry | None:
     """What is to be done about an object without a file; None where it has to stay.
 
-    ``row`` is that of a purged file with this key. ``found`` is from ``Storage.head``.
+    ``row`` is that of a purged file with this key. ``found`` is from ``Storage.head``. Raises
+    StorageError, of another object, too.
     """
     if found.key.startswith(PREVIEWS):
         if _has_original(storage, found.key):
