@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Prefetch, QuerySet
+from django.db.models.functions import Least
 
 from media_app.announce import Announcement, announce
 from media_app.identity import computed_id
@@ -184,6 +185,9 @@ def _files_passed_on(row: Message) -> list[str]:
 
 def _update(report: Report, fields: Sequence[str]) -> None:
     values = {name: getattr(report.message, name) for name in fields}
+    if "received_at" in values:
+        # An erasure reaches whatever the hub had until then, however often it comes again.
+        values["received_at"] = Least("received_at", report.message.received_at)
     Message.objects.filter(id=report.message.id).update(**values)
 
 

@@ -147,6 +147,17 @@ def test_a_late_webhook_makes_the_same_message_live(
     assert PhotoSession.objects.count() == 1
 
 
+def test_a_late_webhook_does_not_make_it_later(provider: SimulatedProvider) -> None:
+    provider.hear(said(1))
+    listed()
+    message = Message.objects.get()
+    arrive(twilio(said(1)))
+    inbox.drain()
+    first = message.received_at
+    message.refresh_from_db()
+    assert (message.origin, message.received_at) == ("live", first)
+
+
 def test_erased_messages_are_not_listed_again(
     provider: SimulatedProvider, settings: Settings
 ) -> None:
