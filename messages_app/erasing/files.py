@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from itertools import islice
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from media_app import identity, installation, moving, public_copies
+from media_app import identity, installation, moving, public_copies, record
 from media_app.failpoints import failpoint
 from media_app.models import Media
 from media_app.purge import purge_deleted
-from media_app.storage import media_storage
+from media_app.storage import Storage, StoredObject, media_storage
 from messages_app.erasing.run import Run, WaitingError
 from messages_app.models import Attachment
 
@@ -109,7 +111,7 @@ def _purge(run: Run, ids: list[UUID]) -> None:
 
 def delete_unknown_objects(run: Run) -> int:
     """Delete what else is under the person's prefixes: objects without a row, and previews without
-    a file.
+    a file. Objects of later messages stay.
     """
     storage = media_storage()
     installation.check(storage)
@@ -117,12 +119,33 @@ def delete_unknown_objects(run: Run) -> int:
     for prefix in run.person.prefixes():
         for keys in batches(each.key for each in storage.list(prefix)):
             run.go_on()
-            if gone := unknown(keys):
+            if gone := list(_erasable(unknown(keys), run, storage)):
                 storage.delete(gone)
                 run.count(objects_without_rows=len(gone))
                 deleted += len(gone)
                 failpoint("erase_within_objects")
     return deleted
+
+
+def _erasable(keys: Iterable[str], run: Run, storage: Storage) -> Iterator[str]:
+    """Without the objects of later messages. Previews are made again."""
+    for key in keys:
+        if not key.startswith(identity.PREVIEWS):
+            found = storage.head(key)
+            if found is not None and is_later(found, run.person.until):
+                continue
+        yield key
+
+
+def is_later(found: StoredObject, until: datetime) -> bool:
+    """Whether an object says that its file reached the hub after the erasure: its row may be
+    missing because an older database was restored. What says nothing of itself is erased.
+    """
+    try:
+        told = record.decode(found.metadata or {}, keys=settings.MEDIA_METADATA_KEYS)
+        return datetime.fromtimestamp(told.announced_at, UTC) > until
+    except (TypeError, ValueError, OverflowError, OSError):
+        return False
 
 
 def batches(keys: Iterable[str]) -> Iterator[list[str]]:

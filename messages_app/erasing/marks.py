@@ -60,7 +60,7 @@ def ids_of_replies(replies: QuerySet[OutboxItem]) -> Iterator[UUID]:
 
 def _of_unknown_objects(person: Person, storage: Storage) -> Iterator[UUID]:
     """The ids that objects tell of themselves, where no row does: of a restored bucket, or after
-    the database was lost.
+    the database was lost. Not those of later messages.
     """
     for prefix in person.prefixes():
         if prefix.startswith(identity.PREVIEWS):
@@ -68,7 +68,7 @@ def _of_unknown_objects(person: Person, storage: Storage) -> Iterator[UUID]:
         for keys in files.batches(each.key for each in storage.list(prefix)):
             for key in files.unknown(keys):
                 found = storage.head(key)
-                if found is not None:
+                if found is not None and not files.is_later(found, person.until):
                     yield from _told_by(found.metadata or {})
 
 

@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import models, transaction
 from pytest_django.fixtures import Settings
 
+from media_app import tombstones
 from media_app.identity import ERASURES
 from media_app.models import Installation, Media, Tombstone
 from media_app.storage import media_storage
@@ -110,6 +111,19 @@ def test_what_was_sent_after_the_restore_stays(
         photo(50).message_id
     )
     assert Media.objects.get(owner=ADA).state == "stored"
+
+
+def test_a_later_photo_without_a_row_stays(
+    backup: Backup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrive(crash.album(photo(50)))
+    settle()
+    later = Media.objects.get(owner=ADA)
+    backup.restore_database()
+    a_new_process(monkeypatch)
+    flow.sweep()
+    assert media_storage().head(later.key)
+    assert not tombstones.erased([later.id])
 
 
 def test_a_record_that_cannot_be_read_stops_no_other(
