@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django.db.models import Exists, Max, OuterRef, Q
 from django.db.models.functions import Now
 
+from media_app.identity import owner_of
 from media_app.models import Media, MediaQuerySet
 from messages_app.models import Attachment, ContactOwner, Message
 
@@ -14,6 +15,13 @@ from messages_app.models import Attachment, ContactOwner, Message
 def without_held(files: MediaQuerySet) -> MediaQuerySet:
     """Those of the files that no contact on hold has sent."""
     return files.exclude(_sent_by(is_held=True))
+
+
+def is_held(owner: str) -> bool:
+    """Whether a contact on hold has this address, as keys of this or a former release spell it."""
+    spelled = {owner, owner_of(owner) or owner}
+    held = ContactOwner.objects.filter(owner__in=spelled, contact__is_held=True)
+    return held.exists()
 
 
 def keep_held(**signal: object) -> None:

@@ -17,7 +17,7 @@ from media_app import installation
 from media_app.cleanup.guards import Totals
 from media_app.cleanup.plan import Entry, Kind, Plan
 from media_app.cleanup.planning import RETENTION_REASON, stored_second
-from media_app.cleanup.strays import treatment
+from media_app.cleanup.strays import IsKept, treatment
 from media_app.failpoints import failpoint
 from media_app.models import Media, MediaQuerySet
 from media_app.purge import bring_back, purge_deleted, remove_objects
@@ -29,7 +29,7 @@ from media_app.timing import DELETED_FILES_WAIT
 
 # Entries of one kind that are looked at together, and then deleted together.
 BATCH = 100
-_NOT_AS_PLANNED = "another object is there, or it has a file"
+_NOT_AS_PLANNED = "another object is there, it has a file, or its sender is on hold"
 
 
 class Result(StrEnum):
@@ -52,19 +52,26 @@ class Applied:
 
 
 def apply(
-    storage: Storage, plan: Plan, over: MediaQuerySet, link: Link
+    storage: Storage, plan: Plan, over: MediaQuerySet, link: Link, is_kept: IsKept
 ) -> Iterator[Applied]:
     """Delete what the plan lists. ``over`` are the files whose retention period is over now;
-    ``link`` is called with each row that is made of an object.
+    ``link`` is called with each row that is made of an object. Where the owner ``is_kept``, objects
+    stay.
 
     Raises StorageError when the storage is down, or is not ours.
     """
+
+    def delete_objects(batch: list[Entry]) -> Iterator[Applied]:
+        return _delete_objects(storage, batch, is_kept)
+
     steps: dict[Kind, Callable[[list[Entry]], Iterable[Applied]]] = {
         Kind.RETENTION: lambda batch: _delete_files(batch, over),
-        Kind.ADOPTION: lambda batch: [_adopt(storage, each, link) for each in batch],
-        Kind.PURGED: lambda batch: _delete_objects(storage, batch),
-        Kind.ORPHAN: lambda batch: _delete_objects(storage, batch),
-        Kind.PREVIEW: lambda batch: _delete_objects(storage, batch),
+        Kind.ADOPTION: lambda batch: [
+            _adopt(storage, each, link, is_kept) for each in batch
+        ],
+        Kind.PURGED: delete_objects,
+        Kind.ORPHAN: delete_objects,
+        Kind.PREVIEW: delete_objects,
         Kind.LEFTOVER: lambda batch: [_remove(storage, each) for each in batch],
     }
     for kind, entries in groupby(plan.entries(), lambda entry: entry.kind):
@@ -144,10 +151,12 @@ def _still_over(batch: list[Entry], over: MediaQuerySet) -> set[str]:
     }
 
 
-def _delete_objects(storage: Storage, batch: list[Entry]) -> Iterator[Applied]:
+def _delete_objects(
+    storage: Storage, batch: list[Entry], is_kept: IsKept
+) -> Iterator[Applied]:
     doomed = []
     for entry in batch:
-        kept = _kept(storage, entry)
+        kept = _kept(storage, entry, is_kept)
         if kept is None:
             doomed.append(entry)
         else:
@@ -178,13 +187,13 @@ def _removed_but(storage: Storage, doomed: list[Entry]) -> set[str]:
     return {entry.key for entry in purged} - {*gone.values_list("key", flat=True)}
 
 
-def _kept(storage: Storage, entry: Entry) -> Applied | None:
+def _kept(storage: Storage, entry: Entry, is_kept: IsKept) -> Applied | None:
     """Why an object must not be deleted, or need not; None where it is still as planned."""
     try:
         found = storage.head(entry.key)
         if found is None:
             return Applied(entry, Result.GONE)
-        now = _entry_now(storage, found)
+        now = _entry_now(storage, found, is_kept)
     except StorageError as error:
         return Applied(entry, Result.FAILED, str(error))
     if now != entry:
@@ -192,20 +201,20 @@ def _kept(storage: Storage, entry: Entry) -> Applied | None:
     return None
 
 
-def _entry_now(storage: Storage, found: StoredObject) -> Entry | None:
-    """What would be planned for this object now; None where it has a file."""
+def _entry_now(storage: Storage, found: StoredObject, is_kept: IsKept) -> Entry | None:
+    """What would be planned for this object now; None where it stays."""
     row = row_now(key=found.key)
     if row is not None and row.purged_at is None:
         return None
-    return treatment(storage, found, row, Totals())
+    return treatment(storage, found, row, Totals(), is_kept)
 
 
-def _adopt(storage: Storage, entry: Entry, link: Link) -> Applied:
+def _adopt(storage: Storage, entry: Entry, link: Link, is_kept: IsKept) -> Applied:
     try:
         found = storage.head(entry.key)
         if found is None:
             return Applied(entry, Result.GONE)
-        if _entry_now(storage, found) != entry:
+        if _entry_now(storage, found, is_kept) != entry:
             return Applied(entry, Result.CHANGED, _NOT_AS_PLANNED)
         [outcome] = adopt(storage, [found], apply=True, link=link)
     except StorageError as error:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from media_app.cleanup.guards import Totals
 from media_app.cleanup.plan import Entry, Kind
-from media_app.cleanup.strays import is_ours, strays
+from media_app.cleanup.strays import IsKept, is_ours, strays
 from media_app.clock import database_now
 from media_app.models import MediaQuerySet
 from media_app.storage import Storage
@@ -19,13 +19,16 @@ PAGE = 1000
 RETENTION_REASON = "its retention period is over"
 
 
-def planned(storage: Storage, over: MediaQuerySet, totals: Totals) -> Iterator[Entry]:
+def planned(
+    storage: Storage, over: MediaQuerySet, totals: Totals, is_kept: IsKept
+) -> Iterator[Entry]:
     """What may be deleted: of the files ``over``, whose retention period is over, and of the
-    storage. Counts what there is into ``totals``. Raises StorageError.
+    storage, but for objects whose owner ``is_kept``. Counts what there is into ``totals``. Raises
+    StorageError.
     """
     now = database_now()
     yield from _retention(over)
-    yield from strays(storage, totals, now)
+    yield from strays(storage, totals, now, is_kept)
     yield from _leftovers(storage, now)
 
 

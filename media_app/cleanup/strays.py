@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -28,8 +28,13 @@ BATCH = 500
 
 State = Media.State
 
+#: Whether objects of an owner, as keys spell it, must be kept.
+IsKept = Callable[[str], bool]
 
-def strays(storage: Storage, totals: Totals, now: datetime) -> Iterator[Entry]:
+
+def strays(
+    storage: Storage, totals: Totals, now: datetime, is_kept: IsKept
+) -> Iterator[Entry]:
     """What may be done about each object without a file that was seen by an earlier run, too.
 
     Walks over all rows and objects, and counts them. Nothing is changed but the sightings. Raises
@@ -44,7 +49,7 @@ def strays(storage: Storage, totals: Totals, now: datetime) -> Iterator[Entry]:
                 totals.leave("seen_for_less_than_a_day")
                 continue
             try:
-                entry = treatment(storage, found, row, totals)
+                entry = treatment(storage, found, row, totals, is_kept)
             except StorageError:
                 # Of one object, or of all.
                 installation.check(storage)
@@ -57,14 +62,36 @@ def strays(storage: Storage, totals: Totals, now: datetime) -> Iterator[Entry]:
 
 
 def treatment(
-    storage: Storage, found: StoredObject, row: Row | None, totals: Totals
+    storage: Storage,
+    found: StoredObject,
+    row: Row | None,
+    totals: Totals,
+    is_kept: IsKept,
 ) -> Entry | None:
     """What is to be done about an object without a file; None where it has to stay.
 
     ``row`` is that of a purged file with this key. ``found`` is from ``Storage.head``. Raises
     StorageError, of another object, too.
     """
-    if found.key.startswith(PREVIEWS):
+    entry = _by_rows(storage, found, row, totals)
+    if entry is None or entry.kind == Kind.ADOPTION:
+        return entry
+    key = parse_key(original_key(found.key) if _is_preview(found) else found.key)
+    if key is not None and is_kept(key.owner):
+        totals.leave("of_contacts_on_hold")
+        return None
+    return entry
+
+
+def _is_preview(found: StoredObject) -> bool:
+    return found.key.startswith(PREVIEWS)
+
+
+def _by_rows(
+    storage: Storage, found: StoredObject, row: Row | None, totals: Totals
+) -> Entry | None:
+    """What the rows say of it."""
+    if _is_preview(found):
         if _has_original(storage, found.key):
             totals.leave("previews_of_orphans")
             return None

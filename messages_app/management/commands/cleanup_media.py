@@ -25,7 +25,7 @@ from media_app.models import Media
 from media_app.storage import Storage, media_storage
 from media_app.tombstones import KeyMissingError
 from messages_app.adopted_files import attach, learn_of_erasures
-from messages_app.retention import newest_message, over
+from messages_app.retention import is_held, newest_message, over
 
 
 class Command(OperatorCommand):
@@ -103,7 +103,7 @@ def _plan(storage: Storage, options: dict[str, Any], report: Report) -> None:
     totals = Totals(advance=report.advance)
     files = over(settings.MEDIA_RETENTION_DAYS)
     with closing(Draft()) as draft:
-        for entry in planned(storage, files, totals):
+        for entry in planned(storage, files, totals, is_held):
             if draft.number == limit:
                 report.count("over_limit")
                 continue
@@ -160,7 +160,7 @@ def _apply(storage: Storage, options: dict[str, Any], report: Report) -> None:
         if plan.counts[Kind.ADOPTION]:
             learn_of_erasures()
         files = over(settings.MEDIA_RETENTION_DAYS)
-        _tell(apply(storage, plan, files, attach), report)
+        _tell(apply(storage, plan, files, attach, is_held), report)
 
 
 def _tell(results: Iterable[Applied], report: Report) -> None:

@@ -102,6 +102,15 @@ def test_an_orphan_is_deleted_when_it_was_seen_for_a_day(files: list[Media]) -> 
     assert applied() == {ORPHAN: "gone"}
 
 
+@pytest.mark.parametrize("spelled", [ORPHAN, ORPHAN.replace("+", "")])
+def test_an_orphan_of_a_contact_on_hold_stays(files: list[Media], spelled: str) -> None:
+    lay(spelled)
+    assert see_twice() == {spelled: "orphan"}
+    Contact.objects.hold(True)
+    assert applied() == {spelled: "changed"}
+    assert (plan(), spelled in keys(media_storage())) == ({}, True)
+
+
 def test_another_object_is_another_sighting(files: list[Media]) -> None:
     lay()
     plan()
