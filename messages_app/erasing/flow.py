@@ -94,15 +94,8 @@ def request_erasure(
     check_person(owners)
     now = database_now()
     for request in ErasureRequest.objects.open():
-        if not set(request.owners).isdisjoint(owners):
-            request.owners = sorted({*request.owners, *owners})
-            request.until = now
-            request.owner_digests = _digests_of(request.owners)
-            # The messages since then have ids of any order: all are asked for again.
-            request.asked_until = None
-            request.save(
-                update_fields=["owners", "until", "owner_digests", "asked_until"]
-            )
+        is_theirs = not set(request.owners).isdisjoint(owners)
+        if is_theirs and _prolong(request, owners, until=now):
             return request
     return ErasureRequest.objects.create(
         requested_by=requested_by,
@@ -112,6 +105,23 @@ def request_erasure(
         owner_digests=_digests_of(owners),
         key_id=tombstones.key_ids()[0],
     )
+
+
+def _prolong(request: ErasureRequest, owners: list[str], *, until: datetime) -> bool:
+    """Let an open request reach further; False where it has ended meanwhile."""
+    request.owners = sorted({*request.owners, *owners})
+    request.until = until
+    request.owner_digests = _digests_of(request.owners)
+    # The messages since then have ids of any order: all are asked for again.
+    request.asked_until = None
+    still_open = ErasureRequest.objects.open().order_by().filter(id=request.id)
+    prolonged = still_open.update(
+        owners=request.owners,
+        until=request.until,
+        owner_digests=request.owner_digests,
+        asked_until=request.asked_until,
+    )
+    return prolonged == 1
 
 
 def check_person(owners: list[str]) -> None:
@@ -148,7 +158,8 @@ def carry_out(
         with renewed(id, token):
             run = Run(request, token, seconds=seconds, progress=progress)
             _repeat(run)
-            _finish(run)
+            while not _finish(run):
+                _repeat(run)
         return True
     except WaitingError as error:
         reason = str(error)
@@ -178,6 +189,8 @@ def _repeat(run: Run) -> None:
             failpoint(f"erase_after_{name}")
         if not found:
             return
+        # What came up meanwhile has an id of any order.
+        run.held().update(asked_until=None)
     raise WaitingError("More kept coming while it was erased.")
 
 
@@ -187,19 +200,19 @@ def _note_owners(run: Run) -> None:
     if owners == request.owners:
         return
     request.owners, request.owner_digests = owners, _digests_of(owners)
-    ErasureRequest.objects.filter(id=request.id).update(
-        owners=request.owners, owner_digests=request.owner_digests
-    )
+    run.held().update(owners=owners, owner_digests=request.owner_digests)
 
 
-def _finish(run: Run) -> None:
-    """Nothing was found: write the certificate, and forget whom it is about."""
+def _finish(run: Run) -> bool:
+    """Nothing was found: write the certificate, and forget whom it is about. False where the
+    request reaches further by now, or the lease was lost.
+    """
     request = run.request
     request.certificate = _certificate(run)
     # First the record: what is done in the database has one.
     records.write(request)
     failpoint("erase_after_record")
-    ErasureRequest.objects.filter(id=request.id).update(
+    finished = run.held().update(
         state=State.DONE,
         reason="",
         owners=[],
@@ -209,7 +222,9 @@ def _finish(run: Run) -> None:
         lease_token=None,
         lease_until=None,
     )
-    log.info("erased", extra={"erasure": str(request.id)})
+    if finished:
+        log.info("erased", extra={"erasure": str(request.id)})
+    return finished == 1
 
 
 def _certificate(run: Run) -> dict[str, Any]:

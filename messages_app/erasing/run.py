@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from uuid import UUID
 
 from django.db import Error, connection, transaction
+from django.db.models import QuerySet
 
 from media_app import tombstones
 from messages_app.erasing.person import Person, owners_of
@@ -48,9 +49,19 @@ class Run:
         self.find_person()
 
     def find_person(self) -> None:
-        """Look again who the person is: contacts may have been merged meanwhile."""
+        """Look again who the person is, and until when: contacts may have been merged meanwhile,
+        and a second request reaches further.
+        """
+        self.request.refresh_from_db()
         owners = {each for one in self.request.owners for each in owners_of(one)}
         self.person = Person(tuple(sorted(owners)), self.request.until)
+
+    def held(self) -> QuerySet[ErasureRequest]:
+        """The request, while it is ours and reaches as far as it did when the person was looked
+        for.
+        """
+        held = ErasureRequest.objects.held(self.request.id, self._token)
+        return held.filter(until=self.request.until)
 
     def go_on(self) -> None:
         """Call it before each batch. Raises WaitingError where a contact is on hold now, or the
