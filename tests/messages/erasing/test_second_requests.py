@@ -18,7 +18,7 @@ def test_a_run_reaches_as_far_as_the_last_request(
 ) -> None:
     people()
     first = flow.request_erasure(ADA, requested_by="test")
-    again = []
+    again: list[ErasureRequest] = []
 
     def as_it_ends(name: str) -> None:
         if name == "erase_after_record" and not again:
