@@ -97,7 +97,7 @@ def _by_rows(
             return None
         return _entry(Kind.PREVIEW, found, "a preview without its original")
     if row is not None:
-        return _entry(Kind.PURGED, found, "its file is deleted", str(row.id))
+        return _of_purged(Kind.PURGED, found, row, totals)
     another = file_of(found.key)
     if another is None:
         return _without_row(storage, found, totals)
@@ -151,11 +151,33 @@ def _of_another_key(
 ) -> Entry | None:
     """The file has a row, with another key."""
     if row.state == State.DELETED and row.purged_at is not None:
-        return _entry(Kind.ORPHAN, found, "its file is deleted")
+        return _of_purged(Kind.ORPHAN, found, row, totals)
     if row.state == State.STORED and _has_right_object(storage, row):
         return _entry(Kind.ORPHAN, found, "a second object of a stored file")
     totals.leave("of_files_without_another_object")
     return None
+
+
+def _of_purged(
+    kind: Kind, found: StoredObject, row: Row, totals: Totals
+) -> Entry | None:
+    """The file is deleted and purged, by a row that may be of an older database."""
+    if _was_sent_again(found, row):
+        totals.leave("stored_after_its_purge")
+        return None
+    id = str(row.id) if kind == Kind.PURGED else ""
+    return _entry(kind, found, "its file is deleted", id)
+
+
+def _was_sent_again(found: StoredObject, row: Row) -> bool:
+    """Whether the object says that its file was announced after the purge. When it was written says
+    nothing: a backup's objects are written anew.
+    """
+    try:
+        media = row_of(found, keys=settings.MEDIA_METADATA_KEYS)
+    except (ContradictionError, RecordError):
+        return False
+    return row.purged_at is not None and media.announced_at > row.purged_at
 
 
 def _has_right_object(storage: Storage, row: Row) -> bool:

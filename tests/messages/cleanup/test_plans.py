@@ -19,7 +19,7 @@ from media_app.purge import purge_deleted
 from media_app.storage import media_storage
 from messages_app.management.commands import cleanup_media
 from messages_app.models import Contact
-from tests.faults.crash import dies_at
+from tests.faults.crash import dies_at, recover
 from tests.media.bucket import Bucket
 from tests.messages.cleanup.runs import (
     ALL,
@@ -163,6 +163,21 @@ def test_an_object_that_came_back_after_its_purge_is_purged_again(
     assert see_twice() == {files[0].key: "purged"}
     assert applied() == {files[0].key: "deleted"}
     assert files[0].key not in keys(media_storage())
+
+
+def test_an_older_database_purges_nothing_that_was_sent_again(
+    files: list[Media],
+) -> None:
+    [file] = deleted = Media.objects.filter(id=files[0].id)
+    deleted.mark_deleted("RESET")
+    purge_deleted()
+    deleted.update(purged_at=Now() - timedelta(hours=1))
+    [older] = deleted.values()
+    deleted.revive(announced_at=Now())
+    recover()
+    age(file.key)
+    deleted.update(**older)
+    assert (see_twice(), file.key in keys(media_storage())) == ({}, True)
 
 
 def test_metadata_that_needs_another_key_is_kept(
