@@ -182,8 +182,8 @@ def _with_row(
         is_new = Media.objects.insert_stored(media)
         outcome = Outcome.STORED
     failpoint("import_after_row")
-    if settings.ERASURE_KEY and storage.head(file.key) is None:
-        # An erasure of its owner, which is over by now, saw an object of nobody.
+    if storage.head(file.key) is None:
+        # An erasure of its owner or a cleanup, which is over by now, saw an object of nobody.
         Media.objects.mark_missing(media.id)
         raise StorageError("The object was removed while the file was imported.")
     if not is_new:

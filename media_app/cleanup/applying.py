@@ -162,10 +162,13 @@ def _delete_objects(
         else:
             yield kept
     failpoint("cleanup_before_delete")
-    remaining = _removed_but(storage, doomed)
-    failpoint("cleanup_after_delete")
-    # Only a message of this moment can have made a row of one of them.
-    bring_back(Media.objects.filter(key__in=[entry.key for entry in doomed]))
+    try:
+        remaining = _removed_but(storage, doomed)
+        failpoint("cleanup_after_delete")
+    finally:
+        # A message of this moment can have made a row of one of them; so it can when another run
+        # was killed, for which this one finds the object gone.
+        bring_back(Media.objects.filter(key__in=[entry.key for entry in batch]))
     for entry in doomed:
         if entry.key in remaining:
             yield Applied(entry, Result.FAILED, "the storage did not delete it")

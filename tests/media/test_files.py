@@ -183,10 +183,11 @@ def test_what_is_erased_while_it_is_put_is_removed(
     assert not Media.objects.exists()
 
 
-def test_an_object_that_an_erasure_took_is_missing(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("erasure_key", [[], ["k" * 50]], ids=["cleanup", "erasure"])
+def test_an_object_that_was_taken_as_nobodys_is_missing(
+    erasure_key: list[str], settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.ERASURE_KEY = ["k" * 50]
+    settings.ERASURE_KEY = erasure_key
 
     def put_in_vain(storage: Storage, *rest: Any) -> Any:
         saved = save(storage, *rest)

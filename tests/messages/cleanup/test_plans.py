@@ -16,7 +16,7 @@ from media_app import purge
 from media_app.identity import ERASURES
 from media_app.models import CommandRun, Media, Sighting
 from media_app.purge import purge_deleted
-from media_app.storage import media_storage
+from media_app.storage import StorageError, media_storage
 from messages_app.management.commands import cleanup_media
 from messages_app.models import Contact
 from tests.faults.crash import dies_at, recover
@@ -29,6 +29,7 @@ from tests.messages.cleanup.runs import (
     a_day_passes,
     age,
     applied,
+    cleanup,
     lay,
     lose_rows,
     plan,
@@ -232,16 +233,43 @@ def test_an_object_that_has_a_file_since_the_plan_stays(files: list[Media]) -> N
     assert ORPHAN in keys(media_storage())
 
 
-def test_a_file_that_takes_the_object_at_the_last_moment_is_fetched_again(
+@pytest.fixture
+def taken(
     files: list[Media], media_root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+) -> Bucket:
+    """A storage with an orphan, which becomes a file's object just before it is deleted."""
     shelf = Bucket(media_root)
     for module in (cleanup_media, purge):
         monkeypatch.setattr(module, "media_storage", lambda: shelf)
     lay()
     see_twice()
     shelf.before_delete = lambda: own(ORPHAN)
+    return shelf
+
+
+def test_a_file_that_has_taken_the_object_is_fetched_again(taken: Bucket) -> None:
     applied()
+    assert Media.objects.get(key=ORPHAN).state == State.PENDING
+
+
+def test_a_file_that_has_taken_it_from_a_killed_run_is_fetched_again(
+    taken: Bucket,
+) -> None:
+    dies_at("cleanup_after_delete", applied)
+    taken.before_delete = lambda: None
+    CommandRun.objects.update(lease_until=Now() - timedelta(seconds=1))
+    assert applied() == {ORPHAN: "gone"}
+    assert Media.objects.get(key=ORPHAN).state == State.PENDING
+
+
+def test_a_file_that_has_taken_it_is_fetched_again_after_an_error(
+    taken: Bucket,
+) -> None:
+    def fail() -> None:
+        raise StorageError("The connection was lost.")
+
+    taken.after_delete = fail
+    cleanup("--apply", "plan", *ALL, code=1)
     assert Media.objects.get(key=ORPHAN).state == State.PENDING
 
 
