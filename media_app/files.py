@@ -186,10 +186,13 @@ def _with_row(
         # An erasure of its owner or a cleanup, which is over by now, saw an object of nobody.
         Media.objects.mark_missing(media.id)
         raise StorageError("The object was removed while the file was imported.")
+    media = Media.objects.get(id=media.id)
     if not is_new:
         # Another process was faster.
         outcome = Outcome.KNOWN
-    media = Media.objects.get(id=media.id)
+        if media.is_stored and media.key != file.key:
+            # Each of the two had assumed a time of its own.
+            storage.delete([file.key])
     return Added(media=media, outcome=outcome, left_out=_left_out(media, file))
 
 

@@ -119,6 +119,21 @@ def test_two_at_once_add_one_file() -> None:
     assert len(keys()) == 1
 
 
+def test_two_that_assume_other_times_add_one_object(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = iter(["import_before_put"])
+
+    def meanwhile(name: str) -> None:
+        if name == next(first, ""):
+            assert outcome(time_assumed=True) == Outcome.STORED
+
+    monkeypatch.setattr(files, "failpoint", meanwhile)
+    later = TIME + timedelta(seconds=1)
+    assert outcome(time_assumed=True, occurred_at=later) == Outcome.KNOWN
+    assert keys() == [Media.objects.get().key]
+
+
 @pytest.mark.parametrize(
     "point", ["import_before_put", "import_after_put", "import_after_row"]
 )
