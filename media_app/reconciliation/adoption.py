@@ -10,6 +10,7 @@ from django.db import DataError, IntegrityError, transaction
 
 from media_app import tombstones
 from media_app.failpoints import failpoint
+from media_app.identity import owner_prefix
 from media_app.ingest.adoption import adopt as as_file
 from media_app.models import Media
 from media_app.reconciliation.comparison import Finding, Kind
@@ -114,6 +115,8 @@ def _adopt_for(
     """
     if media.state not in Media.GIVEN_UP:
         return _not(f"its file is {media.get_state_display()}", failed=apply)
+    if not found.key.startswith(owner_prefix(media.owner)):
+        return _not("it is under the prefix of another owner", failed=apply)
     try:
         file = as_file(storage, found, media, lambda: None)
     except StorageError as error:

@@ -234,6 +234,14 @@ def test_an_object_is_adopted_for_the_row_that_was_given_up(
     assert (media.state, media.last_error) == (State.STORED, "")
 
 
+def test_a_row_adopts_no_object_of_another_owner(files: list[Media]) -> None:
+    mark_missing(files[0])
+    Media.objects.filter(id=files[0].id).update(owner="whatsapp:+15550002222")
+    line, *_ = reconcile("--adopt", "--apply", code=3)
+    assert line["outcome"] == "not_adopted"
+    assert Media.objects.get(id=files[0].id).state == State.MISSING
+
+
 def test_without_metadata_no_row_is_made(files: list[Media]) -> None:
     for media in files:
         path(media).with_name(f".{path(media).name}.meta").unlink()
