@@ -8,7 +8,7 @@ from dataclasses import asdict
 from django.conf import settings
 from django.db import DataError, IntegrityError, transaction
 
-from media_app import tombstones
+from media_app import installation, tombstones
 from media_app.failpoints import failpoint
 from media_app.identity import owner_prefix
 from media_app.ingest.adoption import adopt as as_file
@@ -64,7 +64,7 @@ def adopt(
         outcomes.append(outcome)
     if not apply:
         return outcomes
-    saved = iter(_saved(new, link))
+    saved = iter(_saved(storage, new, link))
     return [next(saved) if each == ADOPTABLE else each for each in outcomes]
 
 
@@ -76,20 +76,42 @@ def _described(found: StoredObject) -> Media | str:
         return str(error)
 
 
-def _saved(rows: Sequence[Media], link: Link) -> list[Outcome]:
+class _ErasedError(Exception):
+    """One of the rows was erased since it was asked for: reading a batch takes long."""
+
+
+def _saved(storage: Storage, rows: Sequence[Media], link: Link) -> list[Outcome]:
     """Save new rows with what belongs to them: all at once, or else one by one."""
     try:
         with transaction.atomic():
             Media.objects.bulk_create(rows)
             failpoint("adoption_before_link")
             link(rows)
-    except (IntegrityError, DataError) as error:
+            if tombstones.erased([row.id for row in rows]):
+                raise _ErasedError
+    except (IntegrityError, DataError, _ErasedError) as error:
         if len(rows) > 1:
-            return [outcome for row in rows for outcome in _saved([row], link)]
+            return [outcome for row in rows for outcome in _saved(storage, [row], link)]
+        if isinstance(error, _ErasedError):
+            return [_not("it was erased")]
         if isinstance(error, DataError):
             return [_not("the record has a value that no file has")]
         return [_not("a row of this file has just been made")]
-    return [ADOPTED] * len(rows)
+    return [_still_there(storage, row) for row in rows]
+
+
+def _still_there(storage: Storage, row: Media) -> Outcome:
+    """An erasure that ended before the row was saved took its object for nobody's."""
+    if not settings.ERASURE_KEY:
+        return ADOPTED
+    try:
+        if storage.head(row.key) is not None:
+            return ADOPTED
+        installation.check(storage)
+    except StorageError as error:
+        return _not(str(error))
+    Media.objects.mark_missing(row.id)
+    return _not("its object was removed meanwhile")
 
 
 def _not(reason: str, *, failed: bool = True) -> Outcome:

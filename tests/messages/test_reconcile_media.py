@@ -287,6 +287,24 @@ def test_an_erased_file_stays_erased(files: list[Media], settings: Settings) -> 
     assert not Media.objects.filter(id=files[0].id).exists()
 
 
+def test_a_file_erased_while_it_is_adopted_stays_erased(
+    files: list[Media], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.ERASURE_KEY = ["k" * 32]
+    forget_rows()
+
+    def erased_now(_: str) -> None:
+        tombstones.add([tombstones.digest_of(str(files[0].id))], uuid4())
+        lose(files[1])
+
+    monkeypatch.setattr("media_app.reconciliation.adoption.failpoint", erased_now)
+    *lines, _ = reconcile("--adopt", "--apply", code=3)
+    outcomes = ["not_adopted", "not_adopted", "adopted"]
+    assert [line["outcome"] for line in lines] == outcomes
+    states = Media.objects.order_by("key").values_list("id", "state")
+    assert list(states) == [(files[1].id, "missing"), (files[2].id, "stored")]
+
+
 # --- what may not go wrong -----------------------------------------------------------
 
 
