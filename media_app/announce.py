@@ -106,7 +106,7 @@ def announce(
     announcements: Sequence[Announcement], *, new: Collection[UUID] = ()
 ) -> set[UUID]:
     """Make a pending row for each file, in the caller's transaction. Returns the ids of those that
-    get none, because they were erased.
+    get none, because they were erased. Those in ``new`` all get one: their message was not erased.
 
     A file that is already known keeps its row: owner, time and key are those of its
     first announcement. Those in ``new`` (ids) are of a new message. Where they are expired,
@@ -118,7 +118,8 @@ def announce(
     rows: dict[UUID, Media] = {}
     for announcement in announcements:
         rows.setdefault(announcement.id, announcement.as_row())
-    erased = tombstones.erased(rows.keys())
+    tombstones.remove(new)
+    erased = tombstones.erased(rows.keys() - new)
     insert_once(
         [row for id, row in rows.items() if id not in erased], no_op_update="source"
     )

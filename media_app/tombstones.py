@@ -70,3 +70,10 @@ def add(digests: Iterable[str], erasure_id: UUID) -> None:
         Tombstone(digest=digest, erasure_id=erasure_id) for digest in sorted({*digests})
     ]
     insert_once(rows, no_op_update="erasure_id", on=("digest",))
+
+
+def remove(ids: Collection[UUID]) -> None:
+    """Forget that these were erased: somebody who is not erased has sent them."""
+    digests = [digest for id in ids for digest in digests_of(str(id))]
+    for start in range(0, len(digests), BATCH):
+        Tombstone.objects.filter(digest__in=digests[start : start + BATCH]).delete()

@@ -159,11 +159,8 @@ def _attach(messages: Sequence[_Received]) -> None:
                     media_id=announcement.id,
                 )
             )
-    erased = announce(
-        announcements, new={announcement.id for announcement in announcements}
-    )
-    kept = [row for row in attachments if row.media_id not in erased]
-    insert_once(kept, no_op_update="position", on=("message_id", "position"))
+    announce(announcements, new={announcement.id for announcement in announcements})
+    insert_once(attachments, no_op_update="position", on=("message_id", "position"))
 
 
 def _report(

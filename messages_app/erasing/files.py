@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from uuid import UUID
@@ -11,9 +11,9 @@ from django.conf import settings
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from media_app import identity, installation, moving, public_copies, record
+from media_app import identity, installation, moving, public_copies, record, tombstones
 from media_app.failpoints import failpoint
-from media_app.models import Media
+from media_app.models import Media, MediaQuerySet
 from media_app.purge import purge_deleted
 from media_app.storage import Storage, StoredObject, media_storage
 from messages_app.erasing.run import Run, WaitingError
@@ -29,7 +29,10 @@ def move_shared(run: Run) -> int:
     """Give each file that stays in another's message to that message's sender."""
     moved, storage = 0, media_storage()
     installation.check(storage)
-    for id in list(run.person.shared_files().values_list("id", flat=True)):
+    shared = list(run.person.shared_files().values_list("id", flat=True))
+    # Also those that came in a message of another while the tombstones were kept.
+    tombstones.remove(shared)
+    for id in shared:
         for _ in run.patience():
             media = Media.objects.get(id=id)
             place = _new_place(media, run)
@@ -73,8 +76,9 @@ def delete_files(run: Run) -> int:
     deleted = 0
     for start in range(0, len(ids), BATCH):
         run.go_on()
-        batch = Media.objects.filter(id__in=ids[start : start + BATCH])
+        failpoint("erase_before_mark")
         with run.contacts_locked():
+            batch = _still_theirs(run, ids[start : start + BATCH])
             batch.mark_deleted(REASON)
         failpoint("erase_after_mark")
         _remove_public_copies(batch.exclude(public_key=""))
@@ -84,6 +88,16 @@ def delete_files(run: Run) -> int:
         deleted += before
         failpoint("erase_within_files")
     return deleted
+
+
+def _still_theirs(run: Run, ids: Collection[UUID]) -> MediaQuerySet:
+    """Without the files that came in a message of another meanwhile. Locks the rows: whoever
+    announces one again waits, and finds it deleted.
+    """
+    rows = Media.objects.filter(id__in=ids).order_by("id").select_for_update()
+    locked = list(rows.values_list("id", flat=True))
+    theirs = run.person.files().filter(id__in=locked)
+    return Media.objects.filter(id__in=list(theirs.values_list("id", flat=True)))
 
 
 def _remove_public_copies(files: Iterable[Media]) -> None:

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 
 from media_app import identity, record
+from media_app.failpoints import failpoint
 from media_app.storage import Storage, media_storage
 from messages_app.erasing import files, records
 from messages_app.erasing.deliveries import tombstones_of
@@ -31,7 +32,9 @@ def keep_tombstones(run: Run) -> int:
     )
     while batch := list(islice(ids, BATCH)):
         run.go_on()
-        run.keep_tombstones(set(batch) - _of_others(batch, run.person))
+        theirs = set(batch) - _of_others(batch, run.person)
+        failpoint("erase_before_tombstones")
+        run.keep_tombstones(theirs)
     # A restored backup is known by it, from now on.
     records.write(run.request)
     return 0

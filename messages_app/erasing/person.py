@@ -93,11 +93,17 @@ class Person:
         return self._concerned().filter(~Exists(self._kept_attachments()))
 
     def shared_files(self) -> MediaQuerySet:
-        """Files under their prefixes that are in a message which stays, too."""
-        return (
-            self._concerned()
-            .filter(Exists(self._kept_attachments()))
-            .filter(owner__in=self.owners)
+        """Files under their prefixes that are in a message which stays, too; also those that only
+        another's message announced again meanwhile.
+        """
+        in_theirs = Attachment.objects.filter(
+            media=OuterRef("pk"), message__contact__in=self._contact_ids
+        )
+        concerned = Q(id__in=self._concerned().values("id"))
+        return Media.objects.filter(
+            concerned | ~Exists(in_theirs),
+            Exists(self._kept_attachments()),
+            owner__in=self.owners,
         )
 
     def _concerned(self) -> MediaQuerySet:

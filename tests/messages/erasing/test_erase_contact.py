@@ -8,12 +8,14 @@ from uuid import UUID
 import pytest
 from pytest_django.fixtures import Settings
 
+from media_app import tombstones
 from media_app.models import CommandRun, Media
 from media_app.restoring import Restored, restore
 from media_app.storage import StorageError, media_storage
 from media_app.timing import DELETED_FILES_WAIT
-from messages_app.erasing import flow
+from messages_app.erasing import files, flow, marks
 from messages_app.models import (
+    Attachment,
     Contact,
     ContactOwner,
     Delivery,
@@ -144,6 +146,34 @@ def test_a_file_that_another_sent_too_is_theirs_now() -> None:
     assert read(media_storage(), media.key) == body
     assert left_of_ada() == []
     assert certificate()["erased"]["files_kept_for_others"] == 1
+
+
+@pytest.mark.parametrize("step", ["before_tombstones", "before_mark", "after_mark"])
+def test_what_another_sends_meanwhile_is_stored(
+    step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrive(crash.album(photo(1)))
+    settle()
+    for module in (marks, files):
+        monkeypatch.setattr(module, "failpoint", Forwarding(f"erase_{step}"))
+    assert erase("+14335551212", "--apply")[0] == 0
+    attached = Attachment.objects.get()
+    assert (attached.message.owner, attached.media.state) == (BOB, "stored")
+    assert media_storage().head(attached.media.key)
+    assert not tombstones.erased([attached.media_id])
+    assert left_of_ada() == []
+
+
+class Forwarding:
+    """Bob sends Ada's photo, too, when the erasure is at this step."""
+
+    def __init__(self, step: str) -> None:
+        self._step = step
+
+    def __call__(self, step: str) -> None:
+        if step == self._step and not Message.objects.filter(owner=BOB).exists():
+            arrive(crash.album(forwarded(1)))
+            settle()
 
 
 def test_a_deleted_file_of_another_can_still_be_restored() -> None:
