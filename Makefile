@@ -27,8 +27,8 @@ demo: $(DEMO_INSTALLED) ## start everything, send a burst, show the outcome; ARG
 
 test: $(INSTALLED) check ## all checks and tests; REQUIRE_ALL=1 makes every omission a failure
 	$(BIN)/python -m pytest -q --doctest-modules $(EXAMPLES)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/flow $(ARGS)
-	TEST_DATABASE=postgres $(BIN)/python -m pytest -n 2 --dist loadfile -m both_databases $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --ignore tests/flow $(ARGS)
+	TEST_DATABASE=postgres $(BIN)/python -m pytest -n 3 --dist loadfile -m both_databases $(ARGS)
 	$(BIN)/python -m pytest -n 3 --dist loadgroup tests/flow $(ARGS)
 
 check: $(INSTALLED) ## style, types, the direction of imports, migrations, deployment settings
@@ -77,7 +77,7 @@ mutate: $(INSTALLED) ## change the rules that need no database, and see a test g
 
 coverage: $(INSTALLED) ## lines and branches that no test runs, on either database
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 2 --dist loadfile --ignore tests/flow $(ARGS)
+	$(BIN)/coverage run -m pytest -n 3 --dist loadfile --ignore tests/flow $(ARGS)
 	TEST_DATABASE=postgres $(BIN)/coverage run -m pytest -n 2 --dist loadfile -m both_databases $(ARGS)
 	$(BIN)/coverage run -m pytest -n 3 --dist loadgroup tests/flow $(ARGS)
 	$(BIN)/coverage combine --quiet
