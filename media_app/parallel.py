@@ -45,8 +45,7 @@ class Parallel(Generic[T, R]):
             if begun == self._workers:
                 yield self._ended.get().result()
                 begun -= 1
-            future = self._threads.submit(self._work, item)
-            future.add_done_callback(self._ended.put)
+            self._threads.submit(self._run, item)
             begun += 1
         for _ in range(begun):
             yield self._ended.get().result()
@@ -56,8 +55,15 @@ class Parallel(Generic[T, R]):
         self._threads.shutdown(cancel_futures=True)
         while True:
             try:
-                future = self._ended.get_nowait()
+                yield self._ended.get_nowait().result()
             except Empty:
                 return
-            if not future.cancelled():
-                yield future.result()
+
+    def _run(self, item: T) -> None:
+        # In the thread: a signal may end ``results`` right after an item was submitted.
+        future: Future[R] = Future()
+        try:
+            future.set_result(self._work(item))
+        except BaseException as error:
+            future.set_exception(error)
+        self._ended.put(future)
