@@ -148,14 +148,16 @@ def test_a_file_that_another_sent_too_is_theirs_now() -> None:
     assert certificate()["erased"]["files_kept_for_others"] == 1
 
 
-@pytest.mark.parametrize("step", ["before_tombstones", "before_mark", "after_mark"])
+@pytest.mark.parametrize(
+    "step", ["erase_before_tombstones", "erase_before_mark", "erase_after_mark"]
+)
 def test_what_another_sends_meanwhile_is_stored(
     step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arrive(crash.album(photo(1)))
     settle()
     for module in (marks, files):
-        monkeypatch.setattr(module, "failpoint", Forwarding(f"erase_{step}"))
+        monkeypatch.setattr(module, "failpoint", Forwarding(step))
     assert erase("+14335551212", "--apply")[0] == 0
     attached = Attachment.objects.get()
     assert (attached.message.owner, attached.media.state) == (BOB, "stored")
