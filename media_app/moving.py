@@ -7,16 +7,14 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from tempfile import TemporaryFile
 
-from django.conf import settings
 from django.db.models.functions import Now
 
 from media_app import identity
 from media_app.failpoints import failpoint
 from media_app.ingest.adoption import VerifiedFile
-from media_app.ingest.saving import record_of
+from media_app.ingest.saving import metadata_of
 from media_app.models import Media
 from media_app.previews import SIZES, preview_key
-from media_app.record import encode
 from media_app.storage import Storage, StoredObject
 
 
@@ -78,18 +76,12 @@ def _copy(media: Media, storage: Storage, key: str) -> None:
         with closing(opened):
             for chunk in opened.chunks():
                 body.write(chunk)
-        metadata = encode(
-            record_of(media, _as_stored(media, found)),
-            id=media.id,
-            sha256=media.sha256,
-            keys=settings.MEDIA_METADATA_KEYS,
-        )
         storage.put(
             media.key,
             body,
             size=opened.total,
             content_type=media.content_type,
-            metadata=metadata,
+            metadata=metadata_of(media, _as_stored(media, found)),
             replace=True,
         )
 

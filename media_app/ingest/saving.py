@@ -97,14 +97,14 @@ def _put(
 def metadata_of(media: Media, fetched: VerifiedFile) -> dict[str, str]:
     """What travels with the object of this file."""
     return encode(
-        record_of(media, fetched),
+        _record_of(media, fetched),
         id=media.id,
         sha256=fetched.sha256,
         keys=settings.MEDIA_METADATA_KEYS,
     )
 
 
-def record_of(media: Media, fetched: VerifiedFile) -> Record:
+def _record_of(media: Media, fetched: VerifiedFile) -> Record:
     """What travels with the object of this row, whose bytes are ``fetched``."""
     return Record(
         source=media.source,

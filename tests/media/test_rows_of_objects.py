@@ -5,35 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 import pytest
 
 from media_app.ingest import ingest_next
 from media_app.models import Media
-from media_app.record import Record, RecordError, encode
+from media_app.record import RecordError, encode
 from media_app.rows_of_objects import ContradictionError, row_of
 from media_app.storage import StoredObject, media_storage
 from tests.media.files import Sent
+from tests.media.test_record import ID, RECORD
 
-ID = UUID("3fa9c1d2-e4b7-5000-8000-000000000000")
-RECORD = Record(
-    source="meta",
-    account="106540352242922",
-    provider_media_id="1234567890",
-    provider_message_id="wamid.HBgL",
-    position=0,
-    owner="whatsapp:+14335551212",
-    occurred_at=1716120082.5,
-    time_assumed=False,
-    announced_at=1716120083.25,
-    announced_type="image/jpeg",
-    filename="Küche.jpg",
-    url="https://lookaside.fbsbx.com/x",
-    size=12345,
-    content_type="image/jpeg",
-    type_differs=False,
-)
 FOUND = StoredObject(
     key="whatsapp:+14335551212/1716120082-0-3fa9c1d2e4b7.jpeg",
     size=12345,
